@@ -18,7 +18,7 @@ import zmq
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.metrics import exposition
-from tsudoi.ops.net.http import HttpServer
+from tsudoi.ops.net.http import MonitoringServer
 from tsudoi.ops.reload import Report, differing, flags, take_over
 from tsudoi.protocol.backbone import is_loopback, is_tcp
 from tsudoi.protocol.backbone.admin_frames import Standing
@@ -115,7 +115,7 @@ class BrokerService:
             if store.shards > 1:
                 await service._join(cast(SharedStore, store), closing)
             if config.http is not None:
-                http = HttpServer(config.http, server.illness, exposition(metrics.rows(server)))
+                http = MonitoringServer(config.http, server.illness, exposition(metrics.rows(server)))
                 closing.callback(http.close)
                 service.http = http.place
             service._closing = closing.pop_all()

@@ -95,7 +95,7 @@ class JoinConversation:
         """Begin at a listener with this dialect, or `auto`.
 
         `listed_before`: the client's address lately asked for the room list on another connection. `accepts_tokens`: a
-        signed token may stand in the place of the user's name; `enter.py` verifies it.
+        signed token may stand in the place of the user's name; `admission.py` verifies it.
         """
         self.state = State.AWAITING_REQUEST
         self.begun = False

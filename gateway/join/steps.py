@@ -78,7 +78,7 @@ class AskForRooms(msgspec.Struct, frozen=True):
 
 
 class AskToEnter(msgspec.Struct, frozen=True):
-    """Decide about a create or join request (`enter.py`), then report Entered or Declined."""
+    """Decide about a create or join request (`admission.py`), then report Entered or Declined."""
 
     dialect: Dialect
     operation: Operation

@@ -20,15 +20,15 @@ from tsudoi.protocol.codes import Status
 from ..explain.opening import Opening
 from ..join import steps as join
 from ..join.account import Account, Outcome
+from ..join.admission import Admission
 from ..join.conversation import JoinConversation
-from ..join.enter import Entry
 from ..join.quotas import Verdict
 from ..join.room_list import Listing
 from ..join.steps import Command, Declined, Entered, Event, Listed, Quiet, Received
 from . import sockaddr
 from .accepted import AcceptedConnection
 from .deadlines import Deadlines
-from .first_bytes import Speech, recognise_speech
+from .first_bytes import Spoken, recognise_spoken
 from .options import Listener
 from .packet_connection import PacketConnection
 from .tls_layer import TlsLayer
@@ -73,7 +73,7 @@ class Connection(AcceptedConnection):
 
     _transport: asyncio.Transport
     _conversation: JoinConversation
-    _entry: Entry
+    _admission: Admission
 
     def __init__(self, server: "TCPServer", listener: Listener) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Connection(AcceptedConnection):
         self._conversation = JoinConversation(
             self._listener.dialect, settings.payload_limit, listed_before, rules.verifier is not None
         )
-        self._entry = Entry(rules, self._listener, ip, verdict, is_secure=self._listener.tls)
+        self._admission = Admission(rules, self._listener, ip, verdict, is_secure=self._listener.tls)
         return True
 
     @property
@@ -141,14 +141,14 @@ class Connection(AcceptedConnection):
         assert self._first is not None
         data, context = self._first + data, self._server.tls_context
         may_be_tls = context is not None and not self._listener.tls
-        speech = recognise_speech(data, may_be_tls=may_be_tls, may_be_packets=self._server.packets is not None)
-        self._first = data if speech is Speech.UNKNOWN else None
-        match speech:
-            case Speech.UNKNOWN:
+        spoken = recognise_spoken(data, may_be_tls=may_be_tls, may_be_packets=self._server.packets is not None)
+        self._first = data if spoken is Spoken.UNKNOWN else None
+        match spoken:
+            case Spoken.UNKNOWN:
                 self._choose_deadline()
-            case Speech.PACKETS:
+            case Spoken.PACKETS:
                 self._carry_packets(data)
-            case Speech.TLS if context is not None:
+            case Spoken.TLS if context is not None:
                 self.peeked, self._tls = data[:PEEKED], TlsLayer(context)
                 self._receive_tls(data)
             case _:
@@ -156,7 +156,7 @@ class Connection(AcceptedConnection):
 
     def _carry_packets(self, data: bytes) -> None:
         assert self._server.packets is not None
-        if self._entry.may_carry:
+        if self._admission.is_within_rates:
             self._packets = self._server.packets.add(self._transport, self.give_up, self._count_held)
         if self._packets is None:
             self.give_up("its address connects too often")
@@ -178,7 +178,7 @@ class Connection(AcceptedConnection):
             return
         if out := self._tls.take():
             self._transport.write(out)
-        self._entry.is_secure = self._tls.is_open
+        self._admission.is_secure = self._tls.is_open
         if plain:
             self._receive(plain)
         elif not self._tls.has_ended:
@@ -270,7 +270,7 @@ class Connection(AcceptedConnection):
             case join.AskToEnter():
                 self._ask_to_enter(command)
             case join.Announce(port):
-                self._entry.announce(self._udp_address(port), monotonic(), is_guess=port is None)
+                self._admission.announce(self._udp_address(port), monotonic(), is_guess=port is None)
                 self._server.settle_soon()
             case join.CountRefusal(reason):
                 self._server.rules.counters.refusals[reason] += 1
@@ -303,7 +303,7 @@ class Connection(AcceptedConnection):
             self._server.loop.call_later(pause_s, self._send, rest, pause_s)
             self._count_held()
             return
-        self._entry.token_sent()
+        self._admission.token_sent()
         if self.state is State.ANSWERING:
             self.state = State.READING
             self._go_on()
@@ -311,7 +311,7 @@ class Connection(AcceptedConnection):
     def _ask_for_rooms(self, alone: bool) -> None:
         if alone:
             self._server.rules.rooms.note_listed(self.ip, monotonic())
-        if not self._entry.may_list:
+        if not self._admission.is_within_rates:
             self._handle(Declined(Status.BUSY))
             return
         self.state = State.ANSWERING
@@ -323,7 +323,7 @@ class Connection(AcceptedConnection):
             self._take_answer(Declined(Status.BUSY) if listing is None else Listed(listing))
 
     def _ask_to_enter(self, request: join.AskToEnter) -> None:
-        decision = self._entry.decide(request, monotonic(), time())
+        decision = self._admission.decide(request, monotonic(), time())
         match decision:
             case Declined():
                 self._handle(decision)
@@ -335,20 +335,20 @@ class Connection(AcceptedConnection):
                 self._server.settle_soon()
 
     def _on_answer(self, answer: Answer | None, now: float) -> None:
-        event = self._entry.answered(answer, now)
+        event = self._admission.answered(answer, now)
         self._server.settle_soon()
         if self.state is not State.ANSWERING:
-            self._entry.abandon(now)
-        elif isinstance(event, Entered) and (question := self._entry.question_before) is not None:
+            self._admission.abandon(now)
+        elif isinstance(event, Entered) and (question := self._admission.question_before) is not None:
             self._server.routes.ask_about(event.room, question, now, partial(self._on_earlier_lines, event))
         else:
             self._take_answer(event)
 
     def _on_earlier_lines(self, entered: Entered, answer: Answer | None, now: float) -> None:
         if self.state is State.ANSWERING:
-            self._take_answer(self._entry.with_earlier_lines(entered, answer))
+            self._take_answer(self._admission.with_earlier_lines(entered, answer))
         else:
-            self._entry.abandon(now)
+            self._admission.abandon(now)
 
     def _take_answer(self, event: Event) -> None:
         self.state = State.READING
@@ -396,7 +396,7 @@ class Connection(AcceptedConnection):
         """Abort the conversation."""
         if (account := self._unreported(why)) is not None:
             self._report(account)
-        if self._entry.abandon(monotonic()):
+        if self._admission.abandon(monotonic()):
             self._server.settle_soon()
 
     def _report(self, account: Account) -> None:

@@ -8,7 +8,7 @@ from tsudoi.protocol.sealed.tcp_framing import SIZE_SIZE, begins_with_packet
 from .tls_layer import RECORD
 
 
-class Speech(Enum):
+class Spoken(Enum):
     """What a client speaks."""
 
     UNKNOWN = auto()
@@ -19,12 +19,12 @@ class Speech(Enum):
     REQUEST = auto()
 
 
-def recognise_speech(data: bytes, *, may_be_tls: bool, may_be_packets: bool) -> Speech:
+def recognise_spoken(data: bytes, *, may_be_tls: bool, may_be_packets: bool) -> Spoken:
     """Return what a client speaks whose bytes so far, one or more, are `data`."""
     if may_be_packets and data[0] == MARK:
         if len(data) < SIZE_SIZE:
-            return Speech.UNKNOWN
-        return Speech.PACKETS if begins_with_packet(data) else Speech.REQUEST
+            return Spoken.UNKNOWN
+        return Spoken.PACKETS if begins_with_packet(data) else Spoken.REQUEST
     if may_be_tls and RECORD.startswith(data[: len(RECORD)]):
-        return Speech.UNKNOWN if len(data) < len(RECORD) else Speech.TLS
-    return Speech.REQUEST
+        return Spoken.UNKNOWN if len(data) < len(RECORD) else Spoken.TLS
+    return Spoken.REQUEST

@@ -12,7 +12,7 @@ from tsudoi.ops.net.descriptors import raise_descriptors
 from ..chat.dispatch import ChatCore
 from ..counters import Counters
 from ..join.account import Account
-from ..join.enter import EntryRules
+from ..join.admission import AdmissionRules
 from ..join.quotas import Quotas, Verdict
 from ..join.room_list import RoomList
 from ..join.session_tokens import SessionTokens
@@ -67,7 +67,7 @@ class TCPServer(StreamServer[Connection]):
         super().__init__(counters, settle, certificate)
         self.routes = routes
         self._quotas = Quotas(settings, counters, connections_allowed(settings.connections))
-        self.rules = EntryRules(
+        self.rules = AdmissionRules(
             settings, counters, core, self._quotas, RoomList(routes), tokens or SessionTokens(1), verifier
         )
         self.silent = Deadlines(settings.first_byte_s)

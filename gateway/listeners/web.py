@@ -200,7 +200,7 @@ class WebServer(HttpServer[WebConnection]):
         certificate: Certificate | None = None,
     ) -> None:
         """Open nothing yet. `settle` sends the broker pending frames; TLS listeners need a `certificate`."""
-        super().__init__(rules.entry.counters, settle, certificate, partial(WebConnection, self))
+        super().__init__(rules.admission.counters, settle, certificate, partial(WebConnection, self))
         self.rules = rules
         self.origins = origins
         self.page = page_files.load()
@@ -211,7 +211,7 @@ class WebServer(HttpServer[WebConnection]):
         self.answering = Deadlines(PONG_S)
         """Of connections that are to answer a ping."""
         self._by_address: dict[str, set[WebConnection]] = {}
-        raise_descriptors(rules.entry.settings.web_connections + SPARE_DESCRIPTORS)
+        raise_descriptors(rules.admission.settings.web_connections + SPARE_DESCRIPTORS)
 
     async def close(self, grace_s: float) -> None:
         """Stop accepting, tell all clients to come back, and end the connections that remain."""
@@ -221,7 +221,7 @@ class WebServer(HttpServer[WebConnection]):
 
     def enter(self, connection: WebConnection) -> str | None:
         """Count a new connection; return why it may not become a WebSocket (empty: it may), None: close it at once."""
-        settings, quotas = self.rules.entry.settings, self.rules.entry.quotas
+        settings, quotas = self.rules.admission.settings, self.rules.admission.quotas
         verdict = quotas.request(connection.ip, monotonic())
         if verdict is Verdict.CLOSE:
             return None
@@ -232,7 +232,7 @@ class WebServer(HttpServer[WebConnection]):
         of_address = self._by_address.setdefault(quotas.address_of(connection.ip), set())
         of_address.add(connection)
         self._open.add(connection)
-        if self.rules.entry.rate_keys.of(connection.ip) and len(of_address) > settings.address_connections:
+        if self.rules.admission.rate_keys.of(connection.ip) and len(of_address) > settings.address_connections:
             # Browsers keep the connections open that the page's files came by.
             idle = next((each for each in of_address if each is not connection and each.may_be_closed), None)
             if idle is None:
@@ -243,7 +243,7 @@ class WebServer(HttpServer[WebConnection]):
 
     def leave(self, connection: WebConnection) -> None:
         """Count the end of a connection."""
-        address = self.rules.entry.quotas.address_of(connection.ip)
+        address = self.rules.admission.quotas.address_of(connection.ip)
         of_address = self._by_address[address]
         of_address.discard(connection)
         if not of_address:

@@ -12,7 +12,7 @@ from tsudoi.protocol.errors import SettingError
 from tsudoi.version import __version__
 
 from ..config import Config
-from ..join.enter import EntryRules
+from ..join.admission import AdmissionRules
 from ..link.routes import Routes
 from ..listeners.options import HttpListener, WebhookListener, WebListener
 from ..listeners.tls import Certificate
@@ -33,7 +33,7 @@ class HttpListeners:
     def __init__(
         self,
         config: Config,
-        rules: EntryRules,
+        rules: AdmissionRules,
         routes: Routes,
         settle: Callable[[], None],
         certificate: Certificate | None,

@@ -13,7 +13,7 @@ from typing import Any
 from tsudoi.ops import logs, standard_streams
 from tsudoi.ops.hangup import OnHangup
 from tsudoi.ops.metrics import exposition
-from tsudoi.ops.net.http import HttpServer
+from tsudoi.ops.net.http import MonitoringServer
 from tsudoi.ops.reload import reload
 from tsudoi.protocol.errors import SettingError
 
@@ -86,7 +86,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         place = None
         if config.http is not None:
             exported = exposition(metrics.rows(service))
-            http = HttpServer(config.http, lambda: service.unhealthy_reason(monotonic()), exported)
+            http = MonitoringServer(config.http, lambda: service.unhealthy_reason(monotonic()), exported)
             stack.callback(http.close)
             place = http.place
         starting = asyncio.create_task(service.start())

@@ -16,7 +16,7 @@ from tsudoi.protocol.web.commands import SubscribeData
 
 from ..chat.members import Member
 from ..join.account import Outcome
-from ..join.enter import Entry
+from ..join.admission import Admission
 from ..join.steps import AskToEnter, Declined
 from .refusals import why_declined
 from .rules import WebRules
@@ -94,7 +94,7 @@ class Entering:
                 self._on_error(Error.INTERNAL, "the broker is away or busy: try again")
 
     def _enter(self, operation: Operation, now: float) -> None:
-        rules, who, password = self._rules.entry, self._who, self._data.password or None
+        rules, who, password = self._rules.admission, self._who, self._data.password or None
         if who.signed and rules.verifier is not None:
             # In front of the password, so that a token without a name goes with the one that the client has given.
             password = f"{who.signed} {password or ''}"
@@ -102,24 +102,24 @@ class Entering:
         listener = self._rules.listener
         if who.language:
             listener = replace(listener, language=who.language)
-        entry = Entry(rules, listener, who.ip, verdict)
+        admission = Admission(rules, listener, who.ip, verdict)
         request = AskToEnter(WEB, operation, self._room, who.name, password, None)
-        question = entry.decide(request, now, self._wall_now, self._token)
+        question = admission.decide(request, now, self._wall_now, self._token)
         if isinstance(question, Create):  # or Join
             self._rules.routes.ask_about(
-                self._room, question, now, lambda answer, now: self._answered(entry, operation, answer, now)
+                self._room, question, now, lambda answer, now: self._answered(admission, operation, answer, now)
             )
         elif question is None:
             self._on_error(Error.TOO_MANY, "your address asks too often")
         else:
             self._decline(question)
 
-    def _answered(self, entry: Entry, operation: Operation, answer: Answer | None, now: float) -> None:
-        outcome = entry.answered(answer, now)
-        if entry.member is not None:
-            entry.token_sent()  # its client knows the token: it follows from the session
+    def _answered(self, admission: Admission, operation: Operation, answer: Answer | None, now: float) -> None:
+        outcome = admission.answered(answer, now)
+        if admission.member is not None:
+            admission.token_sent()  # its client knows the token: it follows from the session
             created = operation is Operation.CREATE
-            self._on_member(entry.member, Outcome.CREATED if created else Outcome.JOINED, now)
+            self._on_member(admission.member, Outcome.CREATED if created else Outcome.JOINED, now)
             return
         assert isinstance(outcome, Declined)
         if outcome.status is Status.ROOM_NOT_FOUND and operation is Operation.JOIN and self._data.create:
@@ -129,6 +129,6 @@ class Entering:
 
     def _decline(self, declined: Declined) -> None:
         reason = declined.counted_as or declined.status.name.lower()
-        self._rules.entry.counters.refusals[reason] += 1
+        self._rules.admission.counters.refusals[reason] += 1
         why = why_declined(declined, gave_password=bool(self._data.password))
         self._on_error(_CODES[declined.status], why)

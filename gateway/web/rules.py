@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tsudoi.protocol.client.dialects import WEB
 
 from ..chat.dispatch import ChatCore
-from ..join.enter import EntryRules
+from ..join.admission import AdmissionRules
 from ..link.routes import Routes
 from ..listeners.options import Listener
 
@@ -27,7 +27,7 @@ _LISTENER = Listener("", 0, WEB.name)
 class WebRules:
     """What sessions need."""
 
-    entry: EntryRules
+    admission: AdmissionRules
     routes: Routes
     """To the brokers."""
     version: str
@@ -41,4 +41,4 @@ class WebRules:
     @property
     def core(self) -> ChatCore:
         """The chat core."""
-        return self.entry.core
+        return self.admission.core

@@ -218,7 +218,7 @@ class Session:
     def _connect(self, number: int, connect: Connect) -> None:
         if self._who is not None:
             raise Refused(Error.BAD_REQUEST, "this connection has connected already")
-        verifies = self._rules.entry.verifier is not None
+        verifies = self._rules.admission.verifier is not None
         try:
             data = commands.parse_connect_data_untrusted(connect.data)
             name = names.user_name(data.name) if data.name else ""
@@ -332,7 +332,7 @@ class Session:
 
     def _allow_question(self, now: float) -> None:
         if not self._questions.touch(now, QUESTIONS_S, QUESTIONS):
-            self._rules.entry.counters.questions_limited += 1
+            self._rules.admission.counters.questions_limited += 1
             raise Refused(Error.TOO_MANY, "too many questions: ask again later")
 
     def _reply(self, number: int, method: str, result: Any) -> None:

@@ -26,7 +26,7 @@ _WHERE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FileSetting:
     """One setting, and its line."""
 
     key: str
@@ -39,7 +39,7 @@ class Entry:
         return SettingError(f"{self.where}: {self.key}: {why}")
 
 
-def parse(text: str, name: str, program: str) -> list[Entry]:
+def parse(text: str, name: str, program: str) -> list[FileSetting]:
     """Return the settings in the table of `program`; `name` is the file's, for errors.
 
     Raises:
@@ -57,14 +57,14 @@ def parse(text: str, name: str, program: str) -> list[Entry]:
     for key, value in tables.items():
         if key not in PROGRAMS or not isinstance(value, dict):
             where = f"{name}:{lines.get((key, ''), lines.get(('', key), 1))}"
-            raise Entry(key, value, where).error("settings stand in a table, [gateway] or [broker]")
+            raise FileSetting(key, value, where).error("settings stand in a table, [gateway] or [broker]")
     return [
-        Entry(key, value, f"{name}:{lines.get((program, key), lines.get((program, ''), 1))}")
+        FileSetting(key, value, f"{name}:{lines.get((program, key), lines.get((program, ''), 1))}")
         for key, value in tables.get(program, {}).items()
     ]
 
 
-def unknown(entry: Entry, known: list[str]) -> SettingError:
+def unknown(entry: FileSetting, known: list[str]) -> SettingError:
     """Return an error about a key that no flag has; it names the most similar flag."""
     close = get_close_matches(entry.key.replace("_", "-"), known, 1)
     return entry.error(f"there is no such setting{f'; {close[0]}?' if close else ''}")

@@ -197,7 +197,7 @@ def _from_file(context: click.Context, path: Path, program: str) -> dict[str, An
     return values
 
 
-def _check(context: click.Context, option: click.Option, entry: configfile.Entry) -> None:
+def _check(context: click.Context, option: click.Option, entry: configfile.FileSetting) -> None:
     """Raise SettingError if the flag refuses the value, or if the value has another type of TOML's."""
     wanted, kinds = _toml_types(option)
     listed = _listed(option, entry.value)

@@ -6,7 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from gateway.chat.stream_group import PendingGroups, StreamGroup
-from gateway.join.enter import EntryRules
+from gateway.join.admission import AdmissionRules
 from gateway.join.quotas import Quotas
 from gateway.join.room_list import RoomList
 from gateway.join.session_tokens import SessionTokens
@@ -22,7 +22,7 @@ def rules_of(gateway: FakeGateway) -> WebRules:
     """Return what the sessions of a gateway share."""
     quotas = Quotas(gateway.settings, gateway.counters)
     rooms, tokens = RoomList(gateway.routes), SessionTokens(1)
-    entry = EntryRules(gateway.settings, gateway.counters, gateway.core, quotas, rooms, tokens, None)
+    entry = AdmissionRules(gateway.settings, gateway.counters, gateway.core, quotas, rooms, tokens, None)
     return WebRules(entry, gateway.routes, "tsudoi test")
 
 

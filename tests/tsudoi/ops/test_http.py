@@ -10,14 +10,14 @@ import pytest
 
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.net import http as http_module
-from tsudoi.ops.net.http import AT_ONCE, HttpServer
+from tsudoi.ops.net.http import AT_ONCE, MonitoringServer
 from tsudoi.protocol.errors import SettingError
 
 HOSTS = ("127.0.0.1", "::1")
 PATIENCE_S = 10.0
 
 
-class Patient(HttpServer):
+class Patient(MonitoringServer):
     """A server whose illness the test names."""
 
     def __init__(self, host: str) -> None:
@@ -32,7 +32,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Patient]:
     server.close()
 
 
-def ask(server: HttpServer, path: str = "/healthz", method: str = "GET") -> tuple[int, str]:
+def ask(server: MonitoringServer, path: str = "/healthz", method: str = "GET") -> tuple[int, str]:
     connection = http.client.HTTPConnection(server.place.host, server.place.port, timeout=5)
     try:
         connection.request(method, path)
@@ -109,11 +109,11 @@ def drips(sock: socket.socket) -> bool:
 
 def test_a_taken_address_is_a_setting_error_of_one_line(server: Patient) -> None:
     with pytest.raises(SettingError, match=r"^can not listen on HTTP .+: Address already in use$"):
-        HttpServer(server.place, lambda: "", lambda: b"")
+        MonitoringServer(server.place, lambda: "", lambda: b"")
 
 
 def test_a_closed_server_answers_nobody() -> None:
-    server = HttpServer(HostPort("127.0.0.1", 0), lambda: "", lambda: b"")
+    server = MonitoringServer(HostPort("127.0.0.1", 0), lambda: "", lambda: b"")
     server.close()
     with pytest.raises(OSError, match="refused"), socket.create_connection((server.place.host, server.place.port), 5):
         pass

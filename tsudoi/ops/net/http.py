@@ -21,7 +21,7 @@ REQUEST_S = 5
 """How long a connection may last. Otherwise sixteen slow clients could block the health check."""
 
 
-class HttpServer:
+class MonitoringServer:
     """A small HTTP server for monitoring."""
 
     def __init__(self, place: HostPort, unhealthy_reason: Callable[[], str], metrics: Callable[[], bytes]) -> None:

@@ -1,11 +1,11 @@
-"""gateway/join/enter.py: who may enter, decided without a socket."""
+"""gateway/join/admission.py: who may enter, decided without a socket."""
 
 from dataclasses import dataclass, field
 
 import jwt
 import pytest
 
-from gateway.join.enter import Entry, EntryRules
+from gateway.join.admission import Admission, AdmissionRules
 from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PENDING
 from gateway.join.quotas import Quotas, Verdict
@@ -41,18 +41,18 @@ class Entrance:
         self.counters = self.gateway.counters
         self.quotas = Quotas(self.settings, self.counters)
         self.rooms = RoomList(self.gateway.routes)
-        self.rules = EntryRules(
+        self.rules = AdmissionRules(
             self.settings, self.counters, self.gateway.core, self.quotas, self.rooms, SessionTokens(1), self.verifier
         )
 
-    def client(self, verdict: Verdict = Verdict.SERVE, ip: str = IP) -> Entry:
-        return Entry(self.rules, Listener("127.0.0.1", 0), ip, verdict)
+    def client(self, verdict: Verdict = Verdict.SERVE, ip: str = IP) -> Admission:
+        return Admission(self.rules, Listener("127.0.0.1", 0), ip, verdict)
 
     def decide(
-        self, entry: Entry, operation: Operation = JOIN, user: str = "alice", password: str | None = None
+        self, admission: Admission, operation: Operation = JOIN, user: str = "alice", password: str | None = None
     ) -> Create | Join | Declined | None:
         request = AskToEnter(TSUDOI, operation, "den", user, password, None)
-        return entry.decide(request, self.gateway.now, WALL_NOW)
+        return admission.decide(request, self.gateway.now, WALL_NOW)
 
     def left(self) -> list[Item]:
         return [item for item in self.gateway.published() if item.kind == EntryKind.LEFT]
@@ -63,12 +63,12 @@ def test_a_granted_client_is_a_member_with_a_token_of_which_the_directory_has_th
     operation: Operation, kind: type[Create]
 ) -> None:
     entrance = Entrance()
-    entry = entrance.client()
-    question = entrance.decide(entry, operation, password="moon")
+    admission = entrance.client()
+    question = entrance.decide(admission, operation, password="moon")
     assert type(question) is kind
     assert (question.room, question.user, question.password, question.ip) == ("den", "alice", "moon", IP)
     grant = a_grant(1)
-    entered = entry.answered(grant, entrance.gateway.now)
+    entered = admission.answered(grant, entrance.gateway.now)
     assert isinstance(entered, Entered)
     assert (entered.room, entered.user) == (grant.room_name, grant.user)
     assert hash_token(entered.token.encode()) == question.token_hash
@@ -79,20 +79,20 @@ def test_a_granted_client_is_a_member_with_a_token_of_which_the_directory_has_th
 @pytest.mark.parametrize("verdict", [Verdict.ANSWER_BUSY, Verdict.CLOSE])
 def test_a_connection_that_is_not_served_is_asked_about_nothing(verdict: Verdict) -> None:
     entrance = Entrance()
-    entry = entrance.client(verdict)
-    assert not entry.may_list
+    admission = entrance.client(verdict)
+    assert not admission.is_within_rates
     expected = Declined(Status.BUSY, close=True) if verdict is Verdict.ANSWER_BUSY else None
-    assert entrance.decide(entry) == expected
+    assert entrance.decide(admission) == expected
 
 
 def test_a_further_request_counts_like_a_connection() -> None:
     entrance = Entrance(Settings(unlimited=(), address_rate=0.1))
-    entry = entrance.client()
+    admission = entrance.client()
     for _ in range(2):
-        assert isinstance(entrance.decide(entry), Join)
-        assert isinstance(entry.answered(Refused(Status.ROOM_NOT_FOUND, ""), entrance.gateway.now), Declined)
-    assert entrance.decide(entry) == Declined(Status.BUSY, close=True)
-    assert entrance.decide(entry) is None
+        assert isinstance(entrance.decide(admission), Join)
+        assert isinstance(admission.answered(Refused(Status.ROOM_NOT_FOUND, ""), entrance.gateway.now), Declined)
+    assert entrance.decide(admission) == Declined(Status.BUSY, close=True)
+    assert entrance.decide(admission) is None
     assert entrance.counters.handshakes_limited == 2
 
 
@@ -100,19 +100,19 @@ def test_rooms_and_members_of_an_address_are_limited() -> None:
     entrance = Entrance(Settings(unlimited=(), create_rate=0.1, address_members=1))
     assert isinstance(entrance.decide(entrance.client(), CREATE), Create)
     assert entrance.decide(entrance.client(), CREATE) == Declined(Status.BUSY)
-    entry = entrance.client()
-    assert isinstance(entrance.decide(entry), Join)
-    entry.answered(a_grant(1, ip=IP), entrance.gateway.now)
+    admission = entrance.client()
+    assert isinstance(entrance.decide(admission), Join)
+    admission.answered(a_grant(1, ip=IP), entrance.gateway.now)
     assert entrance.decide(entrance.client()) == Declined(Status.BUSY, "your address has its most members (1)")
     assert isinstance(entrance.decide(entrance.client(ip="192.0.2.2")), Join)
 
 
 def test_passwords_are_limited_for_joins_alone() -> None:
     entrance = Entrance(Settings(unlimited=(), password_tries=1, create_rate=1_000.0))
-    entry = entrance.client()
-    question = entrance.decide(entry, password="moon")
+    admission = entrance.client()
+    question = entrance.decide(admission, password="moon")
     assert isinstance(question, Join)
-    wrong = entry.answered(Refused(Status.WRONG_PASSWORD, ""), entrance.gateway.now)
+    wrong = admission.answered(Refused(Status.WRONG_PASSWORD, ""), entrance.gateway.now)
     assert wrong == Declined(Status.WRONG_PASSWORD)
     over = entrance.decide(entrance.client(), password="sun")
     assert isinstance(over, Join)
@@ -125,11 +125,11 @@ def test_passwords_are_limited_for_joins_alone() -> None:
 def test_a_password_that_nobody_checked_frees_its_place() -> None:
     entrance = Entrance()
     for _ in range(3 * PENDING):
-        entry = entrance.client()
-        question = entrance.decide(entry, password="moon")
+        admission = entrance.client()
+        question = entrance.decide(admission, password="moon")
         assert isinstance(question, Join)
         assert not question.known_only
-        assert entry.answered(None, entrance.gateway.now) == Declined(Status.BUSY)
+        assert admission.answered(None, entrance.gateway.now) == Declined(Status.BUSY)
 
 
 def test_a_signed_token_gives_name_and_rights_or_a_refusal_of_its_own() -> None:
@@ -150,17 +150,17 @@ def test_a_signed_token_gives_name_and_rights_or_a_refusal_of_its_own() -> None:
 )
 def test_a_refusal_is_passed_on_and_an_unknown_one_is_a_bad_request(number: int, status: Status) -> None:
     entrance = Entrance()
-    entry = entrance.client()
-    entrance.decide(entry)
-    assert entry.answered(Refused(number, "words"), entrance.gateway.now) == Declined(status, "words")
+    admission = entrance.client()
+    entrance.decide(admission)
+    assert admission.answered(Refused(number, "words"), entrance.gateway.now) == Declined(status, "words")
 
 
 def test_a_new_room_is_in_the_next_list() -> None:
     entrance = Entrance()
     entrance.rooms.ask(entrance.gateway.now, lambda _: None)
-    entry = entrance.client()
-    entrance.decide(entry, CREATE)
-    entry.answered(a_grant(1), entrance.gateway.now)
+    admission = entrance.client()
+    entrance.decide(admission, CREATE)
+    admission.answered(a_grant(1), entrance.gateway.now)
     entrance.rooms.ask(entrance.gateway.now, lambda _: None)
     assert len(entrance.gateway.asked(ListRooms)) == 2
 
@@ -168,23 +168,23 @@ def test_a_new_room_is_in_the_next_list() -> None:
 def test_a_member_whose_client_was_never_sent_its_token_leaves() -> None:
     entrance = Entrance()
     for is_sent in (True, False):
-        entry = entrance.client()
-        entrance.decide(entry)
-        entry.answered(a_grant(1 + is_sent), entrance.gateway.now)
+        admission = entrance.client()
+        entrance.decide(admission)
+        admission.answered(a_grant(1 + is_sent), entrance.gateway.now)
         if is_sent:
-            entry.token_sent()
-        assert entry.abandon(entrance.gateway.now) is not is_sent
-        assert not entry.abandon(entrance.gateway.now)
+            admission.token_sent()
+        assert admission.abandon(entrance.gateway.now) is not is_sent
+        assert not admission.abandon(entrance.gateway.now)
     assert entrance.left() == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
     assert not entrance.client().abandon(entrance.gateway.now)
 
 
 def test_a_port_is_where_the_members_datagrams_go() -> None:
     entrance = Entrance()
-    entry = entrance.client()
-    entry.announce(sockaddr.pack(IP, 50_000), entrance.gateway.now)
-    entrance.decide(entry)
-    entry.answered(a_grant(1), entrance.gateway.now)
-    entry.announce(sockaddr.pack(IP, 50_000), entrance.gateway.now)
+    admission = entrance.client()
+    admission.announce(sockaddr.pack(IP, 50_000), entrance.gateway.now)
+    entrance.decide(admission)
+    admission.answered(a_grant(1), entrance.gateway.now)
+    admission.announce(sockaddr.pack(IP, 50_000), entrance.gateway.now)
     (member,) = entrance.gateway.members.by_token.values()
     assert member.address == sockaddr.pack(IP, 50_000)

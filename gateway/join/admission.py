@@ -38,7 +38,7 @@ _STATUSES = frozenset(Status)
 
 
 @dataclass(eq=False, slots=True)
-class EntryRules:
+class AdmissionRules:
     """What the decisions for all connections of a gateway share."""
 
     settings: Settings
@@ -57,11 +57,11 @@ class EntryRules:
         self.rate_keys = RateKeys(self.settings)
 
 
-class Entry:
+class Admission:
     """The requests to enter that a client makes on one connection; one at a time."""
 
     def __init__(
-        self, rules: EntryRules, listener: Listener, ip: str, verdict: Verdict, *, is_secure: bool = False
+        self, rules: AdmissionRules, listener: Listener, ip: str, verdict: Verdict, *, is_secure: bool = False
     ) -> None:
         """Begin for a connection from `ip` that was accepted with `verdict`."""
         self.is_secure = is_secure
@@ -88,13 +88,8 @@ class Entry:
         return self._member
 
     @property
-    def may_list(self) -> bool:
-        """Return whether the client may have the room list."""
-        return self._verdict is Verdict.SERVE
-
-    @property
-    def may_carry(self) -> bool:
-        """Return whether the connection may carry packets of version 2."""
+    def is_within_rates(self) -> bool:
+        """Whether the client may have the room list, or send packets of version 2."""
         return self._verdict is Verdict.SERVE
 
     def decide(
