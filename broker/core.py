@@ -73,7 +73,7 @@ class Core:
         self.shard = shard
         self._pending = _Pending()
         self.directory = Directory(snapshot, limits, first_id, shard, shards)
-        self.gateways = Gateways(list(self.directory.by_gateway), snapshot.accepted, now)
+        self.gateways = Gateways(list(self.directory.by_gateway), snapshot.accepted, now, shards > 1)
         self.counters = counters or Counters()
         self._instance, self._term = instance, term
         self.handovers = Handovers(self.directory, self.gateways, self.counters, self._answer, instance)

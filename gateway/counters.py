@@ -91,6 +91,8 @@ class Counters:
     """Reason → packets that were not."""
     sealed_retries: int = 0
     """Cookies that were sent."""
+    sealed_recalls: int = 0
+    """Cookies that were sent without being asked for."""
     sealed_resumes: int = 0
     sealed_wants: int = 0
     """Times that a member wanted entries again."""

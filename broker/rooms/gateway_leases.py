@@ -5,7 +5,7 @@ A gateway's lease is shorter than `ALIVE_S`: a gateway from which nothing came f
 
 from dataclasses import dataclass
 
-from tsudoi.protocol.backbone import Measured
+from tsudoi.protocol.backbone import OF_ONE_PROCESS, Measured, gateway_name
 
 ALIVE_S = 2.0
 
@@ -35,7 +35,7 @@ class Gateway:
     ended: bool = False
     """Its connection ended sooner than that of a gateway that is frozen or cut off: its process is dead."""
     stopped: bool = False
-    """It said Bye, and delivers nothing."""
+    """It said Bye, or is known to have ended, and delivers nothing."""
     gone: bool = False
     """Its lease is over, and its members were offered to a successor."""
     account: str = ""
@@ -49,13 +49,21 @@ class Gateway:
 class Gateways:
     """The gateways by instance. Time is monotonic seconds."""
 
-    def __init__(self, serving: list[str], accepted: dict[str, int], now: float) -> None:
+    def __init__(self, serving: list[str], accepted: dict[str, int], now: float, is_shared: bool = False) -> None:
         """Begin with the gateways of an earlier run of the broker; they may still run, and have time to say Hello.
+
+        One that shared its process with that run has ended with it: the store can not be opened twice. Only of a store
+        that brokers share (`is_shared`), the one before may still run.
 
         `serving` are the instances that serve members, `accepted` has the last number accepted from each.
         """
         self.known = {
-            name: Gateway(now, accepted=accepted.get(name, 0), ended=True)
+            name: Gateway(
+                now,
+                accepted=accepted.get(name, 0),
+                ended=True,
+                stopped=gateway_name(name) == OF_ONE_PROCESS and not is_shared,
+            )
             for name in dict.fromkeys([*serving, *accepted])
         }
         self._awake_at = now

@@ -5,6 +5,7 @@ be proven twice: the IP address by the handshake's TCP connection, the port by t
 """
 
 from tsudoi.ops.ip_address import same_host
+from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.names import UserName, numbered_name
 
@@ -45,6 +46,11 @@ def _is_at(member: Member, place: tuple[str, str]) -> bool:
 
 
 def _may_replace(member: Member, other: Member) -> bool:
-    """Return whether the names are the same, and as well vouched for."""
+    """Return whether the names are the same, and as well vouched for.
+
+    A member of version 2 is never replaced: its client proves itself by its keys, and no address stands for it.
+    """
+    if other.dialect == TSUDOI_2.name:
+        return False
     is_verified = Rights.VERIFIED in member.rare.rights or Rights.VERIFIED not in other.rare.rights
     return is_verified and member.wished in (other.wished, other.name)

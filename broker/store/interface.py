@@ -61,7 +61,7 @@ class MemberRow:
     dialect: str
     ip: str
     address: bytes
-    """Where its datagrams go, as its gateway writes it; empty if unknown."""
+    """Where its datagrams go, as its gateway writes it; empty if unknown. Of version 2: with its session, covered."""
     gateway: str
     """Instance."""
     idle_ms: int

@@ -120,20 +120,23 @@ class AddressMoves(Component):
 
         The member is sent all that it has missed: the backlog limits only members without an address.
         """
-        if not written:
+        if not written or member.dialect in OF_STREAMS:
             return
         try:
-            address, listener = kept_address.parse(written.decode())
+            listener, address = self.place(*kept_address.parse(written.decode()))
         except (ValueError, OverflowError):
             return
-        listeners = self.listeners
-        if not 0 <= listener < len(listeners) or not listeners[listener].serves(address):
-            listener = self._listener_for(address)
-        address = listeners[listener].fit(address)
         self._change_host(member, sockaddr.ip_bytes(address))
         member.address = address  # so that `_locate` does not apply the backlog
         self.members.at_address.setdefault(sockaddr.peer(address), member)
         self._locate(member, listener, address, now)
+
+    def place(self, address: bytes, listener: int) -> tuple[int, bytes]:
+        """Return the listener that serves an address here, and the address as it needs it; another one wrote both."""
+        listeners = self.listeners
+        if not 0 <= listener < len(listeners) or not listeners[listener].serves(address):
+            listener = self._listener_for(address)
+        return listener, listeners[listener].fit(address)
 
     def _change_host(self, member: Member, ip: bytes) -> None:
         if self.settings.check_ip == "strict" and not sockaddr.same_host(ip, member.ip):

@@ -21,6 +21,7 @@ from ..sealed.resuming import Resuming
 from ..sealed.saying import Saying
 from ..sealed.sender import Sender
 from ..sealed.silence import Silence
+from ..sealed.taking_over import TakingOver
 from ..sealed.wants import Wants
 from ..settings import Settings
 from .address_moves import AddressMoves
@@ -87,7 +88,6 @@ class ChatCore:
         entering = Enter(*shared, rate_keys, moves, leaving.idle, CrowdedAddresses(*shared, leaving))
         exit_answers = ExitAnswers(*shared, rate_keys)
         self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, exit_answers, unknown_members)
-        self._handover = Handover(*shared, groups, catch_up, moves, closed, leaving, entering, self.unknown_tokens)
         limits = RateLimits(*shared)
         self.flooding = Flooding(*shared, limits)
         commands = Commands(*shared, limits, leaving)
@@ -103,6 +103,10 @@ class ChatCore:
         self.draining = Draining(members)
         silence = Silence(members.standstills)
         resuming = Resuming(*shared, sender, self.streams, silence)
+        taking_over = TakingOver(*shared, sender, resuming, moves)
+        self._handover = Handover(
+            *(*shared, groups, catch_up, moves, closed, leaving, entering, self.unknown_tokens, taking_over)
+        )
         saying = Saying(*shared, self.speak, commands, leaving)
         wants = Wants(*shared, fencing)
         self.sealed = SealedReceiver(*shared, sender, resuming, saying, wants, leaving, silence)

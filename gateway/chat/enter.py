@@ -48,12 +48,13 @@ class Enter(Component):
         self.moves.restore(member, granted.address, now)
         return member
 
-    def adopt(self, granted: Granted, token_hash: bytes, now: float) -> None:
-        """Serve a member whose client has sent nothing here yet, so that only the token's hash is known."""
+    def adopt(self, granted: Granted, token_hash: bytes, now: float) -> Member:
+        """Serve a member whose client has sent nothing here yet, so that only the token's hash is known; return it."""
         member = self._new_member(granted, b"", now)
         self.members.add_adopted(member, token_hash)
         self.idle.add(member)
         self.moves.restore(member, granted.address, now)
+        return member
 
     def _new_member(self, granted: Granted, token: bytes, now: float) -> Member:
         room = self.members.rooms.get(granted.room)

@@ -4,10 +4,11 @@ A gateway that releases a member reports how far the member has received its roo
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.backbone import Adoption, Granted, Item, Release
-from tsudoi.protocol.client.dialects import OF_STREAMS
+from tsudoi.protocol.client.dialects import OF_STREAMS, TSUDOI_2
 from tsudoi.protocol.codes import EntryKind
 
 from . import kept_address
@@ -20,6 +21,9 @@ from .leave import Leaving
 from .members import Member
 from .outbound import Component
 from .unknown_tokens import UnknownTokens
+
+if TYPE_CHECKING:
+    from ..sealed.taking_over import TakingOver
 
 RELEASES = 10_000
 """Answered releases that are remembered."""
@@ -36,6 +40,7 @@ class Handover(Component):
     leaving: Leaving
     enter: Enter
     unknown_tokens: UnknownTokens
+    taking_over: "TakingOver"
     _answered: dict[str, float] = field(default_factory=dict)
     """Handovers that were answered. A repeated Release must not release the member once it has come back here."""
 
@@ -60,7 +65,7 @@ class Handover(Component):
             return
         self.counters.released += 1
         owes_history = member.catch_up is not None and member.catch_up.history
-        if member.recipients is None and member.address is not None and not owes_history:
+        if member.recipients is None and member.is_reachable and not owes_history:
             # It still catches up, and the directory may not know its address. It learns none of a member that has not
             # had its history: an address says that it had.
             self.groups.publish_address(member, member.cursor)
@@ -79,13 +84,19 @@ class Handover(Component):
                 continue
             if (known := self._member(granted.room, granted.member)) is not None:
                 self.leaving.repeat(known)
+                if known.dialect is TSUDOI_2:
+                    # Another gateway may have served it meanwhile: its client takes nothing of its run here any more.
+                    self.taking_over.take(known, granted.address, token_hash)
+                    continue
                 self.granted(granted, now)
                 if known.recipients is not None:
                     # The directory takes it for a member that still catches up.
                     self.groups.publish_address(known, known.room.position)
                 continue
             self.counters.adopted += 1
-            self.enter.adopt(granted, token_hash, now)
+            adopted = self.enter.adopt(granted, token_hash, now)
+            if adopted.dialect is TSUDOI_2:
+                self.taking_over.take(adopted, granted.address, token_hash)
             self.unknown_tokens.receive_held(shard, token_hash, now)
 
     def granted(self, granted: Granted, now: float) -> None:

@@ -3,17 +3,30 @@
 The local address goes with it: a client that only listens must go on to hear the address that it knows. A gateway at
 another machine does not have it; then its kernel chooses one.
 
-    IP PORT LISTENER [LOCAL]      the number of the listener; LOCAL is an IP address, `%` and a scope, or both
+    IP PORT LISTENER [LOCAL]            the number of the listener; LOCAL is an IP address, `%` and a scope, or both
+    IP PORT LISTENER =SESSION [LOCAL]   of version 2: with the session, as `sealed/keys.py` covers it, in hexadecimal
+
+`parse` refuses the second form, also that of gateways that do not know it: they are to send no datagrams there.
 """
 
 from ..listeners import sockaddr
 
 
-def write(address: bytes, listener: int) -> str:
-    """Return an address and the listener that it belongs to as text."""
+def write(address: bytes, listener: int, session: bytes = b"") -> str:
+    """Return an address, the listener that it belongs to, and a covered session if there is one, as text."""
     ip, port = sockaddr.unpack(address)
     local = sockaddr.local_text(address)
-    return f"{ip} {port} {listener} {local}" if local else f"{ip} {port} {listener}"
+    return " ".join(
+        [ip, str(port), str(listener), *([f"={session.hex()}"] if session else ()), *([local] if local else ())]
+    )
+
+
+def parse_with_session(text: str) -> tuple[bytes, int, bytes]:
+    """Return (address, listener, covered session) of a text that `write` made; raise as `parse` does."""
+    ip, port, listener, session, *local = text.split(" ")
+    if not session.startswith("="):
+        raise ValueError("there is no session")
+    return *parse(" ".join((ip, port, listener, *local))), bytes.fromhex(session[1:])
 
 
 def parse(text: str) -> tuple[bytes, int]:

@@ -92,7 +92,8 @@ def rows(service: Service) -> list[Row]:
         counter(
             f"{PREFIX}sealed_dropped", "Packets that were not, by reason", lambda: counters.sealed_dropped, "reason"
         ),
-        count("sealed_retries", "Cookies sent to addresses that had proven nothing"),
+        count("sealed_retries", "Cookies sent to clients that must prove their addresses"),
+        count("sealed_recalls", "Cookies sent unasked, to clients that must resume"),
         count("sealed_resumes", "Sessions served from a new address, by a new run, or after a loss"),
         count("sealed_wants", "Times a member wanted entries again"),
         count("sealed_repeats", "Bodies sent again at the end of a burst"),

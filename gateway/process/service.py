@@ -10,6 +10,7 @@ import zmq
 from tsudoi.ops import logs
 from tsudoi.ops.rhythm import until_next
 from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone.endpoint import INPROC
 
 from ..chat.delivery_reports import REPORT_FEW_S
 from ..chat.dispatch import ChatCore
@@ -68,7 +69,8 @@ class Service:
         self.config = config
         """The settings in use."""
         kind = sendmmsg.choose()
-        instance = backbone.new_instance(config.name, secrets.token_hex(8))
+        name = config.name or (backbone.OF_ONE_PROCESS if brokers[0].startswith(INPROC) else "")
+        instance = backbone.new_instance(name, secrets.token_hex(8))
         logger.info("starting", instance=instance, broker=" ".join(brokers), datagrams=kind.name)
         self.udp: list[UDPServer] = []
         inherited = config.inherited.udp if config.inherited else (None,) * len(config.udp)
@@ -265,7 +267,7 @@ class Service:
 
     def _repeat(self) -> None:
         self._repeat_timer = None
-        if self.core.sealed_sender.repeat():
+        if self.core.sealed_sender.repeat(monotonic()):
             self._repeat_later()
 
     def _report_later(self, now: float) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Generic, TypeVar
 
-from tsudoi.protocol.names import TOKEN_SIZE
+from tsudoi.protocol.names import TOKEN_SIZE, hash_token
 from tsudoi.protocol.sealed.packets import HEADER_SIZE, MARK, SESSION_SIZE, Kind
 from tsudoi.protocol.sealed.suites import (
     AES_128_GCM,
@@ -108,6 +108,23 @@ class SessionKeys:
         size = KEY_SIZES[_SUITES[session[0]]]
         return self._derive(session, "up" if up else "down", size) if size else b""
 
+    def cover(self, session: bytes) -> bytes:
+        """Return a session in the form in which the directory keeps it: no reader of its store can use it.
+
+        In the suite `plain` a session is all that a client has to show. Each has a token, and so a pad, of its own.
+        """
+        secret = self._secret_of(session)
+        assert secret is not None, "look at `suite_of` first"
+        return _covered(secret, session, hash_token(self.token(session).encode()))
+
+    def uncover_untrusted(self, covered: bytes, token_hash: bytes) -> bytes | None:
+        """Return the session that was covered, of the member with this hash of a token; None if there is none."""
+        for secret in self._secrets if len(covered) == SESSION_SIZE else ():
+            session = _covered(secret, covered, token_hash)
+            if hmac.compare_digest(_mark(secret, session[:-_MARK_SIZE]), session[-_MARK_SIZE:]):
+                return session if self.suite_of(session) is not None else None
+        return None
+
     def tick(self) -> None:
         """Let ciphers go that are not in use. Call it every `TICK_S`."""
         self.encrypts.tick()
@@ -147,6 +164,11 @@ def is_plain(session: bytes) -> bool:
 def hkdf(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:
     """Return `size` bytes, 32 at most, of HKDF-SHA256: of RFC 5869 one block, which the standard library has."""
     return hmac.digest(hmac.digest(salt, secret, "sha256"), info + b"\x01", "sha256")[:size]
+
+
+def _covered(secret: bytes, session: bytes, token_hash: bytes) -> bytes:
+    pad = hkdf(secret, token_hash, b"tsudoi 2 kept", SESSION_SIZE)
+    return bytes(a ^ b for a, b in zip(session, pad, strict=True))
 
 
 def _mark(secret: bytes, head: bytes) -> bytes:

@@ -19,6 +19,7 @@ from tsudoi.protocol.sealed.replay_window import ReplayWindow
 from tsudoi.protocol.sealed.suites import check_of
 from tsudoi.protocol.web.codes import Ending
 
+from ..chat import kept_address
 from ..chat.members import Member, Recipients
 from ..chat.replay_limiter import ReplayLimiter
 from .group import SealedGroup
@@ -163,7 +164,13 @@ class SealedLink:
 
     def interrupt(self, member: Member, now: float) -> None:
         """End the run, so that the client resumes and learns which entries are lost to it."""
-        self.sender.interrupt(self, now)
+        self.sender.recall(self)
+
+    def kept_address(self) -> str:
+        """Return where its client is, as the directory keeps it; empty if another gateway could not send there."""
+        if not self._head or self.listener == self.sender.carried.listener:
+            return ""
+        return kept_address.write(self.address, self.listener, self.sender.keys.cover(self.session))
 
     # --- answers -----------------------------------------------------------------------------------------------------
 

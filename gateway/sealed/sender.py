@@ -21,6 +21,7 @@ from .group import SealedGroup
 from .keys import SessionKeys
 from .link import SealedLink, check_packet, seal_each, seal_into
 from .packing import even
+from .recalls import Recalls
 
 if TYPE_CHECKING:
     from ..chat.streams import Streams
@@ -44,6 +45,7 @@ class Sender:
     counters: Counters
     cookies: Cookies = field(default_factory=Cookies)
     carried: Carried = field(default_factory=Carried)
+    recalls: Recalls = field(default_factory=Recalls)
     streams: "Streams" = field(init=False)
     schedule: Callable[[], object] = field(init=False)
     """Is called when there is something to flush, once until the next `flush`."""
@@ -111,21 +113,26 @@ class Sender:
     # --- repeating ---------------------------------------------------------------------------------------------------
 
     def repeat_later(self, group: SealedGroup) -> None:
-        """Send a group's last body twice more, when no other has followed it for a while (`FIRST`, `SECOND`)."""
-        self._schedule_repeats()
-        self._bursts[group] = None
+        """Send a group's last body twice more, when no other has followed it (`FIRST`, `SECOND`); TCP loses none."""
+        if not self._is_carried(group.links[0]):
+            self._schedule_repeats()
+            self._bursts[group] = None
 
     def joined(self, link: SealedLink) -> None:
         """Send a member that has caught up two empty bodies later on, so that it notices if the last body was lost."""
-        self._schedule_repeats()
-        self._joined[link] = 0
+        if not self._is_carried(link):
+            self._schedule_repeats()
+            self._joined[link] = 0
+
+    def _is_carried(self, link: SealedLink) -> bool:
+        return link.listener == self.carried.listener
 
     def _schedule_repeats(self) -> None:
-        if not self._bursts and not self._joined:
+        if not self._bursts and not self._joined and not self.recalls:
             self.schedule_repeats()
 
-    def repeat(self) -> bool:
-        """Repeat the last bodies of bursts that have ended; return whether to call again."""
+    def repeat(self, now: float) -> bool:
+        """Repeat the last bodies of bursts that have ended, and recall clients; return whether to call again."""
         for group in list(self._bursts):
             group.quiet += 1
             if group.quiet in (FIRST, SECOND):
@@ -141,7 +148,10 @@ class Sender:
                 link.send_bodies([serialize_range(its_group.after, its_group.after)])
             if not is_live or quiet >= SECOND:
                 del self._joined[link]
-        return bool(self._bursts or self._joined)
+        for link in self.recalls.due(now):
+            self.counters.sealed_recalls += 1
+            self.retry(link.session, link.listener, link.address, now)
+        return bool(self._bursts or self._joined or self.recalls)
 
     def may_remember(self, group: SealedGroup, size: int) -> bool:
         """Return whether a group may remember so many bytes more, and count them if so."""
@@ -180,12 +190,12 @@ class Sender:
         for link in self.carried.over(address):
             self.detach(link)
 
-    def interrupt(self, link: SealedLink, now: float) -> None:
-        """End a run, and let the client resume: it learns what is lost to it."""
-        listener, address = link.listener, link.address
+    def recall(self, link: SealedLink) -> None:
+        """End a run, if there is one, and let the client resume: it learns what it has missed, or is lost to it."""
         self.detach(link)
-        if address:
-            self.retry(link.session, listener, address, now)
+        if link.address:
+            self._schedule_repeats()
+            self.recalls.add(link)
 
     def retry(self, session: bytes, listener: int, address: bytes, now: float) -> None:
         """Send a cookie for a session to an address."""

@@ -463,6 +463,18 @@ def test_members_of_a_gateway_that_ended_with_the_broker_are_found_by_its_name()
     assert adopt.members[0].granted.member == host.member
 
 
+def test_a_gateway_of_the_broker_s_own_process_has_ended_with_it() -> None:
+    before, after = (backbone.new_instance(backbone.OF_ONE_PROCESS, run) for run in ("1", "2"))
+    broker = Broker(None, before)
+    host = broker.create(peer=before)
+    broker.publish(before, addressed(host, 1))
+    broker.start_again("broker-2")
+    welcome, adopt = broker.say(after, Hello(backbone.VERSION))
+    assert isinstance(welcome, Welcome)
+    assert isinstance(adopt, Adopt)
+    assert adopt.members[0].granted.member == host.member
+
+
 def test_gateways_without_a_name_inherit_nothing(broker: Broker) -> None:
     host = broker.create(peer=A)
     broker.publish(A, addressed(host, 1))

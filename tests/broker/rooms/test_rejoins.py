@@ -97,6 +97,16 @@ def test_another_name_another_room_and_a_younger_member_are_not_replaced(broker:
     assert names(broker, elsewhere) == {elsewhere.member: "alice"}
 
 
+def test_a_member_of_version_2_is_not_replaced_by_one_at_its_address(broker: Broker) -> None:
+    host = broker.create(user="host")
+    before = broker.ask(A, Join("den", "alice", None, a_token(2), "tsudoi-2", "192.0.2.1", 100_000))
+    assert isinstance(before, Granted)
+    broker.publish(A, addressed(before, 1, HERE))
+    after = broker.join(user="alice", token=3)
+    broker.publish(A, claimed(after))
+    assert names(broker, host)[before.member] == "alice"
+
+
 @pytest.mark.parametrize(("rights", "replaces"), [(0, False), (int(Rights.VERIFIED), True)])
 def test_a_name_that_an_issuer_vouched_for_is_not_had_without(broker: Broker, rights: int, replaces: bool) -> None:
     broker.create(user="host")

@@ -27,6 +27,15 @@ def test_an_address_is_read_as_it_was_written(text: str) -> None:
     assert kept_address.parse(text) == (PLACES[text], 2)
 
 
+@pytest.mark.parametrize("text", PLACES)
+def test_an_address_with_a_session_is_read_as_it_was_written_and_is_none_for_gateways_that_know_none(text: str) -> None:
+    session = bytes(range(16))
+    written = kept_address.write(PLACES[text], 2, session)
+    assert kept_address.parse_with_session(written) == (PLACES[text], 2, session)
+    with pytest.raises((ValueError, OverflowError)):
+        kept_address.parse(written)
+
+
 def test_an_address_of_ipv4_is_written_so_wherever_it_came_from() -> None:
     mapped = sockaddr.pack("::ffff:192.0.2.1", 5_000)
     here = sockaddr.local_bytes(sockaddr.mapped(bytes((192, 0, 2, 9))), 0)
@@ -37,7 +46,9 @@ def test_a_local_address_of_another_family_is_none() -> None:
     assert kept_address.parse("192.0.2.1 5000 2 ::9") == (IPV4, 2)
 
 
-@given(st.text() | st.lists(st.sampled_from([*"0123 .:%x", "fe80::1", "70000", "-1", "192.0.2.1"])).map(" ".join))
+@given(st.text() | st.lists(st.sampled_from([*"0123 .:%x=", "fe80::1", "70000", "-1", "192.0.2.1"])).map(" ".join))
 def test_any_other_text_is_refused(text: str) -> None:
     with contextlib.suppress(ValueError, OverflowError):
         kept_address.parse(text)
+    with contextlib.suppress(ValueError, OverflowError):
+        kept_address.parse_with_session(text)

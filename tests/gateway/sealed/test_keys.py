@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.sealed.cookies import VALID_S, Cookies
 from gateway.sealed.keys import MOST_KEPT, SessionKeys, hkdf
+from tsudoi.protocol.names import hash_token
 from tsudoi.protocol.sealed.suites import AES_128_GCM, KEY_SIZES, PLAIN
 
 ONE, OTHER = bytes(32), b"x" * 32
@@ -49,6 +50,21 @@ def test_another_service_does_not_know_a_session() -> None:
         changed[at] ^= 1
         assert SessionKeys([ONE]).suite_of(bytes(changed)) is None
     assert SessionKeys([ONE], has_ciphers=False).suite_of(session) is None
+
+
+def test_a_session_that_was_covered_is_uncovered_by_gateways_of_the_service_alone() -> None:
+    for suite in KEY_SIZES:
+        keys = SessionKeys([ONE])
+        session, other = keys.new(suite, 0, 0), keys.new(suite, 0, 0)
+        covered, token_hash = keys.cover(session), hash_token(keys.token(session).encode())
+        assert covered == keys.cover(session)
+        assert covered not in (session, keys.cover(other))
+        for gateway in (keys, SessionKeys([OTHER, ONE])):
+            assert gateway.uncover_untrusted(covered, token_hash) == session
+        assert SessionKeys([OTHER]).uncover_untrusted(covered, token_hash) is None
+        assert keys.uncover_untrusted(covered, hash_token(b"another")) is None
+        assert keys.uncover_untrusted(covered[:-1], token_hash) is None
+        assert keys.uncover_untrusted(b"", token_hash) is None
 
 
 def test_new_sessions_are_of_the_first_secret() -> None:

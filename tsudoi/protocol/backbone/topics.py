@@ -25,6 +25,10 @@ def new_instance(name: str, run: str) -> str:
     return f"{name}/{run}"
 
 
+OF_ONE_PROCESS = "(one process)"
+"""The name of a gateway that shares its process with its broker; an operator can give none that is written so."""
+
+
 def gateway_name(instance: str) -> str:
     """Return the gateway's name in an instance, empty if it has none."""
     return instance.rpartition("/")[0]

@@ -266,7 +266,7 @@ DIALECTS: dict[str, Dialect] = {
 """Name → dialect of the handshake over TCP. `auto` is none: it means that `recognise.py` chooses one."""
 
 OF_STREAMS = (TSUDOI_2, WEB)
-"""Dialects of members without an address in the directory: their clients know their positions."""
+"""Dialects of members that are not sent datagrams of version 1: their clients know their positions."""
 _OF_STREAMS = {dialect.name: dialect for dialect in OF_STREAMS}
 
 

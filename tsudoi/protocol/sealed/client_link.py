@@ -30,7 +30,7 @@ RUNS = 64
 COOKIES = 256
 """Cookies that are remembered, so that a replayed RETRY does not make this client resume."""
 CALM_S = 0.5
-"""Time after a `resumed` in which a RETRY may be the answer to a packet of an earlier run."""
+"""Time after a `resumed` in which a RETRY may be the answer to a packet of an earlier run: only a ping follows it."""
 AVOID_S = 3.0
 """How long others are tried when a server has said that it stops."""
 PING_S = (20.0, 25.0)
@@ -294,7 +294,10 @@ class Link:
 
     def take_retry(self, packet: Packet, way: int, now: float, position: tuple[int, int, int]) -> None:
         """Resume with the cookie of a RETRY that came by a way; `position` is as `tick` has it."""
-        if self._resume_at is None and (now < self._resumed_at + CALM_S or not self._wants_retry(way, now)):
+        if self._resume_at is None and now < self._resumed_at + CALM_S:
+            self._ask_when_calm()
+            return
+        if self._resume_at is None and not self._wants_retry(way, now):
             return
         if packet.nonce in self._seen_cookies:
             return  # It has come before: doubled on its way, or replayed.
@@ -329,10 +332,18 @@ class Link:
 
         A gateway that stood still may have taken an old `resume` when it went on.
         """
-        if self._resume_at is not None or now < self._resumed_at + CALM_S or run in self._runs:
+        if self._resume_at is not None or run in self._runs:
+            return False
+        if now < self._resumed_at + CALM_S:
+            self._ask_when_calm()
             return False
         self._note_run(run)
         return True
+
+    def _ask_when_calm(self) -> None:
+        """Ping when what an earlier run has caused is over: if another server has this session now, that shows it."""
+        if not self._ping_is_open:
+            self._ping_at = min(self._ping_at, self._resumed_at + CALM_S)
 
     def _note_run(self, run: bytes) -> None:
         self._runs[run] = None

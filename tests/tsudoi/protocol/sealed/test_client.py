@@ -249,6 +249,24 @@ def test_a_session_that_an_old_resume_has_taken_away_is_fetched_back_at_once() -
     assert [msgspec.json.decode(event.line)["text"] for event in of(alice, Delivered)][-1] == "still there?"  # type: ignore[attr-defined]
 
 
+def test_what_comes_right_after_a_resumed_is_looked_into_when_that_time_is_over() -> None:
+    """Another gateway takes the session in the moment in which the client takes no sign of it."""
+    world = World(1, Weather(loss=0.0, doubling=0.0, jitter_s=0.0, gateways=2))
+    world.run(1.0)
+    alice, bob = [*world.people.values()][:2]
+    first, session = world.broker.gateways[0], alice.member.grant.session
+    alice.client.resume(world.now)
+    world._flush(alice)
+    world.run(0.1)
+    assert alice.client.is_resumed
+    first._cookies[b"c" * 12] = session, alice.address
+    epoch, offset = alice.client.position
+    first._resume(session, 1, Resume(cookie=(b"c" * 12).hex(), epoch=epoch, offset=offset, next=1), alice.address)
+    world.say(bob, "the last line for long")
+    world.run(1.0)
+    assert [msgspec.json.decode(event.line)["text"] for event in of(alice, Delivered)] == ["the last line for long"]  # type: ignore[attr-defined]
+
+
 def test_a_replayed_retry_does_not_make_a_client_resume() -> None:
     world, alice, _ = quiet()
     retries: list[bytes] = []

@@ -1,0 +1,51 @@
+"""Say whose clients are to be told that they must resume, and when; PROTOCOL.md, "Recalled".
+
+A client is told by a *retry*, which may get lost, and which it may have to ignore just then: so it is told again until
+it has resumed. First ones go before repeated ones, and all at a pace, as each leads to questions to the broker. No I/O.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tsudoi.protocol.sealed.packets import NO_RUN
+
+if TYPE_CHECKING:
+    from .link import SealedLink
+
+WAITS_S = (0.0, 0.6, 1.2, 2.4)
+"""Before each *retry* to one client. It ignores the first one within 0.5 s after a `resumed`, but not the second."""
+AT_ONCE = 30
+"""Clients that are told in one call: some 1,000 a second (`sender.REPEAT_S`). To serve one anew takes under 0.5 ms."""
+
+
+class Recalls:
+    """The links whose clients are to resume: each is here once at most, so there are no more than members."""
+
+    def __init__(self) -> None:
+        self._stages: tuple[dict[SealedLink, float], ...] = tuple({} for _ in WAITS_S)
+        """By how often their clients were told; each link with the time from which on that is due again, in order."""
+
+    def __bool__(self) -> bool:
+        return any(self._stages)
+
+    def add(self, link: "SealedLink") -> None:
+        """Tell a client from the next call of `due` on."""
+        for stage in self._stages:
+            stage.pop(link, None)
+        self._stages[0][link] = 0.0
+
+    def due(self, now: float) -> Iterator["SealedLink"]:
+        """Yield the links whose clients are to be told now; those that have resumed or left are forgotten."""
+        left = AT_ONCE
+        for at, stage in enumerate(self._stages):
+            while stage and left:
+                link = next(iter(stage))
+                if stage[link] > now:
+                    break
+                del stage[link]
+                if link.run != NO_RUN or link.member.leaving or link.member.sealed is not link:
+                    continue
+                if at + 1 < len(WAITS_S):
+                    self._stages[at + 1][link] = now + WAITS_S[at + 1]
+                left -= 1
+                yield link
