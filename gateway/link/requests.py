@@ -1,9 +1,10 @@
 """Ask the broker questions: again when no answer comes, until `Settings.request_timeout_s`."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Question, Request, Resume
+from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Question, Request, Resume, Say
 
 from ..counters import Counters
 from .abandoned_joins import AbandonedJoins
@@ -12,7 +13,7 @@ OnAnswer = Callable[[Answer | None, float], None]
 """Called once with the answer and the time; None: no answer came in time, or the broker is away."""
 
 ASK_AGAIN_S = 1.0
-"""A question may be lost with a connection; the broker accepts repeated ones."""
+"""A question may be lost with a connection; the broker accepts repeated ones, but for lines without a number."""
 
 
 @dataclass(slots=True)
@@ -21,6 +22,11 @@ class _Asked:
     on_answer: OnAnswer
     deadline: float
     again_at: float
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the broker knows the question again: a line that its client has not numbered would be said twice."""
+        return not isinstance(self.body, Say) or self.body.number > 0
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +50,9 @@ class Requests:
         """Ask a question; without `timeout_s`, it is given up after the usual time."""
         self._last_id += 1
         deadline = now + (self.timeout_s if timeout_s is None else timeout_s)
-        self._asked[self._last_id] = _Asked(body, on_answer, deadline, now + ASK_AGAIN_S)
+        asked = self._asked[self._last_id] = _Asked(body, on_answer, deadline, now + ASK_AGAIN_S)
+        if not asked.is_repeatable:
+            asked.again_at = math.inf
         self.send(Request(self._last_id, body))
 
     def handle_reply(self, request_id: int, body: Answer, now: float) -> None:
@@ -58,7 +66,8 @@ class Requests:
     def repeat(self, now: float) -> None:
         """Ask all questions again at the next tick: the broker that was asked may be gone."""
         for asked in self._asked.values():
-            asked.again_at = now
+            if asked.is_repeatable:
+                asked.again_at = now
 
     def give_up(self, now: float) -> None:
         """Give up all questions: the broker that was asked does not own the rooms any more."""

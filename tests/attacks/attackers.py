@@ -24,6 +24,9 @@ from tsudoi.protocol import backbone
 
 HostPort = tuple[str, int]
 
+STOPPED_READERS = 100
+"""At each gateway."""
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -295,7 +298,7 @@ def web_stopped_readers(targets: Targets) -> None:
     readers: list[socket.socket] = []
     speakers = [web_member(place, "mallory", "idlers", "127.6.10.1") for place in targets.web]
     for place in targets.web:
-        for _ in range(100):
+        for _ in range(STOPPED_READERS):
             tcp = web_member(place, "idler", "idlers", f"127.6.11.{len(readers) % 200 + 1}")
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             readers.append(tcp)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +18,10 @@ import pytest
 
 from broker.keys import key_folder
 from broker.net.zap import make_pair
+from scenarios.ports import steady_port
 from scenarios.process import Process
-from tests.attacks.attackers import ATTACKS
-from tests.attacks.watch import Measured, Watch
+from tests.attacks.attackers import ATTACKS, STOPPED_READERS
+from tests.attacks.watch import PATIENCE_S, Measured, Watch
 from tests.support.services import ROOT, Broker, Gateway
 from tsudoi.ops.keyfiles import Owner, Role
 
@@ -36,6 +38,8 @@ class Cluster:
 
     broker: Broker
     gateways: list[Gateway]
+    metrics: list[str]
+    """Where each gateway tells its own."""
     watch: Watch
     calm: Measured
     busy: Measured = field(default_factory=Measured)
@@ -74,14 +78,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     flags += ("--web", "127.0.0.1:0")
     with ExitStack() as stack:
         broker = stack.enter_context(Broker(folder / "rooms.sqlite", "--keys", str(folder / "keys")))
+        metrics = [f"127.0.0.1:{steady_port()}" for _ in range(2)]
         gateways = [
-            stack.enter_context(Gateway("--key", str(folder / f"{name}.key"), *flags, broker=broker, doors=("auto",)))
-            for name in ("east", "west")
+            stack.enter_context(
+                Gateway("--key", str(folder / f"{name}.key"), "--http", http, *flags, broker=broker, doors=("auto",))
+            )
+            for name, http in zip(("east", "west"), metrics, strict=True)
         ]
         watch = Watch([gateway.door("auto") for gateway in gateways])
         stack.callback(watch.close)
         watch.measure(1.0)
-        cluster = Cluster(broker, gateways, watch, watch.measure(CALM_S))
+        cluster = Cluster(broker, gateways, metrics, watch, watch.measure(CALM_S))
         with attacked(cluster, "busy_neighbour"):
             cluster.busy = watch.measure(CALM_S)
         yield cluster
@@ -94,6 +101,13 @@ def tls_flags(folder: Path) -> tuple[str, ...]:
     subprocess.run([*command, "-out", str(certificate), "-keyout", str(key)], capture_output=True, check=True)
     key.chmod(0o600)
     return "--tls", "127.0.0.1:0", "--tls-cert", str(certificate), "--tls-key", str(key)
+
+
+def slow_readers(metrics: str) -> int:
+    """Return how many WebSockets a gateway has closed because their clients did not read."""
+    with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=PATIENCE_S) as answer:
+        lines = answer.read().decode().splitlines()
+    return next(int(float(line.split()[1])) for line in lines if line.startswith("tsudoi_gateway_web_slow_total "))
 
 
 def memory_mb(service: Process) -> float:
@@ -115,6 +129,8 @@ def test_people_chat_on_under(cluster: Cluster, name: str) -> None:
     dropped = dropped_by_the_kernel(ports)
     with attacked(cluster, name):
         under = cluster.watch.measure(ATTACK_S)
+        if name == "web_stopped_readers":
+            assert [slow_readers(each) for each in cluster.metrics] == [STOPPED_READERS, STOPPED_READERS]
     grown = [round(memory_mb(service) - mb, 1) for service, mb in zip(services, before, strict=True)]
     print(
         f"\n{name}\n  calm   {cluster.calm}\n  busy   {cluster.busy}\n  under  {under}"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import http.client
+import json
 import re
 import secrets
 import socket
@@ -384,41 +385,64 @@ def test_clients_are_told_to_come_back_when_the_server_stops(tmp_path: Path) -> 
         asyncio.run(scenario(gateway))
 
 
-def test_one_that_reads_too_slowly_is_closed_and_the_others_hear_all(shared: Shared) -> None:
+STOPPED = 100
+
+
+async def stop_reading(
+    address: tuple[str, int], name: str, room: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Enter a room as one that never reads."""
+    slow = socket.socket()
+    slow.setblocking(False)
+    # What it does not read waits at the gateway, and not here.
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    await asyncio.get_running_loop().sock_connect(slow, address)
+    reader, writer = await asyncio.open_connection(sock=slow, limit=1)
+    writer.write(
+        b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+    )
+    for about in ({"id": 1, "connect": {"data": {"name": name}}}, {"id": 2, "subscribe": {"channel": room}}):
+        text = json.dumps(about).encode()
+        # Masked with zeros.
+        writer.write(bytes((0x81, 0x80 | len(text))) + bytes(4) + text)
+    return reader, writer
+
+
+def test_those_who_stop_reading_at_once_are_closed_and_counted_and_the_others_hear_all(shared: Shared) -> None:
+    """A hundred at the same time, in one room; members of it, and of another room, miss nothing meanwhile."""
+
     async def scenario(address: tuple[str, int]) -> None:
-        alice, bob = Person(address, "alice"), Person(address, "bob")
-        slow = socket.create_connection(address)
-        # What it does not read waits at the gateway, and not here.
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-        reader, writer = await asyncio.open_connection(sock=slow, limit=1)
-        async with people(alice, bob):
+        alice, bob, carol, dave = (Person(address, name) for name in ("alice", "bob", "carol", "dave"))
+        async with people(alice, bob, carol, dave):
             await alice.enter("slow", create=True)
             await bob.enter("slow")
-            writer.write(
-                b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-            )
-            for text in ('{"id":1,"connect":{"data":{"name":"slow"}}}', '{"id":2,"subscribe":{"channel":"slow"}}'):
-                # Masked with zeros.
-                writer.write(bytes((0x81, 0x80 | len(text))) + bytes(4) + text.encode())
-            await until(lambda: any(data.get("name") == "slow" for _, data in alice.heard.pubs))
+            await carol.enter("elsewhere", create=True)
+            await dave.enter("elsewhere")
+            stopped = [await stop_reading(address, f"s{number}", "slow") for number in range(STOPPED)]
+            names = {f"s{number}" for number in range(STOPPED)}
+            await until(lambda: names <= {data.get("name") for _, data in alice.heard.pubs})
             # Fewer than a connection may send at once.
             texts = [f"{number} " + "x" * 3_700 for number in range(480)]
             for said in range(0, len(texts), 40):
                 wave = texts[said : said + 40]
                 await asyncio.gather(*(alice.room.publish({"text": text}, timeout=HEAR_S) for text in wave))
+                await carol.say(f"meanwhile {said}")
                 await until(lambda said=said: len(bob.heard.texts()) >= said + 40)  # type: ignore[misc]
+                await until(lambda said=said: f"meanwhile {said}" in dave.heard.texts())  # type: ignore[misc]
             assert bob.heard.texts() == texts
-            # It is closed: its end comes after what the system still holds.
+            assert dave.heard.texts() == [f"meanwhile {said}" for said in range(0, len(texts), 40)]
+            # They are closed: the end comes after what the system still holds.
             async with asyncio.timeout(HEAR_S):
-                with contextlib.suppress(ConnectionError):
-                    while await reader.read(65_536):
-                        pass
-        writer.close()
+                for reader, writer in stopped:
+                    with contextlib.suppress(ConnectionError):
+                        while await reader.read(65_536):
+                            pass
+                    writer.close()
 
     slow_before = shared.count("web_slow")
     asyncio.run(scenario(address_of(shared.gateway)))
-    assert shared.count("web_slow") == slow_before + 1
+    assert shared.count("web_slow") == slow_before + STOPPED
 
 
 def test_the_client_of_the_documents_chats(shared: Shared) -> None:

@@ -1,9 +1,11 @@
 """gateway/link/requests.py, in a whole link."""
 
+import pytest
+
 from gateway.link.link import ALIVE_S
 from gateway.link.requests import ASK_AGAIN_S
 from tests.gateway.link.here import TIMEOUT_S, Here
-from tsudoi.protocol.backbone import Accepted, ListRooms, Reply, Request, Resume, Rooms
+from tsudoi.protocol.backbone import Accepted, ListRooms, Reply, Request, Resume, Rooms, Say
 
 
 def test_an_answer_finds_its_question(here: Here) -> None:
@@ -37,6 +39,21 @@ def test_a_question_is_asked_again_and_then_given_up(here: Here) -> None:
     assert len({request.id for request in asked_again}) == 1
     assert [answer for answer, _ in here.answers] == [None]
     assert here.counters.requests_timed_out == 1
+
+
+@pytest.mark.parametrize(("number", "times"), [(0, 0), (7, 2)])
+def test_a_line_without_a_number_is_not_asked_again_as_it_would_be_said_twice(
+    here: Here, number: int, times: int
+) -> None:
+    line = Say(1, 2, "hello", False, number)
+    here.ask(line)
+    here.said()
+    asked_again = []
+    for _ in range(10):
+        asked_again += [message for message in here.wait(ASK_AGAIN_S / 2) if isinstance(message, Request)]
+        here.handle(Accepted(0))
+    assert [request.body for request in asked_again] == [line] * times
+    assert [answer for answer, _ in here.answers] == [None]
 
 
 def test_questions_do_not_wait_for_each_other(here: Here) -> None:
