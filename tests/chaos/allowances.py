@@ -88,14 +88,26 @@ class Allowances:
     def must_receive_the_end(self, membership: Membership) -> bool:
         """Say whether the last messages before the end of a membership, or of the run, must have come."""
         if membership.ends is None:
-            # A member whose leave word got lost sends nothing that would show another gateway where it is.
-            return membership.member.id not in self._history.leavers
+            # A member whose leave word got lost sends nothing that would show another gateway where it is. The run does
+            # not wait for a room whose host has sent its leave word, which may have got lost, too.
+            is_awaited = self._host_of(membership.member.room) not in self._history.leavers
+            return membership.member.id not in self._history.leavers and (
+                is_awaited or not any(outage.end > self._history.ended_at - ASKS_S for outage in self._history.outages)
+            )
         ended = membership.ends.at_ms / 1000
         return (
             not any(outage.touches(ended - CALM_S, ended + CALM_S) for outage in self._history.outages)
             and not (self._history.relayed or membership.ends.kind == EntryKind.LEFT)
             and any(one.client == membership.member.id and one.at < ended - SURE_S for one in self._history.uplinks)
         )
+
+    def _host_of(self, room: str) -> int | None:
+        names = {member.name: member.id for member in self._history.members.values() if member.room == room}
+        for log in self._history.log.values():
+            first = next((entry.sender for entry in log.entries if entry.kind == EntryKind.JOINED), "")
+            if first in names:
+                return names[first]
+        return None
 
     def _is_contested(self, sent: Sent) -> bool:
         """Say whether another gateway may have asked for the sender before, and got it as this one was away."""

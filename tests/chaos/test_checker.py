@@ -296,6 +296,17 @@ def test_what_was_told_before_the_broker_was_lost_may_be_told_again_after_a_gate
     assert count_kinds(check(history))["doubled"] >= 1
 
 
+def test_a_room_whose_host_has_left_is_not_waited_for_after_a_late_fault() -> None:
+    history = a_history()
+    cut_off_after(history, 11, 10)
+    history.leavers.add(10)  # the host; its leave word got lost
+    assert count_kinds(check(history)) == {"lost": 1}
+    history.outages.append(Outage("kill", "gateway 1", START + 1, START + 9))
+    assert check(history).violations == []
+    history.leavers.clear()
+    assert count_kinds(check(history)) == {"lost": 1}
+
+
 def test_what_went_to_the_old_socket_of_a_silent_member_may_be_told_again_at_the_next() -> None:
     history = a_history()
     for heard in received_by(history, 11):
