@@ -122,7 +122,12 @@ class PostgresStore:
         return with_entries([*older, *recent], after, limit)
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
-        """Trim some shards, and the next ones at the next call."""
+        """Trim some shards, and the next ones at the next call.
+
+        What is too old by this machine's clock must be so by the database's, too: of several brokers' clocks one may
+        be wrong, and it must not delete what the others have just kept.
+        """
+        before_ms = max(before_ms - max(int(self._link.lease.ahead_s * 1_000), 0), 0)
         with self._committing:
             registration = self._registration()
             owned = sorted(registration.logs, key=lambda shard: (shard <= self._trimmed, shard))

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from time import time as wall_time
 from typing import Final
 
 from tsudoi.ops import logs
@@ -26,6 +27,8 @@ logger = logs.get("broker.store")
 
 CHECK_S = 10.0
 """Time between two looks at the standbys."""
+CLOCKS_S = 5.0
+"""Greatest difference between this machine's clock and the database's that is not logged."""
 GAP_S = 0.01
 """The shortest time between two looks at the brokers."""
 PAUSES_S: Final = 0.2, 1.0
@@ -60,6 +63,8 @@ class Lease:
         self.illness = ""
         self.is_synchronous = False
         """As last looked at."""
+        self.ahead_s = 0.0
+        """How far this machine's clock is ahead of the database's, as last looked at; negative: behind."""
         self.needs_standby = requires_synchronous is True
         """Nothing may be accepted that no standby keeps. Once several brokers live, it stays so."""
         self._requires_synchronous = requires_synchronous
@@ -234,9 +239,10 @@ class Lease:
         return min((row["lease_s"] for row in rows if row["id"] not in (None, registration.id)), default=LOOK_S)
 
     async def _check(self, connections: Connections, *, is_first: bool = False) -> None:
-        """See whether a standby is there, and log when that has changed."""
+        """See whether a standby is there, and whether the clocks agree; log when that has changed."""
         was, self.is_synchronous = self.is_synchronous, await standbys(connections.lease) > 0
         self._checked_at = self._clock()
+        await self._compare_clocks(connections)
         if was == self.is_synchronous and not is_first:
             return
         if self.is_synchronous:
@@ -244,3 +250,13 @@ class Lease:
         else:
             hint = await standby_hint(connections.lease)
             logger.warning("an accepted message survives the loss of a machine: no", why=hint, store=self.place)
+
+    async def _compare_clocks(self, connections: Connections) -> None:
+        """Brokers on one database stamp and delete by their own clocks, and the database's is a second opinion."""
+        asked_at = wall_time()
+        theirs = await connections.lease.fetch_value("SELECT extract(epoch FROM clock_timestamp())::float8")
+        was, self.ahead_s = self.ahead_s, (asked_at + wall_time()) / 2 - theirs
+        if abs(self.ahead_s) > CLOCKS_S >= abs(was):
+            logger.warning("this machine's clock and the database's differ", ahead_s=round(self.ahead_s, 1))
+        elif abs(was) > CLOCKS_S >= abs(self.ahead_s):
+            logger.info("this machine's clock and the database's agree again")

@@ -228,6 +228,22 @@ def test_each_trim_takes_a_part_of_the_shards(server: postgres.Instance) -> None
         assert trims == [{shard + 1: 2, shard + 2: 2} for shard in range(0, 12, 2)] + [{}]
 
 
+@pytest.mark.parametrize("ahead_s", [-200_000.0, 0.0, 200_000.0])
+def test_a_clock_that_is_ahead_of_the_databases_deletes_nothing_new(
+    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], ahead_s: float
+) -> None:
+    monkeypatch.setattr(postgres_lease, "wall_time", lambda: time.time() + ahead_s)
+    now_ms = int(time.time() * 1_000)
+    day_ms = 86_400_000
+    with sharing(server.empty()) as broker:
+        logged = "".join(capfd.readouterr())
+        assert ("this machine's clock and the database's differ" in logged) == (ahead_s != 0.0)
+        broker.serve(0)
+        broker.store.commit(Batch(chunks=[*chunks(1, 1, at_ms=now_ms - 2 * day_ms), *chunks(1, 2, 3, at_ms=now_ms)]))
+        trimmed = broker.store.trim(1_000, now_ms + int(ahead_s * 1_000) - day_ms)
+        assert trimmed == ({} if ahead_s < 0 else {1: 2})  # what is two days old by the right clock
+
+
 def test_a_trim_leaves_rooms_for_the_next_when_it_has_dropped_many_rows(
     server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
