@@ -25,6 +25,8 @@ class SealedSeen:
     refused: list[int] = field(default_factory=list)
     heard: list[tuple[int, str, str]] = field(default_factory=list)
     """Position, sender, text of each message, in the order of the events."""
+    heard_at: list[float] = field(default_factory=list)
+    """When each of these came, as `time.time()`."""
     odd: list[str] = field(default_factory=list)
     """Events that must not be: gaps and resets, since no history was lost."""
     repeated_nonces: list[str] = field(default_factory=list)
@@ -130,6 +132,7 @@ class SealedChaosClient:
                 case tsudoi.Message(sender, text, offset):
                     assert offset is not None
                     self._seen.heard.append((offset, sender, text))
+                    self._seen.heard_at.append(time.time())
                     self._on_heard(self.plan.id, text)
                 case tsudoi.RoomClosed() | tsudoi.Kicked() | tsudoi.TimedOut():
                     self._seen.ended = f"{time.time():.3f} {event!r}"
