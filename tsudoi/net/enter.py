@@ -47,8 +47,9 @@ async def create(
     """Create a room and join it as its host: the room closes when the host leaves.
 
     Args:
-        room: its name.
-        name: yours; may be left out if a signed token has it.
+        room: its name, 1 to 255 bytes of UTF-8 (PROTOCOL.md, "Names").
+        name: yours, by the same rules; may be left out if a signed token has it.
+        server: its host, TCP and UDP port; by default this machine, 9001 and 9002.
         dialect: the dialect to speak. The default is version 2 of the protocol: messages are encrypted, and come in
             order, exactly once. All others are for servers, and for tests of servers, that do not speak it.
         password: the room's.

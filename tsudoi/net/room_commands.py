@@ -21,10 +21,16 @@ _R = TypeVar("_R", events.Person, events.RoomInfo, events.Sanction, events.Past,
 class Commands(ABC):
     """The commands of `ChatClient`, its subclass.
 
-    In the dialect `tsudoi`, a command returns when the server has carried it out, with a value if it asks for one; it
-    raises CommandRefused (`code` has the reason) or NoAnswer. In other dialects a command is only sent, its answer is a
-    Notice, and commands that ask for a value raise NotInDialect. A listener may have commands switched off
-    (`--no-commands`): then they go to the room as messages.
+    In the dialects `tsudoi-2` (version 2 of the protocol, the default) and `tsudoi`, a command returns when the server
+    has carried it out, with a value if it asks for one. In other dialects it is only sent, and its answer is a Notice.
+    A listener may have commands switched off (`--no-commands`): then they go to the room as messages. PROTOCOL.md,
+    "Commands", has the rights and limits.
+
+    Raises, each of the commands:
+        CommandRefused: the server did not carry it out; `code` has the reason (PROTOCOL.md, "Phrases").
+        NoAnswer: none came within `settings.answer_timeout_s` (10 s).
+        NotInDialect: it asks for a value, and this dialect has no form for that.
+        InvalidText, NotInRoom: as `say`.
     """
 
     name: str
@@ -65,7 +71,7 @@ class Commands(ABC):
         return await self._ask_pages("bans", slash_commands.Bans, events.Sanction)
 
     async def history(self, count: int = 20) -> list[events.Past]:
-        """Return the last messages, oldest first; at most 50."""
+        """Return the last `count` messages, 1 to 50, oldest first."""
         return _of_kind(await self._ask(slash_commands.History(count), PendingList("history")), events.Past)
 
     async def help(self) -> list[events.CommandHelp]:
@@ -81,7 +87,7 @@ class Commands(ABC):
     # --- commands that change something ---
 
     async def msg(self, name: str, text: str) -> None:
-        """Send a private message to a member."""
+        """Send a private message (a whisper) to a member; its text has at most `limit_of` bytes."""
         name = _normal(name)
         await self._act(
             slash_commands.Whisper(name, text),
@@ -89,14 +95,14 @@ class Commands(ABC):
         )
 
     async def reply(self, text: str) -> None:
-        """Answer the last private message."""
+        """Send a private message to the member that sent the last one to this member."""
         await self._act(
             slash_commands.Reply(text),
             lambda e: isinstance(e, events.Private) and (e.sender, e.text) == (self.name, text),
         )
 
     async def me(self, text: str) -> None:
-        """Send an action, such as `waves`. As `say`, it does not wait for the server."""
+        """Send an action, such as `waves`; in `tsudoi-2` it returns when it is kept, as `say` does."""
         await self.say(serialize(slash_commands.Act(text)))
 
     async def nick(self, name: str) -> None:
@@ -104,7 +110,7 @@ class Commands(ABC):
         await self._act(slash_commands.Rename(name), lambda e: isinstance(e, events.Renamed) and e.name == self.name)
 
     async def kick(self, name: str, reason: str = "") -> None:
-        """Remove a member. For the host."""
+        """Remove a member, with a reason of at most 400 bytes. For the host."""
         name = _normal(name)
         await self._act(
             slash_commands.Kick(name, reason),
@@ -112,7 +118,10 @@ class Commands(ABC):
         )
 
     async def ban(self, who: str, minutes: int = 0) -> None:
-        """Remove a member, or all members at an IP address, and keep them out. For the host."""
+        """Remove a member, or all members at an IP address, and keep them out. For the host.
+
+        `minutes`: 1 to 525,600, or 0 for until the room closes.
+        """
         await self._act(slash_commands.Ban(who, minutes), _answers("name-banned", "address-banned", "both-banned"))
 
     async def unban(self, who: str) -> None:
@@ -120,7 +129,7 @@ class Commands(ABC):
         await self._act(slash_commands.Unban(who), _answers("unbanned"))
 
     async def mute(self, name: str, minutes: int = 0) -> None:
-        """Mute a member for some minutes, or (0) until the room closes. For the host."""
+        """Mute a member for 1 to 525,600 minutes, or (0) until the room closes. For the host."""
         name = _normal(name)
         await self._act(slash_commands.Mute(name, minutes), lambda e: isinstance(e, events.Muted) and e.name == name)
 
@@ -132,7 +141,7 @@ class Commands(ABC):
         )
 
     async def set_topic(self, topic: str) -> None:
-        """Set the topic; empty: remove it. For the host."""
+        """Set the topic, of at most 400 bytes; empty: remove it. For the host."""
         await self._act(slash_commands.Topic(topic), lambda e: isinstance(e, events.TopicChanged) and e.topic == topic)
 
     async def set_password(self, password: str) -> None:
@@ -161,7 +170,7 @@ class Commands(ABC):
 
     def _check_native(self) -> None:
         if not self._is_native:
-            raise errors.NotInDialect("the server answers with values in the dialect tsudoi only")
+            raise errors.NotInDialect("the server answers with values in the dialects tsudoi-2 and tsudoi only")
 
     async def _act(self, command: Command, is_done: Callable[[events.Event], bool]) -> events.Event | None:
         """Send a command; return the event that shows its effect, None in dialects where it is only sent."""
