@@ -27,13 +27,10 @@ def new_file(path: Path, mode: int = 0o600) -> Iterator[Path]:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     _remove_left(path)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=SUFFIX, dir=path.parent)
+        descriptor, unfinished = _begin(path)
     except OSError as exc:
         raise OSError(exc.errno, exc.strerror, str(path)) from exc
-    unfinished = Path(name)
     try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks: then nothing is removed
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             yield unfinished
             with contextlib.suppress(OSError):  # FAT has no modes
@@ -48,6 +45,22 @@ def new_file(path: Path, mode: int = 0o600) -> Iterator[Path]:
         os.close(descriptor)
         with contextlib.suppress(OSError):
             unfinished.unlink()
+
+
+def _begin(path: Path) -> tuple[int, Path]:
+    """Make an unfinished file and lock it; before it is locked, another program may take it for one that was left."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=SUFFIX, dir=path.parent)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)  # the other program removes it
+            continue
+        except OSError:
+            return descriptor, Path(name)  # some network file systems have no locks: then nothing is removed
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, Path(name)
+        os.close(descriptor)
 
 
 def _give_name(unfinished: Path, path: Path) -> None:

@@ -1,18 +1,50 @@
 """tsudoi/ops/new_file.py"""
 
 import errno
+import fcntl
 import os
 import stat
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tsudoi.ops.new_file import new_file
+from tsudoi.ops.new_file import _remove_left, new_file
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
     with new_file(path, mode) as unfinished:
         unfinished.write_text(text)
+
+
+@pytest.mark.parametrize("moment", ["before it is locked", "while another looks at it"])
+def test_a_file_that_another_program_takes_for_a_left_one_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    make, made, held = tempfile.mkstemp, [], []
+
+    def disturbed(**options: Any) -> tuple[int, str]:
+        descriptor, name = make(**options)
+        made.append(name)
+        if len(made) == 1 and moment == "before it is locked":
+            _remove_left(tmp_path / "a")
+        elif len(made) == 1:
+            held.append(os.open(name, os.O_RDONLY))
+            fcntl.flock(held[0], fcntl.LOCK_EX)
+        return descriptor, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", disturbed)
+    before = os.umask(0o022)
+    try:
+        write(tmp_path / "a", "secret")
+    finally:
+        os.umask(before)
+        for each in held:
+            os.close(each)
+    assert len(made) == 2
+    assert (tmp_path / "a").read_text() == "secret"
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
 
 
 @pytest.fixture(params=["hard links", "no hard links"])
