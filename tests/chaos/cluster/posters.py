@@ -64,9 +64,9 @@ class Poster:
 
     async def _post(self, number: int) -> bool:
         text = text_of(self._id, number)
-        give_up_at, status, body = time.monotonic() + PATIENCE_S, 0, b""
-        self._history.sent.append(Sent(time.time(), self._id, text, 0))
-        while time.monotonic() < give_up_at:
+        began_at, status, body = time.time(), 0, b""
+        self._history.sent.append(Sent(began_at, self._id, text, 0))
+        while time.time() < give_up_at(self._history, began_at):
             status, body = await self._ask(self._dice.choice(self._gateways), f"{self._id}-{number}", text)
             if status == 200:
                 self.accepted[self._id, number] = json.loads(body)["offset"]
@@ -74,7 +74,8 @@ class Poster:
             if status == _GONE:
                 return False
             await asyncio.sleep(0.1)
-        self.given_up.append(f"{text!r} was not accepted in {PATIENCE_S:g} s, the last answer was {status} {body!r}")
+        answer = f"the last answer was {status} {body!r}"
+        self.given_up.append(f"{text!r} was not accepted {PATIENCE_S:g} s after all faults, {answer}")
         return False
 
     async def _ask(self, gateway: Address, key: str, text: str) -> tuple[int, bytes]:
@@ -98,6 +99,11 @@ class Poster:
             return int(answer.split(b" ", 2)[1]), answer.partition(b"\r\n\r\n")[2]
         except (OSError, TimeoutError, IndexError, ValueError) as exc:
             return 0, repr(exc).encode()
+
+
+def give_up_at(history: History, began_at: float) -> float:
+    """Return until when a post may have no answer: without its standby, a database takes nothing."""
+    return max([began_at, *(outage.end for outage in history.outages)]) + PATIENCE_S
 
 
 def unkept(history: History, accepted: dict[Key, int]) -> Iterator[str]:
