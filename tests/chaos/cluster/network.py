@@ -7,6 +7,7 @@ as behind a broken switch, and connections stay open. The packets of the other d
 
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 BRIDGE = "bridge"
@@ -26,6 +27,8 @@ class Network:
 
     def __init__(self, machines: int) -> None:
         self._machines = range(machines)
+        self._lock = threading.Lock()
+        """Held while an interface comes, goes or is told: faults are carried out in threads."""
         self._cuts: dict[tuple[int, int], int] = {}
         """(from, to) → how many faults cut it now."""
         _ip("link", "set", "lo", "up")
@@ -57,6 +60,10 @@ class Network:
 
     def plug_in(self, machine: int) -> None:
         """Give a machine a new network interface, as after a start."""
+        with self._lock:
+            self._plug_in(machine)
+
+    def _plug_in(self, machine: int) -> None:
         name, cable = _name(machine), f"cable{machine}"
         _ip("netns", "add", name)
         peer = ("peer", "name", "eth0", "address", _hardware(machine), "netns", name)
@@ -77,18 +84,21 @@ class Network:
 
     def remove(self, machine: int) -> None:
         """Remove the interface of a machine of which all processes have ended, and all that the kernel had to send."""
-        _ip("netns", "delete", _name(machine))
-        subprocess.run(["ip", "link", "delete", f"cable{machine}"], check=False, capture_output=True)
+        with self._lock:
+            _ip("netns", "delete", _name(machine))
+            subprocess.run(["ip", "link", "delete", f"cable{machine}"], check=False, capture_output=True)
 
     def cut(self, source: int, target: int) -> None:
         """Let no packet from one machine reach another."""
-        self._cuts[source, target] = self._cuts.get((source, target), 0) + 1
-        self._direct(source, target)
+        with self._lock:
+            self._cuts[source, target] = self._cuts.get((source, target), 0) + 1
+            self._direct(source, target)
 
     def heal(self, source: int, target: int) -> None:
         """Undo one `cut`."""
-        self._cuts[source, target] -= 1
-        self._direct(source, target)
+        with self._lock:
+            self._cuts[source, target] -= 1
+            self._direct(source, target)
 
     def _direct(self, source: int, target: int) -> None:
         """Tell the source where the target is, or not."""
