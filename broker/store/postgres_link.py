@@ -41,6 +41,7 @@ class Link:
     def __init__(self, url: str, requires_synchronous: bool | None, clock: Callable[[], float]) -> None:
         """Connect, or raise SettingError."""
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_handle_unretrieved)
         self._thread = threading.Thread(target=self._loop.run_forever, name="postgres", daemon=True)
         self._thread.start()
         self.lease = Lease(url, requires_synchronous, clock)
@@ -163,6 +164,12 @@ class Link:
         if self.lease.is_over(registration):
             raise StoreError(registration.connections.failure or f"the lease was not renewed for {STOP_S:.0f} s")
         return result
+
+
+def _handle_unretrieved(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Pass over the end of a connection that the driver was still opening when the attempt was given up."""
+    if not ("future" in context and isinstance(context.get("exception"), ConnectionError)):
+        loop.default_exception_handler(context)
 
 
 async def _load(connection: Connection, shard: int) -> dict[str, list[Any]]:

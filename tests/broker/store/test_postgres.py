@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from broker.store import postgres as postgres_store
-from broker.store import postgres_lease, postgres_rows
+from broker.store import postgres_lease, postgres_link, postgres_rows
 from broker.store.interface import Batch, Chunk, MemberRow, PostRow, Snapshot
 from broker.store.postgres import PostgresStore
 from broker.store.postgres_lease import Registration
@@ -591,6 +591,17 @@ def test_a_fault_of_the_broker_ends_its_lease_and_not_the_stores_thread(server: 
         broker.on_view = fail
         assert broker.wait_for_loss() == "a fault of the broker"
         assert broker.wait_for(lambda view: True, "it does not come back").me != me
+
+
+def test_a_connection_that_ends_while_an_attempt_is_given_up_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(postgres_link._handle_unretrieved)
+    for error in (ConnectionError("unexpected connection_lost() call"), ZeroDivisionError("a fault")):
+        future = loop.create_future()
+        future.set_exception(error)
+        del future  # the driver's, which nothing awaits any more
+    loop.close()
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["a fault"]
 
 
 def test_the_driver_passes_warnings_on_before_it_returns(server: postgres.Instance) -> None:
