@@ -18,7 +18,7 @@ from .outbound import Component
 
 @dataclass(slots=True, eq=False)
 class BrokerAway(Component):
-    """Knows of which shards' rooms the broker is away."""
+    """Remembers in which shards' rooms members were told that the broker is away."""
 
     routes: Routes
     fencing: Fencing

@@ -13,4 +13,4 @@ class Collecting(ABC):
 
     @abstractmethod
     def fan_out(self, payload: bytes) -> None:
-        """Send a payload to all, with what else there is."""
+        """Collect a payload for all members of the group; it is sent together with others."""

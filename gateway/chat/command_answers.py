@@ -101,5 +101,5 @@ def message_fields(entry: Entry) -> dict[str, Any]:
 
 
 def utc(at_ms: int) -> datetime:
-    """Convert a Unix time in milliseconds."""
+    """Return a Unix time in milliseconds as a date and time in UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC)

@@ -56,7 +56,7 @@ class CrowdedAddresses(Component):
         return False
 
     def added(self, newcomer: Member, now: float) -> None:
-        """Remove another member of a newcomer's address if that has more than it may."""
+        """Remove another member of the newcomer's address if the address has more than `--address-members`."""
         rate_key, room = newcomer.rate_key, newcomer.room.name
         if not rate_key or self.members.rate_keys.get(rate_key, 0) <= self.settings.address_members:
             return

@@ -40,7 +40,7 @@ class _Fence:
 
 @dataclass(slots=True, eq=False)
 class Fencing(Component):
-    """Knows of which shards' rooms this gateway may deliver."""
+    """Decides in which shards' rooms this gateway may deliver."""
 
     routes: Routes
     leaving: Leaving

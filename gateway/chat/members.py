@@ -45,7 +45,7 @@ class Stream(Protocol):
 
     @property
     def is_behind(self) -> bool:
-        """Whether much waits already for the client to take it."""
+        """Whether so much waits for the client that nothing more should be sent now."""
 
     @property
     def group_mark(self) -> int:
@@ -64,7 +64,7 @@ class Stream(Protocol):
         """Tell the client that it is no longer in a member's room, and serve the member no more, if it did."""
 
     def interrupt(self, member: "Member", now: float) -> None:
-        """Serve the member no more before its client comes back with its position, and so learns what is lost to it."""
+        """Detach the member, so that its client comes back with its position and learns what is lost to it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -144,7 +144,7 @@ class Member:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether what is for it can be sent."""
+        """Whether the member has an address or a stream to which entries can be sent."""
         return self.address is not None or self.stream is not None
 
     @classmethod
@@ -213,7 +213,7 @@ class Room:
 
     @classmethod
     def from_grant(cls, granted: Granted, shards: int = 1) -> "Room":
-        """Return the room of a grant, where rooms belong to so many shards."""
+        """Return the room of a grant; `shards` is how many shards all rooms are divided into."""
         name, offset, shard = granted.room_name, granted.offset, shard_of(RoomName(granted.room_name), shards)
         return cls(granted.room, name, name.encode(), granted.epoch, offset, offset, offset, granted.size, shard)
 
