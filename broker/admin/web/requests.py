@@ -76,7 +76,6 @@ class Requests:
         self._hosts = {host.casefold() for host in hosts}
         self._files = files
         self._ask = ask
-        self.wrong_tokens = 0
 
     def answer(self, request: Request) -> Response:
         """Return the answer to a request."""
@@ -97,7 +96,6 @@ class Requests:
             return refusal(403, "pages of another origin may not ask")
         kind, _, token = request.value("authorization").partition(" ")
         if kind.casefold() != "bearer" or not hmac.compare_digest(token.encode(), self._token):
-            self.wrong_tokens += bool(token)
             return refusal(401, "the token is missing or wrong", ("WWW-Authenticate", "Bearer"), after_s=WRONG_TOKEN_S)
         if request.is_too_long:
             return refusal(413, f"a question has at most {MAX_BODY} bytes, and says how many")

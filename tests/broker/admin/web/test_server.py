@@ -64,7 +64,6 @@ def test_a_wrong_token_waits(page: Serving) -> None:
     began = time.monotonic()
     assert page.post(b"{}", HEAD.replace(TOKEN, "guess"))[0] == 401
     assert time.monotonic() - began >= WRONG_TOKEN_S
-    assert page.server.requests.wrong_tokens == 1
 
 
 @pytest.mark.parametrize(
