@@ -1,6 +1,8 @@
 """Track the known gateways, and which of them may be delivering.
 
-A gateway's lease is shorter than `ALIVE_S`: a gateway from which nothing came for that time delivers nothing.
+A gateway's lease is shorter than `ALIVE_S`: a gateway from which nothing came for that time delivers nothing. The
+gateway of a service in one process has a name of its own (`OF_ONE_PROCESS`), and has ended when a broker opens its
+store: its members can be adopted at once.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """Take over members of version 2, which the directory has given to this gateway; PROTOCOL.md, "Recalled".
 
 Other members are served at once at the address that the directory has. A client of version 2 has to resume first: only
-it knows how far it has come, and each server draws a run of its own.
+it knows how far it has come, and each server draws a run of its own. A Resume of a gateway that was cut off may come
+late and move a session there and back without a Release; the Adopt that follows ends the run that was served here.
 """
 
 from contextlib import suppress
