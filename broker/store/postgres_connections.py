@@ -146,7 +146,7 @@ class Connections:
             options = {"timeout": CONNECT_S, "server_settings": _SETTINGS, **TAKES_WRITES}
             while len(drivers) < 4:
                 drivers.append(await asyncpg.connect(host, **options))
-            if len({await driver.fetchval(_SERVER) for driver in drivers}) > 1:
+            if len({await Connection(driver).fetch_value(_SERVER) for driver in drivers}) > 1:
                 raise StoreError(f"{place_of(host)} leads to several servers: name each as a host of its own")
             return cls(drivers, on_failure)
         except BaseException:

@@ -151,7 +151,9 @@ class Lease:
                     await self.open()
                     registration = await self._register(former)
                     break
-                except (*ERRORS, StoreError, SettingError, ValueError) as exc:
+                except Exception as exc:
+                    if not isinstance(exc, (*ERRORS, StoreError, SettingError, ValueError)):
+                        logger.exception("the broker's own fault kept it from registering again")
                     await self._give_up_attempt(why(exc))
             logger.info("registered again", store=self.place)
 

@@ -593,6 +593,26 @@ def test_a_fault_of_the_broker_ends_its_lease_and_not_the_stores_thread(server: 
         assert broker.wait_for(lambda view: True, "it does not come back").me != me
 
 
+def test_a_fault_of_the_broker_while_it_comes_back_does_not_keep_it_away(
+    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sharing(server.empty()) as broker:
+        opened, attempts = postgres_lease.Lease.open, list[int]()
+
+        async def fail_twice(lease: postgres_lease.Lease) -> None:
+            attempts.append(len(attempts))
+            if len(attempts) <= 2:
+                raise AttributeError("the driver's own fault")
+            await opened(lease)
+
+        monkeypatch.setattr(postgres_lease.Lease, "open", fail_twice)
+        server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tsudoi broker'")
+        broker.wait_for_loss()
+        broker.serve_when_free(0)
+        assert len(attempts) == 3
+        broker.store.commit(turn(1))
+
+
 def test_a_connection_that_ends_while_an_attempt_is_given_up_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(postgres_link._handle_unretrieved)
