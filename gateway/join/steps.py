@@ -88,8 +88,9 @@ class AskToEnter(msgspec.Struct, frozen=True):
     password: str | None
     port: int | None
     suites: tuple[str, ...] = ()
-    """Of version 2: see `handshake.Request`; so is the next one."""
+    """Of version 2: see `handshake.Request`."""
     language: str = ""
+    """Of the server's words to it, `en` or `ja`; empty: its listener's."""
 
 
 class Announce(msgspec.Struct, frozen=True):

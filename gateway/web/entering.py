@@ -4,7 +4,7 @@ A member is found by its token, which follows from the session's secret, so that
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from tsudoi.protocol.backbone import Answer, Create, Granted, Refused, Resume
@@ -19,7 +19,7 @@ from ..join.account import Outcome
 from ..join.admission import Admission
 from ..join.steps import AskToEnter, Declined
 from .refusals import why_declined
-from .rules import WebRules
+from .rules import LISTENER, WebRules
 
 _CODES = {
     Status.ROOM_NOT_FOUND: Error.UNKNOWN_CHANNEL,
@@ -99,11 +99,8 @@ class Entering:
             # In front of the password, so that a token without a name goes with the one that the client has given.
             password = f"{who.signed} {password or ''}"
         verdict = rules.quotas.request(who.ip, now)
-        listener = self._rules.listener
-        if who.language:
-            listener = replace(listener, language=who.language)
-        admission = Admission(rules, listener, who.ip, verdict)
-        request = AskToEnter(WEB, operation, self._room, who.name, password, None)
+        admission = Admission(rules, LISTENER, who.ip, verdict)
+        request = AskToEnter(WEB, operation, self._room, who.name, password, None, language=who.language)
         question = admission.decide(request, now, self._wall_now, self._token)
         if isinstance(question, Create):  # or Join
             self._rules.routes.ask_about(

@@ -18,9 +18,8 @@ QUESTIONS_S, QUESTIONS = 5.0, 100.0
 each of its rooms."""
 PING_S, PONG_S = 25, 10.0
 """How often the server pings, and how long a client may take to answer."""
-
-
-_LISTENER = Listener("", 0, WEB.name)
+LISTENER = Listener("", 0, WEB.name)
+"""Members are served as at a TCP listener without options of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +31,6 @@ class WebRules:
     """To the brokers."""
     version: str
     """Of this program, which the connect reply tells."""
-
-    @property
-    def listener(self) -> Listener:
-        """How members are served, as they would be at a TCP listener without options of its own."""
-        return _LISTENER
 
     @property
     def core(self) -> ChatCore:
