@@ -6,7 +6,7 @@ import tsudoi
 from tsudoi import ChatClient
 from tsudoi.pieces import as_taken, command_in
 from tsudoi.protocol.client.own_name import own_names
-from tsudoi.protocol.client.refusals import IN_JAPANESE
+from tsudoi.protocol.client.refusals import in_japanese
 from tsudoi.protocol.client.slash_commands import Act, Reply, Whisper
 from tsudoi.protocol.client.words import Language, Words
 
@@ -33,7 +33,7 @@ _SYSTEM = {
     errno.EHOSTUNREACH: "サーバーへの経路がありません",
     errno.ETIMEDOUT: "時間切れです",
 }
-_DETAILS = {**IN_JAPANESE, "its name is not known": "サーバーの名前が見つかりません"}
+_OF_THE_SDK = {"its name is not known": "サーバーの名前が見つかりません"}
 
 
 def explain(exc: tsudoi.ClientError, room: str, server: str, language: Language) -> str:
@@ -64,8 +64,12 @@ def _reason(exc: tsudoi.ClientError) -> str:
             return _SYSTEM[errno.ETIMEDOUT]
         if "Connect call failed" in str(cause):
             return _SYSTEM[errno.ECONNREFUSED]
-    _, colon, detail = str(exc).rpartition(": ")
-    return _DETAILS.get(detail, detail) if colon else str(exc)
+    parts = str(exc).split(": ")
+    for begin in range(len(parts)):
+        detail = ": ".join(parts[begin:])  # a detail may have the colon, too
+        if (known := _OF_THE_SDK.get(detail) or in_japanese(detail)) != detail:
+            return known
+    return parts[-1]
 
 
 def explain_text(chat: ChatClient, line: str, exc: tsudoi.InvalidText, language: Language) -> str:

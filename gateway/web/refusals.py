@@ -4,7 +4,7 @@ What only a program's mistake brings, or a command that is repeated by itself, s
 """
 
 from tsudoi.protocol.client.handshake import refusal_words
-from tsudoi.protocol.client.refusals import IN_JAPANESE, NEEDS_PASSWORD
+from tsudoi.protocol.client.refusals import NEEDS_PASSWORD, in_japanese
 from tsudoi.protocol.codes import Status
 
 from ..join.steps import Declined
@@ -21,4 +21,4 @@ def why_declined(declined: Declined, *, gave_password: bool) -> str:
 
 def in_language(why: str, language: str) -> str:
     """Return the words of a refusal in a language, where they are known in it."""
-    return IN_JAPANESE.get(why, why) if language == "ja" else why
+    return in_japanese(why) if language == "ja" else why

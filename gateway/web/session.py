@@ -75,7 +75,18 @@ class _Room:
 class Session:
     """The client of one connection."""
 
-    __slots__ = ("_commands", "_ip", "_is_over", "_port", "_questions", "_rooms", "_rules", "_secret", "_who")
+    __slots__ = (
+        "_commands",
+        "_ip",
+        "_is_over",
+        "_language",
+        "_port",
+        "_questions",
+        "_rooms",
+        "_rules",
+        "_secret",
+        "_who",
+    )
 
     def __init__(self, rules: WebRules, ip: str, port: Port, now: float) -> None:
         """Begin with a connection from `ip` that has just become a WebSocket."""
@@ -85,6 +96,8 @@ class Session:
         self._secret = ""
         self._who: Identity | None = None
         """None: the connect command has not come."""
+        self._language = ""
+        """Of the reader; empty: the listener's."""
         self._rooms: dict[str, _Room] = {}
         self._commands = Bucket(FRAMES, now)
         self._questions = Bucket(QUESTIONS, now)
@@ -186,7 +199,7 @@ class Session:
         except Refused as exc:
             if command.connect is not None or command.subscribe is not None:
                 self._log_refusal(str(exc), command.subscribe.channel if command.subscribe is not None else "")
-            self._port.send(replies.error(command.id, exc.code, str(exc)))
+            self._error(command.id, exc.code, str(exc))
 
     def _carry_out(self, command: Command, now: float, wall_now: float) -> None:
         reply, on_error = partial(self._reply, command.id), partial(self._error, command.id)
@@ -221,6 +234,7 @@ class Session:
         verifies = self._rules.admission.verifier is not None
         try:
             data = commands.parse_connect_data_untrusted(connect.data)
+            self._language = data.language
             name = names.user_name(data.name) if data.name else ""
         except (MalformedMessage, InvalidName) as exc:
             raise Refused(Error.BAD_REQUEST, str(exc)) from exc
@@ -341,8 +355,7 @@ class Session:
 
     def _error(self, number: int, code: Error, why: str) -> None:
         if not self._is_over:
-            language = self._who.language if self._who is not None else ""
-            self._port.send(replies.error(number, code, in_language(why, language)))
+            self._port.send(replies.error(number, code, in_language(why, self._language)))
 
     def _log_refusal(self, why: str, room: str) -> None:
         if not self._is_over:

@@ -40,6 +40,8 @@ def test_an_unknown_name_and_a_ban_are_told_in_japanese() -> None:
     exc: tsudoi.ClientError = tsudoi.ServerUnreachable(f"no server answers at x: {reason(unknown)}")
     exc.__cause__ = unknown
     assert explain(exc, "den", "x", "ja") == "x のサーバーから応答がありません: サーバーの名前が見つかりません"
+    exc = tsudoi.InvalidName("user name has a character that names may not have: U+0007")
+    assert explain(exc, "den", "x", "ja") == "その名前は使えません: 名前に使えない文字があります: U+0007"
     exc = tsudoi.Refused(f"the server does not let you into den: {BANNED_FROM_ROOM}")
     assert "このルームへの入室を禁止されています" in explain(exc, "den", "x", "ja")
 

@@ -466,6 +466,11 @@ def test_what_does_not_go_is_refused_in_words(
     assert not alice.port.closed
 
 
+def test_an_invalid_name_is_refused_in_the_language_of_the_reader(world: World, node: Node) -> None:
+    surfer = Surfer(world, node, "あ" * 86, language="ja")
+    assert surfer.got[-1]["error"]["message"] == "名前が 255 バイトを超えています"
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [

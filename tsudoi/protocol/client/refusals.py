@@ -3,6 +3,7 @@
 On the wire they are English, as programs act on them; only a listener whose clients choose a language translates.
 """
 
+import re
 from collections.abc import Mapping
 
 from tsudoi.protocol.codes import Status
@@ -14,7 +15,7 @@ BANNED_FROM_ROOM = "you are banned from this room"
 MUTED = "you are muted"
 NEEDS_PASSWORD = "this room has a password"
 
-IN_JAPANESE: Mapping[str, str] = {
+_WHOLE: Mapping[str, str] = {
     REASONS[Status.ROOM_EXISTS]: "そのルームはもうあります",
     REASONS[Status.ROOM_NOT_FOUND]: "そのルームはありません",
     REASONS[Status.WRONG_PASSWORD]: "パスワードが違います",
@@ -24,4 +25,29 @@ IN_JAPANESE: Mapping[str, str] = {
     MUTED: "発言を止められています",
     NEEDS_PASSWORD: "このルームにはパスワードがあります",
 }
-"""What is not here is told in English."""
+_OF_NAMES = tuple(
+    (re.compile(english), japanese)
+    for english, japanese in (
+        (r"is empty", "{what}が空です"),
+        (r"is longer than (\d+) bytes", "{what}が {0} バイトを超えています"),
+        (r"has a character that .*names may not have: (U\+[0-9A-F]+)", "{what}に使えない文字があります: {0}"),
+        (r"has nothing that can be seen", "{what}に見える文字がありません"),
+        (r"can not be told from the server's", "{what}がサーバーの名前とまぎらわしいです"),
+        (r"has ('.*'), which stands between a name and its words", "{what}に発言との区切り {0} があります"),
+        (r"begins with ('.*'), as an action does", "{what}が動作の行のように {0} で始まります"),
+        (r"has ('.*'), as a host's in lists", "{what}に一覧のホストの印 {0} があります"),
+    )
+)
+"""Why a name is invalid; see `names.py`."""
+_NAMES = {"user name ": "名前", "room name ": "ルーム名"}
+
+
+def in_japanese(why: str) -> str:
+    """Return the reason of a refusal in Japanese, or as it is if it is not known."""
+    if (known := _WHOLE.get(why)) is not None:
+        return known
+    for english, what in _NAMES.items():
+        for form, japanese in _OF_NAMES if why.startswith(english) else ():
+            if found := form.fullmatch(why.removeprefix(english)):
+                return japanese.format(*found.groups(), what=what)
+    return why
