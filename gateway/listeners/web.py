@@ -31,6 +31,8 @@ BEHIND = MAX_BEHIND // 4
 SEND_BUFFER = 131_072
 """Bytes that the system is asked to hold for one client (Linux: twice as many). By itself it would hold megabytes, of
 which nothing tells: a client that stops reading would be noticed late, and thousands would take gigabytes."""
+NO_ROOM_S = 5.0
+"""How long a WebSocket may be in no room before it gives way to another one of its address: a page enters at once."""
 SLICE = 2_048
 """Bytes that are read of a client before its frames are counted."""
 
@@ -40,7 +42,7 @@ logger = logs.get("gateway.web")
 class WebConnection(HttpConnection):
     """A client's connection from accept to close; the port of its session."""
 
-    __slots__ = ("_conversation", "_frames", "_session")
+    __slots__ = ("_conversation", "_frames", "_opened_at", "_session")
     _server: "WebServer"
     _conversation: Conversation
 
@@ -49,6 +51,7 @@ class WebConnection(HttpConnection):
         self._session: Session | None = None
         """Of a WebSocket."""
         self._frames: Bucket | None = None
+        self._opened_at = monotonic()
 
     def _enter(self) -> bool:
         busy = self._server.enter(self)
@@ -111,9 +114,15 @@ class WebConnection(HttpConnection):
         self.close(Close.SHUTDOWN, "the server stops")
 
     @property
-    def may_be_closed(self) -> bool:
+    def was_served(self) -> bool:
         """Whether its client loses nothing by its end: it is served no request, and was served one."""
         return self._session is None and self._conversation.is_between_requests
+
+    @property
+    def is_in_no_room(self) -> bool:
+        """Whether it is a WebSocket in no room, though it had time to enter one."""
+        in_none = self._session is not None and self._session.is_in_no_room
+        return in_none and monotonic() - self._opened_at > NO_ROOM_S
 
     # --- the session's port -------------------------------------------------------------------------------------------
 
@@ -233,20 +242,26 @@ class WebServer(HttpServer[WebConnection]):
         self._open.add(connection)
         if self.rules.admission.rate_keys.of(connection.ip) and len(of_address) > settings.address_connections:
             # Browsers keep the connections open that the page's files came by.
-            idle = next((each for each in of_address if each is not connection and each.may_be_closed), None)
-            if idle is None:
+            # Also one that was refused, and still takes its answer: its end makes room for no more than its own place.
+            others = of_address - {connection}
+            idle = next((each for each in others if each.was_served), None) or next(
+                (each for each in others if each.is_in_no_room), None
+            )
+            if idle is not None:
+                of_address.discard(idle)  # its end comes later
+                idle.give_up()
+            if len(of_address) > settings.address_connections:
                 self._counters.web_connections_refused += 1
                 return "your address has its most connections"
-            idle.give_up()
         return "" if verdict is Verdict.SERVE else "your address asks too often"
 
     def leave(self, connection: WebConnection) -> None:
         """Count the end of a connection."""
         address = self.rules.admission.quotas.address_of(connection.ip)
-        of_address = self._by_address[address]
-        of_address.discard(connection)
-        if not of_address:
-            del self._by_address[address]
+        if (of_address := self._by_address.get(address)) is not None:
+            of_address.discard(connection)
+            if not of_address:
+                del self._by_address[address]
         super().leave(connection)
 
     def count_slow(self) -> None:

@@ -104,6 +104,11 @@ class Session:
         self._is_over = False
 
     @property
+    def is_in_no_room(self) -> bool:
+        """Whether no room has been asked for, or all have ended."""
+        return not self._rooms
+
+    @property
     def is_connected(self) -> bool:
         """Whether the connect command has come."""
         return self._who is not None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.listeners import http_connection
+from gateway.listeners import http_connection, web
 from gateway.listeners.options import WebListener
 from gateway.listeners.web import WebServer
 from tests.gateway.web.surfing import rules_of
@@ -116,6 +116,26 @@ def test_a_connection_that_was_served_makes_room_for_another_of_its_address() ->
         assert place.counters.web_connections_refused == 1
 
     run(scenario, address_connections=3, unlimited=())
+
+
+def test_those_that_are_refused_make_no_room_for_more_than_an_address_may_have() -> None:
+    async def scenario(place: Place) -> None:
+        assert [await (await place.connect()).ask(UPGRADE) for _ in range(12)] == [101] * 3 + [503] * 9
+        assert place.counters.web_connections_refused == 9
+
+    run(scenario, address_connections=3, unlimited=())
+
+
+def test_a_websocket_in_no_room_makes_room_for_another_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(place: Place) -> None:
+        idle = [await place.connect() for _ in range(2)]
+        assert [await each.ask(UPGRADE) for each in idle] == [101] * 2
+        monkeypatch.setattr(web, "NO_ROOM_S", 0.0)
+        assert await (await place.connect()).ask(UPGRADE) == 101
+        await place.until(lambda: place.server.connections == 2)
+        assert place.counters.web_connections_refused == 0
+
+    run(scenario, address_connections=2, unlimited=())
 
 
 def test_a_client_that_takes_no_answers_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
