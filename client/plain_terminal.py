@@ -47,6 +47,11 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Lan
             for task in (receiving, typing):
                 task.cancel()
             await asyncio.gather(receiving, typing, return_exceptions=True)
+            if _watching:
+                # What was typed stands in the terminal as if it were said: name what is not kept in the end.
+                _tell(words.WAITING.text(language, count=len(_watching)))
+                await room.leave()
+                await asyncio.gather(*_watching, return_exceptions=True)
 
 
 async def _receive(room: tsudoi.ChatClient, screen: Screen, language: Language) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.services import Gateway
 from tests.tsudoi.fake_server import FakeServer, Served
 from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialect import Dialect
@@ -201,6 +202,24 @@ def test_keys_that_leave(key: str, tmp_path: Path) -> None:
         terminal.type(key)
         assert terminal.wait() == 0
         assert fake.datagrams[-1].endswith(b"/leave")
+
+
+def test_a_line_that_is_not_kept_when_the_user_leaves_is_named(tmp_path: Path) -> None:
+    with Gateway(data=tmp_path / "data", doors=["auto"]) as gateway:
+        host, port = gateway.tcp["auto"]
+        server = f"{host}:{port}:{gateway.udp[1]}"
+        terminal = Terminal(["create", "den", "--name", "alice", "--server", server, "--plain"], tmp_path / "state")
+        try:
+            terminal.wait_for_prompt("alice")
+            gateway.kill()
+            terminal.type("to nowhere\r")
+            terminal.wait_for("to nowhere")
+            terminal.type("\x04")
+            terminal.wait_for("Waiting for lines that are not kept yet: 1")
+            terminal.wait_for("not kept: to nowhere")
+            assert terminal.wait() == 0
+        finally:
+            terminal.close()
 
 
 def test_a_room_that_closes_ends_it(tmp_path: Path) -> None:
