@@ -110,7 +110,7 @@ def configure(context: click.Context) -> Config:
         tcp=with_both_families((*tcp, *listeners), (*config.webhook, *web)),
         webhook=with_both_families(config.webhook, (*tcp, *listeners, *web)),
         udp=with_both_families(config.udp),
-        # A constant name: a broker of our own keeps the members of this gateway's earlier runs under it.
+        # A constant name for workers: a broker of our own keeps the members of their earlier runs under it.
         name=config.name if brokers else config.name or "embedded",
         broker=brokers,
         settings=replace(config.settings, auth=config.auth if config.verifies else "off"),

@@ -69,7 +69,8 @@ class Service:
         self.config = config
         """The settings in use."""
         kind = sendmmsg.choose()
-        name = config.name or (backbone.OF_ONE_PROCESS if brokers[0].startswith(INPROC) else "")
+        # By this name the next broker of the store knows that this run has ended, and does not wait for its lease.
+        name = backbone.OF_ONE_PROCESS if brokers[0].startswith(INPROC) else config.name
         instance = backbone.new_instance(name, secrets.token_hex(8))
         logger.info("starting", instance=instance, broker=" ".join(brokers), datagrams=kind.name)
         self.udp: list[UDPServer] = []
