@@ -122,7 +122,7 @@ def _notice(event: Event, room: ChatClient, language: Language) -> str:
     match event:
         case RoomClosed() | TimedOut() | Kicked():
             return ending(event, room.room, language)
-        case ServerAway():
+        case ServerAway(distrusted=""):
             return (words.AWAY_WAITS if room.has_receipts else words.AWAY_NOW).text(language)
     return one_line(notice(event, language))
 

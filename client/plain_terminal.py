@@ -136,7 +136,7 @@ def _show(event: tsudoi.Event, room: tsudoi.ChatClient, language: Language) -> N
             _print(notice(event, language), _LOUD)
         case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked():
             _tell(ending(event, room.room, language))
-        case tsudoi.ServerAway():
+        case tsudoi.ServerAway(distrusted=""):
             _tell((words.AWAY_WAITS if room.has_receipts else words.AWAY_NOW).text(language))
         case tsudoi.Listed():
             # Each line is a row of a table, whose head may have come in another datagram.

@@ -128,6 +128,18 @@ BACK_UNKNOWN = Words(
     "The server is back, and has lost what was said before.",
     "サーバーに再接続しました。以前の発言はサーバーから失われました。",
 )
+REJOINED = Words(
+    "The server did not know you any more; you have joined again as {name}.",
+    "サーバーから会員情報が失われていたため、{name} として入室し直しました。",
+)
+FIRST_CONTACT = Words(
+    "First contact with {server}. SHA-256 of its certificate: {sha256} (the service prints it at its start: compare)",
+    "{server} に初めて接続しました。証明書の SHA-256: {sha256} (サービスが起動時に表示する値と比べてください)",
+)
+AWAY_DISTRUSTED = Words(
+    "The server does not answer, and is not trusted: {why}",
+    "サーバーが応答せず、証明書も信頼できません: {why}",
+)
 BY_TCP = Words("The network lets no UDP pass: messages go by TCP.", "UDP が通らないため、TCP で通信しています。")
 BY_UDP = Words("Messages go by UDP again.", "UDP での通信に戻りました。")
 GAP = Words("{count} messages are gone here.", "ここで {count} 件の発言が失われました。")

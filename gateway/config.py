@@ -79,8 +79,7 @@ class Config:
         None,
         'The file with the secret that keys of sessions are derived from (PROTOCOL.md, "Version 2"); gateways with the'
         " same file take over each other's sessions. Made when it is missing, and beside it a certificate, for clients"
-        " that speak TLS at a `--tcp` if there is no `--tls-cert`. By default `session-secret` in `--data` without"
-        " `--broker`, else none: then other gateways, and later runs of this one, can not serve its sessions.",
+        " that speak TLS at a `--tcp` if there is no `--tls-cert`. By default `session-secret` in `--data`.",
     )
     udp: tuple[Listener, ...] = setting(
         ("0.0.0.0:9002",),
@@ -107,7 +106,9 @@ class Config:
         envvar="TSUDOI_GATEWAY_INSECURE",
     )
     data: Path = setting(
-        Path("data"), "The folder where a broker of its own keeps rooms and messages between runs.", is_folder=True
+        Path("data"),
+        "The folder where a broker of its own keeps rooms and messages, and where `session-secret` is.",
+        is_folder=True,
     )
     name: str = setting(
         "",
@@ -183,9 +184,9 @@ class Config:
         return bool(self.auth_key or self.auth_secret)
 
     @property
-    def session_file(self) -> Path | None:
-        """The file with the secret for sessions; None: there is none."""
-        return self.session_secret or (None if self.broker else self.data / "session-secret")
+    def session_file(self) -> Path:
+        """The file with the secret for sessions."""
+        return self.session_secret or self.data / "session-secret"
 
     @property
     def tls(self) -> TlsFiles | None:

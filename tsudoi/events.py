@@ -277,6 +277,8 @@ class ServerAway:
     """
 
     text: str
+    distrusted: str = ""
+    """Why its certificate is not trusted, in `tsudoi-2`: it comes once more for that. Empty: it does not answer."""
 
 
 # The following exist in `tsudoi-2` only.
@@ -297,10 +299,28 @@ class ServerBack:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstContact:
+    """The server showed a certificate that no authority has signed, the first one at this address. It is remembered.
+
+    Compare it with what the service prints at its start (`certificate sha256 …`). The first event.
+    """
+
+    server: str
+    """Its address."""
+    sha256: str
+    """Of the certificate, in hexadecimal."""
+
+    @property
+    def text(self) -> str:
+        """The event in words."""
+        return f"first contact with {self.server}, whose certificate has the SHA-256 {self.sha256}"
+
+
+@dataclass(frozen=True, slots=True)
 class Earlier:
     """The room's last messages from before the join, where the server gives newcomers some (`--history`).
 
-    It is the first event, if there are any. No Message or Emote follows for these.
+    It comes before all events of the room. No Message or Emote follows for these.
     """
 
     rows: tuple[Past, ...]
@@ -338,6 +358,23 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejoined:
+    """The server did not know this membership any more, so the client has joined the room again.
+
+    It goes on from its position: where the room's log does not reach back to that, a Gap or Reset follows. Of lines
+    that were not kept before it is not known whether they were said.
+    """
+
+    name: str
+    """This member's name now; another one (`alice#2`) while the old member is still there."""
+
+    @property
+    def text(self) -> str:
+        """The event in words."""
+        return f"the server did not know you any more; you have joined again as {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rerouted:
     """Messages go by TCP from now on, since the network lets no UDP pass; or by UDP again. Nothing is lost."""
 
@@ -365,7 +402,7 @@ RoomEvent: TypeAlias = (
 )
 """Events with the server's words for a person in `text`."""
 
-Connection: TypeAlias = ServerAway | ServerBack | Gap | Reset | Rerouted
+Connection: TypeAlias = FirstContact | ServerAway | ServerBack | Rejoined | Gap | Reset | Rerouted
 """Events about the way to the server, and what was lost on it."""
 
 Event: TypeAlias = (

@@ -39,6 +39,9 @@ class Settings:
     """In `tsudoi-2`: lines that may wait to be kept."""
     flush_s: float = 5.0
     """In `tsudoi-2`: how long `leave` waits for lines that are not kept yet."""
+    rejoin_after_s: float = 100.0
+    """In `tsudoi-2`: how long the server may be silent before the client tries to join the room again, as when its
+    secret was lost. By then a server with the usual idle time-out has removed the old member, so its name is free."""
     rate_per_s: float = 800.0
     """Messages a second after a burst, less than the limit at which servers drop; `say` waits where it must. 0: no
     limit."""

@@ -81,6 +81,12 @@ def notice(event: tsudoi.Event, language: Language) -> str:
             return words.GAP.text(language, count=last - first + 1)
         case tsudoi.Reset():
             return words.RESET.text(language)
+        case tsudoi.ServerAway(distrusted=why) if why:
+            return words.AWAY_DISTRUSTED.text(language, why=why)
+        case tsudoi.Rejoined(name):
+            return words.REJOINED.text(language, name=name)
+        case tsudoi.FirstContact(server, sha256):
+            return words.FIRST_CONTACT.text(language, server=server, sha256=sha256)
         case tsudoi.Rerouted(by_tcp):
             return (words.BY_TCP if by_tcp else words.BY_UDP).text(language)
         case tsudoi.ServerBack(missed):

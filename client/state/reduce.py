@@ -172,7 +172,7 @@ def _heard(state: State, heard: Heard) -> Result:
     room = state.room(heard.room)
     if room is None:
         return state, []
-    if isinstance(heard.event, tsudoi.ServerAway | tsudoi.ServerBack):
+    if isinstance(heard.event, tsudoi.ServerAway | tsudoi.ServerBack | tsudoi.Rejoined):
         changed, commands = _server(state, room, heard)
     else:
         room = _answers_again(room)
@@ -310,6 +310,12 @@ def _is_last(event: tsudoi.Listed, room: Room) -> bool:
 
 def _server(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
     language = state.language
+    if isinstance(heard.event, tsudoi.Rejoined):
+        note = Note(notice(heard.event, language), heard.at, tone=Tone.LOUD)
+        room = replace(_append(room, note), me=heard.me, banner="", is_banner_bad=False, away_since=None)
+        return room, [Ask(room.name, "/who 1")]
+    if isinstance(heard.event, tsudoi.ServerAway) and heard.event.distrusted:
+        room = _append(room, Note(notice(heard.event, language), heard.at, tone=Tone.LOUD))
     if not isinstance(heard.event, tsudoi.ServerBack):
         since = room.away_since or heard.at
         text = (words.AWAY if room.has_receipts else words.AWAY_LOSSY).text(language, time=since.strftime("%H:%M"))

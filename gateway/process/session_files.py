@@ -4,6 +4,7 @@ Gateways with the same file take over each other's sessions. It has a secret a l
 the first is for new sessions, the others are still taken. Beside it, in FILE.pem, is the certificate with its key.
 """
 
+import dataclasses
 import datetime
 import secrets
 import stat
@@ -38,6 +39,9 @@ class Sessions:
     """Else the one that was made here."""
     fingerprint: str = ""
     """The SHA-256 of the certificate that was made here, in hexadecimal; empty: none was."""
+    why_not_kept: str = ""
+    """Why there is no file, so that a later run has another secret, and another certificate of its own; empty: there
+    is one."""
 
     @property
     def shown(self) -> Certificate | None:
@@ -50,13 +54,28 @@ def without_files() -> Sessions:
     return Sessions(SessionKeys([secrets.token_bytes(SECRET_SIZE)], has_ciphers=_has_library()))
 
 
+class _NoPlace(SettingError):
+    """A file can be neither read nor made."""
+
+
 def open_sessions(config: Config) -> Sessions:
     """Return what the files have, and make those that are missing.
+
+    A gateway without a broker of its own can do without a folder, as in a container that can not be written.
 
     Raises:
         SettingError: a file can not be read, or has something else.
     """
-    has_library, path = _has_library(), config.session_file
+    try:
+        return _open(config, config.session_file)
+    except _NoPlace as exc:
+        if config.session_secret is not None or not config.broker:
+            raise
+        return dataclasses.replace(_open(config, None), why_not_kept=str(exc))
+
+
+def _open(config: Config, path: Path | None) -> Sessions:
+    has_library = _has_library()
     found = [secrets.token_bytes(SECRET_SIZE)] if path is None else _read_or_make(path)
     keys = SessionKeys(found, has_ciphers=has_library)
     if config.tls is not None:
@@ -67,12 +86,22 @@ def open_sessions(config: Config) -> Sessions:
     return Sessions(keys, None, made, made.sha256)
 
 
-def warn(config: Config) -> None:
+def warn(config: Config, sessions: Sessions) -> None:
     """Log what sessions lack."""
     if not _has_library():
         logger.warning("the library cryptography is missing: sessions of version 2 have no seals, and there is no TLS")
-    if config.session_file is None:
-        logger.warning("without --session-secret no other gateway, and no later run, can serve the sessions made here")
+    if sessions.why_not_kept:
+        logger.warning(
+            "no later run can serve the sessions made here, and it shows another certificate, which clients refuse: "
+            "name a file that can be written with --session-secret",
+            why=sessions.why_not_kept,
+        )
+    elif config.session_secret is None and config.broker:
+        logger.warning(
+            "gateways on other machines can not serve the sessions made here: give all a copy of this file, with "
+            "--session-secret",
+            file=str(config.session_file),
+        )
 
 
 def _has_library() -> bool:
@@ -93,14 +122,14 @@ def _read_or_make(path: Path) -> list[bytes]:
         except FileExistsError:
             pass  # another gateway was faster
         except OSError as exc:
-            raise SettingError(f"can not make the file for --session-secret {path}: {exc.strerror}") from exc
+            raise _NoPlace(f"can not make the file for --session-secret {path}: {exc.strerror}") from exc
     try:
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise SettingError(f"{path} is open to others: chmod 600 {path}")
         lines = path.read_text().split()
         found = [bytes.fromhex(line) for line in lines]
     except OSError as exc:
-        raise SettingError(f"can not read --session-secret {path}: {exc.strerror}") from exc
+        raise _NoPlace(f"can not read --session-secret {path}: {exc.strerror}") from exc
     except ValueError:
         found = []
     if not found or len(found) > MAX_SECRETS or any(not SECRET_SIZE <= len(secret) <= 64 for secret in found):
@@ -123,7 +152,7 @@ def _own_certificate(path: Path | None) -> Certificate:
     except FileExistsError:
         pass  # another gateway was faster
     except OSError as exc:
-        raise SettingError(f"can not make the certificate {path}: {exc.strerror}") from exc
+        raise _NoPlace(f"can not make the certificate {path}: {exc.strerror}") from exc
     return Certificate(TlsFiles(path, path))
 
 

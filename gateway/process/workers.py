@@ -63,8 +63,7 @@ class Workers:
             own = tuple(group[number].fileno() for group in udp)
             inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1, webhook, web)
             more = ["--workers", "1", "--inherited", str(inherited), "--name", name]
-            if config.session_file is not None:
-                more += ["--session-secret", str(config.session_file)]
+            more += ["--session-secret", str(config.session_file)]
             for endpoint in endpoints:
                 more += ["--broker", endpoint]
             if config.web_is_default and web:

@@ -56,6 +56,8 @@ class Room(Broker):
 
     def __init__(self, server: "SealedServer") -> None:
         super().__init__()
+        self.joined = 0
+        """How many members there have been: no number comes twice."""
         self.gateways = [_Gateway(server, self, index) for index in range(len(server.udp))]
 
 
@@ -142,7 +144,8 @@ class SealedServer:
     def _grant(self, room: Room, name: str, suite: str) -> Grant:
         size, check = KEY_SIZES[suite], 0 if suite == PLAIN else CHECK_KEY_SIZE
         session, up, down, checks = (secrets.token_bytes(n) for n in (16, size, size, check))
-        grant = Grant(session, suite, up, down, checks, name, len(room.members) + 1, room.epoch, room.last)
+        room.joined += 1
+        grant = Grant(session, suite, up, down, checks, name, room.joined, room.epoch, room.last)
         room.members[session] = Member(grant)
         return grant
 

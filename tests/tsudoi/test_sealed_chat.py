@@ -298,6 +298,108 @@ def test_a_client_whose_socket_fails_goes_on_with_another() -> None:
     run(story)
 
 
+# --- a service that has lost its secret ---
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A client that notices at once that the server is away, and tries soon to join again."""
+    for module in ("tsudoi.protocol.sealed.client_link", "tsudoi.protocol.sealed.client", "tsudoi.net.sealed_chat"):
+        monkeypatch.setattr(f"{module}.AWAY_S", 0.6)
+    monkeypatch.setattr("tsudoi.net.rejoining.ASK_S", 0.3)
+    monkeypatch.setattr("tsudoi.net.rejoining.AGAIN_S", 0.3)
+    return replace(QUICK, rejoin_after_s=0.7, flush_s=0.2)
+
+
+async def until(chat: ChatClient, kind: type[Event]) -> AsyncIterator[Event]:
+    """Iterate over a client's events, up to one of this kind."""
+    async with asyncio.timeout(10):
+        async for event in chat:
+            yield event
+            if isinstance(event, kind):
+                return
+
+
+def lose_secret(room: Room) -> None:
+    """Let the service know no session any more; the room and its log stay."""
+    room.members.clear()
+    for gateway in room.gateways:
+        gateway.serving.clear()
+
+
+def test_a_member_that_the_server_does_not_know_any_more_joins_again_and_misses_nothing(impatient: Settings) -> None:
+    async def story() -> None:
+        async with sealed_server() as server, await create(server, settings=impatient) as alice:
+            room = server.rooms["部屋"]
+            await alice.say("one")
+            lose_secret(room)
+            async with await join(server, settings=impatient, name="bob") as bob:
+                await bob.say("two")
+                line = alice.post("lost")
+                got = [event async for event in until(alice, tsudoi.Rejoined)]
+                assert [type(event) for event in got] == [tsudoi.ServerAway, tsudoi.Rejoined]
+                with pytest.raises(tsudoi.NotInRoom, match=r"did not know you any more.*lost"):
+                    await line.kept()
+                assert (await hear(alice)).text == "two"
+                assert await alice.say("three") == 3
+                assert (await hear(bob)).text == "three"
+
+    run(story)
+
+
+def test_a_room_that_is_gone_with_the_membership_ends_it_in_one_sentence(impatient: Settings) -> None:
+    async def story() -> None:
+        async with sealed_server() as server, await create(server, settings=impatient) as alice:
+            await alice.say("one")
+            lose_secret(server.rooms["部屋"])
+            server.rooms.clear()
+            line = alice.post("lost")
+            *_, last = [event async for event in alice]
+            assert isinstance(last, tsudoi.TimedOut)
+            assert "does not know you in 部屋 any more: there is no room called 部屋" in last.text
+            assert alice.closed
+            with pytest.raises(tsudoi.NotInRoom):
+                await line.kept()
+
+    run(story)
+
+
+def test_a_server_that_answers_late_is_not_joined_again(impatient: Settings) -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server, settings=impatient) as (alice, bob, room):
+            server.is_deaf = True
+            line = alice.post("late")
+            _ = [event async for event in until(alice, tsudoi.ServerAway)]
+            server.is_deaf = False
+            assert await line.kept() == 1
+            await asyncio.sleep(1.5)  # longer than the client waits before it joins again
+            assert len(room.members) == 2
+            *_, last = [event async for event in until(bob, Message)]
+            assert last == Message("alice", "late", 1)
+
+    run(story)
+
+
+def test_a_certificate_that_is_not_trusted_any_more_is_told_and_then_ends_the_membership(
+    tmp_path: Path, impatient: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tsudoi.net.rejoining.GIVE_UP_S", 0.5)
+
+    async def story() -> None:
+        settings = replace(impatient, known_servers=tmp_path / "known_servers")
+        async with sealed_server() as server:
+            elsewhere(server, monkeypatch)
+            async with await create(server, settings=settings) as alice:
+                KnownServers(settings.known_servers).remember("127.0.0.1", server.address.tcp, "0" * 64)
+                lose_secret(server.rooms["部屋"])
+                alice.post("lost")
+                away = [event async for event in alice if isinstance(event, tsudoi.ServerAway | tsudoi.TimedOut)]
+                assert ["has changed" in event.text for event in away] == [False, True, True]
+                assert isinstance(away[-1], tsudoi.TimedOut)
+
+    run(story)
+
+
 # --- trust ---
 
 
@@ -318,8 +420,15 @@ def test_a_certificate_is_trusted_when_it_comes_first_and_refused_when_it_has_ch
         settings = remembered(tmp_path / "state" / "known_servers")
         async with sealed_server() as server:
             elsewhere(server, monkeypatch)
-            async with await create(server, settings=settings), await join(server, settings=settings):
-                pass
+            await tsudoi.rooms(server=server.address, settings=settings)
+            assert settings.known_servers is not None
+            assert not settings.known_servers.exists()
+            async with await create(server, settings=settings) as alice, await join(server, settings=settings) as bob:
+                first = await anext(alice)
+                assert isinstance(first, tsudoi.FirstContact)
+                assert settings.known_servers.read_text().split()[1] == first.sha256
+                await alice.say("hello")
+                assert (await hear(bob)).text == "hello"
             assert settings.known_servers is not None
             assert settings.known_servers.read_text().startswith(f"127.0.0.1:{server.address.tcp} ")
             assert settings.known_servers.stat().st_mode & 0o777 == 0o600

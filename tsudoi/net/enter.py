@@ -5,11 +5,13 @@ import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tsudoi import errors
 from tsudoi.net.chat import ChatClient
 from tsudoi.net.datagram_chat import DatagramChat
+from tsudoi.net.rejoining import Admission, Prove
 from tsudoi.net.roaming import Address, addresses_of
 from tsudoi.net.sealed_chat import SealedChat
 from tsudoi.net.sockets import Line, UdpChannel, connected, reason
@@ -93,7 +95,7 @@ async def rooms(
     if not profile.lists_rooms and not profile.join_lists_rooms:
         raise errors.NotInDialect(f"{profile.name} has no way to ask for the rooms")
     listing = ListRooms() if profile.lists_rooms else JoinList(profile)
-    async with _way(profile, settings)(server, settings) as line:
+    async with _way(profile, settings, remembers=False)(server, settings) as line:
         await line.converse(listing, settings)
     if isinstance(listing, JoinList) and isinstance(listing.result, Refused):
         raise errors.refusal(listing.result.status, listing.result.reason, "")
@@ -127,7 +129,9 @@ async def _enter(
     if password is not None and dialect.password_key is None:
         raise errors.NotInDialect(f"{dialect.name} has no passwords")
     if dialect is TSUDOI_2:
-        return await _enter_sealed(operation, room, signed_token or name, server, password, settings)
+        return await _enter_sealed(
+            operation, room, signed_token or name, server, password, settings, signed=bool(signed_token)
+        )
     if lists_first(dialect):
         await rooms(server=server, dialect=dialect.name, settings=settings)
     async with connected(server, settings) as line:
@@ -151,23 +155,42 @@ async def _enter(
 
 
 async def _enter_sealed(
-    operation: Operation, room: str, name: str, server: Server, password: str | None, settings: Settings
+    operation: Operation,
+    room: str,
+    name: str,
+    server: Server,
+    password: str | None,
+    settings: Settings,
+    *,
+    signed: bool,
 ) -> ChatClient:
+    """Enter a room in version 2; `signed`: the name is a signed token."""
     is_sealed = settings.security == "sealed"
     if is_sealed and not _has_cryptography():
         raise errors.ClientError(
             "the library cryptography is not installed, and sealed messages need it: pip install cryptography"
         )
-    enter = EnterSealed(operation, room, name, password, SEALED if is_sealed else (PLAIN,), settings.language)
-    async with _way(TSUDOI_2, settings)(server, settings) as line:
-        # Asked before the server closes the connection: uvloop forgets it then.
-        peer = line.writer.get_extra_info("peername")
-        await line.converse(enter, settings)
-        addresses = await _udp_addresses(peer, server)
-    if isinstance(enter.result, Refused):
-        raise _refused(enter.result, server, room, is_sealed)
-    assert enter.result is not None
-    chat = SealedChat(TSUDOI_2, room, enter.result, addresses, server, settings)
+
+    async def shake_hands(operation: Operation, name: str, server: Server, prove: Prove | None = None) -> Admission:
+        enter = EnterSealed(operation, room, name, password, SEALED if is_sealed else (PLAIN,), settings.language)
+        async with _way(TSUDOI_2, settings)(server, settings) as line:
+            if prove is not None:
+                await prove()
+            # Asked before the server closes the connection: uvloop forgets it then.
+            peer = line.writer.get_extra_info("peername")
+            await line.converse(enter, settings)
+            addresses = await _udp_addresses(peer, server)
+        if isinstance(enter.result, Refused):
+            raise _refused(enter.result, server, room, is_sealed)
+        assert enter.result is not None
+        return Admission(enter.result, addresses, line.first_seen)
+
+    admission = await shake_hands(operation, name, server)
+
+    async def join_again(prove: Prove) -> Admission:
+        return await shake_hands(Operation.JOIN, name if signed else chat.name, chat.server, prove)
+
+    chat = SealedChat(TSUDOI_2, room, admission, server, settings, join_again)
     await chat.open()
     return chat
 
@@ -179,9 +202,13 @@ def _has_cryptography() -> bool:
         return False
 
 
-def _way(dialect: Dialect, settings: Settings) -> Callable[[Server, Settings], AbstractAsyncContextManager[Line]]:
+def _way(
+    dialect: Dialect, settings: Settings, *, remembers: bool = True
+) -> Callable[[Server, Settings], AbstractAsyncContextManager[Line]]:
     """Return how to connect: in version 2 by TLS, unless the user wants no seals."""
-    return connected_sealed if dialect is TSUDOI_2 and settings.security == "sealed" else connected
+    if dialect is TSUDOI_2 and settings.security == "sealed":
+        return partial(connected_sealed, remembers=remembers)
+    return connected
 
 
 async def _udp_addresses(peer: tuple[Any, ...], server: Server) -> list[Address]:

@@ -29,7 +29,7 @@ class Line:
 
         Raises:
             LineRefused: the server refuses it; the message is the server's.
-            NotInRoom: the membership has ended before: it is not known whether the line is kept.
+            NotInRoom: the membership has ended before, or was lost: it is not known whether the line is kept.
         """
         return await asyncio.shield(self._done)
 

@@ -5,11 +5,14 @@ from contextlib import suppress
 from dataclasses import replace
 from random import SystemRandom, sample
 
+import msgspec
+
 from tsudoi import errors, events
 from tsudoi.events import LAST, Event, Kicked, Message, Renamed, RoomClosed, ServerAway, ServerBack, TimedOut
 from tsudoi.net.chat import ChatClient
 from tsudoi.net.line import Line
-from tsudoi.net.roaming import Address, RoamingSockets, addresses_of
+from tsudoi.net.rejoining import Admission, Enter, Rejoining
+from tsudoi.net.roaming import RoamingSockets, addresses_of
 from tsudoi.net.tcp_ways import TcpWays
 from tsudoi.pieces import command_in
 from tsudoi.protocol.client.dialect import Dialect
@@ -18,8 +21,8 @@ from tsudoi.protocol.client.slash_commands import Close, Leave
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import client_events as sealed
 from tsudoi.protocol.sealed.client import SealedClient
+from tsudoi.protocol.sealed.client_link import AWAY_S
 from tsudoi.protocol.sealed.client_path import is_tcp
-from tsudoi.protocol.sealed.grant import Grant
 from tsudoi.server_address import Server
 from tsudoi.session import SealedMembership
 from tsudoi.settings import Settings
@@ -34,9 +37,16 @@ class SealedChat(ChatClient):
     """See `ChatClient`."""
 
     def __init__(
-        self, dialect: Dialect, room: str, grant: Grant, addresses: list[Address], server: Server, settings: Settings
+        self,
+        dialect: Dialect,
+        room: str,
+        admission: Admission,
+        server: Server,
+        settings: Settings,
+        join_again: Enter,
     ) -> None:
         """Use `tsudoi.create` or `tsudoi.join` instead."""
+        grant, addresses, self._first_seen = admission
         super().__init__(dialect, SealedMembership(dialect, room, grant.name), room, server, settings)
         self._ask_again_s = ASK_AGAIN_S
         self._loop = asyncio.get_running_loop()
@@ -56,10 +66,19 @@ class SealedChat(ChatClient):
         self._flushed = asyncio.Event()
         self._is_silent = False
         self._moving: asyncio.Task[None] | None = None
+        self._rejoining = Rejoining(
+            join_again,
+            max(settings.rejoin_after_s - AWAY_S, 0.0),
+            self._woken,
+            self._tell_distrust,
+            self._go_on_as,
+            self._over,
+        )
 
     async def open(self) -> None:
         """Begin; raise ServerUnreachable."""
         await self._sockets.open()
+        self._tell_first_contact(self._first_seen)
         if self._earlier:
             self._keep(events.Earlier(self._earlier))
         self._core.tick(self._loop.time())
@@ -217,8 +236,8 @@ class SealedChat(ChatClient):
 
     def _take(self, event: sealed.ClientEvent) -> None:
         match event:
-            case sealed.Delivered(_, raw, number):
-                self._hear(raw, is_own=number is not None)
+            case sealed.Delivered(_, raw, _, is_own):
+                self._hear(raw, is_own=is_own)
             case sealed.Told(raw):
                 self._hear(raw, is_own=False)
             case sealed.Kept(number, offset):
@@ -233,7 +252,9 @@ class SealedChat(ChatClient):
                 self._keep(events.Reset())
             case sealed.Away():
                 self._keep(ServerAway(f"the server at {self.server} does not answer; what you say waits until it does"))
+                self._rejoining.begin()
             case sealed.Back(missed):
+                self._rejoining.stop()
                 self._keep(ServerBack(missed))
             case sealed.Rerouted(by_tcp):
                 self._keep(events.Rerouted(by_tcp))
@@ -246,6 +267,42 @@ class SealedChat(ChatClient):
                     self._offer(last_event)
                     self._keep(last_event)
                 self._end()
+
+    def _tell_distrust(self, why: str) -> None:
+        self._keep(ServerAway(f"the server at {self.server} does not answer, and {why}", why))
+
+    def _tell_first_contact(self, sha256: str) -> None:
+        if sha256:
+            self._keep(events.FirstContact(str(self.server), sha256))
+
+    def _go_on_as(self, admission: Admission) -> None:
+        """Go on as another member, from the position of the one before."""
+        grant, addresses, first_seen = admission
+        self._rejoining.stop()
+        indices = [self._sockets.add(address) for address in addresses]
+        for index, address in zip(indices, addresses, strict=True):
+            self._tcp.put(index, address, self.server)
+        epoch, offset = self._core.position
+        grant = msgspec.structs.replace(grant, epoch=epoch, offset=offset)
+        self._core = SealedClient(
+            *(grant, self._loop.time(), SystemRandom(), len(self._sockets.addresses), indices[0]),
+            has_tcp=True,
+            before=self._core.members,
+        )
+        self._give_up_lines("the server did not know you any more")
+        self._lines.clear()
+        self._rename(grant.name)
+        self._tell_first_contact(first_seen)
+        self._keep(events.Rejoined(grant.name))
+        self._core.tick(self._loop.time())
+        self._pump()
+
+    def _over(self, why: str) -> None:
+        """End the membership, which the server does not know any more; the room can not be joined again."""
+        last = TimedOut(f"the server at {self.server} does not know you in {self.room} any more: {why}")
+        self._offer(last)
+        self._keep(last)
+        self._end()
 
     def _settle_last(self, reason: str) -> None:
         """Settle the command that has ended the membership, which the server does not tell as kept."""
@@ -284,10 +341,14 @@ class SealedChat(ChatClient):
             self._timer.cancel()
         self._sockets.close()
         self._tcp.close()
+        self._rejoining.stop()
         self._end_events()
         self._ended.set()
+        self._give_up_lines(f"not in {self.room} any more")
+
+    def _give_up_lines(self, why: str) -> None:
         for line in self._lines.values():
-            line.give_up(f"not in {self.room} any more; whether this was said is not known: {line.text[:50]}")
+            line.give_up(f"{why}; whether this was said is not known: {line.text[:50]}")
         self._flushed.set()
 
 

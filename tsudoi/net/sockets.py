@@ -30,6 +30,8 @@ class Line:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    first_seen: str = ""
+    """The SHA-256 of the server's certificate, if that is trusted because it is the first one seen at this address."""
 
     async def converse(self, conversation: Conversation | EnterSealed, settings: Settings) -> None:
         """Run a conversation to its end; raise NoAnswer, ProtocolViolation or ServerUnreachable."""

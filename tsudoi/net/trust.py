@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from hashlib import sha256
 from ipaddress import ip_address
 
@@ -19,10 +20,11 @@ from tsudoi.settings import Settings
 
 
 @asynccontextmanager
-async def connected_sealed(server: Server, settings: Settings) -> AsyncIterator[Line]:
+async def connected_sealed(server: Server, settings: Settings, *, remembers: bool = True) -> AsyncIterator[Line]:
     """Connect by TLS, and close at the end.
 
-    The certificate of a server at this machine itself is not remembered: each that is started here has its own.
+    The certificate of a server at this machine itself is not remembered: each that is started here has its own. Without
+    `remembers`, none is: then the user is not shown which one came first.
 
     Raises:
         ServerUnreachable: nothing answers.
@@ -34,11 +36,11 @@ async def connected_sealed(server: Server, settings: Settings) -> AsyncIterator[
         async with connected(server, settings) as line:
             yield line
         return
-    async with closing(await _connect(server, settings), settings) as line:
+    async with closing(await _connect(server, settings, remembers), settings) as line:
         yield line
 
 
-async def _connect(server: Server, settings: Settings) -> Line:
+async def _connect(server: Server, settings: Settings, remembers: bool) -> Line:
     is_named = server.tls_ca is not None
     if _is_loopback(server.host) and not is_named:
         return await _open(server, settings, verify=False)
@@ -55,13 +57,14 @@ async def _connect(server: Server, settings: Settings) -> Line:
                     _changed(server, servers, f"is not valid any more: {exc.verify_message}")
                 ) from exc
         else:
-            if known is None and not _is_loopback(server.host):
+            if known is None and remembers and not _is_loopback(server.host):
                 servers.remember(server.host, server.tcp, BY_AUTHORITY)
             return line
     line = await _open(server, settings, verify=False)
     seen = _fingerprint(line)
-    if known is None and not _is_loopback(line.writer.get_extra_info("peername")[0]):
+    if known is None and remembers and not _is_loopback(line.writer.get_extra_info("peername")[0]):
         servers.remember(server.host, server.tcp, seen)
+        return replace(line, first_seen=seen)
     if known in (None, seen):
         return line
     line.writer.close()

@@ -3,10 +3,12 @@
 import ssl
 import stat
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from gateway.config import Config
+from gateway.process import session_files
 from gateway.process.session_files import open_sessions, without_files
 from tsudoi.protocol.errors import SettingError
 from tsudoi.protocol.sealed.suites import AES_128_GCM
@@ -37,12 +39,30 @@ def test_a_named_file_is_used_and_its_older_secrets_hold(tmp_path: Path) -> None
     assert open_sessions(config).keys.suite_of(session) is None
 
 
-def test_a_gateway_between_machines_without_a_file_has_sessions_of_its_own(tmp_path: Path) -> None:
+def warned(config: Config, sessions: session_files.Sessions, monkeypatch: pytest.MonkeyPatch) -> str:
+    logger = Mock()
+    monkeypatch.setattr(session_files, "logger", logger)
+    session_files.warn(config, sessions)
+    return str(logger.warning.call_args_list)
+
+
+def test_a_gateway_of_another_broker_keeps_its_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(data=tmp_path / "data", broker=("tcp://127.0.0.1:1",))
+    one, again = open_sessions(config), open_sessions(config)
+    assert again.keys.suite_of(one.keys.new(AES_128_GCM, 0, 0)) == AES_128_GCM
+    assert one.fingerprint == again.fingerprint
+    assert not one.why_not_kept
+    assert "other machines" in warned(config, one, monkeypatch)
+
+
+def test_where_nothing_can_be_kept_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    config = Config(data=tmp_path / "file", broker=("tcp://127.0.0.1:1",))
     one, other = open_sessions(config), open_sessions(config)
-    assert not (tmp_path / "data").exists()
     assert other.keys.suite_of(one.keys.new(AES_128_GCM, 0, 0)) is None
     assert one.fingerprint != other.fingerprint
+    assert "session-secret" in one.why_not_kept
+    assert "no later run" in warned(config, one, monkeypatch)
     assert without_files().shown is None
 
 

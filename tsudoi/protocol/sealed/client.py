@@ -33,7 +33,15 @@ class SealedClient:
     """A member of a room, as its client sees it."""
 
     def __init__(
-        self, grant: Grant, now: float, dice: Random, servers: int = 1, server: int = 0, *, has_tcp: bool = False
+        self,
+        grant: Grant,
+        now: float,
+        dice: Random,
+        servers: int = 1,
+        server: int = 0,
+        *,
+        has_tcp: bool = False,
+        before: frozenset[int] = frozenset(),
     ) -> None:
         """Begin with what the handshake granted.
 
@@ -43,6 +51,7 @@ class SealedClient:
             servers: the number of the server's addresses; datagrams name one by its index.
             server: the address of the handshake.
             has_tcp: datagrams with a negative `server` can be sent by TCP (`client_path`), where UDP does not pass.
+            before: the members that this client was, when it has joined again.
         """
         self.name = grant.name
         """As the server has told it last in `resumed`; entries tell of changes in between."""
@@ -50,6 +59,8 @@ class SealedClient:
         """Datagrams that were dropped: no packets of this session, or such that have come before."""
         self.has_ended = False
         self._member = grant.member
+        self.members = before | {grant.member}
+        """All that this client was and is, by their numbers."""
         self._link = Link(grant, now, dice, servers, server, has_tcp=has_tcp)
         self._up = Uplink()
         self._down = Downlink(grant.epoch, grant.offset)
@@ -228,7 +239,8 @@ class SealedClient:
             if line.n is not None:
                 if body is not None:
                     own = line.number if line.by == self._member else None
-                    body.entries.append(Delivered(line.n, raw, own))
+                    is_own = line.number is not None and line.by in self.members
+                    body.entries.append(Delivered(line.n, raw, own, is_own))
             elif line.after is not None:
                 body = Range(line.after, line.to)
                 ranges.append(body)

@@ -13,6 +13,8 @@ class Delivered(msgspec.Struct, frozen=True):
     """JSON, as `tsudoi` has it: a message or a notice."""
     number: int | None = None
     """Of a message of this member: the number that `say` returned. None: another member's, or a notice."""
+    is_own: bool = False
+    """A message of this member, or of one that it was before it joined again."""
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -75,7 +75,7 @@ def test_a_line_is_kept_and_its_event_has_the_position() -> None:
     assert world.say(alice, "hello") == 1
     world.run(0.2)
     assert of(alice, Kept) == [Kept(1, 1)]
-    assert of(alice, Delivered) == [Delivered(1, world.broker.log[0].encode(), 1)]
+    assert of(alice, Delivered) == [Delivered(1, world.broker.log[0].encode(), 1, is_own=True)]
     assert of(bob, Delivered) == [Delivered(1, world.broker.log[0].encode(), None)]
 
 
