@@ -137,6 +137,7 @@ class ScrolledToTop:
     """The user has scrolled to the oldest line that is here."""
 
     room: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 from tsudoi.protocol.client.words import Language
 
-MAX_ITEMS = 5_000
-"""Items of one room that are held; when there are a tenth more, the oldest go. The server keeps the log."""
+MAX_ITEMS = 12_000
+"""Items of one room that are held, more than the 10,000 entries that a server's log keeps by default; when there are a
+tenth more, the oldest go. So many are loaded by scrolling, too."""
 
 
 class Mark(Enum):
@@ -114,12 +115,12 @@ class Room:
     """The line before which `new` stands."""
     silent: frozenset[str] = frozenset()
     """Lists that the client asked for by itself (`who`, `history`): their answers are not shown as text."""
-    depth: int = 0
-    """How many of the last lines the client has asked for."""
+    asked_older_at: datetime | None = None
+    """When older lines were asked for; None: they have come, or none were."""
     has_all: bool = False
-    """The oldest messages that the server gives have been loaded."""
+    """No older lines can be loaded: the server has none, or so many are held already."""
     is_cut: bool = False
-    """There are older ones, which the server does not give."""
+    """The user asked for older lines when that was found; it is told above the oldest one."""
     away_since: datetime | None = None
     banner: str = ""
     """A sentence about the server; empty: all is well."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import tsudoi
 from tsudoi.protocol.client.words import Language
@@ -33,12 +33,14 @@ from .events import (
     Told,
 )
 from .mentions import mentions
-from .model import Item, Manner, Mark, Note, Room, Speech, State, Tone
+from .model import MAX_ITEMS, Item, Manner, Mark, Note, Room, Speech, State, Tone
 
 FIRST_HISTORY = 20
 """Lines from before that are shown in a room that was just entered."""
-WHOLE_HISTORY = 50
-"""All that a server gives (PROTOCOL.md, "Commands")."""
+OLDER = 50
+"""Lines that are loaded at once by scrolling: the most that a server gives (PROTOCOL.md, "Commands")."""
+ASK_AGAIN = timedelta(seconds=2)
+"""After which older lines may be asked for again: the answer may be lost."""
 
 Result = tuple[State, list[Command]]
 
@@ -83,8 +85,8 @@ def reduce(state: State, event: Event) -> Result:
                 name,
                 lambda room: replace(room, silent=room.silent - {what} if by_user else room.silent | {what}),
             )
-        case ScrolledToTop(name):
-            return _load_older(state, name)
+        case ScrolledToTop(name, at):
+            return _load_older(state, name, at)
         case PanelToggled(panel, is_visible):
             panels = replace(state.panels, **{panel: not is_visible})
             return replace(state, panels=panels), []
@@ -111,8 +113,6 @@ def _entered(state: State, event: Entered) -> Result:
     room = _append(room, note)
     if event.is_host:
         room = roster.make_host(replace(room, count=1), event.me)
-    elif event.answers_with_values:
-        room = replace(room, depth=FIRST_HISTORY)
     rooms = tuple(room if each.name == event.room else each for each in state.rooms)
     state = replace(state, rooms=rooms if old else (*rooms, room), shown=event.room)
     if not event.answers_with_values:
@@ -157,12 +157,16 @@ def _end(room: Room, why: str, at: datetime, language: Language) -> Room:
     return replace(room, ended=why, banner="", is_banner_bad=False, away_since=None, people=(), count=0)
 
 
-def _load_older(state: State, name: str) -> Result:
+def _load_older(state: State, name: str, at: datetime) -> Result:
     room = state.room(name)
-    if room is None or room.ended or room.has_all or "history" in room.silent or timeline.oldest(room.items) is None:
+    if room is None or room.ended or room.has_all or (before := timeline.oldest(room.items)) is None:
         return state, []
-    state, _ = _change(state, name, lambda room: replace(room, depth=WHOLE_HISTORY))
-    return state, [Ask(name, f"/history {WHOLE_HISTORY}")]
+    if room.asked_older_at is not None and at < room.asked_older_at + ASK_AGAIN:
+        return state, []
+    if len(room.items) >= MAX_ITEMS:
+        return _change(state, name, lambda room: replace(room, has_all=True, is_cut=True))
+    state, _ = _change(state, name, lambda room: replace(room, asked_older_at=at))
+    return state, [Ask(name, f"/history {OLDER} {before}")]
 
 
 # --- the SDK's events ---
@@ -224,10 +228,14 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
         case tsudoi.Answered(code="topic-is"):
             room = replace(room, topic=event.about)
         case tsudoi.Answered(code="no-history"):
-            shows = "history" not in room.silent
-            room = replace(room, silent=room.silent - {"history"}, has_all=True)
+            shows, is_older = "history" not in room.silent, room.asked_older_at is not None
+            room = replace(room, silent=room.silent - {"history"}, asked_older_at=None, has_all=True, is_cut=is_older)
             if not shows:
                 return room, []
+        case tsudoi.Answered(code="usage") if room.asked_older_at is not None:
+            # A server of version 0.1.0: it gives the last lines alone.
+            room = replace(room, silent=room.silent | {"history"}, asked_older_at=None, has_all=True)
+            return room, [Ask(room.name, f"/history {OLDER}")]
     tone = Tone.LOUD if isinstance(event, tsudoi.Announced) else Tone.QUIET
     text = notice(event, language)
     commands: list[Command] = [Ask(room.name, "/who 1")] if isinstance(event, tsudoi.PeopleChanged) else []
@@ -277,9 +285,7 @@ def _listed(room: Room, event: tsudoi.Listed, at: datetime, language: Language) 
             room = replace(room, silent=room.silent - {"who"} if _is_last(event, room) else room.silent)
     elif event.what == "history":
         room = _add_past(room, event.rows, at)
-        has_all = room.depth == WHOLE_HISTORY or (not shows and event.count < room.depth)
-        is_cut = room.is_cut or event.count >= WHOLE_HISTORY
-        return replace(room, silent=room.silent - {"history"}, has_all=room.has_all or has_all, is_cut=is_cut), []
+        return replace(room, silent=room.silent - {"history"}, asked_older_at=None), []
     if not shows:
         return room, commands
     for text in notice(event, language).split("\n"):

@@ -33,9 +33,10 @@ def add(items: Items, item: Item) -> Items:
 
 def add_past(items: Items, past: Iterable[Speech]) -> Items:
     """Return the items with lines from before; a line of the user that was sent without receipt is found among them."""
+    known = {item.offset for item in items if isinstance(item, Speech)}
     for line in past:
         assert line.offset is not None
-        if any(item.offset == line.offset and isinstance(item, Speech) for item in items):
+        if line.offset in known:
             continue
         if line.mark is not Mark.NONE:
             items, line = _claim(items, line)

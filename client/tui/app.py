@@ -206,7 +206,7 @@ class ChatApp(App[None]):
 
     def on_timeline_at_top(self) -> None:
         """Load older lines."""
-        self.dispatch(ScrolledToTop(self.state.shown))
+        self.dispatch(ScrolledToTop(self.state.shown, self._now()))
 
     def on_app_focus(self, event: AppFocus) -> None:
         """The window has the focus."""

@@ -6,6 +6,7 @@ room's order. A question is answered to the member that asked, here or by asking
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import TypeVar
 
 from tsudoi.protocol.backbone import (
@@ -147,9 +148,10 @@ class Commands(Component):
                 self._ask_rooms(member, page, now)
             case slash_commands.Bans(page):
                 self._ask_page(member, Bans(room.id, member.id, (page - 1) * PAGE, PAGE), Banned, page, now)
-            case slash_commands.History(count):
+            case slash_commands.History(count, before):
                 newest = max(room.known_last, member.cursor)
-                self._look_back(member, min(count, HISTORY), newest, [], PORTIONS, now)
+                end = min(newest, before - 1) if before else newest
+                self._look_back(member, min(count, HISTORY), end, [], PORTIONS, now, limit=before or inf)
             case slash_commands.Time():
 
                 def told(answer: ServerTime) -> None:
@@ -204,7 +206,9 @@ class Commands(Component):
 
         self.out.ask_all(question, now, answered)
 
-    def _look_back(self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float) -> None:
+    def _look_back(
+        self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float, *, limit: float
+    ) -> None:
         """Search the log backwards for messages.
 
         Args:
@@ -214,16 +218,17 @@ class Commands(Component):
             found: messages that were found after it.
             portions: how many questions may still be asked.
             now: when the member asked; all questions together share one time-out.
+            limit: the offset that the messages are before.
         """
         epoch, after = member.room.epoch, max(end - PORTION, 0)
 
         def looked(answer: Replayed) -> None:
             # A log that was cut may begin with what has been found already.
-            before = found[0].offset if found else float("inf")
+            before = found[0].offset if found else limit
             messages = [e for e in answer.entries if e.kind in audience.BY_MEMBERS and e.offset < before] + found
             goes_on = after > 0 and answer.first == after + 1 and answer.epoch == epoch
             if len(messages) < count and goes_on and portions > 1:
-                self._look_back(member, count, after, messages, portions - 1, now)
+                self._look_back(member, count, after, messages, portions - 1, now, limit=limit)
             elif messages:
                 self._send(member, command_answers.history_datagrams(member, messages[-count:]))
             else:

@@ -74,3 +74,16 @@ def test_the_client_on_pipes_prints_them_as_messages(gateway: Gateway, tmp_path:
             assert done.stdout.splitlines()[:3] == [f"alice: line {number}" for number in (1, 2, 3)]
 
     asyncio.run(scenario())
+
+
+def test_a_member_pages_to_the_beginning_of_the_log(gateway: Gateway) -> None:
+    async def scenario() -> None:
+        async with await tsudoi.create("pages", name="alice", server=at(gateway), settings=SETTINGS) as alice:
+            lines = [alice.post(f"line {number}") for number in range(120)]
+            await lines[-1].kept()
+            found: list[tsudoi.Past] = []
+            while page := await alice.history(50, found[0].offset if found else 0):
+                found = [*page, *found]
+            assert [row.text for row in found] == [f"line {number}" for number in range(120)]
+
+    asyncio.run(scenario())

@@ -70,9 +70,16 @@ class Commands(ABC):
         """Return the bans and mutes of this room. For the host."""
         return await self._ask_pages("bans", slash_commands.Bans, events.Sanction)
 
-    async def history(self, count: int = 20) -> list[events.Past]:
-        """Return the last `count` messages, 1 to 50, oldest first."""
-        return _of_kind(await self._ask(slash_commands.History(count), PendingList("history")), events.Past)
+    async def history(self, count: int = 20, before: int = 0) -> list[events.Past]:
+        """Return the last `count` messages, 1 to 50, oldest first.
+
+        Args:
+            count: how many, 1 to 50.
+            before: a position, for those before it; 0: the newest. With the `offset` of the oldest one that it has, a
+                client pages as far as the room's log reaches.
+        """
+        pending = await self._ask(slash_commands.History(count, before), PendingList("history"))
+        return _of_kind(pending, events.Past)
 
     async def help(self) -> list[events.CommandHelp]:
         """Return the commands that the server knows."""

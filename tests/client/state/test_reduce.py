@@ -1,6 +1,6 @@
 """client/state/reduce.py: what becomes of the rooms, and what is to be done."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import tsudoi
@@ -21,9 +21,9 @@ from client.state.events import (
     Shown,
     Told,
 )
-from client.state.model import Note, Room, Speech, State
+from client.state.model import MAX_ITEMS, Note, Room, Speech, State
 from client.state.reduce import reduce
-from tsudoi import Earlier, Joined, Left, Listed, Message, Past, Person, Renamed
+from tsudoi import Answered, Earlier, Joined, Left, Listed, Message, Past, Person, Renamed
 
 AT = datetime(2026, 11, 28, 12, 30, tzinfo=UTC)
 
@@ -142,7 +142,7 @@ def test_an_end_is_told_once_and_history_is_not_asked_for_after_it() -> None:
     )
     assert den(state).ended == "The server heard nothing of you for too long: you are not in the room any more."
     assert sum(isinstance(item, Note) for item in den(state).items) == 2
-    assert after(ScrolledToTop("den"), state=state)[1] == []
+    assert after(ScrolledToTop("den", AT), state=state)[1] == []
 
 
 def test_entering_again_keeps_what_was_there() -> None:
@@ -151,14 +151,45 @@ def test_entering_again_keeps_what_was_there() -> None:
     assert den(state).ended == ""
 
 
-def test_older_lines_are_asked_for_once() -> None:
-    state, _ = after(entered(), heard(Message("bob", "hi", 5)))
-    state, commands = after(ScrolledToTop("den"), state=state)
+def older(last: int, count: int = 50) -> Listed:
+    return Listed(
+        "history", tuple(Past("bob", "hi", at, at, False) for at in range(last - count + 1, last + 1)), 0, 1, 1, ""
+    )
+
+
+def at_top(seconds: int = 0) -> ScrolledToTop:
+    return ScrolledToTop("den", AT + timedelta(seconds=seconds))
+
+
+def test_older_lines_are_loaded_until_there_are_none() -> None:
+    state, _ = after(entered(), heard(older(200, 20)))
+    for before in (181, 131, 81):
+        state, commands = after(at_top(), state=state)
+        assert commands == [Ask("den", f"/history 50 {before}")]
+        assert after(at_top(1), state=state)[1] == []  # the answer is on its way
+        assert after(at_top(2), state=state)[1] == commands  # it was lost
+        state, _ = after(Asked("den", "history", by_user=False), heard(older(before - 1)), state=state)
+    assert not den(state).is_cut
+    state, _ = after(
+        at_top(), Asked("den", "history", by_user=False), heard(Answered("no-history", "", None, "?")), state=state
+    )
+    assert after(at_top(9), state=state)[1] == []
+    assert den(state).is_cut
+    assert [item.offset for item in den(state).items if isinstance(item, Speech)] == list(range(31, 201))
+
+
+def test_no_more_lines_are_loaded_than_are_held() -> None:
+    state, _ = after(entered(), heard(older(20_000, MAX_ITEMS)))
+    state, commands = after(at_top(), state=state)
+    assert commands == []
+    assert den(state).is_cut
+
+
+def test_an_old_server_is_asked_for_the_last_lines_alone() -> None:
+    state, _ = after(entered(), heard(Message("bob", "hi", 500)), at_top(), Asked("den", "history", by_user=False))
+    state, commands = after(heard(Answered("usage", "/history [N]", None, "?")), state=state)
     assert commands == [Ask("den", "/history 50")]
-    state, _ = after(Asked("den", "history", by_user=False), state=state)
-    assert after(ScrolledToTop("den"), state=state)[1] == []
-    state, _ = after(heard(Listed("history", (), 0, 1, 1, "")), state=state)
-    assert after(ScrolledToTop("den"), state=state)[1] == []
+    assert after(at_top(9), heard(older(499)), state=state)[1] == []
 
 
 def test_a_dialect_without_values_is_not_asked_for_lists() -> None:

@@ -204,7 +204,7 @@ def test_scrolling_up_loads_older_lines_once_and_stays_in_place() -> None:
         await stage.hear(*(Message("bob", f"line {n}", 200 + n) for n in range(30)))
         for _ in range(5):
             await stage.press("pageup")
-        assert stage.den.said.count("/history 50") == 1
+        assert stage.den.said.count("/history 50 110") == 1
         top = next(line for line in stage.screen.splitlines() if "old 10" in line)
         await stage.hear(Listed("history", old, 30, 1, 1, ""))
         assert top in stage.screen

@@ -476,6 +476,14 @@ def test_history_looks_as_far_back_as_it_must_and_may() -> None:
     gateway.receive(1, "/history 5", address_of(1))
     assert len(asked_back(gateway, portion(1_200, said(3, 2, "new"), first=1, epoch=2))) == 1
     assert history() == ["new"]
+    # Before a position, and nothing from it on, though the log's answer reaches beyond it.
+    gateway.receive(1, "/history 2 1250", address_of(1))
+    entries = (said(1_100, 2, "a"), said(1_200, 2, "b"), said(1_249, 2, "c"), said(1_250, 2, "d"))
+    assert asked_back(gateway, portion(749, *entries)) == [(749, 500)]
+    assert history() == ["b", "c"]
+    gateway.receive(1, "/history 5 3", address_of(1))
+    assert asked_back(gateway, portion(0, said(2, 2, "a"), said(3, 2, "b"))) == [(0, 500)]
+    assert history() == ["a"]
     # The broker goes away meanwhile: that is the answer, and the only one.
     gateway.outbound.sent.clear()
     gateway.receive(1, "/history", address_of(1))

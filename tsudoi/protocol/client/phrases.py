@@ -213,7 +213,7 @@ HELP: dict[str, tuple[str, str, str]] = {
     "r": ("/r TEXT", "reply to the last such message", "最後に個別に届いた人へ返事"),
     "me": ("/me TEXT", "describe what you do", "自分の動作を伝える"),
     "nick": ("/nick NAME", "change your name", "名前を変える"),
-    "history": ("/history [N]", "the last messages", "最近の発言"),
+    "history": ("/history [N [BEFORE]]", "the last messages", "最近の発言"),
     "topic": (
         "/topic [TEXT]",
         "show the topic; the host sets it, - removes it",

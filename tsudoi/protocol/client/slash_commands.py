@@ -17,6 +17,7 @@ SLASHES = ("/", "／")
 MAX_MINUTES = 525_600
 """Longest time of a ban or mute: one year. Without a time, it lasts until the room closes."""
 MAX_PAGE = 1_000_000_000
+MAX_POSITION = 2**53 - 1
 
 _SPACE = re.compile(r"\s+")
 _NUMBER_LAST = re.compile(r"(?s)(.*\S)\s+(\d{1,9})\Z")
@@ -63,6 +64,8 @@ class Rename(msgspec.Struct, frozen=True):
 
 class History(msgspec.Struct, frozen=True):
     count: int = 20
+    before: int = 0
+    """Only messages before this position; 0: all."""
 
 
 class Leave(msgspec.Struct, frozen=True):
@@ -179,8 +182,15 @@ def _nothing(kind: type[Help | Leave | Time | Close], rest: str) -> Command:
     return kind()
 
 
-def _page(kind: type[Who | Rooms | Bans | History], rest: str) -> Command:
+def _page(kind: type[Who | Rooms | Bans], rest: str) -> Command:
     return kind(_number(rest, MAX_PAGE)) if rest else kind()
+
+
+def _history(rest: str) -> Command:
+    count, *before = rest.split() or ["20"]
+    if len(before) > 1:
+        raise _Misfit
+    return History(_number(count, MAX_PAGE), *(_number(text, MAX_POSITION) for text in before))
 
 
 def _text(kind: type[Reply | Act], rest: str) -> Command:
@@ -247,7 +257,7 @@ COMMANDS: dict[str, Callable[[str], Command]] = {
     "r": partial(_text, Reply),
     "me": partial(_text, Act),
     "nick": partial(_one, Rename),
-    "history": partial(_page, History),
+    "history": _history,
     "topic": lambda rest: Topic("" if rest == "-" else rest or None),
     "time": partial(_nothing, Time),
     "leave": partial(_nothing, Leave),
@@ -297,8 +307,8 @@ def serialize(command: Command) -> str:
     match command:
         case Who(page) | Rooms(page) | Bans(page):
             return f"/{type(command).__name__.lower()} {page}"
-        case History(count):
-            return f"/history {count}"
+        case History(count, before):
+            return f"/history {count} {before}" if before else f"/history {count}"
         case Whisper(name, text):
             return f"/msg {_quoted(name)} {text}"
         case Reply(text):
