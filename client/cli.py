@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,15 +11,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from tsudoi import ChatClient, ClientError, Server, Settings, WrongPassword, create, join, rooms
+from tsudoi import (
+    ChatClient,
+    ClientError,
+    RoomExists,
+    RoomNotFound,
+    Server,
+    Settings,
+    WrongPassword,
+    create,
+    join,
+    rooms,
+)
 from tsudoi.net.enter import ALL_DIALECTS, DEFAULT_DIALECT
-from tsudoi.ops.command_line import OneLineGroup, ask, run_until_signal, to_server
+from tsudoi.ops.command_line import ask, run_until_signal, to_server
 from tsudoi.ops.missing_extra import advice
-from tsudoi.ops.options import MarkdownOption
 from tsudoi.ops.program import import_program
 from tsudoi.protocol.client.words import Language
 
-from . import words
+from . import help_text, words
 from .error_words import explain, is_about_password
 from .pipes import chat_by_lines
 
@@ -29,7 +40,7 @@ PASSWORD_TRIES = 3
 """Times that a password is asked for."""
 
 
-class _Group(OneLineGroup):
+class _Group(help_text.Group):
     """Adds `scenario`, which is imported only when it is used: it is a package beside this one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -63,13 +74,13 @@ class _Missing(click.Command):
         ctx.exit(1)
 
 
-_option = functools.partial(click.option, cls=MarkdownOption, show_envvar=True)
+_option = functools.partial(click.option, cls=help_text.Option, show_envvar=True)
 
 
 _language_option = _option(
     "--language",
     type=click.Choice(list(words.LANGUAGES)),
-    envvar="TSUDOI_CLIENT_LANGUAGE",
+    envvar=help_text.VARIABLE,
     help="The language of the client's own words: `en` or `ja`. [default: that of `LANG`]",
 )
 
@@ -80,7 +91,7 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_server(server: Server, tls: bool, tls_ca: Path | None, **options: Any) -> Any:
         if tls_ca is not None and not tls:
-            raise click.UsageError("--tls-ca is for --tls")
+            raise click.UsageError(words.CA_WITHOUT_TLS.text(options.get("language") or words.language_of()))
         return command(server=replace(server, tls=tls, tls_ca=tls_ca), **options)
 
     return _with_options(
@@ -142,7 +153,7 @@ def _chat_options(command: Callable[..., Any]) -> Callable[..., Any]:
             envvar="TSUDOI_PASSWORD",
             help="The room's password. Others on this machine can read a command line: use the variable.",
         ),
-        click.option("--ask-password", is_flag=True, help="Ask for the room's password."),
+        click.option("--ask-password", cls=help_text.Option, is_flag=True, help="Ask for the room's password."),
         _option(
             "--linger",
             type=click.FloatRange(0),
@@ -223,11 +234,11 @@ def _chat(
     speaks = language or words.language_of()
     if name is None and not signed_token:
         if not in_terminal:
-            raise click.UsageError("say who you are: --name NAME (or the variable TSUDOI_NAME)")
+            raise click.UsageError(words.NO_NAME.text(speaks))
         name = ask(words.YOUR_NAME.text(speaks))
     if ask_password:
         if not _has_terminal():
-            raise click.UsageError("--ask-password needs a terminal; a script sets the variable TSUDOI_PASSWORD")
+            raise click.UsageError(words.NO_TERMINAL.text(speaks))
         password = ask(words.PASSWORD.text(speaks), is_secret=True)
 
     if in_terminal:
@@ -249,13 +260,13 @@ def _chat(
             settings=Settings(language=speaks, security=security, flush_s=5.0 if in_terminal else 0.5),
         )
 
+    program = click.get_current_context().find_root().info_name or "client"
+
     async def chat() -> int:
         try:
             place = await _enter(connect, room, creates, password, speaks if in_terminal else None)
         except ClientError as exc:
-            if speaks == "en":
-                raise
-            raise ClientError(explain(exc, room, str(server), speaks)) from exc
+            raise ClientError(_why_not_entered(exc, room, server, program, speaks)) from exc
         async with place:
             if in_terminal and on_screen:
                 await chat_on_screen(place, creates, connect, speaks, mouse=not no_mouse)
@@ -271,6 +282,19 @@ def _chat(
     status = run_until_signal(chat())
     if status:
         sys.exit(status)
+
+
+def _why_not_entered(exc: ClientError, room: str, server: Server, program: str, language: Language) -> str:
+    """Return why a room was not entered, and the command line that does what may be meant."""
+    said = str(exc) if language == "en" else explain(exc, room, str(server), language)
+    if isinstance(exc, RoomExists):
+        command, text = "join", words.COMMAND_JOINS
+    elif isinstance(exc, RoomNotFound):
+        command, text = "create", words.COMMAND_CREATES
+    else:
+        return said
+    said += ": " if language == "en" else ""
+    return said + text.text(language, command=f"{program} {command} {shlex.quote(room)}")
 
 
 async def _enter(

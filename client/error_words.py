@@ -1,6 +1,7 @@
 """The SDK's errors in the user's language. In English they are the SDK's own sentences."""
 
 import errno
+import ssl
 
 import tsudoi
 from tsudoi import ChatClient
@@ -26,6 +27,14 @@ _BY_KIND: tuple[tuple[type[tsudoi.ClientError], Words], ...] = (
     (tsudoi.InvalidName, words.BAD_NAME),
     (tsudoi.Refused, words.REFUSED),
 )
+_CERTIFICATES = {
+    10: "期限が切れています",
+    18: "信頼できる認証局のものではありません",
+    19: "信頼できる認証局のものではありません",
+    20: "信頼できる認証局のものではありません",
+    62: "別の名前の証明書です",
+}
+"""By OpenSSL's number."""
 _SYSTEM = {
     errno.ECONNREFUSED: "接続が拒否されました",
     errno.ECONNRESET: "接続が切れました",
@@ -43,6 +52,8 @@ def explain(exc: tsudoi.ClientError, room: str, server: str, language: Language)
         return text  # the server's words
     if isinstance(exc, tsudoi.WrongPassword) and is_about_password(exc):
         return words.WRONG_PASSWORD.text(language, room=room)
+    if isinstance(exc, tsudoi.ServerNotTrusted) and exc.known_servers is not None and language == "ja":
+        return words.CERTIFICATE_CHANGED.text(language, server=server, file=exc.known_servers)
     for kind, said in _BY_KIND:
         if isinstance(exc, kind) and (language == "ja" or kind in (tsudoi.RoomNotFound, tsudoi.RoomExists)):
             return said.text(language, room=room, server=server, why=_reason(exc))
@@ -57,6 +68,8 @@ def is_about_password(exc: tsudoi.WrongPassword) -> bool:
 def _reason(exc: tsudoi.ClientError) -> str:
     """Return what the error says beyond its kind, in Japanese where it is known."""
     cause = exc.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return _CERTIFICATES.get(cause.verify_code, cause.verify_message)
     if isinstance(cause, OSError):
         if cause.errno in _SYSTEM:
             return _SYSTEM[cause.errno]

@@ -35,6 +35,19 @@ NO_ROOMS = Words("There are no rooms at {server}.", "{server} にルームはあ
 ROOMS_AT = Words("Rooms at {server}: {count}", "{server} のルーム: {count} 件")
 ROOM = Words("room", "ルーム")
 
+# --- the command line ---
+NO_NAME = Words(
+    "say who you are: --name NAME (or the variable TSUDOI_NAME)",
+    "名前を指定してください: --name 名前 (または環境変数 TSUDOI_NAME)",
+)
+CA_WITHOUT_TLS = Words("--tls-ca is for --tls", "--tls-ca は --tls と一緒に使います")
+NO_TERMINAL = Words(
+    "--ask-password needs a terminal; a script sets the variable TSUDOI_PASSWORD",
+    "--ask-password には端末が必要です。スクリプトでは環境変数 TSUDOI_PASSWORD を使ってください",
+)
+COMMAND_JOINS = Words("{command} enters it", "入るには: {command}")
+COMMAND_CREATES = Words("{command} makes one", "作るには: {command}")
+
 # --- why something was not done ---
 NOT_SAID = Words("Not said: {why}", "送信できませんでした: {why}")
 NO_ROOM = Words(
@@ -54,6 +67,12 @@ BAD_NAME = Words("That can not be a name: {why}", "その名前は使えませ�
 UNREACHABLE = Words("No server answers at {server}: {why}", "{server} のサーバーから応答がありません: {why}")
 NO_ANSWER = Words("The server did not answer in time.", "サーバーが時間内に応答しませんでした。")
 NOT_TRUSTED = Words("The server at {server} is not trusted: {why}", "{server} のサーバーは信頼できません: {why}")
+CERTIFICATE_CHANGED = Words(
+    "The certificate of {server} has changed: an attacker may be in between, or the server was set up anew. Ask its"
+    " operator, and only then remove its line from {file}.",
+    "{server} の証明書が以前と違います。なりすましか、サーバーの作り直しです。"
+    "管理者に確かめてから、{file} の行を消してください。",
+)
 OTHER_VERSION = Words(
     "The server at {server} does not speak this version of the protocol; --dialect tsudoi may work.",
     "{server} のサーバーはこの版のプロトコルに対応していません。--dialect tsudoi なら使えるかもしれません。",
@@ -95,6 +114,10 @@ CLOSED_BY_HOST = Words(
 TIMED_OUT = Words(
     "The server heard nothing of you for too long: you are not in the room any more.",
     "しばらく通信がなかったため、ルームから外れました。",
+)
+FORGOTTEN = Words(
+    "The server does not know you in {room} any more.",
+    "サーバーに会員情報が残っておらず、{room} に入室し直すこともできませんでした。",
 )
 REMOVED = Words("You were removed from the room.", "ルームから退室させられました。")
 LEFT = Words("You are not in the room any more.", "ルームにはもういません。")

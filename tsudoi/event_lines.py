@@ -40,7 +40,7 @@ def notice_line(event: Event) -> str:
     match event:
         case RoomClosed():
             return f"the room is closed ({one_line(event.text)})"
-        case TimedOut():
+        case TimedOut(is_forgotten=False):
             return f"you were silent for too long and are no longer in the room ({one_line(event.text)})"
         case Kicked():
             return f"you were removed from the room ({one_line(event.text)})"

@@ -31,6 +31,8 @@ class TimedOut:
     """The server removed this member because it had been silent for too long. The last event."""
 
     text: str
+    is_forgotten: bool = False
+    """In `tsudoi-2`: the server has no such membership, and the room can not be joined again; `text` says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,10 @@ def ending(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked, room: str
             return phrase(which, language == "ja", by=by, room=room, text=reason)
         case tsudoi.RoomClosed() if found := _HOST_LEFT.fullmatch(text):
             return words.CLOSED_BY_HOST.text(language, name=found["name"])
+        case tsudoi.TimedOut(is_forgotten=True) if language == "ja":
+            return words.FORGOTTEN.text(language, room=room)
+        case tsudoi.TimedOut(is_forgotten=True):
+            return f"{text[:1].upper()}{text[1:]}."
     for which, form in _PHRASES:
         if found := form.fullmatch(text):
             return phrase(which, language == "ja", **found.groupdict())

@@ -1,11 +1,13 @@
 """The command line: one line for what is wrong, 2 for what was typed, 1 for what could not be done."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from unicodedata import east_asian_width
 
 import pytest
 from click.testing import CliRunner
@@ -162,7 +164,7 @@ def test_a_refusal_is_one_line_and_status_1() -> None:
         assert run("join", "den", "--name", "x", "--server", server, "--dialect", "classic") == (
             1,
             "",
-            "client: there is no room called den\n",
+            "client: there is no room called den: client create den makes one\n",
         )
 
 
@@ -269,3 +271,48 @@ def test_a_long_line_that_can_not_be_split_is_refused_and_the_next_goes_on() -> 
         assert err.startswith("not said: an answer by /r has at most ")
         assert any(each.endswith(b"hello") for each in served.fake.datagrams)
         assert not any(b"xxx" in each for each in served.fake.datagrams)
+
+
+def test_a_room_that_is_there_or_not_is_told_with_the_command_that_helps() -> None:
+    with Served(TSUDOI) as served, client("create", "my den", served.fake) as alice:
+        while not served.fake.rooms:
+            assert alice.poll() is None
+        server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
+        where = ("--name", "x", "--server", server, "--dialect", "tsudoi")
+        said = "there is a room called my den already: client join 'my den' enters it"
+        assert run("create", "my den", *where) == (1, "", f"client: {said}\n")
+        said = "my den というルームはもうあります。入るには: client join 'my den'"
+        assert run("create", "my den", *where, "--language", "ja") == (1, "", f"client: {said}\n")
+        said = "nowhere というルームはありません。作るには: client create nowhere"
+        assert run("join", "nowhere", *where, LANG="ja_JP.UTF-8") == (1, "", f"client: {said}\n")
+        alice.terminate()
+
+
+JAPANESE = re.compile("[ぁ-んァ-ヶ一-龠]")
+COMMANDS = [(), ("create",), ("join",), ("rooms",)]
+
+
+@pytest.mark.parametrize(
+    ("command", "how"),
+    [
+        *((command, how) for command in COMMANDS for how in ("variable", "locale")),
+        *((command, "flag") for command in COMMANDS[1:]),
+    ],
+)
+def test_help_is_in_japanese_where_that_is_asked_for(
+    command: tuple[str, ...], how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    environment = {"variable": {"TSUDOI_CLIENT_LANGUAGE": "ja"}, "locale": {"LANG": "ja_JP.UTF-8"}}.get(how, {})
+    status, out, err = run(*command, "--help", *(("--language", "ja") if how == "flag" else ()), **environment)
+    assert (status, err) == (0, "")
+    assert all(JAPANESE.search(part) for part in out.split("\n  --")), out
+    assert not re.search(r"Usage|Options|env var|default|Show this", out)
+    assert all(sum(2 if east_asian_width(char) in "WF" else 1 for char in line) <= 80 for line in out.split("\n"))
+    assert not JAPANESE.search(run(*command, "--help")[1])
+
+
+def test_what_was_typed_wrong_is_told_in_japanese_too() -> None:
+    assert run("create", "den", "--language", "ja")[2].startswith("client: 名前を指定してください")
+    assert "--tls と一緒に" in run("rooms", "--tls-ca", __file__, "--language", "ja")[2]

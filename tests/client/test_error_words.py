@@ -2,6 +2,7 @@
 
 import re
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,3 +67,8 @@ def test_why_a_line_can_not_be_said(line: str, words: str) -> None:
     chat: Any = FakeChat()
     assert words in explain_text(chat, line, tsudoi.InvalidText("in English"), "ja")
     assert explain_text(chat, line, tsudoi.InvalidText("in English"), "en") == "in English"
+
+
+def test_a_certificate_that_has_changed_is_told_with_what_to_do() -> None:
+    exc = tsudoi.ServerNotTrusted("the certificate of x has changed: ask", Path("/home/a/known_servers"))
+    assert "/home/a/known_servers の行を消して" in explain(exc, "den", "x", "ja")

@@ -299,7 +299,9 @@ class SealedChat(ChatClient):
 
     def _over(self, why: str) -> None:
         """End the membership, which the server does not know any more; the room can not be joined again."""
-        last = TimedOut(f"the server at {self.server} does not know you in {self.room} any more: {why}")
+        last = TimedOut(
+            f"the server at {self.server} does not know you in {self.room} any more: {why}", is_forgotten=True
+        )
         self._offer(last)
         self._keep(last)
         self._end()
