@@ -7,7 +7,6 @@ from datetime import datetime
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.formatted_text import ANSI
-from prompt_toolkit.patch_stdout import patch_stdout
 
 import tsudoi
 from tsudoi.protocol.client.lines import FURTHER
@@ -31,13 +30,14 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Lan
     screen = Screen()
     # Prints go above the line being typed, in order and many lines at a time. prompt_toolkit's `print_formatted_text`
     # does neither: [measured] 3,000 lines took ten seconds, and some came before earlier ones.
-    with screen.used(), patch_stdout(raw=True):
+    with screen.used():
         # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
         session: PromptSession[str] = PromptSession(history=open_history(), erase_when_done=room.dialect.echo)
         _tell((words.OPEN if is_host else words.INSIDE).text(language, room=room.room, name=room.name))
         _tell(words.PLAIN_HELP.text(language))
         receiving = asyncio.create_task(_receive(room, screen, language))
         typing = asyncio.create_task(_type(room, session, language))
+        showing = asyncio.create_task(screen.above.show())
         try:
             await asyncio.wait({receiving, typing}, return_when=asyncio.FIRST_COMPLETED)
             for task in (receiving, typing):
@@ -52,6 +52,9 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Lan
                 _tell(words.WAITING.text(language, count=len(_watching)))
                 await room.leave()
                 await asyncio.gather(*_watching, return_exceptions=True)
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+            screen.above.finish()
 
 
 async def _receive(room: tsudoi.ChatClient, screen: Screen, language: Language) -> None:

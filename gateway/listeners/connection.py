@@ -14,6 +14,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from tsudoi.ops import logs
+from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol.backbone import Answer
 from tsudoi.protocol.codes import Status
 
@@ -87,6 +88,8 @@ class Connection(AcceptedConnection):
         self._todo: deque[Command] = deque()
         self._tls: TlsLayer | None = None
         """On an ordinary listener: the client speaks TLS."""
+        self._hello = b""
+        """What has come of its handshake and waits for its turn."""
         self._packets: PacketConnection | None = None
         """The client sends packets of version 2."""
         self._first: bytes | None = b""
@@ -131,10 +134,12 @@ class Connection(AcceptedConnection):
                 self._packets.receive(data)
         elif self._first is not None:
             self._recognise(data)
-        elif self._tls is not None:
+        elif self._tls is None:
+            self._receive(data)
+        elif self._tls.is_open:
             self._receive_tls(data)
         else:
-            self._receive(data)
+            self._await_turn(data)
 
     def _recognise(self, data: bytes) -> None:
         """Find out what the client speaks, and serve it."""
@@ -150,7 +155,7 @@ class Connection(AcceptedConnection):
                 self._carry_packets(data)
             case Spoken.TLS if context is not None:
                 self.peeked, self._tls = data[:PEEKED], TlsLayer(context)
-                self._receive_tls(data)
+                self._await_turn(data)
             case _:
                 self._receive(data)
 
@@ -164,6 +169,20 @@ class Connection(AcceptedConnection):
         self.state = State.CARRYING
         self._move_deadline(None)
         self._packets.receive(data)
+
+    def _await_turn(self, data: bytes) -> None:
+        """Take a part of a TLS handshake; nothing more is read before its turn."""
+        if not self._hello:
+            self._server.turns.add(rate_key(self.ip), self._take_turn)
+        self._hello += data
+        self._transport.pause_reading()
+        self._count_held()
+
+    def _take_turn(self) -> None:
+        data, self._hello = self._hello, b""
+        if self.state in (State.READING, State.ANSWERING):
+            self._transport.resume_reading()
+            self._receive_tls(data)
 
     def _receive_tls(self, data: bytes) -> None:
         assert self._tls is not None
@@ -385,7 +404,7 @@ class Connection(AcceptedConnection):
             return
         # asyncio's TLS does not tell how much of an answer has left, so all of it counts until the connection ends.
         unsent = self._sent if self._listener.tls else self._transport.get_write_buffer_size()
-        self._report_held(self._conversation.held + sum(map(len, self._unread)) + unsent)
+        self._report_held(self._conversation.held + sum(map(len, self._unread)) + len(self._hello) + unsent)
 
     def _report_held(self, size: int) -> None:
         if size != self._held:

@@ -1,5 +1,6 @@
 """Run all TCP listeners of a gateway: accept, bound and close connections; `connection.py` serves each."""
 
+import asyncio
 import os
 import ssl
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from ..settings import Settings
 from .connection import Connection
 from .deadlines import Deadlines
 from .handshake_log import HandshakeLog
+from .handshake_turns import HandshakeTurns
 from .options import Listener
 from .packet_connection import PacketConnections
 from .stream_server import StreamServer, bind_tcp
@@ -81,6 +83,7 @@ class TCPServer(StreamServer[Connection]):
         """Makes the object that serves a connection."""
         self.packets: PacketConnections | None = None
         """Serves the connections that carry packets of version 2; None: there are none."""
+        self.turns = HandshakeTurns(asyncio.get_running_loop().call_soon)
         self._handshake_log = HandshakeLog()
         self._settings = settings
         self._listening: int | None = None

@@ -32,6 +32,9 @@ RETRY_SIZE = HEADER_SIZE + CHECK_SIZE
 """A packet that is no larger is not answered: no address is sent more than comes from it."""
 MOST_REMEMBERED = 20_000
 """Sessions whose last `resume` is remembered."""
+RESUMES, WINDOW_S = 20, 10.0
+"""Runs of a session that begin in this time: each asks the directory and the log. A client without an answer repeats
+its `resume` each 2 s."""
 MOST_PENDING = 4_096
 """Sessions that the directory is asked about at a time."""
 
@@ -58,6 +61,9 @@ class Resuming(Component):
     _pending: dict[bytes, _Pending] = field(default_factory=dict)
     _resumes: dict[bytes, int] = field(default_factory=dict)
     """Session → the highest count of a `resume` that was opened."""
+    _begun: dict[bytes, int] = field(default_factory=dict)
+    """Session → its runs that have begun in the present window; an idle member takes no place."""
+    _window_ends: float = 0.0
 
     def handle_untrusted(self, packet: Packet, listener: int, source: bytes, now: float) -> None:
         """Handle a packet that is not of a run that is served at its source."""
@@ -105,6 +111,9 @@ class Resuming(Component):
                 pending.listener, pending.address, pending.count = listener, source, count
                 pending.cookie, pending.resume = cookie, resume
             return
+        if not self._may_begin(session, now):
+            self.counters.questions_limited += 1
+            return
         if len(self._pending) >= MOST_PENDING:
             self.counters.held_dropped += 1
             return
@@ -126,6 +135,13 @@ class Resuming(Component):
 
         # The place leads to the shard of the room.
         self.out.ask_patiently(session[PLACE] % len(self.members.by_shard), question, now, answered)
+
+    def _may_begin(self, session: bytes, now: float) -> bool:
+        if now >= self._window_ends:
+            self._begun.clear()
+            self._window_ends = now + WINDOW_S
+        begun = self._begun[session] = self._begun.get(session, 0) + 1
+        return begun <= RESUMES
 
     def _gone(self, session: bytes, pending: _Pending) -> None:
         packet = check_packet(self.sender, session, Kind.GONE, pending.cookie)

@@ -14,74 +14,16 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import zmq
 
+from tests.attacks.places import HostPort, Targets, connection, datagram_socket, send, stranger
+from tests.attacks.sealed_attackers import SEALED
 from tests.attacks.watch import Person, enter
-from tests.support.legacy.wire import Door
 from tsudoi.protocol import backbone
-
-HostPort = tuple[str, int]
 
 STOPPED_READERS = 100
 """At each gateway."""
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Where to."""
-
-    doors: list[Door]
-    tls: list[HostPort]
-    web: list[HostPort]
-    broker: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Targets":
-        told = json.loads(text)
-        pairs = zip(told["tcp"], told["udp"], strict=True)
-        doors = [Door((tcp[0], tcp[1]), (udp[0], udp[1])) for tcp, udp in pairs]
-        tls, web = ([(host, port) for host, port in told[kind]] for kind in ("tls", "web"))
-        return cls(doors, tls, web, told["broker"])
-
-    @property
-    def broker_ports(self) -> list[HostPort]:
-        host, _, port = self.broker.removeprefix("tcp://").rpartition(":")
-        return [(host, int(port)), (host, int(port) + 1)]
-
-
-def stranger() -> str:
-    """An address that nobody chats from."""
-    return f"127.6.6.{random.randrange(1, 9)}"
-
-
-def datagram_socket(source: str = "") -> socket.socket:
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.bind((source or stranger(), 0))
-    udp.setblocking(False)
-    return udp
-
-
-def connection(place: HostPort, source: str = "") -> socket.socket:
-    """One that is being opened."""
-    tcp = socket.socket()
-    tcp.setblocking(False)
-    tcp.bind((source or stranger(), 0))
-    with contextlib.suppress(BlockingIOError):
-        tcp.connect(place)
-    return tcp
-
-
-def send(where: socket.socket, data: bytes) -> bool:
-    """Send what goes; whether there is still somebody."""
-    try:
-        where.send(data)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def header(room: int, operation: int, payload: int) -> bytes:
@@ -433,6 +375,7 @@ ATTACKS: dict[str, Callable[[Targets], None]] = {
         web_flood,
         nonsense,
         broker_strangers,
+        *SEALED,
     )
 }
 

@@ -33,13 +33,14 @@ def shake_hands(
     *,
     suites: tuple[str, ...] = ("aes-128-gcm",),
     tls: bool = True,
+    source: str = "",
     **more: Any,
 ) -> dict[str, Any]:
     """Create (1) or join (2) a room; return the session."""
     payload = json.dumps({"tsudoi": 2, "name": name, "suites": suites, **more}).encode()
     raw_room = room.encode()
     request = bytes((len(raw_room), operation, 0)) + len(payload).to_bytes(29, "big") + raw_room + payload
-    with socket.create_connection(place, WAIT_S) as plain:
+    with socket.create_connection(place, WAIT_S, source_address=(source, 0) if source else None) as plain:
         sock: socket.socket = plain
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

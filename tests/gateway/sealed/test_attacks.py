@@ -6,6 +6,7 @@ import pytest
 
 from gateway.listeners import sockaddr
 from gateway.sealed.link import SealedLink
+from gateway.sealed.resuming import RESUMES, WINDOW_S
 from tests.gateway.sealed.people import People
 from tests.gateway.sealed.test_lives import check, start
 from tests.support.fakes import FakeGateway
@@ -90,3 +91,23 @@ def test_a_session_from_the_air_lets_nobody_in() -> None:
     assert len(there.gateway.outbound.sent) == sent + 1
     assert keys.suite_of(first[2:18]) == AES_128_GCM
     assert keys.token(first[2:18]).encode() not in b"".join(people.wire)
+
+
+def test_a_member_that_resumes_all_the_time_is_served_from_time_to_time_and_then_as_before() -> None:
+    people = start(9, nodes=1)
+    node = people.world.nodes[0]
+    alice, bob = (people.enter(node, "den", name) for name in ("alice", "bob"))
+    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    counters, began = node.gateway.counters, people.world.now
+    before = counters.sealed_resumes
+    for number in range(300):
+        people.move(alice)
+        people.run(0.02)
+        if number % 10 == 0:
+            people.say(bob, f"line {number}")
+    lasted_s = people.world.now - began
+    assert counters.sealed_resumes - before <= RESUMES * (lasted_s // WINDOW_S + 2)
+    assert counters.questions_limited > 3
+    people.say(alice, "still here")
+    people.settle()
+    check(people.world, people, [alice, bob])

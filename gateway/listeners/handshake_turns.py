@@ -1,0 +1,34 @@
+"""Give TLS handshakes at ordinary listeners their turns: one each time round the event loop, addresses in turn.
+
+A handshake costs the server a signature, milliseconds with a long RSA key, and a client that wants one nothing. Between
+two of them datagrams are read; and an address that begins many waits behind its own.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+
+class HandshakeTurns:
+    """Who waits for a turn."""
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        """`call_soon` calls a function once the event loop has looked at its sockets."""
+        self._call_soon = call_soon
+        self._waiting: dict[str, deque[Callable[[], None]]] = {}
+        """By address, in the order of their next turns; bounded by the limits on connections."""
+
+    def add(self, address: str, act: Callable[[], None]) -> None:
+        """Call `act` when an address has its next turn; at once if nothing waits."""
+        if not self._waiting:
+            self._call_soon(self._next)
+        self._waiting.setdefault(address, deque()).append(act)
+
+    def _next(self) -> None:
+        address = next(iter(self._waiting))
+        acts = self._waiting.pop(address)
+        act = acts.popleft()
+        if acts:
+            self._waiting[address] = acts
+        if self._waiting:
+            self._call_soon(self._next)
+        act()
