@@ -19,10 +19,11 @@ Start = Callable[[], SharingBroker]
 
 
 class Ticking(SharedMemoryStore):
-    """With a thread, as the engines have one; time goes by ten times as fast."""
+    """With a thread, as the engines have one; time goes by `pace` times as fast."""
 
-    def __init__(self, shared: SharedMemory) -> None:
+    def __init__(self, shared: SharedMemory, pace: float) -> None:
         super().__init__(shared)
+        self._pace = pace
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._go_on)
 
@@ -33,7 +34,7 @@ class Ticking(SharedMemoryStore):
     def _go_on(self) -> None:
         while not self._ended.wait(0.02):
             with self.shared.mutex:
-                self.shared.now = time.monotonic() * 10
+                self.shared.now = time.monotonic() * self._pace
             self.tick()
 
     def close(self) -> None:
@@ -43,14 +44,24 @@ class Ticking(SharedMemoryStore):
 
 
 @pytest.fixture(params=["memory", "postgres"])
-def start(request: pytest.FixtureRequest) -> Iterator[Start]:
-    """Starts brokers that share one empty store, of each engine."""
-    shared = SharedMemory(SHARDS, time.monotonic() * 10)
+def start(request: pytest.FixtureRequest, leases_that_last: None) -> Iterator[Start]:
+    """Starts brokers that share one empty store, of each engine. No lease ends because the machine is busy."""
+    yield from _start(request, pace=0.1)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def start_where_leases_end(request: pytest.FixtureRequest) -> Iterator[Start]:
+    """The same, where a broker that stands still loses its shards within seconds."""
+    yield from _start(request, pace=5.0)
+
+
+def _start(request: pytest.FixtureRequest, pace: float) -> Iterator[Start]:
+    shared = SharedMemory(SHARDS, time.monotonic() * pace)
     url = "" if request.param == "memory" else request.getfixturevalue("database_server").empty()
     with contextlib.ExitStack() as closing:
 
         def open_one() -> SharingBroker:
-            store = PostgresStore(url, requires_synchronous=False) if url else Ticking(shared)
+            store = PostgresStore(url, requires_synchronous=False) if url else Ticking(shared, pace)
             closing.callback(store.close)
             return SharingBroker(store)
 
@@ -80,8 +91,8 @@ def test_a_turn_of_several_shards_is_one_commit(start: Start) -> None:
     assert broker.store.read(1, 0, 9, 9) == []
 
 
-def test_a_turn_with_a_shard_of_another_is_refused_as_a_whole(start: Start) -> None:
-    slow, fast = start(), start()
+def test_a_turn_with_a_shard_of_another_is_refused_as_a_whole(start_where_leases_end: Start) -> None:
+    slow, fast = start_where_leases_end(), start_where_leases_end()
     slow.serve(1, 2)
     slow.store.commit(turn(1, 1), turn(2, 1))
     goes_on = slow.freeze()
@@ -96,8 +107,8 @@ def test_a_turn_with_a_shard_of_another_is_refused_as_a_whole(start: Start) -> N
     assert fast.store.load(2).ends == {1: (1, 2)}
 
 
-def test_a_turn_that_can_not_be_kept_ends_the_registration_and_keeps_nothing(start: Start) -> None:
-    broker = start()
+def test_a_turn_that_can_not_be_kept_ends_the_registration_and_keeps_nothing(start_where_leases_end: Start) -> None:
+    broker = start_where_leases_end()
     broker.serve(1, 2)
     broker.store.commit(turn(1, 1))
     with pytest.raises(StoreError):
@@ -208,8 +219,8 @@ def test_a_broker_that_closes_leaves_its_shards_at_once(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_a_broker_that_stands_still_stops_and_loses_its_shards(start: Start) -> None:
-    first, second = start(), start()
+def test_a_broker_that_stands_still_stops_and_loses_its_shards(start_where_leases_end: Start) -> None:
+    first, second = start_where_leases_end(), start_where_leases_end()
     first.serve(1)
     assert first.store.may_serve()
     goes_on = first.freeze()
@@ -230,8 +241,8 @@ def test_a_broker_that_stands_still_stops_and_loses_its_shards(start: Start) -> 
 
 
 @pytest.mark.slow
-def test_a_broker_that_works_keeps_its_lease(start: Start) -> None:
-    first, second = start(), start()
+def test_a_broker_that_works_keeps_its_lease(start_where_leases_end: Start) -> None:
+    first, second = start_where_leases_end(), start_where_leases_end()
     first.serve(1)
     views = len(second.views)
     second.wait_for(lambda view: len(second.views) >= views + 5, "it does not look")

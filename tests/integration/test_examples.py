@@ -128,6 +128,8 @@ def test_ctrl_c_ends_a_bot(server: tsudoi.Server, new_room: NewRoom) -> None:
         async with await tsudoi.create(room, name="alice", server=server) as alice:
             bot = start("echo_bot.py", room, str(server))
             await see(alice, 2, bot)
+            await alice.say("hello")  # one that is interrupted while it still enters does not leave
+            await hear(alice, "alice says: hello")
             bot.send_signal(signal.SIGINT)
             _, err = await asyncio.to_thread(bot.communicate, timeout=PATIENCE_S)
             assert (bot.returncode, err) == (0, "")

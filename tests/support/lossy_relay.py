@@ -1,8 +1,11 @@
 """A relay for datagrams in a process of its own, between clients and a gateway: it loses, doubles and reorders."""
 
 import asyncio
-import multiprocessing
+import json
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any, Self
@@ -38,7 +41,8 @@ class _Relay:
     async def run(self, listening: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         await self._loop.create_datagram_endpoint(lambda: self.front, sock=listening)
-        await asyncio.Event().wait()
+        # Until the program that has started it closes the pipe, or ends.
+        await self._loop.run_in_executor(None, sys.stdin.read)
 
     def from_client(self, data: bytes, client: Address) -> None:
         side = self._sides.get(client)
@@ -63,10 +67,6 @@ class _Relay:
                 self._loop.call_later(self._dice.random() ** 3 * self._jitter_s, send)
 
 
-def _run(listening: socket.socket, *arguments: Any) -> None:
-    asyncio.run(_Relay(*arguments).run(listening))
-
-
 class LossyRelay:
     """The relay; clients send to its `port` in place of the gateway's."""
 
@@ -80,16 +80,24 @@ class LossyRelay:
         """
         self._listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._listening.bind((target[0], 0))
-        self._listening.setblocking(False)
         self.port = int(self._listening.getsockname()[1])
-        arguments = (self._listening, target, loss, doubling, jitter_s, seed)
-        self._process = multiprocessing.get_context("fork").Process(target=_run, args=arguments, daemon=True)
+        self._arguments = json.dumps([target, loss, doubling, jitter_s, seed])
 
     def __enter__(self) -> Self:
-        self._process.start()
+        # A program, not a fork, which would keep all that the tests' process has open.
+        listening = self._listening.fileno()
+        command = [sys.executable, "-m", "tests.support.lossy_relay", str(listening), self._arguments]
+        root = Path(__file__).resolve().parents[2]
+        self._process = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, pass_fds=[listening])
         self._listening.close()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        self._process.terminate()
-        self._process.join()
+        self._process.communicate()
+
+
+if __name__ == "__main__":
+    target, *others = json.loads(sys.argv[2])
+    front = socket.socket(fileno=int(sys.argv[1]))
+    front.setblocking(False)
+    asyncio.run(_Relay(tuple(target), *others).run(front))

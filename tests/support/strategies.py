@@ -13,7 +13,7 @@ from tsudoi.protocol.backbone import Wire
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.header import Header
-from tsudoi.protocol.names import MAX_NAME_SIZE, cut
+from tsudoi.protocol.names import MAX_NAME_SIZE, SERVER_NAME, cut
 
 TOKENS = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
 
@@ -61,7 +61,7 @@ def wild_names() -> st.SearchStrategy[str]:
 
 
 def names() -> st.SearchStrategy[str]:
-    """Names in normal form, as the server assigns them."""
+    """Names in normal form, as the server assigns them to members: its own is not among them."""
     plain = st.characters(codec="utf-8", categories=("L", "N", "P", "S"))
     wide = st.sampled_from("あアリス部屋集日本語😀🇯🇵é𠮷'\"\\,{}")
     text = st.text(st.one_of(st.sampled_from("abcdefgh"), wide, plain), min_size=1, max_size=12)
@@ -72,6 +72,7 @@ def names() -> st.SearchStrategy[str]:
         lambda name: (
             set(name) - set("\u115f\u1160\u2800\u3164\uffa0\U0001d159*\uff0a\u2217\ufe61")
             and not set(name) & set("\uff1a\ufe55\ufe13")
+            and name != SERVER_NAME
         )
     )
 
