@@ -10,7 +10,7 @@ pip := $(python) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test style types imports tests slow coverage container-test bench chaos chaos-cluster attack soak fuzz format lock settings clean
+.PHONY: help run test style types imports tests slow properties coverage container-test bench chaos chaos-cluster attack soak fuzz format lock settings clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -25,7 +25,7 @@ style: $(VENV)/dev.stamp ## ruff: rules and format
 	$(python) -m ruff format --check .
 
 types: $(VENV)/dev.stamp ## mypy --strict
-	$(python) -m mypy
+	$(python) -m mypy --num-workers 2
 
 imports: $(VENV)/dev.stamp ## who may import whom
 	$(VENV)/bin/lint-imports
@@ -33,12 +33,15 @@ imports: $(VENV)/dev.stamp ## who may import whom
 # Half of the tests' time is waiting for programs, so there is a worker more than processors; each has databases and services of its
 # own, so there are 8 at most. They start hundreds of programs: Python keeps what it has compiled, whatever the environment says.
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 8 ? n + 1 : 8)))
-tests slow coverage: export PYTHONDONTWRITEBYTECODE :=
+tests slow properties coverage: export PYTHONDONTWRITEBYTECODE :=
 tests: $(VENV)/dev.stamp ## pytest; ARGS='-k names -x' passes flags on
 	$(python) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 slow: $(VENV)/dev.stamp ## pytest, the slow tests only
 	$(python) -m pytest -m slow $(ARGS)
+
+properties: $(VENV)/dev.stamp ## the property tests, with twenty times as many examples, new ones at every run
+	$(python) -m pytest -n $(WORKERS) -m 'hypothesis and not slow' --hypothesis-profile thorough $(ARGS)
 
 coverage: $(VENV)/dev.stamp ## pytest, and the lines it missed
 	$(python) -m pytest --cov --cov-report=term --cov-report=html $(ARGS)

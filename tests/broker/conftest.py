@@ -1,13 +1,9 @@
-"""Run coroutines as tests; property tests here judge decisions, not speed: a busy machine fails none of them."""
+"""Run coroutines as tests."""
 
 import asyncio
 import inspect
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-settings.register_profile("broker", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("broker")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -36,6 +36,7 @@ from broker.store.sqlite import Durability, SqliteStore
 from broker.store.sqlite_schema import MIGRATIONS
 from tests.support import postgres
 from tests.support.one_shard import OneShard
+from tests.support.properties import examples
 from tsudoi.protocol.errors import SettingError, StoreError
 
 Opener = Callable[[], Store]
@@ -48,6 +49,7 @@ def opener(engine: str, request: pytest.FixtureRequest) -> Opener:
     if engine == "memory":
         return MemoryStore
     if engine == "postgres":
+        request.getfixturevalue("leases_that_last")
         url = request.getfixturevalue("database_server").empty()
         return lambda: OneShard(PostgresStore(url))
     path = request.getfixturevalue("tmp_path") / "store.sqlite"
@@ -726,5 +728,4 @@ def test_engines_agree(
         path = tmp_path
         database = request.getfixturevalue("database_server") if with_server else None
 
-    examples = 5 if with_server else 15
-    run_state_machine_as_test(Here, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(Here, settings=settings(examples(5 if with_server else 8), stateful_step_count=25))

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.chat import render, room_events
@@ -15,6 +15,7 @@ from gateway.chat.receive import HELD_LINES
 from gateway.settings import Settings
 from tests.gateway.chat.test_with_broker import WEATHERS
 from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry, said
+from tests.support.properties import examples
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry, Reconcile, Reconciled
 from tsudoi.protocol.client.dialects import DIALECTS
@@ -538,7 +539,7 @@ def test_a_full_width_slash_is_a_slash(pair: TwoGateways) -> None:
 
 @pytest.mark.parametrize("weather", WEATHERS)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=8)
+@examples(4)
 def test_what_commands_bring_about_comes_once_and_in_one_order(weather: str, seed: int) -> None:
     pair = TwoGateways(seed)
     host, guest, third = pair.enter(pair.a), pair.enter(pair.b), pair.enter(pair.b)
@@ -585,7 +586,7 @@ def expected_of(line: str) -> str:
     return {"/topic": "topic", "/nick": "renamed"}.get(word, line)
 
 
-@settings(max_examples=25)
+@examples(10)
 @given(st.lists(LINES, min_size=1, max_size=12), st.integers(0, 2**20), st.booleans())
 def test_lines_of_a_member_take_effect_in_their_order(typed: list[str], seed: int, wanders: bool) -> None:
     two = TwoGateways(seed)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -10,6 +10,7 @@ from gateway.chat.crowded_addresses import LOOK_S, QUIET_S, UNHEARD_S, search
 from gateway.chat.members import Member
 from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, room_name, said, token_of
+from tests.support.properties import examples
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 SCHOOL, HOME = "192.0.2.1", "198.51.100.7"
@@ -139,7 +140,7 @@ def test_who_was_heard_meanwhile_keeps_its_place() -> None:
     assert school.goes() == [MOST]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(15)
 @given(
     st.lists(
         st.tuples(st.integers(1, 5), st.booleans(), st.sampled_from([SCHOOL, HOME]), st.integers(0, 400)),

@@ -4,12 +4,13 @@ import random
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.listeners import sockaddr
 from gateway.settings import Settings
 from tests.support.fakes import FakeClient, FakeGateway, Node, Weather, World
+from tests.support.properties import examples
 from tsudoi.protocol.backbone import Request, Resume, encode, new_instance
 from tsudoi.protocol.names import hash_token
 
@@ -154,7 +155,7 @@ class Life:
         pytest.param(Weather(delay_s=0.05, dropped_news=0.2), id="news dropped"),
     ],
 )
-@settings(max_examples=12)
+@examples(5)
 @given(seed=st.integers(0, 2**32))
 def test_members_come_and_go(weather: Weather, seed: int) -> None:
     life = Life(seed, "")
@@ -163,7 +164,7 @@ def test_members_come_and_go(weather: Weather, seed: int) -> None:
     life.check_ownership()
 
 
-@settings(max_examples=20)
+@examples(8)
 @given(seed=st.integers(0, 2**32))
 @example(8375)
 def test_members_come_and_go_while_connections_break(seed: int) -> None:
@@ -173,7 +174,7 @@ def test_members_come_and_go_while_connections_break(seed: int) -> None:
     life.check_ownership()
 
 
-@settings(max_examples=20)
+@examples(8)
 @given(seed=st.integers(0, 2**32))
 @example(54320)
 def test_members_come_and_go_while_gateways_freeze(seed: int) -> None:
@@ -186,7 +187,7 @@ def test_members_come_and_go_while_gateways_freeze(seed: int) -> None:
 @example(920)  # the gateway gets a member without an address, after its datagram was given up
 @example(539)  # a host leaves by a grant that is older than its next gateway
 @example(22071722)
-@settings(max_examples=20)
+@examples(8)
 @given(seed=st.integers(0, 2**32))
 def test_members_come_and_go_while_gateways_die(seed: int) -> None:
     life = Life(seed, "kill freeze")
@@ -195,7 +196,7 @@ def test_members_come_and_go_while_gateways_die(seed: int) -> None:
     life.check_ownership()
 
 
-@settings(max_examples=20)
+@examples(8)
 @given(seed=st.integers(0, 2**32))
 def test_members_come_and_go_while_a_thief_has_their_tokens(seed: int) -> None:
     life = Life(seed, "steal steal steal kill freeze")
@@ -209,7 +210,7 @@ def test_members_come_and_go_while_a_thief_has_their_tokens(seed: int) -> None:
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "answer lost"])
-@settings(max_examples=8)
+@examples(4)
 @given(seed=st.integers(0, 2**32))
 def test_a_member_that_comes_back_to_a_gateway_that_was_cut_off_hears_nothing_twice(lost: bool, seed: int) -> None:
     """Its twin has it meanwhile; a question that was held up by the cut then brings it back, whatever its answer."""

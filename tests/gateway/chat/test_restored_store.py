@@ -4,13 +4,14 @@ import json
 import random
 from dataclasses import replace
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from broker.store.interface import Batch
 from broker.store.memory import MemoryStore
 from gateway.settings import Settings
 from tests.support.fakes import FakeClient, Node, Weather, World
+from tests.support.properties import examples
 from tsudoi.protocol.codes import LeaveReason
 
 
@@ -68,7 +69,7 @@ class Restore:
         ]
 
 
-@settings(max_examples=40)
+@examples(15)
 @given(seed=st.integers(0, 2**32), new_epochs=st.booleans(), pause_s=st.sampled_from((0.0, 0.3, 5.0)))
 @example(seed=1563, new_epochs=False, pause_s=0.0)
 def test_what_is_accepted_after_a_restore_is_heard_once_and_lost_members_are_told(
@@ -108,7 +109,7 @@ def test_what_is_accepted_after_a_restore_is_heard_once_and_lost_members_are_tol
         assert set(client.notices()[-1:]) == {"timeout"}
 
 
-@settings(max_examples=30)
+@examples(15)
 @given(seed=st.integers(0, 2**32), kept=st.sampled_from((1, 5, 1_000)))
 def test_a_member_that_was_removed_while_its_gateway_was_away_is_told_and_hears_nothing_more(
     seed: int, kept: int

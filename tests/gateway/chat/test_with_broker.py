@@ -3,12 +3,13 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.config import Limits
 from gateway.settings import Settings
 from tests.support.fakes import FakeClient, Node, Weather, World
+from tests.support.properties import examples
 from tsudoi.protocol.codes import EntryKind
 
 SEEDS = st.integers(0, 2**32)
@@ -83,7 +84,7 @@ class Crowd:
 
 
 @pytest.mark.parametrize("weather", WEATHERS)
-@settings(max_examples=15)
+@examples(6)
 @given(seed=SEEDS)
 def test_every_member_hears_everything_once_and_in_order(weather: str, seed: int) -> None:
     crowd = Crowd(seed)
@@ -93,7 +94,7 @@ def test_every_member_hears_everything_once_and_in_order(weather: str, seed: int
     crowd.check()
 
 
-@settings(max_examples=25)
+@examples(10)
 @given(seed=SEEDS, named=st.booleans())
 def test_members_of_a_killed_gateway_go_on_at_another(seed: int, named: bool) -> None:
     crowd = Crowd(seed, names=("g", "g") if named else ("", ""))
@@ -114,7 +115,7 @@ def test_members_of_a_killed_gateway_go_on_at_another(seed: int, named: bool) ->
     crowd.check(repeats=True, taken=False)
 
 
-@settings(max_examples=25)
+@examples(10)
 @given(seed=SEEDS)
 def test_a_frozen_gateway_tells_nobody_what_another_told_already(seed: int) -> None:
     crowd = Crowd(seed, names=("g", "g"))
@@ -155,7 +156,7 @@ def test_a_gateway_that_stood_still_for_longer_than_the_idle_time_out_keeps_its_
     assert silent.notices() == ["timeout"]
 
 
-@settings(max_examples=25)
+@examples(10)
 @given(seed=SEEDS)
 def test_a_member_whose_address_comes_late_hears_what_waits_for_it(seed: int) -> None:
     crowd = Crowd(seed)
@@ -171,7 +172,7 @@ def test_a_member_whose_address_comes_late_hears_what_waits_for_it(seed: int) ->
 
 
 @pytest.mark.parametrize("weather", ["slow", "news dropped", "everything"])
-@settings(max_examples=15)
+@examples(6)
 @given(seed=SEEDS, size=st.integers(0, 5), register=st.booleans())
 def test_a_new_member_hears_the_last_words_of_before_once_and_first(
     weather: str, seed: int, size: int, register: bool
@@ -200,7 +201,7 @@ def test_a_new_member_hears_the_last_words_of_before_once_and_first(
 
 
 @pytest.mark.parametrize("weather", ["slow", "news dropped", "everything"])
-@settings(max_examples=15)
+@examples(6)
 @given(
     seed=SEEDS,
     at=st.lists(st.integers(0, 2), min_size=1, max_size=6),
@@ -237,7 +238,7 @@ def test_history_goes_with_the_session_and_is_heard_once(
     assert late.offsets() == said[-4:]
 
 
-@settings(max_examples=15)
+@examples(6)
 @given(seed=SEEDS, size=st.integers(1, 12))
 def test_a_log_that_was_trimmed_is_a_gap_that_is_counted(seed: int, size: int) -> None:
     world = World(seed, limits=Limits(log_entries=size))
@@ -303,7 +304,7 @@ def test_members_of_a_dead_gateway_are_timed_out_by_the_broker() -> None:
     assert world.broker.core.directory.members == {}
 
 
-@settings(max_examples=15)
+@examples(6)
 @given(seed=SEEDS)
 def test_requests_whose_answers_are_lost_leave_nobody_behind(seed: int) -> None:
     world = World(seed)

@@ -4,9 +4,10 @@ import contextlib
 import typing
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.properties import examples
 from tests.support.strategies import messages
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Wire, admin_frames
@@ -15,8 +16,7 @@ from tsudoi.protocol.errors import MalformedMessage
 
 QUESTIONS: tuple[type[Wire], ...] = typing.get_args(admin_frames.Question)
 ANSWERS: tuple[type[Wire], ...] = typing.get_args(admin_frames.Answer)
-patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-of_a_kind = settings(patiently, max_examples=20)
+of_a_kind = examples(8)
 """For tests with a kind of frame as a parameter."""
 GATEWAYS: tuple[type[Wire], ...] = typing.get_args(backbone.Upward)
 
@@ -37,7 +37,6 @@ def test_an_answer_comes_as_it_was_given(kind: type[Wire], data: st.DataObject) 
     assert parse_answer_untrusted(encode(answer)) == answer
 
 
-@patiently
 @given(st.one_of(st.binary(), *(messages(kind).map(encode) for kind in QUESTIONS + ANSWERS)), st.data())
 @example(b"\x93\x01\x01\x91\xc1", None)
 @example(b"\x91" * 5_000, None)

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from tests.support.properties import examples
 from tests.support.strategies import messages, texts
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
@@ -87,7 +88,7 @@ def test_any_bytes_are_a_message_or_malformed(frame: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", UPWARD, ids=lambda kind: kind.__name__)
-@settings(max_examples=20)
+@examples(8)
 @given(st.data())
 def test_what_goes_up_comes_back_as_it_was(kind: type[Wire], data: st.DataObject) -> None:
     message = data.draw(messages(kind))
@@ -95,7 +96,7 @@ def test_what_goes_up_comes_back_as_it_was(kind: type[Wire], data: st.DataObject
 
 
 @pytest.mark.parametrize("kind", DOWNWARD, ids=lambda kind: kind.__name__)
-@settings(max_examples=20)
+@examples(8)
 @given(st.data())
 def test_what_comes_down_comes_back_as_it_was(kind: type[Wire], data: st.DataObject) -> None:
     message = data.draw(messages(kind))
@@ -130,7 +131,7 @@ PARSERS: list[tuple[Callable[[bytes], object], type[Wire]]] = [
 
 
 @pytest.mark.parametrize(("parse", "kind"), PARSERS, ids=lambda value: getattr(value, "__name__", ""))
-@settings(max_examples=15)
+@examples(6)
 @given(st.data())
 def test_a_message_with_a_field_more_or_less_is_malformed(
     parse: Callable[[bytes], object], kind: type[Wire], data: st.DataObject
@@ -151,7 +152,7 @@ def places(value: Any, path: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize(("parse", "kind"), PARSERS, ids=lambda value: getattr(value, "__name__", ""))
-@settings(max_examples=15)
+@examples(6)
 @given(st.data(), st.sampled_from((-1, -(2**63), 2**63, 2**64 - 1)))
 def test_a_number_below_0_or_past_63_bits_is_malformed_wherever_it_is(
     parse: Callable[[bytes], object], kind: type[Wire], data: st.DataObject, number: int
