@@ -6,9 +6,10 @@ from contextlib import closing
 import zmq
 
 from tsudoi.ops.keyfiles import SecretKey
-from tsudoi.ops.net.curve import show_key
 from tsudoi.protocol.backbone import admin_frames, is_loopback
 from tsudoi.protocol.errors import BackboneError, MalformedMessage
+
+from ..net.zap import present
 
 CONNECT_S = 1.5
 """To find out whether a broker listens."""
@@ -43,7 +44,8 @@ def ask_broker(
         dealer.setsockopt(zmq.LINGER, 0)
         dealer.setsockopt(zmq.IPV6, 1)
         dealer.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
-        show_key(dealer, key)
+        if key is not None:
+            present(dealer, key.public, key.secret, key.broker)
         try:
             dealer.monitor(MONITOR, HANDSHAKE_FAILED_AUTH)
             dealer.connect(endpoint)

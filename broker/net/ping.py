@@ -3,9 +3,10 @@
 import zmq
 
 from tsudoi.ops.keyfiles import SecretKey
-from tsudoi.ops.net.curve import show_key
 from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import MalformedMessage
+
+from .zap import present
 
 QUESTION = backbone.encode(backbone.Canary(0))
 """The broker answers an unknown gateway with Unknown, and keeps no state for it."""
@@ -16,7 +17,8 @@ def ping(endpoint: str, timeout_s: float, key: SecretKey | None = None) -> bool:
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.LINGER, 0)
         dealer.setsockopt(zmq.IPV6, 1)
-        show_key(dealer, key)
+        if key is not None:
+            present(dealer, key.public, key.secret, key.broker)
         dealer.connect(endpoint)
         dealer.send(QUESTION)
         answer = dealer.recv() if dealer.poll(int(timeout_s * 1000)) else b""

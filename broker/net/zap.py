@@ -9,6 +9,7 @@ broker that stands still.
 import contextlib
 import itertools
 import time
+from typing import Any
 
 import zmq
 from zmq.utils import z85
@@ -44,6 +45,13 @@ def make_pair() -> tuple[str, str]:
     """Return a fresh pair: (public, secret)."""
     public, secret = zmq.curve_keypair()
     return public.decode(), secret.decode()
+
+
+def present(socket: "zmq.Socket[Any]", public: str, secret: str, broker: str) -> None:
+    """Let a connecting socket use this key, and accept only the broker with that public key."""
+    socket.curve_publickey = public.encode()
+    socket.curve_secretkey = secret.encode()
+    socket.curve_serverkey = broker.encode()
 
 
 class ZapHandler:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 import zmq
 
 from tsudoi.ops.keyfiles import SecretKey
-from tsudoi.ops.net.curve import show_key
 from tsudoi.protocol.backbone import CLUSTER_TOPIC, own_topic, pack_frames, publish_endpoint
 from tsudoi.protocol.backbone.endpoint import INPROC
 
@@ -189,7 +188,10 @@ class BrokerSockets:
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
-        show_key(socket, self._key)
+        if self._key is not None:
+            socket.curve_publickey = self._key.public.encode()
+            socket.curve_secretkey = self._key.secret.encode()
+            socket.curve_serverkey = self._key.broker.encode()
         return socket
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from time import monotonic, time
 
-from tsudoi.ops import logs, web_files
+from tsudoi.ops import logs
 from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.web.codes import Close
@@ -14,7 +14,8 @@ from tsudoi.protocol.web.codes import Close
 from ..chat.members import Recipients
 from ..chat.stream_group import PendingGroups, StreamGroup
 from ..join.quotas import Verdict
-from ..web.conversation import PAGE, Command, Conversation, Finish, Message, Opened, Report, Send, text_frame
+from ..web import page_files
+from ..web.conversation import Command, Conversation, Finish, Message, Opened, Report, Send, text_frame
 from ..web.rules import FRAMES, FRAMES_S, PING_S, PONG_S, WebRules
 from ..web.session import Session
 from .deadlines import Deadlines
@@ -211,7 +212,7 @@ class WebServer(HttpServer[WebConnection]):
         super().__init__(rules.admission.counters, settle, certificate, partial(WebConnection, self))
         self.rules = rules
         self.origins = origins
-        self.page = web_files.load(PAGE)
+        self.page = page_files.load()
         self.pending = PendingGroups(text_frame, lambda: self.loop.call_soon(self.pending.flush))
         self.log = HandshakeLog()
         self.resting = Deadlines(float(PING_S))

@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.frames import CONT, TEXT, Frame
@@ -23,8 +22,6 @@ from tsudoi.protocol.web.codes import Close
 
 from .origins import may_connect
 
-PAGE = Path(__file__).with_name("page")
-"""The folder of the page's files."""
 WEBSOCKET_PATH = "/connection/websocket"
 REQUESTS = 100
 """Requests of one connection, after which it is closed: a page takes its files by six connections at the most."""

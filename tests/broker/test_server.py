@@ -15,12 +15,12 @@ from broker.config import Limits
 from broker.core import Core
 from broker.net import incoming, replay_queue, zeromq
 from broker.net.server import Server
+from broker.net.zap import present
 from broker.shards.cores import Cores
 from broker.store.interface import Batch, Chunk
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
 from tsudoi.ops.keyfiles import SecretKey
-from tsudoi.ops.net.curve import show_key
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Accepted,
@@ -88,7 +88,7 @@ class Gateway:
             socket.setsockopt(zmq.RECONNECT_IVL, 20)
             socket.setsockopt(zmq.HANDSHAKE_IVL, 200)
             if key is not None:
-                show_key(socket, key)
+                present(socket, key.public, key.secret, key.broker)
             socket.connect(where)
         self._ids = iter(range(1, 1_000))
         self._heard: list[bytes] = []

@@ -34,12 +34,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import tsudoi
-from gateway.web.conversation import PAGE
+from gateway.web import page_files
 from tests.integration.test_webhook import Issuer
 from tests.support.services import HEAR_S, Broker, Gateway, at
 from tests.support.services import hear as hear_up_to
 from tests.support.trimming import TrimmingBroker
-from tsudoi.ops import web_files
 from tsudoi.protocol.web.codes import Close, Error
 
 HERE = "127.0.0.1"
@@ -298,7 +297,7 @@ def test_the_page_is_served_and_other_pages_may_not_connect(shared: Shared) -> N
             connection = http.client.HTTPConnection(host, port, timeout=HEAR_S)
             connection.connect()
             kept, found = connection.sock, []
-            for path in web_files.load(PAGE):
+            for path in page_files.load():
                 connection.request("GET", path)
                 response = connection.getresponse()
                 response.read()

@@ -77,19 +77,19 @@ def test_granted_gives_the_token(dialect: Dialect, operation: Operation, slowly:
 
 @every_dialect
 @every_operation
-@pytest.mark.parametrize("status", [status for status in Status if status], ids=lambda status: status.name)
 @pytest.mark.parametrize("slowly", [False, True])
-def test_refused_gives_the_status(dialect: Dialect, operation: Operation, status: Status, slowly: bool) -> None:
-    enter, request = entered(dialect, operation)
-    answer = b"".join(handshake.encode_refusal(dialect, request.header, ROOM, status, "so it is"))
-    assert not (feed_slowly(enter, answer) if slowly else enter.feed(answer))
-    if not enter.done:
-        assert enter.waits_for_silence
-        enter.settle()
-    assert isinstance(enter.result, Refused)
-    silent = dialect.name == "tcrp-success"
-    assert enter.result.status == (None if silent else status)
-    assert enter.result.reason in ("", f"{handshake.REASONS[status]}: so it is")
+def test_refused_gives_the_status(dialect: Dialect, operation: Operation, slowly: bool) -> None:
+    for status in filter(None, Status):
+        enter, request = entered(dialect, operation)
+        answer = b"".join(handshake.encode_refusal(dialect, request.header, ROOM, status, "so it is"))
+        assert not (feed_slowly(enter, answer) if slowly else enter.feed(answer))
+        if not enter.done:
+            assert enter.waits_for_silence
+            enter.settle()
+        assert isinstance(enter.result, Refused)
+        silent = dialect.name == "tcrp-success"
+        assert enter.result.status == (None if silent else status)
+        assert enter.result.reason in ("", f"{handshake.REASONS[status]}: so it is")
 
 
 def test_classic_may_be_refused_in_place_of_the_list() -> None:
@@ -174,10 +174,10 @@ def test_what_is_said_comes_up_as_said(dialect: Dialect) -> None:
 
 
 @every_dialect
-@pytest.mark.parametrize("text", ["hello", "a: b", "こんにちは", "Timeout!", "exit!", "two\nlines"])
-def test_messages_down(dialect: Dialect, text: str) -> None:
-    heard = place(dialect).receive(downlink_encoder.encode_message(dialect.down, ROOM, 7, "ボブ", text))
-    assert heard == Message("ボブ", text, 7 if dialect is TSUDOI else None)
+def test_messages_down(dialect: Dialect) -> None:
+    for text in ("hello", "a: b", "こんにちは", "Timeout!", "exit!", "two\nlines"):
+        heard = place(dialect).receive(downlink_encoder.encode_message(dialect.down, ROOM, 7, "ボブ", text))
+        assert heard == Message("ボブ", text, 7 if dialect is TSUDOI else None)
 
 
 @every_dialect

@@ -1,14 +1,16 @@
-"""Serve the files of a page for browsers: those that are there at the start, so that no path can lead anywhere else.
+"""Serve the files of a page for browsers: a fixed list of names, so that no path can lead anywhere else.
 
 The pages of gateway and operator share the files in `page/`: colours, plain controls, and helpers that make elements.
 """
 
 import gzip
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 SHARED_FOLDER = Path(__file__).with_name("page")
+SHARED = ("dom.js", "icon.svg", "look.css")
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -42,19 +44,11 @@ class PageFile:
     """Its ETag, a weak one, since it is that of both forms: a browser that has it is answered 304."""
 
 
-def load(folder: Path) -> dict[str, PageFile]:
-    """Return the files of a page, and those that all pages share, by their paths in addresses; `index.html` at `/`.
-
-    Its head names all modules: one that only another module names would come a round trip later.
-    """
-    paths = [path for each in (folder, SHARED_FOLDER) for path in sorted(each.iterdir()) if path.suffix in _TYPES]
-    modules = [path.name for path in paths if path.suffix == ".js" and path.name != "main.js"]
-    head = "".join(f'<link rel="modulepreload" href="{name}">\n' for name in modules) + "</head>"
+def load(folder: Path, names: Iterable[str]) -> dict[str, PageFile]:
+    """Return the files of a page, and those that all pages share, by their paths in addresses; `index.html` at `/`."""
     found = {}
-    for path in paths:
+    for path in (*(folder / name for name in names), *(SHARED_FOLDER / name for name in SHARED)):
         body = path.read_bytes()
-        if path.suffix == ".html":
-            body = body.replace(b"</head>", head.encode(), 1)
         tag = f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
         place = "/" if path.name == "index.html" else f"/{path.name}"
         found[place] = PageFile(body, gzip.compress(body, mtime=0), _TYPES[path.suffix], tag)

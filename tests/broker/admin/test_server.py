@@ -19,12 +19,11 @@ from broker.core import Core
 from broker.keys import key_folder
 from broker.keys.allow_list import AllowList
 from broker.net.server import Server
-from broker.net.zap import make_pair
+from broker.net.zap import make_pair, present
 from broker.shards.cores import Cores
 from broker.store.interface import Batch
 from broker.store.memory import MemoryStore
 from tsudoi.ops.keyfiles import Owner, Role
-from tsudoi.ops.net.curve import show_key
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.backbone.admin_frames import VERSION, Ask, Done, Rooms
@@ -119,7 +118,7 @@ async def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path, mo
         context.linger = 0
         try:
             socket = context.socket(zmq.DEALER)
-            show_key(socket, gateways)
+            present(socket, gateways.public, gateways.secret, gateways.broker)
             socket.connect(admin.endpoint)
             await socket.send(admin_frames.encode(LIST))
             async with asyncio.timeout(PATIENCE_S):

@@ -11,10 +11,10 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
+from gateway.web import page_files
 from gateway.web.conversation import (
     MAX_HEAD,
     MAX_MESSAGE,
-    PAGE,
     REQUESTS,
     Conversation,
     Finish,
@@ -24,11 +24,10 @@ from gateway.web.conversation import (
     Send,
     text_frame,
 )
-from tsudoi.ops import web_files
 from tsudoi.protocol.web.codes import Close
 
 HOST = "127.0.0.1:9080"
-FILES = web_files.load(PAGE)
+PAGE = page_files.load()
 
 
 def written(commands: list[object]) -> bytes:
@@ -36,7 +35,7 @@ def written(commands: list[object]) -> bytes:
 
 
 def begin(origins: tuple[str, ...] = (), busy: str = "") -> Conversation:
-    return Conversation(FILES, origins, busy)
+    return Conversation(PAGE, origins, busy)
 
 
 def request(path: str, method: str = "GET", **headers: str) -> bytes:
@@ -76,7 +75,7 @@ def frame(data: bytes, opcode: Opcode = Opcode.TEXT, fin: bool = True) -> bytes:
 
 def test_the_page_is_served_with_the_headers_that_bound_it() -> None:
     status, headers, body = get("/")
-    assert (status, body) == (200, FILES["/"].body)
+    assert (status, body) == (200, (page_files.FOLDER / "index.html").read_bytes())
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -89,13 +88,14 @@ def test_browsers_that_take_gzip_get_it(accepted: str, zipped: bool) -> None:
     _, headers, body = get("/main.js", Accept_Encoding=accepted)
     assert headers.get("Content-Encoding") == ("gzip" if zipped else None)
     assert headers["Content-Length"] == str(len(body))
-    assert (gzip.decompress(body) if zipped else body) == (PAGE / "main.js").read_bytes()
+    assert (gzip.decompress(body) if zipped else body) == (page_files.FOLDER / "main.js").read_bytes()
     status, _, nothing = get("/main.js", Accept_Encoding=accepted, If_None_Match=headers["ETag"])
     assert (status, nothing) == (304, b"")
 
 
 def test_each_file_of_the_page_is_served_and_nothing_else_of_the_folder() -> None:
-    for path in FILES:
+    assert {path.name for path in page_files.FOLDER.iterdir()} == set(page_files.FILES)
+    for path in PAGE:
         assert get(path)[0] == 200
 
 
@@ -142,7 +142,7 @@ def test_what_is_no_websocket_request_is_told_so() -> None:
 def test_a_connection_serves_one_request_after_the_other_and_then_may_become_a_websocket() -> None:
     conversation = begin()
     assert not conversation.is_between_requests
-    for path in FILES:
+    for path in PAGE:
         (sent,) = conversation.receive(request(path))
         assert isinstance(sent, Send)
         assert sent.data.startswith(b"HTTP/1.1 200 ")

@@ -1,10 +1,10 @@
-"""The operator's page: its modules that decide, by `node --test`."""
+"""The operator's page: its modules that decide, by `node --test`, and its list of files."""
 
 import shutil
 import subprocess
 from pathlib import Path
 
-from broker.admin.web.server import FOLDER
+from broker.admin.web.server import FILES, FOLDER
 from tests.support.browser import need
 from tsudoi.ops import web_files
 
@@ -21,6 +21,13 @@ def test_the_modules_that_decide(tmp_path: Path) -> None:
     ran = subprocess.run([node, "--test", "tests/"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stdout
     assert "# pass 0" not in ran.stdout
+
+
+def test_all_files_are_listed_and_asked_for_at_once() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(FILES)
+    index = (FOLDER / "index.html").read_text(encoding="utf-8")
+    for name in (*FILES, *web_files.SHARED):
+        assert name.endswith(".html") or f'href="{name}"' in index or f'src="{name}"' in index
 
 
 def test_no_text_becomes_markup() -> None:

@@ -66,14 +66,14 @@ def test_any_body_splits_or_is_malformed(request: tuple[Header, bytes], trailer:
 
 
 @pytest.mark.parametrize("trailer", [b"", b"\xc3\x50", b"\xff\xff", b"ab", b"\xe3\x81"])
-@pytest.mark.parametrize(("room", "user"), list(product(WORDS, (*WORDS, ""))))
 @pytest.mark.parametrize("counts", ["both in bytes", "both in characters", "the room in characters"])
-def test_sizes_in_characters_split_as_sizes_in_bytes_do(counts: str, room: str, user: str, trailer: bytes) -> None:
-    payload = user.encode() + trailer
-    room_size = len(room.encode()) if counts == "both in bytes" else len(room)
-    payload_size = len(user) + len(trailer) if counts == "both in characters" else len(payload)
-    header = Header(room_size, 1, 0, payload_size)
-    assert split_untrusted(header, room.encode() + payload, len(trailer)) == (room, payload)
+def test_sizes_in_characters_split_as_sizes_in_bytes_do(counts: str, trailer: bytes) -> None:
+    for room, user in product(WORDS, (*WORDS, "")):
+        payload = user.encode() + trailer
+        room_size = len(room.encode()) if counts == "both in bytes" else len(room)
+        payload_size = len(user) + len(trailer) if counts == "both in characters" else len(payload)
+        header = Header(room_size, 1, 0, payload_size)
+        assert split_untrusted(header, room.encode() + payload, len(trailer)) == (room, payload)
 
 
 @pytest.mark.parametrize(("room", "user"), list(product(("den", "部屋1"), ("アリス", "bob", "é"))))
