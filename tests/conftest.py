@@ -1,8 +1,15 @@
-"""How all tests look for counter-examples: the few of `make test` are the same ones at every run.
+"""What all tests share: how they look for counter-examples, and how the workers of a run begin.
 
-So a property test that fails shows what the change has done. `make properties` tries many, which chance chooses.
+The few examples of `make test` are the same ones at every run, so a property test that fails shows what the change has
+done. `make properties` tries many, which chance chooses.
 """
 
+import importlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.properties import QUICK_EXAMPLES
@@ -12,3 +19,17 @@ _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, 
 settings.register_profile("quick", _patient, max_examples=QUICK_EXAMPLES, derandomize=True, database=None)
 settings.register_profile("thorough", _patient, max_examples=20 * QUICK_EXAMPLES, derandomize=False)
 settings.load_profile("quick")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let each worker compile its share of the tests first; else all workers compile all of them, in a fresh tree.
+
+    What can not be imported is imported again, and told, when the tests are collected.
+    """
+    worker, count = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    here = Path(__file__).parent
+    if not worker or [Path(argument).absolute() for argument in session.config.args] != [here]:
+        return
+    for file in sorted(here.rglob("test_*.py"))[int(worker.removeprefix("gw")) :: count]:
+        with suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join((here.name, *file.relative_to(here).with_suffix("").parts)))
