@@ -1,86 +1,29 @@
 """Run docs/minimal_client.py, which docs/clients.md shows, as a person does."""
 
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from scenarios.process import Output
 from tests.integration.conftest import Enter, NewRoom
-from tests.support.legacy.wire import PATIENCE_S
 from tests.support.services import Gateway
+from tests.support.typist import Typist
 
 PROGRAM = Path(__file__).resolve().parents[2] / "docs" / "minimal_client.py"
 
 
-class Person:
-    """The program with somebody who types at it."""
-
-    def __init__(self, gateway: Gateway, command: str, room: str, name: str) -> None:
-        tcp, udp = gateway.door("auto")
-        # -I and -S: the standard library is there, and nothing else.
-        python = [sys.executable, "-I", "-S", "-X", "utf8", str(PROGRAM)]
-        self._heard, self._complaints = Output(self._has_ended), Output(self._has_ended)
-        self._process = subprocess.Popen(
-            [*python, command, room, name, f"{tcp[0]}:{tcp[1]}:{udp[1]}"],
-            stdin=subprocess.PIPE,
-            stdout=self._heard.fileno(),
-            stderr=self._complaints.fileno(),
-            encoding="utf-8",
-        )
-
-    def types(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-
-    def reads(self, line: str) -> None:
-        assert self._heard.wait_for(lambda text: text == line, PATIENCE_S), (line, self._heard.text, self.complaint)
-
-    def greeting(self) -> str:
-        return self._heard.wait_for(lambda text: True, PATIENCE_S) or self.complaint
-
-    def presses_ctrl_c(self) -> None:
-        self._process.send_signal(signal.SIGINT)
-
-    def presses_ctrl_d(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-
-    def ends(self) -> int:
-        return self._process.wait(PATIENCE_S)
-
-    @property
-    def complaint(self) -> str:
-        self._complaints.wait_for(lambda line: False, 0.1 if self._process.poll() is None else PATIENCE_S)
-        return self._complaints.text.rstrip("\n")
-
-    def _has_ended(self) -> bool:
-        return self._process.poll() is not None
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._heard.close()
-        self._complaints.close()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-
-
-Start = Callable[[str, str, str], Person]
+Start = Callable[[str, str, str], Typist]
 
 
 @pytest.fixture
 def start(gateway: Gateway) -> Iterator[Start]:
     """Runs the program: `start(command, room, name)`."""
+    tcp, udp = gateway.door("auto")
     with ExitStack() as stack:
 
-        def run(command: str, room: str, name: str) -> Person:
-            person = Person(gateway, command, room, name)
+        def run(command: str, room: str, name: str) -> Typist:
+            person = Typist(PROGRAM, f"{tcp[0]}:{tcp[1]}:{udp[1]}", command, room, name)
             stack.callback(person.close)
             return person
 

@@ -1,74 +1,20 @@
 """Run docs/minimal_client_2.py as a person does, and through a relay that loses a tenth of all datagrams."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from scenarios.process import Output
 from tests.integration.conftest import NewRoom
-from tests.support.legacy.wire import PATIENCE_S
 from tests.support.lossy_relay import LossyRelay
 from tests.support.services import Gateway
+from tests.support.typist import Typist
 
 PROGRAM = Path(__file__).resolve().parents[2] / "docs" / "minimal_client_2.py"
 
 
-class Person:
-    """The program with somebody who types at it."""
-
-    def __init__(self, server: str, command: str, room: str, name: str) -> None:
-        # -I and -S: the standard library is there, and nothing else.
-        python = [sys.executable, "-I", "-S", "-X", "utf8", str(PROGRAM)]
-        self._heard, self._complaints = Output(self._has_ended), Output(self._has_ended)
-        self._process = subprocess.Popen(
-            [*python, command, room, name, server],
-            stdin=subprocess.PIPE,
-            stdout=self._heard.fileno(),
-            stderr=self._complaints.fileno(),
-            encoding="utf-8",
-        )
-
-    def types(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-
-    def reads(self, line: str) -> None:
-        assert self._heard.wait_for(lambda text: text == line, PATIENCE_S), (line, self._heard.text, self.complaint)
-
-    @property
-    def lines(self) -> list[str]:
-        return self._heard.text.splitlines()
-
-    def presses_ctrl_d(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-
-    def ends(self) -> int:
-        return self._process.wait(PATIENCE_S)
-
-    @property
-    def complaint(self) -> str:
-        self._complaints.wait_for(lambda line: False, 0.1 if self._process.poll() is None else PATIENCE_S)
-        return self._complaints.text.rstrip("\n")
-
-    def _has_ended(self) -> bool:
-        return self._process.poll() is not None
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._heard.close()
-        self._complaints.close()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-
-
-Start = Callable[[str, str, str], Person]
+Start = Callable[[str, str, str], Typist]
 
 
 def _starts(gateway: Gateway, loss: float) -> Iterator[Start]:
@@ -78,8 +24,8 @@ def _starts(gateway: Gateway, loss: float) -> Iterator[Start]:
         if loss:
             port = stack.enter_context(LossyRelay(("127.0.0.1", udp[1]), loss, doubling=0.1, seed=1)).port
 
-        def run(command: str, room: str, name: str) -> Person:
-            person = Person(f"127.0.0.1:{tcp[1]}:{port}", command, room, name)
+        def run(command: str, room: str, name: str) -> Typist:
+            person = Typist(PROGRAM, f"127.0.0.1:{tcp[1]}:{port}", command, room, name)
             stack.callback(person.close)
             return person
 

@@ -135,7 +135,7 @@ def test_a_client_ends_with_its_terminal(has_control: bool, served: Served, tmp_
 
 @pytest.mark.parametrize(
     ("number", "status"),
-    [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130)],
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130)],
     ids=lambda value: str(value),
 )
 def test_a_signal_ends_it_and_the_terminal_is_as_before(

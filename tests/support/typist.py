@@ -1,0 +1,66 @@
+"""A program of docs/ with a person who types at it."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from scenarios.process import Output
+from tests.support.legacy.wire import PATIENCE_S
+
+
+class Typist:
+    """Types at a minimal client, and reads what it shows."""
+
+    def __init__(self, program: Path, server: str, command: str, room: str, name: str) -> None:
+        # -I and -S: the standard library is there, and nothing else.
+        python = [sys.executable, "-I", "-S", "-X", "utf8", str(program)]
+        self._heard, self._complaints = Output(self._has_ended), Output(self._has_ended)
+        self._process = subprocess.Popen(
+            [*python, command, room, name, server],
+            stdin=subprocess.PIPE,
+            stdout=self._heard.fileno(),
+            stderr=self._complaints.fileno(),
+            encoding="utf-8",
+        )
+
+    def types(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def reads(self, line: str) -> None:
+        assert self._heard.wait_for(lambda text: text == line, PATIENCE_S), (line, self._heard.text, self.complaint)
+
+    def greeting(self) -> str:
+        return self._heard.wait_for(lambda text: True, PATIENCE_S) or self.complaint
+
+    @property
+    def lines(self) -> list[str]:
+        return self._heard.text.splitlines()
+
+    def presses_ctrl_c(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+
+    def presses_ctrl_d(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def ends(self) -> int:
+        return self._process.wait(PATIENCE_S)
+
+    @property
+    def complaint(self) -> str:
+        self._complaints.wait_for(lambda line: False, 0.1 if self._process.poll() is None else PATIENCE_S)
+        return self._complaints.text.rstrip("\n")
+
+    def _has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._heard.close()
+        self._complaints.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
