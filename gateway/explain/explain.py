@@ -15,6 +15,7 @@ from tsudoi.protocol.client.recognise import Recognised, recognise
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 
+from ..sealed.keys import is_plain
 from .datagram_hints import WhoseToken, datagram_hints, find_member
 from .fields import Field, Part, datagram_fields, down_fields, reply_fields, request_fields
 from .mistakes import Hint
@@ -109,10 +110,20 @@ def explain_datagram(data: bytes, whose: WhoseToken, tokens: tuple[bytes, ...] =
     """Explain a datagram from a client, whatever it is; `whose` tells the member of a token."""
     known, read = find_member(data, whose)
     fields = datagram_fields(data, read, known is not None)
-    hidden = secret_spans(data, tokens, [(each.begin, each.end) for each in fields if each.part is Part.TOKEN])
+    hidden = secret_spans(data, tokens, _secret_places(data, fields))
     return Explanation(data, fields, hidden, datagram_hints(data, whose))
 
 
 def explain_down(data: bytes, dialect: Dialect, tokens: tuple[bytes, ...] = ()) -> Explanation:
     """Explain a datagram to a client."""
-    return Explanation(data, down_fields(data, dialect), secret_spans(data, tokens))
+    fields = down_fields(data, dialect)
+    return Explanation(data, fields, secret_spans(data, tokens, _secret_places(data, fields)))
+
+
+def _secret_places(data: bytes, fields: list[Field]) -> list[Span]:
+    """Return where tokens are; in the suite `plain` the session is all that a client has to show."""
+    return [
+        (each.begin, each.end)
+        for each in fields
+        if each.part is Part.TOKEN or (each.part is Part.SESSION and is_plain(data[each.begin : each.end]))
+    ]

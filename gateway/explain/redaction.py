@@ -14,6 +14,8 @@ _PATTERNS = (
     re.compile(rb"eyJ[A-Za-z0-9_.-]{8,}"),
     # A password in JSON, or in what was meant as such; to its end if that is missing.
     re.compile(rb"""(?i:pass|pwd|pw)\w*["']?\s*[:=]\s*["']?([^"',}]*)"""),
+    # The command that sets it.
+    re.compile(rb"""/password[ \t]+([^"\n]+)"""),
 )
 
 

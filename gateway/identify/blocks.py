@@ -13,10 +13,10 @@ from ..explain.datagram_hints import WhoseToken
 from ..explain.explain import Explanation, explain_datagram, explain_down, explain_reply, explain_request
 from ..explain.fields import Field, Part
 from ..explain.opening import Opening
-from ..explain.redaction import secret_spans
+from ..explain.redaction import secret_spans, without
 from ..join.account import Account
 from . import words
-from .render import Renderer
+from .render import Renderer, quoted
 
 Tokens = tuple[bytes, ...]
 
@@ -87,19 +87,36 @@ def port_block(draw: Renderer, peer: str, data: bytes) -> list[str]:
 
 
 def datagram_block(
-    draw: Renderer, peer: str, data: bytes, whose: WhoseToken, outcomes: list[Words], tokens: Tokens
+    draw: Renderer,
+    peer: str,
+    data: bytes,
+    whose: WhoseToken,
+    outcomes: list[Words],
+    tokens: Tokens,
+    body: bytes | None = None,
 ) -> list[str]:
-    """Return the block of a datagram from a client, and what came of it."""
+    """Return the block of a datagram from a client, and what came of it; `body`: what a packet of version 2 has."""
     explained = explain_datagram(data, whose, tokens)
     lines = draw.heading(words.DATAGRAM.text(draw.language, peer=peer)) + draw.fields(explained)
+    lines += _body_lines(draw, body, tokens)
     for outcome in outcomes:
         lines += draw.note(words.OUTCOME, outcome=outcome.text(draw.language, peer=peer))
     return lines + draw.hints(explained.hints)
 
 
-def down_block(draw: Renderer, heading: str, data: bytes, dialect: Dialect | None, tokens: Tokens) -> list[str]:
+def down_block(
+    draw: Renderer, heading: str, data: bytes, dialect: Dialect | None, tokens: Tokens, body: bytes | None = None
+) -> list[str]:
     """Return the block of a datagram to one client or several; to no member if there is no dialect."""
-    return draw.heading(heading) + draw.fields(explain_down(data, dialect or CLASSIC, tokens))
+    lines = draw.heading(heading) + draw.fields(explain_down(data, dialect or CLASSIC, tokens))
+    return lines + _body_lines(draw, body, tokens)
+
+
+def _body_lines(draw: Renderer, body: bytes | None, tokens: Tokens) -> list[str]:
+    lines: list[str] = []
+    for line in body.split(b"\n") if body else ():
+        lines += draw.note(words.LINE, line=quoted(without(line, secret_spans(line, tokens))))
+    return lines
 
 
 def datagram_outcomes(before: dict[str, int], after: Counters, is_known: bool, left: bool) -> list[Words]:

@@ -8,14 +8,17 @@ import signal
 import sys
 from collections.abc import Mapping
 
+from tsudoi.net import known_servers
 from tsudoi.ops import standard_streams
 from tsudoi.ops.host_port import with_both_families
 from tsudoi.ops.threaded_output import ThreadedOutput
 from tsudoi.protocol.client.words import Language
+from tsudoi.protocol.errors import SettingError
 
 from ..config import Config
 from ..listeners.options import Listener
-from ..process.single import LocalBroker
+from ..process.session_files import Sessions, open_sessions
+from ..process.single import ENDPOINT, LocalBroker
 from . import words
 from .render import Renderer
 from .watch import Watch, WatchedService
@@ -69,6 +72,7 @@ async def run(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], language: La
             Config(tcp=with_both_families(tcp), udp=with_both_families(udp), name="identify"),
             (broker.endpoint,),
             broker.context,
+            _sessions(),
         )
         service.look_on(Watch(lambda: renderer(language), show, count_down))
         stack.push_async_callback(service.stop)
@@ -80,6 +84,15 @@ async def run(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], language: La
     if problems:
         raise problems[0]
     return 0
+
+
+def _sessions() -> Sessions:
+    """Return sessions with a certificate that stays, so that clients which trust it on first use are not alarmed."""
+    path = known_servers.default_path()
+    if path is not None:
+        with contextlib.suppress(SettingError):
+            return open_sessions(Config(session_secret=path.with_name("identify-session")))
+    return open_sessions(Config(broker=(ENDPOINT,)))
 
 
 def renderer(language: Language) -> Renderer:

@@ -10,8 +10,11 @@ from time import monotonic
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.token_bucket import Bucket
+from tsudoi.protocol.client.dialects import TSUDOI_2
 
+from ..chat.collecting import Collecting
 from ..chat.members import Member, Recipients
+from ..chat.outbound import Fill, filled
 from ..explain.datagram_hints import Known, find_member
 from ..explain.opening import Opening, keep
 from ..join.account import Account
@@ -21,7 +24,8 @@ from ..listeners.options import Listener
 from ..listeners.tcp import TCPServer
 from ..process.outbound import GatewayOutbound
 from ..process.service import Service
-from . import words
+from ..sealed.keys import is_meant
+from . import packets, words
 from .blocks import (
     Talk,
     counted,
@@ -100,14 +104,14 @@ class WatchedConnection(Connection):
     def _place(self) -> str:
         return f"{self._listener}={self._listener.dialect}"
 
-    def data_received(self, data: bytes) -> None:
-        """Note received bytes."""
+    def _receive(self, data: bytes) -> None:
+        """Note received bytes, those of TLS as they were before it sealed them."""
         if self._conversation.awaits_port:
             self._watch.show(partial(port_block, peer=self._peer, data=data))
         else:
             self._talk.add(True, data)
             self._server.loop.call_later(SO_FAR_S, self._show_so_far, len(self._talk.opening))
-        super().data_received(data)
+        super()._receive(data)
 
     def _send(self, frames: list[bytes], pause_s: float) -> None:
         self._talk.add(False, frames[0])
@@ -116,6 +120,8 @@ class WatchedConnection(Connection):
     def _report(self, account: Account) -> None:
         super()._report(account)
         talk, self._talk = self._talk, Talk([])
+        if not talk.pieces:
+            talk.add(True, account.opening.data)
         self._watch.note_tokens(self._server.rules.core.members.by_token)
         tokens = self._watch.tokens
         self._watch.show(lambda draw: handshake_block(draw, self._peer, self._place, account, talk, tokens))
@@ -137,7 +143,7 @@ class WatchedOutbound(GatewayOutbound):
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
         addresses = [recipients.address_in(slot) for slot in range(len(recipients)) if slot != skip]
-        if addresses:
+        if addresses and not isinstance(recipients, Collecting):
             self.show_down(addresses, payload)
         super().fan_out(listener, recipients, payload, skip)
 
@@ -150,6 +156,16 @@ class WatchedOutbound(GatewayOutbound):
     def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
         for payload in payloads:
             self.send(listener, address, payload)
+
+    def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
+        for slot, payload in enumerate(payloads, start):
+            self.send(listener, recipients.address_in(slot), payload)
+
+    def send_filled(
+        self, listener: int, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill
+    ) -> None:
+        for index, size in enumerate(sizes):
+            self.send_each(listener, recipients, 0, filled(fill, index, range(len(recipients)), head_size, size))
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         self.show_down([address], payload)
@@ -180,27 +196,35 @@ class WatchedService(Service):
         known = {token: Known(member.room.raw_name, member.dialect) for token, member in members.items()}
         is_known = find_member(data, known.get)[0] is not None
         before, leaving = counted(self.counters), _leaving(members)
+        packets_before = packets.counted(self.counters)
         super()._on_datagrams(listener, [(data, source)])
         left = _leaving(self.core.members.by_token) != leaving or len(self.core.members.by_token) < len(known)
-        outcomes = datagram_outcomes(before, self.counters, is_known, left)
+        body = None
+        if is_meant(data):
+            body = packets.open_packet(self.core.sealed_sender.keys, data, up=True)
+            outcomes = packets.packet_outcomes(packets_before, self.counters, body is not None)
+        else:
+            outcomes = datagram_outcomes(before, self.counters, is_known, left)
         tokens, peer = self.watch.tokens, _text(source)
-        self.watch.show(lambda draw: datagram_block(draw, peer, data, known.get, outcomes, tokens))
+        self.watch.show(lambda draw: datagram_block(draw, peer, data, known.get, outcomes, tokens, body))
         self.watch.on_item()
 
     def _show_down(self, addresses: list[bytes], payload: bytes) -> None:
         first = addresses[0]
         member = next((each for each in self.core.members.by_token.values() if each.address == first), None)
-        dialect = None if member is None else member.dialect
+        dialect = member.dialect if member is not None else TSUDOI_2 if packets.is_packet(payload) else None
         tokens = self.watch.tokens
+        body = packets.open_packet(self.core.sealed_sender.keys, payload, up=False)
 
         def block(draw: Renderer) -> list[str]:
-            if member is None or dialect is None:
+            if member is None:
                 heading = words.DOWN_TO_OTHER.text(draw.language, peer=_text(first))
             elif len(addresses) > 1:
-                heading = words.DOWN_TO_MANY.text(draw.language, count=len(addresses), dialect=dialect.name)
+                heading = words.DOWN_TO_MANY.text(draw.language, count=len(addresses), dialect=member.dialect.name)
             else:
-                heading = words.DOWN.text(draw.language, peer=_text(first), name=member.name, dialect=dialect.name)
-            return down_block(draw, heading, payload, dialect, tokens)
+                name = member.dialect.name
+                heading = words.DOWN.text(draw.language, peer=_text(first), name=member.name, dialect=name)
+            return down_block(draw, heading, payload, dialect, tokens, body)
 
         self.watch.show(block)
 

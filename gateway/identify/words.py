@@ -73,6 +73,31 @@ DATAGRAM_OUTCOMES: dict[str, Words] = {
     "accepted_messages": Words("accepted: a message to the room", "受理: ルームへの発言"),
 }
 """Counter → what it means for the datagram that it counted. Refusals first: what comes first is shown."""
+PACKET_OUTCOMES: dict[str, Words] = {
+    "opened": Words("opened, and its lines are carried out", "開封し、各行を実行した"),
+    "retry": Words(
+        "answered with a retry: this session is not served at this address in this run; send its cookie in a resume",
+        "retry を返した: このセッションはこのアドレス・このランでは未提供。cookie を resume で返すこと",
+    ),
+    "malformed": Words(
+        "dropped: malformed: more than 1,200 bytes, or of a kind that servers send",
+        "破棄: 形式の誤り: 1,200 バイトを超えるか、サーバーが送る種類",
+    ),
+    "forged": Words(
+        "dropped: it does not open: the key is that for up, the nonce the 12 bytes from run to count, the associated "
+        "data all 30 bytes of the header",
+        "破棄: 開封できない: 鍵は up 用、nonce はランと番号の 12 バイト、関連データはヘッダー 30 バイト全部",
+    ),
+    "replayed": Words("dropped: this count has come before", "破棄: この番号はすでに届いている"),
+    "unknown": Words("dropped: its session is none of this server's", "破棄: このサーバーのセッションではない"),
+}
+"""Counter of `packets.counted` → what it means for the packet that it counted."""
+NO_LINES = Words(
+    "dropped: it opens, but a line of its body is no JSON object as it should be",
+    "破棄: 開封できたが、本体に正しい JSON オブジェクトでない行がある",
+)
+DIRECTORY_ASKED = Words("the directory is asked for its session", "セッションをディレクトリに問い合わせ中")
+LINE = Words("line: {line}", "行: {line}")
 MOVED = Words("the member's address is {peer} now", "メンバーのアドレスは {peer} になった")
 LEAVES = Words("accepted: the member leaves", "受理: 退室")
 SIGN_OF_LIFE = Words(

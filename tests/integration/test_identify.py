@@ -166,3 +166,51 @@ def test_a_reader_that_goes_ends_it_quietly(tmp_path: Path) -> None:
         assert process.wait(PATIENCE_S) == 128 + signal.SIGPIPE
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_packets_of_version_2_are_opened_and_no_secret_is_shown(tmp_path: Path) -> None:
+    home = {"XDG_STATE_HOME": str(tmp_path / "state"), "LANG": "en_US.UTF-8", "LC_ALL": ""}
+    for room in ("den", "nest"):  # the second start shows the certificate that the client has trusted at the first
+        with identifying(tmp_path, "--lang", "en", **home) as shown:
+            server = f"127.0.0.1:{shown.tcp[1]}:{shown.udp[1]}"
+            command = [sys.executable, "-m", "client", "create", room, "--name", "alice", "--server", server]
+            with client_of(command, home) as client:
+                assert client.stdin is not None
+                client.stdin.write(b"hello\n/password moonlight\n")
+                client.stdin.flush()
+                shown.wait_for("read as tsudoi-2")
+                shown.wait_for("answered with a retry")
+                shown.wait_for('line: «{"say":"hello","number":1}»')
+                shown.wait_for("outcome: opened, and its lines are carried out")
+                shown.wait_for('line: «{"n":2,"from":"alice","text":"hello"')
+                shown.wait_for('line: «{"say":"/password …","number":2}»')
+                with socket.socket(type=socket.SOCK_DGRAM) as udp:
+                    udp.sendto(b"\0\1" + bytes.fromhex(_session(shown.text)) + bytes(6) + b"\1" * 24, shown.udp)
+                    shown.wait_for("dropped: it does not open: the key is that for up")
+            assert client.returncode == 0
+            assert "moonlight" not in shown.text
+            assert b"moonlight".hex(" ")[:20] not in shown.text
+
+
+@contextmanager
+def client_of(command: list[str], environment: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """A client, whose input ends with the block."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, env={**os.environ, **environment}) as client:
+        try:
+            yield client
+            client.communicate(timeout=PATIENCE_S)
+        finally:
+            client.kill()
+
+
+def _session(text: str) -> str:
+    found = re.search(r"   2  ([0-9a-f ]{23})  session\n  10  ([0-9a-f ]{23})\n", text)
+    assert found is not None
+    return "".join(found.groups())
+
+
+def test_what_fails_as_tls_is_shown_as_it_came(tmp_path: Path) -> None:
+    with identifying(tmp_path, "--lang", "en") as shown:
+        shown.ask(b"\x16\x03\x01\0\5hello")
+        shown.wait_for("TLS, no request")
