@@ -36,7 +36,7 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Lan
         _tell((words.OPEN if is_host else words.INSIDE).text(language, room=room.room, name=room.name))
         _tell(words.PLAIN_HELP.text(language))
         receiving = asyncio.create_task(_receive(room, screen, language))
-        typing = asyncio.create_task(_type(room, session, language))
+        typing = asyncio.create_task(_type(room, session, screen, language))
         showing = asyncio.create_task(screen.above.show())
         try:
             await asyncio.wait({receiving, typing}, return_when=asyncio.FIRST_COMPLETED)
@@ -67,8 +67,10 @@ async def _receive(room: tsudoi.ChatClient, screen: Screen, language: Language) 
         _show(event, room, language)
 
 
-async def _type(room: tsudoi.ChatClient, session: PromptSession[str], language: Language) -> None:
+async def _type(room: tsudoi.ChatClient, session: PromptSession[str], screen: Screen, language: Language) -> None:
     while True:
+        # While a line is typed, what is printed takes the keys from the user for a moment.
+        screen.above.finish()
         try:
             line = await session.prompt_async(lambda: ANSI(f"{_name(room.name)}: "))  # /nick changes it
         except (EOFError, KeyboardInterrupt):
