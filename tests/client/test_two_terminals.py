@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from scenarios.cluster import Gateway
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 pytestmark = [
     pytest.mark.slow,

@@ -11,7 +11,7 @@ from tests.support.legacy.plain import Tcrp
 from tests.support.services import Gateway
 
 MESSAGES, PAUSE_S = 2_000, 5.0
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def place(gateway: Gateway) -> Server:
     return Server(door.tcp[0], door.tcp[1], door.udp[1])
 
 
-@pytest.mark.parametrize("names", ["one name", "another place"])
+@pytest.mark.parametrize("names", [pytest.param("one name", marks=pytest.mark.slow), "another place"])
 def test_members_go_on_at_another_gateway_spread_over_the_time(
     names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from tests.integration.conftest import Enter
 from tests.support.legacy.company import Company
 from tests.support.services import Gateway
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def test_descriptors_run_out_and_come_back(tmp_path: Path, client: Enter) -> None:

@@ -11,7 +11,7 @@ from tests.attacks.watch import Person, enter
 from tests.integration.test_health import ask
 from tests.support.services import Gateway
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def counter(port: int, row: str) -> float:

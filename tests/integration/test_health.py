@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.services import ROOT, Broker, Gateway
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def ask(port: int, path: str = "/healthz") -> tuple[int, str]:

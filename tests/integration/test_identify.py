@@ -16,7 +16,7 @@ from tests.support.services import ROOT
 from tsudoi.protocol.client.datagram import serialize
 from tsudoi.protocol.client.dialects import CLASSIC, TCRP, TCRP_JSON
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Identify:

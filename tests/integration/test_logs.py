@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.services import Broker, Gateway
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def test_lines_are_objects_and_the_level_changes_at_run_time(tmp_path: Path) -> None:

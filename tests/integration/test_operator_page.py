@@ -18,7 +18,7 @@ from tests.support.services import Broker, Gateway, at, hear, operators_page
 from tsudoi import Kicked, RoomClosed
 
 AXE = Path(AXE_FILE_PATH).read_text(encoding="utf-8")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 OPTIONS = ("--notices", "on", "--web", "off")
 
 

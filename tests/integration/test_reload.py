@@ -12,7 +12,7 @@ from tests.integration.conftest import Enter
 from tests.support.legacy.company import Company
 from tests.support.services import Gateway
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 
 BEFORE = """

@@ -27,7 +27,7 @@ STALL_S = 1.0
 """Less than the 1.5 s after which a connection without a heartbeat ends."""
 ROUNDS = 20
 """Each drops something, unless the machine is so busy that too little is said, or a connection ends after all."""
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 BULK = "x" * 3_500
 SETTINGS = tsudoi.Settings(rate_per_s=0, queue_size=1_000_000, keep_alive_s=1.0)
 

@@ -24,7 +24,7 @@ from tests.tsudoi.fake_server import FakeServer, Served
 from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialects import TSUDOI
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 PIPE_SIZE = 4096
 
 

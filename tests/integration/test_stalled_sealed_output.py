@@ -18,7 +18,7 @@ import pytest
 import tsudoi
 from tests.support.services import ROOT, Gateway, at, hear
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 LINES = 300
 """Of 1,000 bytes each: more than a pipe and a terminal take."""
 

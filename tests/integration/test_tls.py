@@ -16,7 +16,7 @@ import trustme
 import tsudoi
 from tests.support.services import ROOT, Gateway
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 HERE = "127.0.0.1"
 
 

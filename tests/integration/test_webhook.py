@@ -24,7 +24,7 @@ from tests.integration.conftest import Enter
 from tests.support.services import HEAR_S, ROOT, Broker, Gateway, at
 
 HERE = "127.0.0.1"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Issuer:

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.conftest import Enter, NewRoom
 from tests.support.services import ROOT, Gateway
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def children(pid: int) -> dict[int, str]:

@@ -7,7 +7,7 @@ import pytest
 
 from scenarios.process import Process, ProcessError
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 READY = """
 import os, signal, sys
 # Blocked and waited for: a handler would run between two instructions, and one that came just before `pause` would

@@ -9,7 +9,7 @@ from tests.second_client.client import Client, nothing_lost
 from tests.second_client.session import CREATE, JOIN, Line, enter
 from tests.support.services import Gateway
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 Enter = Callable[..., Any]
 

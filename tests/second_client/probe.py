@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from tests.second_client.session import BODY, GONE, HEAD, PART, RETRY, Address, Line, Session
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Probe:

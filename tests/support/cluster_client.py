@@ -18,7 +18,7 @@ from tsudoi.protocol.backbone import Answer, Cluster, Create, Granted, Item, Que
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.names import RoomName
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 WATCH_S = 0.005
 
 

@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from scenarios.cluster import Address
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _READY = re.compile(rb"WebDriver BiDi listening on (ws://\S+)")
 
 

@@ -8,7 +8,7 @@ from broker.store.interface import Batch, Chunk, Snapshot
 from broker.store.sharing import Broker, SharedStore, View
 from tsudoi.protocol.errors import StoreError
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class OneShard:

@@ -21,7 +21,7 @@ from tests.support import postgres
 from tests.support.sharing_broker import SharingBroker
 from tsudoi.protocol.errors import SettingError, StoreError
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

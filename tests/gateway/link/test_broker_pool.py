@@ -14,7 +14,7 @@ from gateway.link.owners import LISTED_S
 from gateway.link.routes import Routes
 from tsudoi.protocol.backbone import CLUSTER_TOPIC, Cluster, own_topic, publish_endpoint, room_topic
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 ROOMS = {0: [10, 20], 1: [11]}
 """Rooms by shard."""
 FAR = "tcp://192.0.2.1:9003"

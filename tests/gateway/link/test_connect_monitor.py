@@ -20,7 +20,7 @@ from gateway.link.broker_sockets import BrokerSockets
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
 from tsudoi.protocol.backbone import publish_endpoint
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 EAST = Owner(Role.GATEWAY, "east")
 
 

@@ -14,7 +14,7 @@ from gateway.listeners.web import WebServer
 from tests.gateway.web.surfing import rules_of
 from tests.support.fakes import World
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 GET = b"GET /icon.svg HTTP/1.1\r\nHost: a\r\n\r\n"
 UPGRADE = (
     b"GET /connection/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

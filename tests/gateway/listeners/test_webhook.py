@@ -24,7 +24,7 @@ from gateway.webhook.rules import Rules
 from tests.gateway.webhook.conftest import SECRET, WALL, a_token
 from tsudoi.protocol.backbone import Posted
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 POSTED = Posted("ci[bot]", 1, 7, True)
 NOT_FOUND = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 

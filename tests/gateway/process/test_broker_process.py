@@ -18,7 +18,7 @@ from gateway.process.broker_process import LEFT_S, BrokerProcess, make_directory
 from gateway.process.supervisor import Supervisor
 from tsudoi.protocol.errors import SettingError
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

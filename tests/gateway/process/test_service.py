@@ -24,7 +24,7 @@ from tsudoi.protocol.backbone.endpoint import INPROC, IPC
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.errors import SettingError
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 ANY = Listener("127.0.0.1", 0)
 
 

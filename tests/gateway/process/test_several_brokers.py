@@ -16,7 +16,7 @@ from tests.support.shared_memory_store import SharedMemory
 from tsudoi.protocol.backbone import shard_named
 
 SHARDS = 8
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ANY = Listener("127.0.0.1", 0)
 
 

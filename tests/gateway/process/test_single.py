@@ -22,7 +22,7 @@ from gateway.process.single import LocalBroker
 from tests.support.services import Gateway, at, hear
 from tsudoi.protocol.errors import SettingError, StoreError
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = tsudoi.Settings(rate_per_s=0)
 ANY = Listener("127.0.0.1", 0)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 CREATE = 1
 JOIN = 2
 HEADER_SIZE = 32
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 """How long a client waits for what must come; long, so that a busy machine fails no test."""
 
 Address = tuple[str, int]

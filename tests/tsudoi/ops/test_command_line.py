@@ -8,7 +8,7 @@ import pytest
 
 from tests.test_documents import ROOT
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 PROGRAM = """
 import asyncio, threading, click
 from tsudoi.ops.command_line import OneLineCommand, run_until_signal

@@ -14,7 +14,7 @@ from tsudoi.ops.net.http import AT_ONCE, MonitoringServer
 from tsudoi.protocol.errors import SettingError
 
 HOSTS = ("127.0.0.1", "::1")
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Patient(MonitoringServer):

@@ -13,7 +13,7 @@ import pytest
 from tsudoi.ops.threaded_output import LIMIT, ThreadedOutput
 from tsudoi.ops.threaded_stream import ThreadedStream
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
