@@ -14,7 +14,7 @@ from tsudoi.net.datagram_chat import DatagramChat
 from tsudoi.net.rejoining import Admission, Prove
 from tsudoi.net.roaming import Address, addresses_of
 from tsudoi.net.sealed_chat import SealedChat
-from tsudoi.net.sockets import Line, UdpChannel, connected, reason
+from tsudoi.net.sockets import ServerStream, UdpChannel, connected, reason
 from tsudoi.net.trust import connected_sealed
 from tsudoi.protocol import names
 from tsudoi.protocol.client.dialect import Dialect
@@ -95,8 +95,8 @@ async def rooms(
     if not profile.lists_rooms and not profile.join_lists_rooms:
         raise errors.NotInDialect(f"{profile.name} has no way to ask for the rooms")
     listing = ListRooms() if profile.lists_rooms else JoinList(profile)
-    async with _way(profile, settings, remembers=False)(server, settings) as line:
-        await line.converse(listing, settings)
+    async with _way(profile, settings, remembers=False)(server, settings) as stream:
+        await stream.converse(listing, settings)
     if isinstance(listing, JoinList) and isinstance(listing.result, Refused):
         raise errors.refusal(listing.result.status, listing.result.reason, "")
     return listing.rooms or []
@@ -134,14 +134,14 @@ async def _enter(
         )
     if lists_first(dialect):
         await rooms(server=server, dialect=dialect.name, settings=settings)
-    async with connected(server, settings) as line:
+    async with connected(server, settings) as stream:
         try:
-            udp = line.udp_beside(server.udp)
+            udp = stream.udp_beside(server.udp)
         except OSError as exc:
             raise errors.ServerUnreachable(f"no way to send to {server}: {reason(exc)}") from exc
         try:
             enter = Enter(dialect, operation, room, signed_token or name, password, udp.getsockname()[1])
-            await line.converse(enter, settings)
+            await stream.converse(enter, settings)
             if isinstance(enter.result, Refused):
                 raise errors.refusal(enter.result.status, enter.result.reason, room)
             assert enter.result is not None
@@ -173,17 +173,17 @@ async def _enter_sealed(
 
     async def shake_hands(operation: Operation, name: str, server: Server, prove: Prove | None = None) -> Admission:
         enter = EnterSealed(operation, room, name, password, SEALED if is_sealed else (PLAIN,), settings.language)
-        async with _way(TSUDOI_2, settings)(server, settings) as line:
+        async with _way(TSUDOI_2, settings)(server, settings) as stream:
             if prove is not None:
                 await prove()
             # Asked before the server closes the connection: uvloop forgets it then.
-            peer = line.writer.get_extra_info("peername")
-            await line.converse(enter, settings)
+            peer = stream.writer.get_extra_info("peername")
+            await stream.converse(enter, settings)
             addresses = await _udp_addresses(peer, server)
         if isinstance(enter.result, Refused):
             raise _refused(enter.result, server, room, is_sealed)
         assert enter.result is not None
-        return Admission(enter.result, addresses, line.first_seen)
+        return Admission(enter.result, addresses, stream.first_seen)
 
     admission = await shake_hands(operation, name, server)
 
@@ -204,7 +204,7 @@ def _has_cryptography() -> bool:
 
 def _way(
     dialect: Dialect, settings: Settings, *, remembers: bool = True
-) -> Callable[[Server, Settings], AbstractAsyncContextManager[Line]]:
+) -> Callable[[Server, Settings], AbstractAsyncContextManager[ServerStream]]:
     """Return how to connect: in version 2 by TLS, unless the user wants no seals."""
     if dialect is TSUDOI_2 and settings.security == "sealed":
         return partial(connected_sealed, remembers=remembers)

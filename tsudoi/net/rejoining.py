@@ -30,7 +30,7 @@ class Admission(NamedTuple):
     addresses: list[Address]
     """Where datagrams go."""
     first_seen: str
-    """See `sockets.Line`."""
+    """See `sockets.ServerStream`."""
 
 
 Enter: TypeAlias = Callable[[Prove], Awaitable[Admission]]

@@ -25,7 +25,7 @@ RECEIVE_BUFFER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ServerStream:
     """One TCP connection."""
 
     reader: asyncio.StreamReader
@@ -77,7 +77,7 @@ class Line:
 
 
 @asynccontextmanager
-async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
+async def connected(server: Server, settings: Settings) -> AsyncIterator[ServerStream]:
     """Connect, and close at the end.
 
     Raises:
@@ -87,7 +87,7 @@ async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
     what = "TLS server" if server.tls else "server"
     try:
         async with asyncio.timeout(settings.connect_timeout_s):
-            line = Line(*await open_connection(server, context))
+            stream = ServerStream(*await open_connection(server, context))
     except TimeoutError as exc:
         raise ServerUnreachable(f"no {what} answers at {server} within {settings.connect_timeout_s:g} s") from exc
     except ssl.SSLCertVerificationError as exc:
@@ -96,22 +96,22 @@ async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
         raise ServerUnreachable(f"no TLS server answers at {server}: {reason(exc)}") from exc
     except (OSError, UnicodeError) as exc:
         raise ServerUnreachable(f"no {what} answers at {server}: {reason(exc)}") from exc
-    async with closing(line, settings):
-        yield line
+    async with closing(stream, settings):
+        yield stream
 
 
 @asynccontextmanager
-async def closing(line: Line, settings: Settings) -> AsyncIterator[Line]:
+async def closing(stream: ServerStream, settings: Settings) -> AsyncIterator[ServerStream]:
     """Close a connection at the end."""
     try:
-        yield line
+        yield stream
     finally:
-        line.writer.close()
+        stream.writer.close()
         try:
             async with asyncio.timeout(settings.connect_timeout_s):
-                await line.writer.wait_closed()
+                await stream.writer.wait_closed()
         except OSError:
-            line.writer.transport.abort()
+            stream.writer.transport.abort()
 
 
 async def open_connection(

@@ -14,13 +14,15 @@ from ipaddress import ip_address
 
 from tsudoi.errors import OtherVersion, ServerNotTrusted, ServerUnreachable
 from tsudoi.net.known_servers import BY_AUTHORITY, KnownServers
-from tsudoi.net.sockets import Line, closing, connected, open_connection, reason, tls_context
+from tsudoi.net.sockets import ServerStream, closing, connected, open_connection, reason, tls_context
 from tsudoi.server_address import Server
 from tsudoi.settings import Settings
 
 
 @asynccontextmanager
-async def connected_sealed(server: Server, settings: Settings, *, remembers: bool = True) -> AsyncIterator[Line]:
+async def connected_sealed(
+    server: Server, settings: Settings, *, remembers: bool = True
+) -> AsyncIterator[ServerStream]:
     """Connect by TLS, and close at the end.
 
     The certificate of a server at this machine itself is not remembered: each that is started here has its own. Without
@@ -33,14 +35,14 @@ async def connected_sealed(server: Server, settings: Settings, *, remembers: boo
     """
     if server.tls:
         # The user asks for a certificate that an authority has signed.
-        async with connected(server, settings) as line:
-            yield line
+        async with connected(server, settings) as stream:
+            yield stream
         return
-    async with closing(await _connect(server, settings, remembers), settings) as line:
-        yield line
+    async with closing(await _connect(server, settings, remembers), settings) as stream:
+        yield stream
 
 
-async def _connect(server: Server, settings: Settings, remembers: bool) -> Line:
+async def _connect(server: Server, settings: Settings, remembers: bool) -> ServerStream:
     is_named = server.tls_ca is not None
     if _is_loopback(server.host) and not is_named:
         return await _open(server, settings, verify=False)
@@ -48,7 +50,7 @@ async def _connect(server: Server, settings: Settings, remembers: bool) -> Line:
     known = servers.find(server.host, server.tcp)
     if known is None or known == BY_AUTHORITY or is_named:
         try:
-            line = await _open(server, settings, verify=True)
+            stream = await _open(server, settings, verify=True)
         except ssl.SSLCertVerificationError as exc:
             if is_named:
                 raise ServerNotTrusted(f"the certificate of {server} is not accepted: {exc.verify_message}") from exc
@@ -59,15 +61,15 @@ async def _connect(server: Server, settings: Settings, remembers: bool) -> Line:
         else:
             if known is None and remembers and not _is_loopback(server.host):
                 servers.remember(server.host, server.tcp, BY_AUTHORITY)
-            return line
-    line = await _open(server, settings, verify=False)
-    seen = _fingerprint(line)
-    if known is None and remembers and not _is_loopback(line.writer.get_extra_info("peername")[0]):
+            return stream
+    stream = await _open(server, settings, verify=False)
+    seen = _fingerprint(stream)
+    if known is None and remembers and not _is_loopback(stream.writer.get_extra_info("peername")[0]):
         servers.remember(server.host, server.tcp, seen)
-        return replace(line, first_seen=seen)
+        return replace(stream, first_seen=seen)
     if known in (None, seen):
-        return line
-    line.writer.close()
+        return stream
+    stream.writer.close()
     try:
         return await _open(server, settings, verify=True)
     except ssl.SSLCertVerificationError as exc:
@@ -76,14 +78,14 @@ async def _connect(server: Server, settings: Settings, remembers: bool) -> Line:
         ) from exc
 
 
-async def _open(server: Server, settings: Settings, *, verify: bool) -> Line:
+async def _open(server: Server, settings: Settings, *, verify: bool) -> ServerStream:
     context = tls_context(server.tls_ca)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(settings.connect_timeout_s):
-            return Line(*await open_connection(server, context))
+            return ServerStream(*await open_connection(server, context))
     except TimeoutError as exc:
         raise ServerUnreachable(f"no server answers at {server} within {settings.connect_timeout_s:g} s") from exc
     except ssl.SSLCertVerificationError:
@@ -97,8 +99,8 @@ async def _open(server: Server, settings: Settings, *, verify: bool) -> Line:
         raise ServerUnreachable(f"no server answers at {server}: {reason(exc)}") from exc
 
 
-def _fingerprint(line: Line) -> str:
-    certificate = line.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+def _fingerprint(stream: ServerStream) -> str:
+    certificate = stream.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     return sha256(certificate or b"").hexdigest()
 
 
