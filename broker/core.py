@@ -30,6 +30,9 @@ SWEEP_S = 1.0
 CLOSED_S = 60.0
 """A closed room and its log are kept for this time, for gateways and members that have not received its end."""
 
+_SAID, _COMMANDED, _LOCKED = int(EntryKind.SAID), int(EntryKind.COMMANDED), int(EntryKind.LOCKED)
+"""Plain ints: they are compared for each item."""
+
 
 class _Pending(msgspec.Struct):
     """The work of a turn, without changes of the directory."""
@@ -113,7 +116,8 @@ class Core:
         except MalformedMessage:
             self.counters.malformed += 1
             return
-        self._awake(moment.now)
+        if moment.now > self.gateways.awake_until:
+            self._awake(moment.now)
         if isinstance(message, backbone.Hello):
             self._hello(peer, message, moment.now, account)
             return
@@ -123,6 +127,8 @@ class Core:
             self._answer(peer, backbone.Unknown(self._instance))
             return
         if isinstance(message, backbone.Publish):
+            if message.delivered:
+                self.directory.note_delivered(message.delivered, peer)
             self._publish(peer, gateway, message.first, message.items, moment)
             return
         match message:
@@ -184,11 +190,6 @@ class Core:
         self.counters.trimmed_rooms += len(firsts)
         self.directory.note_trimmed(firsts)
 
-    @property
-    def changes_rows(self) -> bool:
-        """Whether the next turn changes rooms or members, and not only logs."""
-        return self.directory.changes_rows
-
     # --- one turn out ---------------------------------------------------------------------------------------------
 
     def take_turn(self, moment: Moment) -> Turn:
@@ -204,8 +205,9 @@ class Core:
         pending.announced |= changes.renewed
         if changes.entries:
             by_topic, own = news.route(self._log(changes, moment), changes.regrouped)
-            pending.announced.difference_update([each.room.id for each in by_topic])
-            published = [(backbone.room_topic(each.room.id), each.body) for each in by_topic]
+            for each in by_topic:
+                pending.announced.discard(each.room.id)
+                published.append((backbone.room_topic(each.room.id), each.body))
         for peer, is_behind in pending.publishers.items():
             number = batch.accepted[peer] = self.gateways.known[peer].accepted
             if peer not in own or is_behind:
@@ -218,7 +220,7 @@ class Core:
         for room_id in pending.announced:
             _, epoch, last = self.directory.standing(room_id)
             published.append((backbone.room_topic(room_id), backbone.encode(backbone.News(epoch, last, []))))
-        return Turn(batch, published, pending.replies, *self.requests.take())
+        return Turn(batch, published, pending.replies, *self.requests.take(), changes.count)
 
     def _log(self, changes: Changes, moment: Moment) -> list[news.RoomNews]:
         """Put a turn's entries into the batch, and return them as news."""
@@ -227,12 +229,13 @@ class Core:
         for room_id, entries in changes.entries.items():
             room = self.directory.rooms.get(room_id) or self.directory.closed[room_id]
             last = entries[-1].offset
-            self.counters.entries += len(entries)
+            changes.count += len(entries)
             body = backbone.encode(backbone.News(room.epoch, last, entries))
             changes.batch.chunks.append(Chunk(room_id, entries[0].offset, last, moment.wall_ms, body))
             if room.closed_ms:
                 self._closed[room_id] = moment.now
             found.append(news.RoomNews(room, body))
+        self.counters.entries += changes.count
         return found
 
     # --- decisions ------------------------------------------------------------------------------------------------
@@ -266,13 +269,13 @@ class Core:
     def _take_item(self, peer: str, member: Member, item: backbone.Item, moment: Moment) -> bool:
         """Carry out an item about a member; return False if this gateway may not publish it."""
         directory, kind = self.directory, item.kind
-        if kind in (EntryKind.SAID, EntryKind.COMMANDED, EntryKind.LOCKED):
+        if kind in (_SAID, _COMMANDED, _LOCKED):
             # The former gateway may still publish messages that the client had sent there.
             if peer not in (member.gateway, member.rare.former) or member.room.closed_ms:
                 return False
-            if kind == EntryKind.COMMANDED:
+            if kind == _COMMANDED:
                 commands.execute(directory, member, received_text(item.text), moment.wall_ms)
-            elif kind == EntryKind.LOCKED:
+            elif kind == _LOCKED:
                 return commands.lock(directory, member, item.text, moment.wall_ms)
             elif item.code and not stream_lines.is_next(member, item.code, item.after):
                 return False

@@ -33,25 +33,21 @@ class FairQueue(Generic[_Thing]):
     def __init__(self, capacity: int) -> None:
         """Give each account room for `capacity` bytes."""
         self._capacity = capacity
-        self._accounts: dict[str, _Account[_Thing]] = {}
+        self.accounts: dict[str, _Account[_Thing]] = {}
         """Account → what waits; the first is served next. None is empty."""
         self._debts: dict[str, float] = {}
         """Account → credit below zero of one whose queue became empty while others waited."""
 
-    def __len__(self) -> int:
-        """Return how many accounts wait."""
-        return len(self._accounts)
-
     def has_room(self, account: str) -> bool:
         """Return whether one more thing may wait, however large it is."""
-        waiting = self._accounts.get(account)
+        waiting = self.accounts.get(account)
         return waiting is None or waiting.size <= self._capacity
 
     def add(self, account: str, peer: str, thing: _Thing, size: int = 0) -> None:
         """Queue a thing of `size` bytes that the gateway `peer` has sent; the caller asks `has_room` first."""
-        waiting = self._accounts.get(account)
+        waiting = self.accounts.get(account)
         if waiting is None:
-            waiting = self._accounts[account] = _Account()
+            waiting = self.accounts[account] = _Account()
             waiting.credit_s = self._debts.pop(account, 0.0)
         size += EACH
         waiting.size += size
@@ -65,7 +61,7 @@ class FairQueue(Generic[_Thing]):
         `handle` takes (gateway instance, thing). It may return parts to be handled instead, as (thing, size): they come
         next in the account's queue.
         """
-        accounts, now = self._accounts, clock()
+        accounts, now = self.accounts, clock()
         while accounts:
             name = next(iter(accounts))
             account = accounts[name]
@@ -96,8 +92,8 @@ class FairQueue(Generic[_Thing]):
 
     def forget(self, account: str) -> None:
         """Drop all that waits for an account."""
-        self._accounts.pop(account, None)
+        self.accounts.pop(account, None)
 
     def waiting(self) -> Iterable[tuple[str, _Thing]]:
         """Return (gateway instance, thing) of all that waits."""
-        return [(peer, thing) for account in self._accounts.values() for peer, _, thing in account.things]
+        return [(peer, thing) for account in self.accounts.values() for peer, _, thing in account.things]

@@ -4,7 +4,7 @@ A frame costs more than the bytes in it. News of rooms that one gateway serves a
 few gateways share, if that makes fewer frames than one for each room.
 """
 
-from typing import NamedTuple
+import msgspec
 
 from tsudoi.protocol import backbone
 
@@ -16,7 +16,7 @@ BUNDLE_SIZE = 2**20
 """Bytes of news in a bundle after which the next one is begun."""
 
 
-class RoomNews(NamedTuple):
+class RoomNews(msgspec.Struct, frozen=True):
     """The new entries of one room."""
 
     room: Room
@@ -53,11 +53,11 @@ def bundles(instance: str, accepted: int, canaries: list[int], news: list[RoomNe
     found: list[bytes] = []
     bodies: list[tuple[int, bytes]] = []
     size = 0
-    for room, body in news:
-        size += len(body)
+    for each in news:
+        size += len(each.body)
         if size > BUNDLE_SIZE and bodies:
             found.append(backbone.encode_bundle(instance, 0, [], bodies))
-            bodies, size = [], len(body)
-        bodies.append((room.id, body))
+            bodies, size = [], len(each.body)
+        bodies.append((each.room.id, each.body))
     found.append(backbone.encode_bundle(instance, accepted, canaries, bodies))
     return found

@@ -1,7 +1,6 @@
 """One turn's work in one shard, as values: the core's decisions, which `broker/net` carries out."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 
@@ -10,7 +9,7 @@ from tsudoi.protocol import backbone
 from .store.interface import Batch
 
 
-class Moment(NamedTuple):
+class Moment(msgspec.Struct, frozen=True):
     """One reading of both clocks."""
 
     now: float
@@ -42,8 +41,5 @@ class Turn(msgspec.Struct):
     """(gateway instance, request id, what to read from the store and answer with `Core.replayed`)."""
     passwords: list[PasswordJob]
     """To be hashed off the loop, then given to `Requests.hashed`."""
-
-    @property
-    def entries(self) -> int:
-        """How many entries of logs it has."""
-        return sum([chunk.last - chunk.first + 1 for chunk in self.batch.chunks])
+    entries: int = 0
+    """How many entries of logs it has."""

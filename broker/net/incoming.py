@@ -68,7 +68,7 @@ class Incoming:
         if self._lone is not None:
             lone, self._lone = self._lone, None
             self._handle_lone(*lone)
-        elif self.queue:
+        elif self.queue.accounts:
             self.queue.serve(moment.now + TURN_S, time.monotonic, self._handle)
         for topic in self._sockets.subscribed():
             self._cores.subscribed(topic)
@@ -80,7 +80,7 @@ class Incoming:
 
     def _take(self, instance: str, frame: bytes, role: Role | None, account: str) -> None:
         taken: _Frame = frame, role, account, False
-        if self._lone is None and not self.queue:
+        if self._lone is None and not self.queue.accounts:
             self._lone = instance, taken
         else:
             if self._lone is not None:
@@ -94,7 +94,7 @@ class Incoming:
 
     def _handle_lone(self, peer: str, frame: _Frame) -> None:
         parts = self._handle(peer, frame)
-        if len(parts) > FEW_PARTS:
+        if parts and len(parts) > FEW_PARTS:
             self._enqueue(peer, frame)
             return
         for part, _ in parts:
@@ -105,7 +105,7 @@ class Incoming:
         frame, role, account, is_part = queued
         if role is not None and role is not Role.GATEWAY:
             self._refuse(peer)
-        elif not is_part and (parts := Core.parts_untrusted(frame)):
+        elif not is_part and frame.startswith(backbone.PACKED) and (parts := Core.parts_untrusted(frame)):
             return [((part, role, account, True), len(part)) for part in parts]
         elif (alone := self._cores.alone) is not None:
             alone.handle_untrusted(peer, frame, self._moment, account if role is not None else "")

@@ -24,12 +24,10 @@ class ReplayQueue:
         """Begin empty; `serve` reads the log and answers the gateway instance."""
         self._serve = serve
         self._waiting: FairQueue[Asked] = FairQueue(REPLAYS_WAITING * EACH)
+        self.accounts = self._waiting.accounts
+        """Empty if none waits."""
         self._keys: set[tuple[str, int, int]] = set()
         """(gateway instance, shard, request id) of these: a gateway repeats a request that has waited long."""
-
-    def __bool__(self) -> bool:
-        """Return whether any wait."""
-        return bool(self._waiting)
 
     def add(self, account: str, peer: str, asked: Asked) -> None:
         """Add a replay, unless it waits already or `REPLAYS_WAITING` of the account do."""
@@ -40,7 +38,7 @@ class ReplayQueue:
 
     def serve(self) -> None:
         """Serve waiting replays for `REPLAYS_S` (10 ms), at least one; raise what the callback raises."""
-        if self._waiting:
+        if self.accounts:
             self._waiting.serve(time.monotonic() + REPLAYS_S, time.monotonic, self._serve_one)
 
     def serve_next(self) -> None:

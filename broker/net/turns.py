@@ -81,8 +81,9 @@ class Turns:
         """Operators may have sent something."""
         self.trim_due = False
         """The next turn trims the logs first."""
-        self.may_serve: Callable[[], bool] = lambda: True
-        """If not, nothing is published or answered: another broker may own the shards soon."""
+        self.may_serve: Callable[[], bool] | None = None
+        """If not, nothing is published or answered: another broker may own the shards soon. None: the store is on one
+        machine."""
         self.on_lost: Callable[[str], None] | None = None
         """Called if the store fails, or `may_serve` is false, with the reason; nothing of the turn goes out. None: the
         broker ends then."""
@@ -167,16 +168,17 @@ class Turns:
         """Run again in the loop's next round if frames wait that no descriptor will signal."""
         if not self._is_serving:
             return
-        replays_wait = bool(self.replays) and self._reader is None
-        waits_for_store = (
-            (self.operators_wait or replays_wait) and not self.committer.is_busy and not self._gather_until
-        )
-        if self.incoming.queue or waits_for_store or self._sockets.has_more():
+        wait_for_store = self.operators_wait or (self.replays.accounts and self._reader is None)
+        if (
+            self.incoming.queue.accounts
+            or self._sockets.has_more()
+            or (wait_for_store and not self.committer.is_busy and not self._gather_until)
+        ):
             self._loop.call_soon(self.pump)
         self._sockets.hand_over()
 
-    def wake(self, frames: bool) -> None:
-        """Receive in the loop's next round: the gateway in this process has sent `frames`, or (un)subscribed."""
+    def wake(self, frames: int) -> None:
+        """Receive in the loop's next round: the gateway in this process has sent `frames`; 0: it has (un)subscribed."""
         self._sockets.note(frames)
         if not self._is_woken:
             self._is_woken = True
@@ -220,7 +222,10 @@ class Turns:
                 self.admin.read(self._moment)
             ending, self._ending = self._ending, []
             work = self.cores.take_turns(self._moment)
-            batches = [turn.batch for _, turn in work if turn.batch]
+            batches = []
+            for _, turn in work:
+                if turn.batch:
+                    batches.append(turn.batch)
             if batches and self.committer.is_slow:
                 self._commit_in_thread(batches, work, ending)
                 return
@@ -269,7 +274,7 @@ class Turns:
 
     def _may_go_out(self) -> bool:
         """Return whether something may be published; drop all shards if not."""
-        if self.may_serve():
+        if self.may_serve is None or self.may_serve():
             return True
         if self.on_lost is not None:
             self.on_lost("the lease was not renewed in time")
@@ -282,15 +287,21 @@ class Turns:
         is_alone = self.cores.alone is not None
         for topic, body in work[0][1].news if is_alone else merged_news((core.shard, turn) for core, turn in work):
             self._sockets.publish(topic, body)
-        self._answer(work, is_alone)
         entries = 0
+        answers: dict[str, list[bytes]] = {}
         for core, turn in work:
             entries += turn.entries
+            for peer, answer in turn.replies:
+                frame = backbone.encode(answer)
+                answers.setdefault(peer, []).append(frame if is_alone else backbone.for_shard(core.shard, frame))
             for peer, request_id, replay in turn.replays:
                 self.replays.add(core.gateways.account(peer) or peer, peer, (core, request_id, replay))
+        for peer, frames in answers.items():
+            for frame in backbone.pack_frames(frames, ANSWERS_SIZE):
+                self._send(peer, frame)
         if entries:
             self.entries.note(entries)
-        if self.replays:
+        if self.replays.accounts:
             self._serve_replays()
         self._sockets.flush()
         if self.admin is not None and self.operators_wait:
@@ -302,23 +313,13 @@ class Turns:
         for on_ended in ending:
             on_ended()
 
-    def _answer(self, work: _Work, is_alone: bool) -> None:
-        answers: dict[str, list[bytes]] = {}
-        for core, turn in work:
-            for peer, answer in turn.replies:
-                frame = backbone.encode(answer)
-                answers.setdefault(peer, []).append(frame if is_alone else backbone.for_shard(core.shard, frame))
-        for peer, frames in answers.items():
-            for frame in backbone.pack_frames(frames, ANSWERS_SIZE):
-                self._send(peer, frame)
-
     # --- replays ----------------------------------------------------------------------------------------------------
 
     def _serve_replays(self) -> None:
         if self._reader is None:
             self.replays.serve()
             return
-        while self.replays and not self._reader.is_busy and self._is_serving:
+        while self.replays.accounts and not self._reader.is_busy and self._is_serving:
             self.replays.serve_next()
 
     def _replay(self, peer: str, asked: Asked) -> None:

@@ -83,10 +83,13 @@ class GatewaySockets:
         """Account → bytes of these."""
         self._may_have_frames = self._may_have_topics = True
         """The descriptor was readable, and no receive has failed since."""
-        self._has_answered = self._has_published = False
-        """The descriptors are edge-triggered, and sending may consume an edge: look at the socket's events."""
-        self.wake_gateway: Callable[[bool, bool], None] | None = None
-        """Of the gateway in this process; called with whether there are answers for it, and whether news."""
+        self._announced = 0
+        """Frames that the gateway in this process has sent, and that were not received yet."""
+        self._answered = self._published = 0
+        """Frames that were sent since the last look at the socket's events: the descriptors are edge-triggered, and
+        sending may consume an edge. Or since the gateway in this process was called."""
+        self.wake_gateway: Callable[[int, int], None] | None = None
+        """Of the gateway in this process; called with the numbers of answers and of news for it."""
         self.is_open = False
         """Whether the sockets are bound; while a revoked key is cut off they are not, for a moment."""
         self.has_gateways = False
@@ -108,14 +111,16 @@ class GatewaySockets:
 
     def receive(self, has_room: HasRoom, on_frame: OnFrame) -> None:
         """Give a bounded number of frames to `on_frame`, in order for each gateway; drop those without room."""
+        most = FRAMES_A_TURN
         if not self._may_have_frames:
-            return
+            most = min(self._announced, most)
+            self._announced -= most
         router, zap = self._router, self._zap
         try:
-            for count in range(FRAMES_A_TURN):
+            for count in range(most):
                 # Without load one frame comes alone, and the exception after it would cost as much as it does.
-                if count == 1 and not is_readable(router):
-                    self._may_have_frames = False
+                if count == 1 and self._may_have_frames and not is_readable(router):
+                    self._may_have_frames, self._announced = False, 0
                     return
                 if zap is not None:
                     # A frame is copied only if it is taken, so that dropping large ones is cheap.
@@ -128,7 +133,7 @@ class GatewaySockets:
                 else:
                     self.overrun += 1
         except zmq.Again:
-            self._may_have_frames = False
+            self._may_have_frames, self._announced = False, 0
 
     def _take_guarded(self, zap: ZapHandler, frames: list[zmq.Frame], has_room: HasRoom, on_frame: OnFrame) -> None:
         """Take a frame if its key is still allowed, and may use the instance that its socket names."""
@@ -162,7 +167,7 @@ class GatewaySockets:
 
     def publish(self, topic: bytes, body: bytes) -> None:
         """Send news to all subscribers of a topic; they are dropped only for those that do not read."""
-        self._has_published = True
+        self._published += 1
         self._xpub.send(topic + body, NOBLOCK)
 
     def answer(self, instance: str, frame: bytes) -> bool:
@@ -170,7 +175,7 @@ class GatewaySockets:
         if instance in self._waiting:
             self._keep(instance, frame)
             return True
-        self._has_answered = True
+        self._answered += 1
         try:
             self._router.send_multipart((instance.encode("latin-1"), frame), NOBLOCK)
         except zmq.Again:
@@ -202,12 +207,12 @@ class GatewaySockets:
         """Send answers that had to wait, as far as their connections have room now."""
         if not self._waiting:
             return
-        self._has_answered = True
         for instance, frames in list(self._waiting.items()):
             account = self._account(instance)
             try:
                 while frames:
                     self._router.send_multipart((instance.encode("latin-1"), frames[0]), NOBLOCK)
+                    self._answered += 1
                     self._sizes[account] -= len(frames.popleft())
             except zmq.Again:
                 continue
@@ -222,27 +227,26 @@ class GatewaySockets:
     def has_more(self) -> bool:
         """Return whether frames or topics wait that no descriptor will announce."""
         if self.wake_gateway is not None:
-            return self._may_have_frames or self._may_have_topics  # it says when it sends
-        if self._has_answered:
-            self._has_answered = False
+            return self._may_have_frames or self._may_have_topics or self._announced > 0  # it says when it sends
+        if self._answered:
+            self._answered = 0
             self._may_have_frames |= is_readable(self._router)
-        if self._has_published:
-            self._has_published = False
+        if self._published:
+            self._published = 0
             self._may_have_topics |= is_readable(self._xpub)
         return self._may_have_frames or self._may_have_topics
 
-    def note(self, frames: bool) -> None:
-        """Note that the gateway in this process has sent frames, or has changed its subscriptions."""
-        if frames:
-            self._may_have_frames = True
-        else:
+    def note(self, frames: int) -> None:
+        """Note that the gateway in this process has sent so many frames; none: it has changed its subscriptions."""
+        self._announced += frames
+        if not frames:
             self._may_have_topics = True
 
     def hand_over(self) -> None:
         """Let the gateway in this process, if there is one, receive what was sent."""
-        if self.wake_gateway is not None and (self._has_published or self._has_answered):
-            answers, news = self._has_answered, self._has_published
-            self._has_answered = self._has_published = False
+        if self.wake_gateway is not None and (self._published or self._answered):
+            answers, self._answered = self._answered, 0
+            news, self._published = self._published, 0
             self.wake_gateway(answers, news)
 
     # --- revoked keys ---------------------------------------------------------------------------------------------

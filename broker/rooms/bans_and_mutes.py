@@ -72,20 +72,16 @@ class BansAndMutes:
     def __init__(self, restrictions: Iterable[Restriction]) -> None:
         """Begin with what the store has."""
         self._rooms: dict[int, dict[Key, Restriction]] = {}
-        self._changes: dict[Key, Restriction | None] = {}
+        self.changes: dict[Key, Restriction | None] = {}
+        """Those since the last turn, for the store, which takes them."""
         for restriction in restrictions:
             self._rooms.setdefault(restriction.room, {})[restriction.key] = restriction
-
-    def take_changes(self) -> dict[Key, Restriction | None]:
-        """Return the changes since the last call, for the store."""
-        changes, self._changes = self._changes, {}
-        return changes
 
     def add(self, restriction: Restriction) -> None:
         """Add a ban or mute, or replace the one with its key. A room keeps the newest 1,000; the oldest is dropped."""
         room = self._rooms.setdefault(restriction.room, {})
         room.pop(restriction.key, None)
-        room[restriction.key] = self._changes[restriction.key] = restriction
+        room[restriction.key] = self.changes[restriction.key] = restriction
         if len(room) > RESTRICTIONS_A_ROOM:
             self._drop(next(iter(room.values())))
 
@@ -135,7 +131,7 @@ class BansAndMutes:
         self._rooms.pop(room, None)
 
     def _drop(self, restriction: Restriction) -> None:
-        self._changes[restriction.key] = None
+        self.changes[restriction.key] = None
         room = self._rooms[restriction.room]
         del room[restriction.key]
         if not room:

@@ -47,6 +47,8 @@ class Changes(msgspec.Struct):
     """For the store; without the chunks and numbers that the turn adds."""
     entries: defaultdict[int, list[Entry]] = msgspec.field(default_factory=partial(defaultdict, list))
     """Room id → new entries of its log."""
+    count: int = 0
+    """How many these are; the core counts them."""
     renewed: set[int] = msgspec.field(default_factory=set)
     """Rooms that have begun a new epoch."""
     regrouped: set[int] = msgspec.field(default_factory=set)
@@ -107,12 +109,15 @@ class Directory(Index):
         Without `with_reports`, reports of deliveries wait for a call that returns other changes of the store, too.
         """
         changes, self._changes = self._changes, Changes()
-        numbered, self._numbered = self._numbered, {}
-        for member_id, member in numbered.items():
-            if self.members.get(member_id) is member:
-                changes.batch.members[member_id] = member.row()
-        changes.batch.restrictions = self.bans_and_mutes.take_changes()
-        changes.batch.posts = self.posts.take_changes()
+        if self._numbered:
+            for member_id, member in self._numbered.items():
+                if self.members.get(member_id) is member:
+                    changes.batch.members[member_id] = member.row()
+            self._numbered = {}
+        if self.bans_and_mutes.changes:
+            changes.batch.restrictions, self.bans_and_mutes.changes = self.bans_and_mutes.changes, {}
+        if self.posts.changes:
+            changes.batch.posts, self.posts.changes = self.posts.changes, {}
         if not with_reports:
             reports, changes.batch.delivered = changes.batch.delivered, {}
             (changes if changes.batch or changes.entries else self._changes).batch.delivered = reports

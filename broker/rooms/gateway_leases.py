@@ -69,6 +69,8 @@ class Gateways:
             for name in dict.fromkeys([*serving, *accepted])
         }
         self._awake_at = now
+        self.awake_until = now + STOOD_STILL_S
+        """Without a call of `awake` until then, the broker has stood still."""
 
     def awake(self, now: float) -> float:
         """Note that the broker runs; return for how long it has stood still until now, 0 if it has not.
@@ -77,7 +79,7 @@ class Gateways:
         gateways may have heard the members meanwhile.
         """
         length = now - self._awake_at
-        self._awake_at = now
+        self._awake_at, self.awake_until = now, now + STOOD_STILL_S
         if length <= STOOD_STILL_S:
             return 0.0
         for gateway in self.known.values():

@@ -25,12 +25,8 @@ class Posts:
     def __init__(self, rows: Iterable[PostRow]) -> None:
         """Begin with what the store has, oldest first."""
         self._rows = {row.key: row for row in rows}
-        self._changes: dict[bytes, PostRow | None] = {}
-
-    def take_changes(self) -> dict[bytes, PostRow | None]:
-        """Return the changes since the last call, for the store."""
-        changes, self._changes = self._changes, {}
-        return changes
+        self.changes: dict[bytes, PostRow | None] = {}
+        """Those since the last turn, for the store, which takes them."""
 
     def find(self, room: Room, post: Post) -> Posted | None:
         """Return the answer to a request that is repeated; None if it is new."""
@@ -44,7 +40,7 @@ class Posts:
         """Remember that the room's newest entry is the message of a request."""
         row = PostRow(post.key, room.id, room.epoch, room.last, _hash(post), at_ms)
         self._rows.pop(post.key, None)
-        self._rows[post.key] = self._changes[post.key] = row
+        self._rows[post.key] = self.changes[post.key] = row
         while len(self._rows) > POSTS:
             self._forget(next(iter(self._rows)))
 
@@ -55,7 +51,7 @@ class Posts:
 
     def _forget(self, key: bytes) -> None:
         del self._rows[key]
-        self._changes[key] = None
+        self.changes[key] = None
 
 
 def check_sender(bans_and_mutes: BansAndMutes, room: Room, post: Post, wall_ms: int) -> None:

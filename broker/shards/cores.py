@@ -78,8 +78,8 @@ class Cores:
     def changes_rows(self) -> bool:
         """Whether the next turn changes rooms or members, and not only logs."""
         if self.alone is not None:
-            return self.alone.changes_rows
-        return any(self._by_shard[shard].changes_rows for shard in self._touched if shard in self._by_shard)
+            return self.alone.directory.changes_rows
+        return any(self._by_shard[shard].directory.changes_rows for shard in self._touched if shard in self._by_shard)
 
     # --- to all of them -------------------------------------------------------------------------------------------
 

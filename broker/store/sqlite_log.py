@@ -30,6 +30,8 @@ class Logs:
     def __init__(self, db: sqlite3.Connection) -> None:
         """Read the turns that the last broker had not folded."""
         self._db = db
+        self._appending = db.cursor()
+        """Used for each turn: to make a cursor takes a tenth of its commit."""
         self._grown: set[int] = set()
         """Rooms whose logs grew since the last trim."""
         self._kept = 0
@@ -50,7 +52,7 @@ class Logs:
 
     def append(self, batch: Batch) -> None:
         """Write a turn as one row. The caller adds it to `turns` when that is committed."""
-        self._db.execute("INSERT INTO turns (body) VALUES (?)", (encode_turn(batch),))
+        self._appending.execute("INSERT INTO turns (body) VALUES (?)", (encode_turn(batch),))
 
     def fold(self) -> None:
         """Move all turns to the tables. The caller clears `turns` when that is committed."""

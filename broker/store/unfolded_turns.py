@@ -17,7 +17,9 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def encode_turn(batch: Batch) -> bytes:
     """Return the row of a turn: what a batch adds to logs, and its positions."""
-    delivered = [(room, gateway, n) for (room, gateway), n in batch.delivered.items()]
+    delivered = []
+    for (room, gateway), n in batch.delivered.items():
+        delivered.append((room, gateway, n))
     return _encode((batch.chunks, batch.accepted, delivered))
 
 

@@ -51,6 +51,9 @@ from .streams import Streams
 from .unknown_members import UnknownMembers
 from .unknown_tokens import UnknownTokens
 
+_CARRIERS = (backbone.PACKED, backbone.SHARD_PREFIX)
+"""What a bundle begins with that has others in it, or is of one of several shards."""
+
 
 class ChatCore:
     """The components of a gateway, connected to each other."""
@@ -152,6 +155,8 @@ class ChatCore:
                 cluster = backbone.parse_downward_untrusted(body)
                 if isinstance(cluster, Cluster):
                     self.routes.take_cluster(endpoint, cluster, now)
+            elif not body.startswith(_CARRIERS):
+                self._handle_bundle(0, backbone.parse_bundle_untrusted(body), now)
             else:
                 for shard, each in unpack_untrusted(body):
                     if (shard or 0) < len(self.routes.links):

@@ -62,8 +62,8 @@ class BrokerPool:
         self._unsent = 0
         """Of sockets that are closed."""
         self._is_started = False
-        self._changes = -1
-        """`Brokers.changes` when this was last up to date."""
+        self.followed = -1
+        """`Brokers.changes` when `follow` was last called."""
         self.follow()
 
     def start(self) -> None:
@@ -79,7 +79,7 @@ class BrokerPool:
         if self._owns_context:
             self._context.term()
 
-    def stay_in_process(self, endpoint: str, wake: WakeBroker) -> Callable[[bool, bool], None]:
+    def stay_in_process(self, endpoint: str, wake: WakeBroker) -> Callable[[int, int], None]:
         """Call a broker in this process whenever something was sent; return what it calls, see `BrokerSockets`."""
         self._sockets[endpoint].wake_broker = wake
         return self._sockets[endpoint].receive
@@ -87,9 +87,7 @@ class BrokerPool:
     def follow(self) -> None:
         """Connect to the brokers to be connected to now, and move the subscriptions of shards that have moved."""
         brokers = self._routes.brokers
-        if brokers.changes == self._changes:
-            return
-        self._changes = brokers.changes
+        self.followed = brokers.changes
         wanted = [each for each in brokers.connected if self._may_leave or is_loopback(each)]
         self._refused = [each for each in brokers.connected if each not in wanted]
         for endpoint in [each for each in self._sockets if each not in wanted]:

@@ -30,8 +30,8 @@ LINGER_MS = 250
 NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
 
 OnFrames = Callable[[list[bytes]], None]
-WakeBroker = Callable[[bool], None]
-"""Called after frames were sent (True) or subscriptions have changed (False)."""
+WakeBroker = Callable[[int], None]
+"""Called with the number of frames that were sent; 0: subscriptions have changed."""
 _numbers = itertools.count(1)
 """Makes the names of monitors unique."""
 
@@ -114,24 +114,26 @@ class BrokerSockets:
 
     def send(self, frames: list[bytes]) -> None:
         """Send frames, packed together; count and drop those that can not be sent now."""
+        sent = 0
         for frame in frames if len(frames) == 1 else pack_frames(frames):
             try:
                 self._dealer.send(frame, NOBLOCK)
+                sent += 1
             except zmq.Again:
                 self.unsent += 1
-        if frames and self.wake_broker is not None:
-            self.wake_broker(True)
-        elif frames:
+        if self.wake_broker is None:
             self._look_again(self._dealer, self._receive_answers)
+        elif sent:
+            self.wake_broker(sent)
 
-    def receive(self, answers: bool, news: bool) -> None:
-        """Receive what the broker in this process has sent: answers, or news, or both."""
+    def receive(self, answers: int, news: int) -> None:
+        """Receive what the broker in this process has sent: the numbers of answers and of news."""
         if self._sub.closed:
             return  # the broker goes on for a moment
         if answers:
-            self._receive_answers()
+            self._receive(self._dealer, self._receive_answers, self._on_answers, answers)
         if news:
-            self._receive_news()
+            self._receive(self._sub, self._receive_news, self._on_news, news)
 
     def subscribe(self, topics: Iterable[bytes]) -> None:
         """Subscribe to the news of topics."""
@@ -147,7 +149,7 @@ class BrokerSockets:
 
     def _subscriptions_changed(self) -> None:
         if self.wake_broker is not None:
-            self.wake_broker(False)
+            self.wake_broker(0)
         self._look_again(self._sub, self._receive_news)
 
     def _look_again(self, socket: "zmq.Socket[bytes]", receive: Callable[[], None]) -> None:
@@ -162,10 +164,12 @@ class BrokerSockets:
     def _receive_news(self) -> None:
         self._receive(self._sub, self._receive_news, self._on_news)
 
-    def _receive(self, socket: "zmq.Socket[bytes]", receive: Callable[[], None], on_frames: OnFrames) -> None:
+    def _receive(
+        self, socket: "zmq.Socket[bytes]", receive: Callable[[], None], on_frames: OnFrames, announced: int = 0
+    ) -> None:
         if again := self._again.pop(receive, None):
             again.cancel()
-        frames = _drain(socket)
+        frames = _drain(socket, announced)
         if frames:
             on_frames(frames)
         if len(frames) == FRAMES_A_DRAIN and not socket.closed:
@@ -199,14 +203,17 @@ def _is_readable(socket: "zmq.Socket[bytes]") -> bool:
     return bool(int(socket.getsockopt(EVENTS)) & POLLIN)
 
 
-def _drain(socket: "zmq.Socket[bytes]") -> list[bytes]:
-    """Receive a bounded number of frames. A single frame is common, and an exception at its end would cost as much."""
+def _drain(socket: "zmq.Socket[bytes]", announced: int) -> list[bytes]:
+    """Receive a bounded number of frames: as many as were `announced`, or, if that is 0, all.
+
+    A single frame is common, and an exception at its end would cost as much.
+    """
     frames: list[bytes] = []
     try:
-        while len(frames) < FRAMES_A_DRAIN:
-            frames.append(socket.recv(NOBLOCK))
-            if len(frames) == 1 and not _is_readable(socket):
+        for count in range(min(announced, FRAMES_A_DRAIN) or FRAMES_A_DRAIN):
+            if count == 1 and not announced and not _is_readable(socket):
                 break
+            frames.append(socket.recv(NOBLOCK))
     except zmq.Again:
         pass
     return frames

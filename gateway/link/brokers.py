@@ -36,11 +36,6 @@ class Brokers:
         self._hellos: tuple[str, ...] = ()
         """Brokers to be asked who owns the shards."""
 
-    @property
-    def of_one_shard(self) -> Sequence[str]:
-        """The brokers that may be the one with the one shard."""
-        return self.seeds if self.only is None else (self.only,)
-
     def is_of_one_shard(self, endpoint: str, message: Downward) -> bool:
         """Return whether a message comes from the broker of the one shard: the first that answers Welcome."""
         if self.only is None and isinstance(message, Welcome):

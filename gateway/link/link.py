@@ -32,6 +32,8 @@ class Link:
         self._welcomed = False
         self._heard_at = self._hello_at = float("-inf")
         self._frames: list[bytes] = []
+        self._report: backbone.Delivered | None = None
+        """Goes with the next items, if there are some when the next frames are sent."""
 
     # --- to the broker --------------------------------------------------------------------------------------------
 
@@ -48,8 +50,14 @@ class Link:
 
     def notify(self, message: backbone.Delivered | backbone.Measured | backbone.Bye) -> None:
         """Send a message that needs no answer and may be lost."""
-        if self._welcomed:
+        if not self._welcomed:
+            return
+        if not isinstance(message, backbone.Delivered):
             self._send(message)
+            return
+        if self._report is not None:
+            self._send(self._report)
+        self._report = message
 
     def _send(self, message: Upward) -> None:
         self._frames.append(backbone.encode(message))
@@ -57,13 +65,19 @@ class Link:
     @property
     def has_frames(self) -> bool:
         """Whether there are frames to send besides items."""
-        return bool(self._frames)
+        return bool(self._frames) or self._report is not None
 
     def frames(self, now: float, publish: bool = True) -> list[bytes]:
         """Return the frames to send now, in order; without `publish`, items wait for more."""
-        if publish:
-            self._frames += [backbone.encode(publish) for publish in self.publisher.frames(now)]
         frames, self._frames = self._frames, []
+        report, self._report = self._report, None
+        items = self.publisher.frames(now) if publish else ()
+        if report is not None and items and not frames:
+            items[0].delivered = report.positions
+        elif report is not None:
+            frames.insert(0, backbone.encode(report))  # before a Bye
+        for each in items:
+            frames.append(backbone.encode(each))
         return frames
 
     def tick(self, now: float) -> None:

@@ -7,7 +7,7 @@ again: its lease ends at once, and it says Hello to the new owner. While a shard
 items.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from tsudoi.protocol import backbone
@@ -173,13 +173,13 @@ class Routes:
         """How long after the last frames the next ones should be sent; see `Gathering`."""
         return self._gathering.wait_s
 
-    def frames(self, now: float, publish: bool = True) -> Iterator[tuple[str, list[bytes]]]:
-        """Yield the frames to send now, in order, for each broker; without `publish`, items wait for more."""
+    def frames(self, now: float, publish: bool = True) -> Iterable[tuple[str, list[bytes]]]:
+        """Return the frames to send now, in order, for each broker; without `publish`, items wait for more."""
         if self.owners is None:
             frames = self.links[0].frames(now, publish)
-            if frames:
-                yield from ((endpoint, frames) for endpoint in self.brokers.of_one_shard)
-            return
+            if (only := self.brokers.only) is not None:
+                return ((only, frames),) if frames else ()
+            return [(endpoint, frames) for endpoint in self.brokers.seeds] if frames else ()
         found = {broker: [hello] for broker, hello in self.brokers.take_hellos()}
         active, self._active = self._active, set()
         for shard in active:
@@ -190,7 +190,7 @@ class Routes:
             # What a link says while its shard has no owner is lost; it says it again.
             if frames and (owner := self.owners.endpoint(shard)) is not None:
                 found.setdefault(owner, []).extend(backbone.for_shard(shard, frame) for frame in frames)
-        yield from found.items()
+        return found.items()
 
     def tick(self, now: float) -> None:
         """Let all links do their periodic work. Call it every `CANARY_S`."""

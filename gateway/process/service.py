@@ -194,7 +194,8 @@ class Service:
         if self.core.members.paced and self._pace_timer is None:
             self._pace_timer = self._loop.call_later(PACE_S, self._pace)
         routes = self.routes
-        self.sockets.follow()
+        if routes.brokers.changes != self.sockets.followed:
+            self.sockets.follow()
         is_waiting = routes.waiting
         if not is_waiting and not routes.has_frames:
             return

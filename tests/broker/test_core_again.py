@@ -68,6 +68,14 @@ def test_a_report_is_stored_with_the_next_commit_or_tick(broker: Broker) -> None
     assert not broker.stored(lambda: broker.wait(1.0, A))
 
 
+def test_a_report_that_comes_with_items_is_stored_with_them(broker: Broker) -> None:
+    host = broker.create(peer=A)
+    broker.publish(A, addressed(host, 1), said(host, "one"))
+    publish = Publish(3, [said(host, "two")], [(host.room, 1, 2)])
+    assert broker.stored(lambda: broker.say(A, publish)) == {(host.room, A): 2}
+    assert broker.texts(host.room) == ["one", "two"]
+
+
 def test_a_moderator_is_one_after_a_restart(broker: Broker) -> None:
     host = broker.create(peer=A)
     guest = broker.ask(B, structs.replace(a_join(), rights=int(Rights.MODERATOR | Rights.VERIFIED)))

@@ -33,7 +33,7 @@ def test_what_one_says_stays_in_order() -> None:
     handler = Handler()
     handler.add("a", 1, 2, 3)
     assert handler.serve() == [("a", 1), ("a", 2), ("a", 3)]
-    assert not handler.queue
+    assert not handler.queue.accounts
 
 
 def test_each_has_its_turn_by_the_time_that_it_takes() -> None:

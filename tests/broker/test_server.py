@@ -311,7 +311,7 @@ async def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkey
             await greedy.say_parts(frame)
         await greedy.hear()  # it is being served
         assert isinstance(await modest.ask(a_create()), Granted)
-        assert server.turns.incoming.queue, "the other was served only when nothing was left"
+        assert server.turns.incoming.queue.accounts, "the other was served only when nothing was left"
 
 
 async def test_replays_wait_their_turn_too(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,7 +386,7 @@ async def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
             await greedy.say(Request(number, backbone.GetTime()))
         assert isinstance(await modest.ask(a_create()), Granted)
         await greedy.hear()
-        while server.turns.incoming.queue:  # noqa: ASYNC110 (nothing tells)
+        while server.turns.incoming.queue.accounts:  # noqa: ASYNC110 (nothing tells)
             await asyncio.sleep(0)
         assert server.sockets.overrun > 0
         assert isinstance(await modest.ask(a_create("again", token=2)), Granted)

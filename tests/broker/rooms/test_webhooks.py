@@ -232,4 +232,4 @@ def test_no_member_has_a_webhooks_name(broker: Broker, den: Granted) -> None:
 def test_rows_are_loaded_oldest_first() -> None:
     old = PostRow(b"a" * 16, 1, 1, 1, b"", 5)
     posts = webhooks.Posts([old, replace(old, key=b"b" * 16, at_ms=6)])
-    assert posts.take_changes() == {}
+    assert posts.changes == {}

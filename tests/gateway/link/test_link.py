@@ -3,7 +3,7 @@
 from gateway.link.canary import CANARY_S
 from gateway.link.link import ALIVE_S, HELLO_S
 from tests.gateway.link.here import HELLO, Here
-from tsudoi.protocol.backbone import Accepted, Delivered, Item, Publish, Unknown, Welcome
+from tsudoi.protocol.backbone import Accepted, Bye, Delivered, Item, Publish, Unknown, Welcome
 from tsudoi.protocol.codes import EntryKind
 
 
@@ -47,6 +47,30 @@ def test_nothing_is_notified_to_a_broker_that_does_not_know_this_gateway() -> No
     here.handle(Welcome("broker", 0, True, 0))
     here.link.notify(Delivered([(1, 1, 2)]))
     assert here.said() == [Delivered([(1, 1, 2)])]
+
+
+def test_a_report_goes_with_the_next_items(here: Here) -> None:
+    item = Item(EntryKind.SAID, 1, 2, "a", 0)
+    here.link.notify(Delivered([(1, 1, 2)]))
+    here.link.publisher.add(item)
+    assert here.said() == [Publish(1, [item], [(1, 1, 2)])]
+    assert here.said() == []
+
+
+def test_of_two_reports_the_later_goes_with_the_items(here: Here) -> None:
+    item = Item(EntryKind.SAID, 1, 2, "a", 0)
+    here.link.notify(Delivered([(1, 1, 2)]))
+    here.link.notify(Delivered([(1, 1, 3)]))
+    here.link.publisher.add(item)
+    assert here.said() == [Delivered([(1, 1, 3)]), Delivered([(1, 1, 2)]), Publish(1, [item])]
+
+
+def test_a_report_comes_before_a_bye(here: Here) -> None:
+    item = Item(EntryKind.SAID, 1, 2, "a", 0)
+    here.link.publisher.add(item)
+    here.link.notify(Delivered([(1, 1, 2)]))
+    here.link.notify(Bye())
+    assert here.said() == [Delivered([(1, 1, 2)]), Bye(), Publish(1, [item])]
 
 
 def test_items_may_wait_for_company(here: Here) -> None:

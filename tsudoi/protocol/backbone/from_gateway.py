@@ -39,11 +39,17 @@ class Item(Wire):
     """Of SAID with a number: the number of the member's line before it."""
 
 
+Reached = Annotated[list[tuple[Number, Number, Number]], msgspec.Meta(max_length=MAX_ROOMS)]
+"""(room, epoch, offset) up to which a gateway has delivered rooms."""
+
+
 class Publish(Wire, tag=2):
     """Publish items numbered `first`, `first + 1`, …. Sent again until accepted; the broker takes each number once."""
 
     first: Number
     items: Annotated[list[Item], msgspec.Meta(max_length=MAX_ITEMS)]
+    delivered: Reached = msgspec.field(default_factory=list)
+    """A Delivered that goes along: as a frame of its own it costs as much as an item."""
 
 
 class Create(Wire, tag=10):
@@ -246,8 +252,8 @@ class Canary(Wire, tag=4):
 class Delivered(Wire, tag=5):
     """Report how far this gateway has delivered its rooms, so that another gateway can continue from there."""
 
-    positions: Annotated[list[tuple[Number, Number, Number]], msgspec.Meta(max_length=MAX_ROOMS)]
-    """(room, epoch, offset) of rooms with deliveries since the last report."""
+    positions: Reached
+    """Of rooms with deliveries since the last report."""
 
 
 class Bye(Wire, tag=6):
