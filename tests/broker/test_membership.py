@@ -24,7 +24,7 @@ from broker.store.sharing import LEASE_S
 from tests.support.cluster_client import ClusterGateway
 from tests.support.shared_memory_store import SharedMemory, SharedMemoryStore
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Create, Refused
+from tsudoi.protocol.backbone import Create, Granted, Refused
 from tsudoi.protocol.errors import Full, StoreError
 from tsudoi.protocol.names import RoomName, UserName
 
@@ -93,6 +93,19 @@ async def brokers(tmp_path: Path, shared: SharedMemory) -> AsyncIterator[NewBrok
         for each in made:
             each.stop()
         assert not any(each.failed for each in made)
+
+
+@asynccontextmanager
+async def talking(tmp_path: Path) -> AsyncIterator[tuple[Broker, ClusterGateway, Granted]]:
+    """A broker alone, and a gateway with the host of a room, who has said "one"."""
+    async with brokers(tmp_path, SharedMemory(SHARDS)) as new_broker:
+        one = new_broker()
+        async with ClusterGateway(one.endpoint) as gateway:
+            await gateway.owned()
+            host = await gateway.create("den")
+            gateway.say(host, "one")
+            await gateway.until(lambda: not gateway.unaccepted)
+            yield one, gateway, host
 
 
 def rooms_of_all_shards(gateway: ClusterGateway) -> dict[int, str]:
@@ -222,83 +235,63 @@ async def test_a_broker_without_its_lease_publishes_nothing_and_another_serves_i
 
 
 async def test_a_commit_that_fails_drops_the_shards_and_they_are_taken_again(tmp_path: Path) -> None:
-    shared = SharedMemory(SHARDS)
-    async with brokers(tmp_path, shared) as new_broker:
-        one = new_broker()
-        async with ClusterGateway(one.endpoint) as gateway:
-            await gateway.owned()
-            host = await gateway.create("den")
-            gateway.say(host, "one")
-            await gateway.until(lambda: not gateway.unaccepted)
-            terms = dict(one.membership.served)
-            commit = one.store.commit
+    async with talking(tmp_path) as (one, gateway, host):
+        terms = dict(one.membership.served)
+        commit = one.store.commit
 
-            def fails(*batches: object) -> None:
-                one.store.commit = commit  # type: ignore[method-assign]
-                raise StoreError("its outcome is not known")
+        def fails(*batches: object) -> None:
+            one.store.commit = commit  # type: ignore[method-assign]
+            raise StoreError("its outcome is not known")
 
-            one.store.commit = fails  # type: ignore[method-assign]
-            gateway.say(host, "two")
-            await gateway.until(lambda: len(one.shards) == SHARDS and one.membership.served != terms)
-            await gateway.until(lambda: not gateway.unaccepted)
-            assert await gateway.log(host) == gateway.news[host.room] == ["one", "two"]
-            assert all(one.membership.served[shard] > term for shard, term in terms.items())
+        one.store.commit = fails  # type: ignore[method-assign]
+        gateway.say(host, "two")
+        await gateway.until(lambda: len(one.shards) == SHARDS and one.membership.served != terms)
+        await gateway.until(lambda: not gateway.unaccepted)
+        assert await gateway.log(host) == gateway.news[host.room] == ["one", "two"]
+        assert all(one.membership.served[shard] > term for shard, term in terms.items())
 
 
 async def test_a_turn_that_is_committed_when_the_lease_is_lost_is_not_published_by_this_broker(tmp_path: Path) -> None:
-    shared = SharedMemory(SHARDS)
-    async with brokers(tmp_path, shared) as new_broker:
-        one = new_broker()
-        async with ClusterGateway(one.endpoint) as gateway:
-            await gateway.owned()
-            host = await gateway.create("den")
-            gateway.say(host, "one")
-            await gateway.until(lambda: not gateway.unaccepted)
-            begun, may_end = threading.Event(), threading.Event()
+    async with talking(tmp_path) as (one, gateway, host):
+        begun, may_end = threading.Event(), threading.Event()
 
-            def wait() -> None:
-                begun.set()
-                may_end.wait(10.0)
+        def wait() -> None:
+            begun.set()
+            may_end.wait(10.0)
 
-            one.store.is_long_commit_due, one.store.before_commit = True, wait
-            gateway.say(host, "two")
-            await gateway.until(begun.is_set)
-            one.store.lose("the lease is over")
-            await gateway.until(lambda: not one.shards)
-            await asyncio.sleep(10 * LOOK_S)
-            # The thread may still commit to the store: no shard is taken before it has ended.
-            assert not one.shards
-            assert not one.store.terms
-            one.store.before_commit = lambda: None
-            may_end.set()
-            await gateway.until(lambda: len(one.shards) == SHARDS)
-            await gateway.until(lambda: not gateway.unaccepted)
-            assert await gateway.log(host) == gateway.news[host.room] == ["one", "two"]
+        one.store.is_long_commit_due, one.store.before_commit = True, wait
+        gateway.say(host, "two")
+        await gateway.until(begun.is_set)
+        one.store.lose("the lease is over")
+        await gateway.until(lambda: not one.shards)
+        await asyncio.sleep(10 * LOOK_S)
+        # The thread may still commit to the store: no shard is taken before it has ended.
+        assert not one.shards
+        assert not one.store.terms
+        one.store.before_commit = lambda: None
+        may_end.set()
+        await gateway.until(lambda: len(one.shards) == SHARDS)
+        await gateway.until(lambda: not gateway.unaccepted)
+        assert await gateway.log(host) == gateway.news[host.room] == ["one", "two"]
 
 
 async def test_a_log_that_is_read_slowly_holds_no_turn_up(tmp_path: Path) -> None:
-    async with brokers(tmp_path, SharedMemory(SHARDS)) as new_broker:
-        one = new_broker()
-        async with ClusterGateway(one.endpoint) as gateway:
-            await gateway.owned()
-            host = await gateway.create("den")
-            gateway.say(host, "one")
-            await gateway.until(lambda: not gateway.unaccepted)
-            read, begun, may_end = one.store.read, threading.Event(), threading.Event()
+    async with talking(tmp_path) as (one, gateway, host):
+        read, begun, may_end = one.store.read, threading.Event(), threading.Event()
 
-            def slow(room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
-                begun.set()
-                may_end.wait(10.0)
-                return read(room, after, limit, shard)
+        def slow(room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
+            begun.set()
+            may_end.wait(10.0)
+            return read(room, after, limit, shard)
 
-            one.store.read = slow  # type: ignore[method-assign]
-            asking = asyncio.create_task(gateway.log(host))
-            await gateway.until(begun.is_set)
-            gateway.say(host, "two")
-            await gateway.until(lambda: gateway.news[host.room] == ["one", "two"])
-            assert not asking.done()
-            may_end.set()
-            assert await asking == ["one", "two"]
+        one.store.read = slow  # type: ignore[method-assign]
+        asking = asyncio.create_task(gateway.log(host))
+        await gateway.until(begun.is_set)
+        gateway.say(host, "two")
+        await gateway.until(lambda: gateway.news[host.room] == ["one", "two"])
+        assert not asking.done()
+        may_end.set()
+        assert await asking == ["one", "two"]
 
 
 async def test_a_log_that_is_read_when_its_shard_is_given_away_is_no_failure(tmp_path: Path) -> None:

@@ -1,33 +1,22 @@
 """Run docs/minimal_client.py, which docs/clients.md shows, as a person does."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import Enter, NewRoom
 from tests.support.services import Gateway
-from tests.support.typist import Typist
+from tests.support.typist import Start, typists
 
 PROGRAM = Path(__file__).resolve().parents[2] / "docs" / "minimal_client.py"
 
 
-Start = Callable[[str, str, str], Typist]
-
-
 @pytest.fixture
 def start(gateway: Gateway) -> Iterator[Start]:
-    """Runs the program: `start(command, room, name)`."""
     tcp, udp = gateway.door("auto")
-    with ExitStack() as stack:
-
-        def run(command: str, room: str, name: str) -> Typist:
-            person = Typist(PROGRAM, f"{tcp[0]}:{tcp[1]}:{udp[1]}", command, room, name)
-            stack.callback(person.close)
-            return person
-
-        yield run
+    with typists(PROGRAM, f"{tcp[0]}:{tcp[1]}:{udp[1]}") as start:
+        yield start
 
 
 def test_it_has_fewer_than_fifty_lines() -> None:

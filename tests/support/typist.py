@@ -3,6 +3,8 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from scenarios.process import Output
@@ -30,7 +32,13 @@ class Typist:
         self._process.stdin.flush()
 
     def reads(self, line: str) -> None:
-        assert self._heard.wait_for(lambda text: text == line, PATIENCE_S), (line, self._heard.text, self.complaint)
+        self._reads(line, lambda text: text == line)
+
+    def reads_what_begins(self, words: str) -> None:
+        self._reads(words, lambda text: text.startswith(words))
+
+    def _reads(self, words: str, is_it: Callable[[str], bool]) -> None:
+        assert self._heard.wait_for(is_it, PATIENCE_S), (words, self._heard.text, self.complaint)
 
     def greeting(self) -> str:
         return self._heard.wait_for(lambda text: True, PATIENCE_S) or self.complaint
@@ -64,3 +72,19 @@ class Typist:
         self._complaints.close()
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+Start = Callable[[str, str, str], Typist]
+
+
+@contextmanager
+def typists(program: Path, server: str) -> Iterator[Start]:
+    """Give what starts the program, `start(command, room, name)`; all that were started are ended."""
+    with ExitStack() as stack:
+
+        def start(command: str, room: str, name: str) -> Typist:
+            typist = Typist(program, server, command, room, name)
+            stack.callback(typist.close)
+            return typist
+
+        yield start
