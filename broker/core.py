@@ -14,11 +14,12 @@ from . import news
 from .config import Limits
 from .counters import Counters
 from .rooms import commands, rejoins, stream_lines
-from .rooms.directory import Changes, Directory
+from .rooms.directory import Directory
 from .rooms.gateway_leases import Gateway, Gateways
 from .rooms.handovers import Handovers
 from .rooms.lost_gateways import Ownership
 from .rooms.received_text import received_text
+from .rooms.records import Changes
 from .rooms.requests import Requests
 from .rooms.room_and_member import Member
 from .store.interface import Chunk, Snapshot

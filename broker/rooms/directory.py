@@ -1,37 +1,25 @@
 """The rooms, their members, and the next offset of each room.
 
-All changes of rooms and members are made here: each is noted for the store, and in the room's log if members must learn
-of it. `take_changes` returns the notes of a turn. `wall_ms` is milliseconds since 1970.
+All changes of rooms and members are made here and in `serving.py`: each is noted for the store, and in the log if
+members must learn of it (`records.py`). `wall_ms` is milliseconds since 1970.
 """
 
-import secrets
-import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
-from itertools import chain
-
-import msgspec
 
 from tsudoi.ops.rate_key import rate_key
-from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import Full, PeerError, RoomExists
-from tsudoi.protocol.names import SERVER_NAME, RoomName, UserName
+from tsudoi.protocol.names import RoomName, UserName
 
 from ..config import Limits
-from ..store.interface import Batch, MemberRow, RestrictionKind, RoomRow, Snapshot
-from .bans_and_mutes import BansAndMutes
+from ..store.interface import MemberRow, RestrictionKind, RoomRow, Snapshot
 from .free_name import free_name
-from .index import Index
 from .room_and_member import Member, Room
-from .webhooks import Posts
+from .serving import Serving
 
-EPOCH_BITS = 32
-"""An epoch is another one than that of any other copy of the store."""
 NO_HOST = 0
 """The host's member id in a room without a host."""
 
@@ -40,22 +28,7 @@ class WrongShard(PeerError):
     """A gateway asks a shard for a room that belongs to another: its number of shards, or its hash, is another one."""
 
 
-class Changes(msgspec.Struct):
-    """What has changed in a turn."""
-
-    batch: Batch = msgspec.field(default_factory=Batch)
-    """For the store; without the chunks and numbers that the turn adds."""
-    entries: defaultdict[int, list[Entry]] = msgspec.field(default_factory=partial(defaultdict, list))
-    """Room id → new entries of its log."""
-    count: int = 0
-    """How many these are; the core counts them."""
-    renewed: set[int] = msgspec.field(default_factory=set)
-    """Rooms that have begun a new epoch."""
-    regrouped: set[int] = msgspec.field(default_factory=set)
-    """Rooms that a gateway stopped serving: it must still get the entry with the reason."""
-
-
-class Directory(Index):
+class Directory(Serving):
     """The rules by which rooms and members change."""
 
     def __init__(
@@ -67,17 +40,10 @@ class Directory(Index):
         shards: int = 1,
     ) -> None:
         """Begin with what the store has; the arguments are those of `Core`."""
-        super().__init__(first_id, shard, shards)
+        super().__init__(first_id, shard, shards, snapshot.restrictions, snapshot.posts)
         self.siblings: Callable[[], Iterable[Directory]] = lambda: (self,)
         """Returns the directories of all shards of this broker: its limits of rooms count them together."""
         self._limits = limits or Limits()
-        self._changes = Changes()
-        self._numbered: dict[int, Member] = {}
-        """Members whose numbers have changed in this turn: of several lines of one, only the last number is stored."""
-        self.bans_and_mutes = BansAndMutes(snapshot.restrictions)
-        self._renewed: set[int] = set()
-        """Rooms that have begun a new epoch in this run of the broker."""
-        self.posts = Posts(snapshot.posts)
         for row in snapshot.rooms:
             self._add_room(Room.of(row, *snapshot.ends.get(row.id, (1, 0))))
         for member_row in snapshot.members:
@@ -92,36 +58,6 @@ class Directory(Index):
         for (room_id, gateway), offset in snapshot.delivered.items():
             if room := self.known_room(room_id):
                 room.delivered[gateway] = min(offset, room.last)
-
-    @property
-    def changes_rows(self) -> bool:
-        """Whether rooms or members have changed since `take_changes`."""
-        return bool(self._changes.batch.rooms or self._changes.batch.members)
-
-    def last_taken(self, room: Room) -> int:
-        """Return the offset of the last entry that `take_changes` has returned."""
-        entries = self._changes.entries.get(room.id)
-        return entries[0].offset - 1 if entries else room.last
-
-    def take_changes(self, *, with_reports: bool = True) -> Changes:
-        """Return what has changed since the last call.
-
-        Without `with_reports`, reports of deliveries wait for a call that returns other changes of the store, too.
-        """
-        changes, self._changes = self._changes, Changes()
-        if self._numbered:
-            for member_id, member in self._numbered.items():
-                if self.members.get(member_id) is member:
-                    changes.batch.members[member_id] = member.row()
-            self._numbered = {}
-        if self.bans_and_mutes.changes:
-            changes.batch.restrictions, self.bans_and_mutes.changes = self.bans_and_mutes.changes, {}
-        if self.posts.changes:
-            changes.batch.posts, self.posts.changes = self.posts.changes, {}
-        if not with_reports:
-            reports, changes.batch.delivered = changes.batch.delivered, {}
-            (changes if changes.batch or changes.entries else self._changes).batch.delivered = reports
-        return changes
 
     # --- rooms ----------------------------------------------------------------------------------------------------
 
@@ -205,38 +141,6 @@ class Directory(Index):
     def announce(self, room: Room, text: str, wall_ms: int) -> None:
         """Append an operator's announcement to a room's log."""
         self._append(room, EntryKind.ANNOUNCED, None, text, 0, wall_ms)
-
-    def is_behind(self, room: Room, offset: int, at_ms: int) -> bool:
-        """Return whether the log of a room is older than a gateway that has received it up to an offset.
-
-        `at_ms` is when the gateway's last entry was stamped; 0: not known.
-        """
-        is_other = offset == room.last and at_ms and room.last_ms and at_ms != room.last_ms
-        return offset > room.last or bool(is_other)
-
-    def begin_epoch(self, room: Room) -> None:
-        """Begin a new epoch in a room whose log went back in time: an older state of the store was put in its place.
-
-        Once in a run of the broker: a gateway that lies can not make others read the log again and again.
-        """
-        if room.id in self._renewed:
-            return
-        self._renewed.add(room.id)
-        room.epoch += 1 + secrets.randbits(EPOCH_BITS)
-        room.epoch_after = room.opened_last
-        # What was reported since then may be of the later state.
-        for gateway, offset in room.delivered.items():
-            room.delivered[gateway] = self._changes.batch.delivered[room.id, gateway] = min(offset, room.epoch_after)
-        for member in room.members.values():
-            member.delivered = min(member.delivered, room.epoch_after)
-        self._changes.renewed.add(room.id)
-        self._store_room(room)
-
-    def note_trimmed(self, firsts: dict[int, int]) -> None:
-        """Note that the store has dropped old entries: room id → its oldest offset now."""
-        for room_id, first in firsts.items():
-            if room := self.known_room(room_id):
-                room.first = first
 
     # --- members --------------------------------------------------------------------------------------------------
 
@@ -326,11 +230,6 @@ class Directory(Index):
         member.spoke_ms = wall_ms
         self._append(member.room, kind, member, text, number, wall_ms)
 
-    def note_number(self, member: Member, number: int) -> None:
-        """Keep, with the entries of this turn, that a member's client has sent the line of this number."""
-        member.said = number
-        self._numbered[member.id] = member
-
     def post(self, room: Room, sender: UserName, text: str, wall_ms: int) -> None:
         """Append a webhook's message to a room's log."""
         self._append(room, EntryKind.SAID, None, text, 0, wall_ms, sender=sender)
@@ -347,54 +246,6 @@ class Directory(Index):
         """Append a notice for one member to its room's log, unless the room is closed: then its log has ended."""
         if not member.room.closed_ms:
             self._append(member.room, EntryKind.ANSWERED, member, about, phrase, wall_ms)
-
-    # --- which gateway serves a member, and how far it has delivered ----------------------------------------------
-
-    def move(self, member: Member, gateway: str, received: int) -> None:
-        """Let another gateway serve a member that has received its room up to an offset."""
-        if self._detach(member):
-            self._changes.regrouped.add(member.room.id)
-        member.rare = replace(member.rare, former=member.gateway)
-        member.gateway = sys.intern(gateway)
-        member.live = False
-        member.delivered = received
-        self._attach(member)
-        self._store_member(member)
-
-    def hold(self, member: Member) -> None:
-        """Stop counting its gateway's reports for a member that will go to another gateway.
-
-        This is not stored: a broker that starts again does not know of the handover.
-        """
-        member.delivered = member.received()
-        member.live = False
-
-    def set_live(self, member: Member, live: bool) -> None:
-        """Count its gateway's reports for a member, or not; like `hold`, this is not stored."""
-        member.live = live
-
-    def locate(self, member: Member, address: bytes, received: int) -> None:
-        """Note that a member is live at its gateway, its address, and up to which offset it has received its room."""
-        member.delivered = max(member.delivered, min(received, member.room.last))
-        member.live = True
-        member.address = address
-        member.options &= ~MemberOptions.HISTORY
-        self._store_member(member)
-
-    def note_delivered(self, positions: Iterable[tuple[int, int, int]], gateway: str) -> None:
-        """Note up to which offsets a gateway has delivered rooms: (room id, epoch, offset)."""
-        for room_id, epoch, offset in positions:
-            if (room := self.known_room(room_id)) and room.epoch == epoch:
-                offset = min(offset, room.last)
-                if offset > room.delivered.get(gateway, 0):
-                    room.delivered[gateway] = self._changes.batch.delivered[room_id, gateway] = offset
-
-    def forget_gateway(self, gateway: str) -> None:
-        """Forget a gateway that serves no member any more."""
-        self.by_gateway.pop(gateway, None)
-        self._changes.batch.forgotten.add(gateway)
-        for room in chain(self.rooms.values(), self.closed.values()):
-            room.delivered.pop(gateway, None)
 
     # --- internals ------------------------------------------------------------------------------------------------
 
@@ -418,37 +269,3 @@ class Directory(Index):
     def _close_if_over(self, room: Room, reason: LeaveReason, wall_ms: int) -> None:
         if not room.members and not room.persistent:
             self.close(room, reason, wall_ms)
-
-    def _drop_member(self, member: Member) -> None:
-        if self._remove_member(member):
-            self._changes.regrouped.add(member.room.id)
-        self._changes.batch.members[member.id] = None
-
-    def _store_room(self, room: Room) -> None:
-        self._changes.batch.rooms[room.id] = room.row()
-
-    def _store_member(self, member: Member) -> None:
-        self._changes.batch.members[member.id] = member.row()
-
-    def _append(
-        self,
-        room: Room,
-        kind: EntryKind,
-        member: Member | None,
-        text: str,
-        code: int,
-        wall_ms: int,
-        peer: Member | None = None,
-        sender: str = SERVER_NAME,
-    ) -> None:
-        """Append an entry to a room's log; see `tsudoi.protocol.backbone.Entry`.
-
-        `member` is None for the server, and for a webhook, whose name is `sender`.
-        """
-        room.last += 1
-        room.last_ms = wall_ms
-        member_id, name = (member.id, member.name) if member is not None else (0, sender)
-        entry = Entry(room.last, kind, member_id, name, text, code, wall_ms)
-        if peer is not None:
-            entry.peer, entry.peer_name = peer.id, peer.name
-        self._changes.entries[room.id].append(entry)

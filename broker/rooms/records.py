@@ -1,0 +1,115 @@
+"""Note what changes in a turn, for the store and for the rooms' logs."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import partial
+
+import msgspec
+
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.names import SERVER_NAME
+
+from ..store.interface import Batch, PostRow, Restriction
+from .bans_and_mutes import BansAndMutes
+from .index import Index
+from .room_and_member import Member, Room
+from .webhooks import Posts
+
+
+class Changes(msgspec.Struct):
+    """What has changed in a turn."""
+
+    batch: Batch = msgspec.field(default_factory=Batch)
+    """For the store; without the chunks and numbers that the turn adds."""
+    entries: defaultdict[int, list[Entry]] = msgspec.field(default_factory=partial(defaultdict, list))
+    """Room id → new entries of its log."""
+    count: int = 0
+    """How many these are; the core counts them."""
+    renewed: set[int] = msgspec.field(default_factory=set)
+    """Rooms that have begun a new epoch."""
+    regrouped: set[int] = msgspec.field(default_factory=set)
+    """Rooms that a gateway stopped serving: it must still get the entry with the reason."""
+
+
+class Records(Index):
+    """Rooms and members with the notes of what has changed in them."""
+
+    def __init__(
+        self, first_id: int, shard: int, shards: int, restrictions: Iterable[Restriction], posts: Iterable[PostRow]
+    ) -> None:
+        super().__init__(first_id, shard, shards)
+        self._changes = Changes()
+        self._numbered: dict[int, Member] = {}
+        """Members whose numbers have changed in this turn: of several lines of one, only the last number is stored."""
+        self.bans_and_mutes = BansAndMutes(restrictions)
+        self.posts = Posts(posts)
+
+    @property
+    def changes_rows(self) -> bool:
+        """Whether rooms or members have changed since `take_changes`."""
+        return bool(self._changes.batch.rooms or self._changes.batch.members)
+
+    def last_taken(self, room: Room) -> int:
+        """Return the offset of the last entry that `take_changes` has returned."""
+        entries = self._changes.entries.get(room.id)
+        return entries[0].offset - 1 if entries else room.last
+
+    def take_changes(self, *, with_reports: bool = True) -> Changes:
+        """Return what has changed since the last call.
+
+        Without `with_reports`, reports of deliveries wait for a call that returns other changes of the store, too.
+        """
+        changes, self._changes = self._changes, Changes()
+        if self._numbered:
+            for member_id, member in self._numbered.items():
+                if self.members.get(member_id) is member:
+                    changes.batch.members[member_id] = member.row()
+            self._numbered = {}
+        if self.bans_and_mutes.changes:
+            changes.batch.restrictions, self.bans_and_mutes.changes = self.bans_and_mutes.changes, {}
+        if self.posts.changes:
+            changes.batch.posts, self.posts.changes = self.posts.changes, {}
+        if not with_reports:
+            reports, changes.batch.delivered = changes.batch.delivered, {}
+            (changes if changes.batch or changes.entries else self._changes).batch.delivered = reports
+        return changes
+
+    def note_number(self, member: Member, number: int) -> None:
+        """Keep, with the entries of this turn, that a member's client has sent the line of this number."""
+        member.said = number
+        self._numbered[member.id] = member
+
+    def _drop_member(self, member: Member) -> None:
+        if self._remove_member(member):
+            self._changes.regrouped.add(member.room.id)
+        self._changes.batch.members[member.id] = None
+
+    def _store_room(self, room: Room) -> None:
+        self._changes.batch.rooms[room.id] = room.row()
+
+    def _store_member(self, member: Member) -> None:
+        self._changes.batch.members[member.id] = member.row()
+
+    def _append(
+        self,
+        room: Room,
+        kind: EntryKind,
+        member: Member | None,
+        text: str,
+        code: int,
+        wall_ms: int,
+        peer: Member | None = None,
+        sender: str = SERVER_NAME,
+    ) -> None:
+        """Append an entry to a room's log; see `tsudoi.protocol.backbone.Entry`.
+
+        `member` is None for the server, and for a webhook, whose name is `sender`.
+        """
+        room.last += 1
+        room.last_ms = wall_ms
+        member_id, name = (member.id, member.name) if member is not None else (0, sender)
+        entry = Entry(room.last, kind, member_id, name, text, code, wall_ms)
+        if peer is not None:
+            entry.peer, entry.peer_name = peer.id, peer.name
+        self._changes.entries[room.id].append(entry)
