@@ -37,8 +37,8 @@ _LONE = (
     " write would take a fifth), 6 into the news on their way, 10 until they are rendered, and 8 into `sendmmsg`. Two"
     " thirds are the interpreter's. A bytecode takes 0.1 µs: nearly each misses the caches, which have gone cold since"
     " the last message; the same message costs less than half when the next one follows at once. So a quarter of the"
-    " functions and 23 of 38 system calls less saved 3 % of the time. Huge pages, Python 3.13 and another build of 3.11"
-    " were tried, and save nothing. To go lower: a compiled core, or a journal instead of a transaction."
+    " functions and 23 of 38 system calls less saved 2 to 3 % of the time. Huge pages, Python 3.13 and another build of"
+    " 3.11 were tried, and save nothing. To go lower: a compiled core, or a journal instead of a transaction."
 )
 _MANY_SENDS = (
     "Two thirds of the gateway's time is the kernel's, nearly all of it `sendmmsg`: 15-17 µs for a message to five. Of"
