@@ -103,6 +103,14 @@ class RoamingSockets(asyncio.DatagramProtocol):
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
         before, self._transports = self._transports, {}
+        try:
+            await self._open_all(loop)
+        finally:  # also when the client is closed meanwhile
+            for transport in before.values():
+                transport.close()
+        self._has_failed = False
+
+    async def _open_all(self, loop: asyncio.AbstractEventLoop) -> None:
         for family in {family for family, _ in self.addresses}:
             try:
                 udp = socket.socket(family, socket.SOCK_DGRAM)
@@ -115,9 +123,9 @@ class RoamingSockets(asyncio.DatagramProtocol):
                 self._transports[family], _ = await loop.create_datagram_endpoint(lambda: self, sock=udp)
             except OSError:
                 udp.close()
-        self._has_failed = False
-        for transport in before.values():
-            transport.close()
+            except asyncio.CancelledError:
+                udp.close()
+                raise
 
     async def _watch(self) -> None:
         """Look once a second for another network, and for a clock that jumped.

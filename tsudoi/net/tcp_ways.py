@@ -62,11 +62,11 @@ class _Connection(asyncio.Protocol):
             self._transport.write(framed(packet))
 
     def close(self) -> None:
-        """Close it, and tell nothing more."""
+        """Close it, and tell nothing more. What has not left is lost: a server that does not read holds up no end."""
         self._is_closed = True
         self._connecting.cancel()
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio."""
