@@ -40,6 +40,7 @@ def codec(data: bytes) -> None:
             for kind, piece in Pieces(rest).each():
                 found.add_untrusted(NO_RUN, kind, piece)
         case 4:
+            KEYS.uncover_untrusted(rest, bytes(32))
             parse_grant_untrusted(rest)
         case 6:
             entry = EnterSealed(Operation.JOIN, "den", "alice", None, ("aes-128-gcm", "plain"))
@@ -69,6 +70,7 @@ CODEC = (
     lines._parse_untrusted,
     parts.Parts.add_untrusted,
     parse_grant_untrusted,
+    SessionKeys.uncover_untrusted,
     SealedClient._receive_untrusted,
     Link.open_untrusted,
     EnterSealed._take_status_untrusted,

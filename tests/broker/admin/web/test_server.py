@@ -107,6 +107,7 @@ def test_slow_clients_are_cut_off_and_others_served(monkeypatch: pytest.MonkeyPa
             while sock.recv(1_000):
                 pass
             sock.close()
+        monkeypatch.setattr(module, "REQUEST_S", 60.0)  # a busy machine is slow too
         assert page.post(b'{"ask": "bans"}')[0] == 200
     finally:
         page.server.close()
