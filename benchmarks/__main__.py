@@ -43,7 +43,12 @@ ALL = {
 @click.option(
     "--quick", is_flag=True, help="Under two minutes: shorter windows, fewer rounds, no 60 seconds of anything."
 )
-@click.option("--only", multiple=True, type=click.Choice([*ALL, "micro"]), help="Nothing but this; may be repeated.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice([*ALL, "micro"]),
+    help="Nothing but this, and keep the other rows of RESULTS.md; may be repeated.",
+)
 @click.option("--host-network", is_flag=True, help="Stay in this network namespace, with its firewall's rules.")
 @click.option("--keep", is_flag=True, help="Do not write RESULTS.md.")
 @click.option("--verbose", is_flag=True, help="Print each run.")
@@ -88,7 +93,7 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
             sys.exit(1)
     report.show(console, [*rows, *parts])
     if not keep:
-        report.write(rows, parts, runner, is_apart)
+        report.write(rows, parts, runner, is_apart, is_all=not only)
         console.print(f"written to {report.RESULTS.relative_to(ROOT)}")
 
 

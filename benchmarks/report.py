@@ -1,10 +1,11 @@
 """The result as one table, on the terminal and in RESULTS.md."""
 
 import platform
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from benchmarks.runner import DISTURBED, HELD_LOSS, HELD_S, Row, Runner
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 CLUSTER = "## Several brokers, on PostgreSQL"
 """The section that `python -m benchmarks.cluster` writes; the other command keeps it."""
+EARLIER = "## Not measured again"
+_HEAD = ["| what | tsudoi | beside it | ratio | target | held | note |", "|---|---|---|--:|---|---|---|"]
 PLOTS = {
     "deliveries.svg": (DELIVERIES_PLOT, "C relay"),
     "latency.svg": (LATENCY_PLOT, "C relay"),
@@ -62,8 +65,10 @@ def show(console: Console, rows: Sequence[Row]) -> None:
     console.print(table)
 
 
-def write(rows: Sequence[Row], micro: Sequence[Row], runner: Runner, own_network: bool) -> None:
-    """Write RESULTS.md and its plots."""
+def write(rows: Sequence[Row], micro: Sequence[Row], runner: Runner, own_network: bool, *, is_all: bool) -> None:
+    """Write RESULTS.md and its plots; unless this `is_all`, rows that were not measured stay, with their date."""
+    page, kept = _parts()
+    earlier = [] if is_all else earlier_rows(page, {row.what for row in (*rows, *micro)})
     lines = ["# Results", "", *machine(own_network), ""]
     if runner.quick:
         lines += ["A quick run: shorter windows and fewer rounds than `make bench` takes.", ""]
@@ -74,12 +79,12 @@ def write(rows: Sequence[Row], micro: Sequence[Row], runner: Runner, own_network
     for name, (title, beside) in PLOTS.items():
         if title in runner.plots:
             draw(RESULTS.with_name(name), title, runner.plots[title], beside)
+        if title in runner.plots or not is_all:
             lines += ["", f"![{title}]({name})"]
     lines += _not_held(rows)
     if micro:
         lines += ["", "## Parts", "", *_markdown(micro)]
-    lines += ["", "## Method", "", METHOD]
-    _, kept = _parts()
+    lines += [*earlier, "", "## Method", "", METHOD]
     RESULTS.write_text("\n".join(lines) + kept)
 
 
@@ -88,6 +93,34 @@ def write_cluster(rows: Sequence[Row], method: str, own_network: bool) -> None:
     kept, _ = _parts()
     lines = [CLUSTER, "", *machine(own_network), "", *_markdown(rows), *_not_held(rows, "###"), "", method]
     RESULTS.write_text(kept + "\n".join(lines))
+
+
+def earlier_rows(page: str, again: Set[str]) -> list[str]:
+    """Return sections with the rows of a page that were not measured `again`, each with its date and machine.
+
+    What the page says of such rows that are not held comes too.
+    """
+    lines: list[str] = []
+    about: list[str] = []
+    heading = ""
+    for line in page.splitlines():
+        if line.startswith("#"):
+            heading = line
+        if line == "# Results" or line.startswith(EARLIER):
+            about = []
+        if line.startswith("- ") and heading != "## Method":
+            about.append(line)
+        if line.startswith("**") and lines and not again >= set(re.findall(r"\*\*(.+?)\*\*", line)):
+            lines += ["", line]
+        what = line.removeprefix("| ").partition(" | ")[0]
+        if not line.startswith("| ") or what == "what" or what in again:
+            continue
+        date = about[0].removeprefix("- ") if about else ""
+        title = f"{EARLIER}: {date.partition(',')[0]}" + (", parts" if heading.endswith("arts") else "")
+        if f"\n{title}\n" not in "\n".join(["", *lines]):
+            lines += ["", title, "", *about, "", *_HEAD]
+        lines.append(line)
+    return lines
 
 
 def _parts() -> tuple[str, str]:
@@ -118,7 +151,7 @@ def _reading(row: Row) -> str:
 
 def _markdown(rows: Sequence[Row]) -> list[str]:
     lines = [f"| {' | '.join(_cells(row))} |" for row in rows]
-    return ["| what | tsudoi | beside it | ratio | target | held | note |", "|---|---|---|--:|---|---|---|", *lines]
+    return [*_HEAD, *lines]
 
 
 def _cells(row: Row) -> tuple[str, ...]:
