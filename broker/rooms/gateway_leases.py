@@ -121,6 +121,10 @@ class Gateways:
         gateway = self.known.get(instance)
         return gateway is not None and not gateway.stopped and now - gateway.seen < ALIVE_S
 
+    def has_ended(self, instance: str, now: float) -> bool:
+        """Return whether a gateway is gone, or its process is known to be dead, though its lease may not be over."""
+        return not self.may_live(instance, now) or self.known[instance].ended
+
     def account(self, instance: str) -> str:
         """Return `Gateway.account` of a gateway; empty if it is not known."""
         gateway = self.known.get(instance)

@@ -124,7 +124,7 @@ class Ownership:
                 adopted.append(member)
         self._handovers.give(successor, adopted)
 
-    def reconcile(self, instance: str, known: list[int]) -> backbone.Reconciled:
+    def reconcile(self, instance: str, known: list[int], now: float) -> backbone.Reconciled:
         """Return which members that a gateway knows it does not own; send it those it owns but does not know.
 
         It may also not know that it owns a member again: another gateway may have served the member meanwhile, and come
@@ -142,10 +142,13 @@ class Ownership:
         # Those without a known address too: the gateway must notice when they are idle.
         self._handovers.give(instance, [members[member_id] for member_id in sorted(unknown)])
         elsewhere = [each for each in named & members.keys() if members[each].gateway != instance]
+        owners = {members[each].gateway for each in elsewhere}
+        ended = {owner for owner in owners if self._gateways.has_ended(owner, now)}
+        orphaned = [each for each in elsewhere if members[each].gateway in ended and each not in self._handovers]
         elsewhere += [each for each in named & departed.keys() if departed[each] != instance]
         # Among them may be members of a later state of the store, and ids that the gateway has made up.
         lost = named - members.keys() - set(elsewhere)
-        return backbone.Reconciled(sorted(elsewhere), sorted(lost))
+        return backbone.Reconciled(sorted(elsewhere), sorted(lost), sorted(orphaned))
 
 
 def _patience_ms(gateway: Gateway, idle_ms: int) -> int:

@@ -78,7 +78,7 @@ class Requests:
                 case backbone.Resume() as resume:
                     self._resume(peer, request.id, resume, moment.now, wall_ms)
                 case backbone.Reconcile(known):
-                    self._reply(peer, request.id, self._ownership.reconcile(peer, known))
+                    self._reply(peer, request.id, self._ownership.reconcile(peer, known, moment.now))
                 case backbone.HashPassword() as asked:
                     self._ask_for_hash(peer, request, asked, wall_ms)
                 case backbone.Post() as post:

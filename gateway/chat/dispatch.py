@@ -91,6 +91,7 @@ class ChatCore:
         entering = Enter(*shared, rate_keys, moves, leaving.idle, CrowdedAddresses(*shared, leaving))
         exit_answers = ExitAnswers(*shared, rate_keys)
         self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, exit_answers, unknown_members)
+        fencing.ask_for = self.unknown_tokens.ask_for
         limits = RateLimits(*shared)
         self.flooding = Flooding(*shared, limits)
         commands = Commands(*shared, limits, leaving)

@@ -4,6 +4,9 @@ The broker does so when nothing has come from a gateway for some time. Each cana
 lease (`link/canary.py`). Without a lease the gateway is fenced: it delivers nothing until it has asked the broker which
 members it still owns (reconcile), and dropped the others. It also asks when it has lost news of its members.
 
+A member may have gone to another gateway while this one was fenced, and have come back before the other one died. Then
+it is the dead one's, and would hear nothing before its next datagram. So this gateway asks for it (Resume).
+
 Each shard has a lease of its own, so the end of one broker fences only the rooms of its shards.
 """
 
@@ -12,9 +15,11 @@ from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Answer, Reconcile, Reconciled
 
+from ..link.canary import LEASE_S
 from ..link.link import Link
 from ..link.routes import Routes
 from .leave import Leaving
+from .members import DISPLACED, Member
 from .outbound import Component
 from .unknown_members import UnknownMembers
 
@@ -36,6 +41,8 @@ class _Fence:
     """`Canary.ended` when the broker was last asked: a shard that has moved since is fenced, also if the move took less
     than the time between two ticks."""
     asked_at: float = float("-inf")
+    sure_until: float = float("-inf")
+    """Until then at least no other gateway owned this one's members: the last canary to come back was sent then."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +54,8 @@ class Fencing(Component):
     unknown_members: UnknownMembers
     on_reconciled: Callable[[int, float], None] = field(init=False)
     """Set by `Deliver`; called when delivery of a shard's rooms may continue."""
+    ask_for: Callable[[Member, float], None] = field(init=False)
+    """Set by `ChatCore`: `UnknownTokens.ask_for`."""
     _fences: list[_Fence] = field(init=False)
     """By shard."""
 
@@ -62,7 +71,7 @@ class Fencing(Component):
         fence = self._fences[shard]
         canary = fence.link.canary
         if not fence.is_fenced and (fence.ended != canary.ended or not canary.has_lease(now)):
-            fence.is_fenced = True
+            fence.is_fenced, fence.sure_until = True, now - LEASE_S
             self.counters.fenced += 1
         return fence.is_fenced
 
@@ -104,10 +113,13 @@ class Fencing(Component):
                 # Members have entered meanwhile. Their grants may be old: another gateway may own them by now.
                 self._reconcile(shard, now, repeats - 1)
                 return
-            elsewhere = set(answer.elsewhere)
+            elsewhere, orphaned = set(answer.elsewhere), set(answer.orphaned) if was_fenced else set()
             for room in list(rooms.values()):
-                for member_id in elsewhere.intersection(room.members):
-                    self.leaving.drop(room.members[member_id])
+                for member in [room.members[each] for each in elsewhere.intersection(room.members)]:
+                    is_asked_for = member.id in orphaned and _is_here(member, fence.sure_until)
+                    self.leaving.drop(member)
+                    if is_asked_for:
+                        self.ask_for(member, now)
             self.leaving.repeat_all(shard)
             self.unknown_members.note(shard, answer.unknown, now)
             fence.is_fenced = False
@@ -115,3 +127,8 @@ class Fencing(Component):
 
         asked = {member_id for room in self.members.by_shard[shard].values() for member_id in room.members}
         self.out.ask(shard, Reconcile(list(asked)), now, answered)
+
+
+def _is_here(member: Member, since: float) -> bool:
+    """Return whether a member has sent a datagram to this gateway since a time, and has not left."""
+    return member.seen >= since and member.source not in (None, DISPLACED) and not member.leaving

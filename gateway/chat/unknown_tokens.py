@@ -7,6 +7,8 @@ datagrams until it answers. All tables that unknown senders can fill are bounded
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone
@@ -18,6 +20,7 @@ from tsudoi.protocol.names import hash_token, looks_like_token
 
 from ..join.rate_keys import ADDRESSES, RateKeys
 from ..listeners import sockaddr
+from . import kept_address
 from .closed_rooms import ClosedRooms
 from .dropped_log import Drop
 from .enter import Enter
@@ -118,6 +121,14 @@ class UnknownTokens(Component):
             self._held[shard, token_hash] = [(listener, data, source)]
             self._ask(shard, token, token_hash, rate_key, source, now)
 
+    def ask_for(self, member: Member, now: float) -> None:
+        """Ask for a member that was dropped, as if its last datagram came now; on a grant, serve it at its address."""
+        token_hash, shard = hash_token(member.token), member.room.shard
+        if member.address is None or (shard, token_hash) in self._held or not self._has_place(shard, token_hash, 0):
+            return
+        self._held[shard, token_hash] = []
+        self._ask(shard, member.token, token_hash, "", member.address, now, member.listener)
+
     def _shard(self, room: bytes) -> int | None:
         shards = len(self.members.by_shard)
         try:
@@ -130,7 +141,18 @@ class UnknownTokens(Component):
         is_full = len(self._held) >= HELD_TOKENS if held is None else len(held) >= HELD_DATAGRAMS
         return not is_full and self._held_bytes + size <= HELD_BYTES
 
-    def _ask(self, shard: int, token: bytes, token_hash: bytes, rate_key: str, source: bytes, now: float) -> None:
+    def _ask(
+        self,
+        shard: int,
+        token: bytes,
+        token_hash: bytes,
+        rate_key: str,
+        source: bytes,
+        now: float,
+        heard_by: int | None = None,
+    ) -> None:
+        """Ask for a token's member; `heard_by` is the listener if the member was heard from `source` before."""
+
         def answered(answer: Answer | None, now: float) -> None:
             held = self._release(shard, token_hash)
             if rate_key and not isinstance(answer, Refused):
@@ -139,6 +161,14 @@ class UnknownTokens(Component):
             match answer:
                 case Granted() if self.closed_rooms.was_told(shard, answer.room, answer.member):
                     self.counters.unknown_tokens += len(held)
+                case Granted() if heard_by is not None:
+                    # What it has heard here is older than the grant; the other gateway may have heard it elsewhere.
+                    where = kept_address.write(source, heard_by).encode()
+                    member = self.enter.enter(replace(answer, address=where), token, now)
+                    if member.source is None:
+                        self.members.unproven.setdefault(member.id, answer.offset)
+                    self.counters.resumed += 1
+                    self._receive_held(held, now)
                 case Granted():
                     self._granted(answer, token, source, held, now)
                 case Refused(Status.BAD_REQUEST):

@@ -97,7 +97,7 @@ ANSWERS: list[backbone.Answer] = [
     backbone.Refused(4, "why"),
     backbone.Rooms(["den"]),
     backbone.Replayed(1, 1, 2, 3, [said(2, 1, "hello"), said(3, 2, "you")]),
-    backbone.Reconciled([], []),
+    backbone.Reconciled([2], [], [2]),
     backbone.Done(),
     backbone.Posted("ci[bot]", 1, 3, True),
 ]

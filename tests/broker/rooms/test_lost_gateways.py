@@ -531,6 +531,22 @@ def test_a_gateway_is_told_how_far_another_one_has_come_with_a_member_that_it_se
     assert broker.ask(A, Reconcile([host.member, stayed.member])) == Reconciled([], [])
 
 
+def test_a_gateway_is_told_which_members_of_another_one_are_orphaned() -> None:
+    broker = Broker(None, A, B, OTHER)
+    members = [broker.create(peer=B), broker.join(peer=OTHER), broker.join(peer=OTHER, token=3)]
+    ids = [member.member for member in members]
+    assert broker.ask(A, Reconcile(ids)) == Reconciled(ids, [])
+    # Its connection ends at once: the process is dead, though its lease is not over.
+    broker.core.ownership.unreachable(OTHER, broker.now)
+    assert broker.ask(A, Reconcile(ids)) == Reconciled(ids, [], ids[1:])
+    # Another gateway waits for this one, and so has heard it.
+    broker.handle(B, Request(7, Resume(a_token(3))))
+    assert broker.ask(A, Reconcile(ids)) == Reconciled(ids, [], ids[1:2])
+    broker.wait(ALIVE_S + 0.5, A)
+    # B is gone, too; it has got what it waited for.
+    assert broker.ask(A, Reconcile(ids)) == Reconciled(ids, [], ids)
+
+
 def test_a_gateway_may_ask_whom_it_serves(broker: Broker) -> None:
     host, guest = broker.create(peer=A), broker.join(peer=A)
     far = broker.join(peer=B, token=3)

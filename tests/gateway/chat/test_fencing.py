@@ -1,9 +1,13 @@
 """gateway/chat/fencing.py, in a whole gateway without I/O."""
 
+import pytest
+
 from tests.gateway.chat.scripting import ALICE, BOB, answer_all, texts
-from tests.support.fakes import ScriptedGateway, said
+from tests.support.fakes import ScriptedGateway, a_grant, address_of, said, token_of
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Positions, Reconcile, Reconciled, Replay, RoomPositions
+from tsudoi.protocol.backbone import Positions, Reconcile, Reconciled, Replay, Resume, RoomPositions
+from tsudoi.protocol.codes import LeaveReason
+from tsudoi.protocol.names import hash_token
 
 
 def test_a_gateway_without_a_lease_delivers_nothing_before_it_has_reconciled(gateway: ScriptedGateway) -> None:
@@ -77,3 +81,92 @@ def test_a_lost_canary_makes_it_ask_where_rooms_stand(gateway: ScriptedGateway) 
     (request,) = gateway.asked(Positions)
     gateway.reply(request.id, RoomPositions([(1, 1, 1)]))
     assert gateway.asked(Replay) == []
+
+
+WENT_ELSEWHERE = address_of(2, port=30_002)
+
+
+def cut_off(gateway: ScriptedGateway) -> None:
+    """Let its lease end."""
+    gateway.asked(Resume)
+    gateway.canaries_come_back = False
+    gateway.wait(3.0)
+
+
+def reconcile(gateway: ScriptedGateway, answer: Reconciled) -> None:
+    """Connect it again, and let the broker answer which members are not its own."""
+    gateway.canaries_come_back = True
+    gateway.answer(backbone.Accepted(0))
+    gateway.wait(1.0)
+    gateway.reply(gateway.asked(Reconcile)[-1].id, answer)
+
+
+@pytest.fixture
+def came_back(gateway: ScriptedGateway) -> ScriptedGateway:
+    """A gateway in whose fence a member came back from one that is gone; it has asked for the member."""
+    gateway.enter(1, address=ALICE)
+    gateway.enter(2, address=BOB)
+    cut_off(gateway)
+    gateway.receive(2, "", BOB)
+    reconcile(gateway, Reconciled([2], [], [2]))
+    return gateway
+
+
+def test_a_member_that_came_back_from_a_gateway_that_is_gone_is_asked_for(came_back: ScriptedGateway) -> None:
+    (request,) = came_back.asked(Resume)
+    assert request.body == Resume(hash_token(token_of(2)), "192.0.2.1", 30_000)
+    # Nothing is sent to it before the directory has granted it.
+    came_back.news(said(2, 9, "2"))
+    assert texts(came_back, BOB) == []
+    # The gateway that is gone heard it from another port, or never told where it is.
+    came_back.reply(request.id, a_grant(2, address=b"192.0.2.1 30002 0"))
+    while answer_all(came_back, [said(2, 9, "2")]):
+        pass
+    came_back.news(said(3, 9, "3"))
+    assert (texts(came_back, BOB), texts(came_back, WENT_ELSEWHERE)) == (["2", "3"], [])
+    came_back.receive(2, "it is heard", BOB)
+    assert came_back.said() == ["it is heard"]
+    assert came_back.members.unproven == {}
+
+
+def test_what_went_to_the_address_of_such_a_member_is_sent_again_if_it_is_elsewhere(came_back: ScriptedGateway) -> None:
+    came_back.reply(came_back.asked(Resume)[0].id, a_grant(2))
+    came_back.news(said(2, 9, "2"))
+    while answer_all(came_back, [said(2, 9, "2")]):
+        pass
+    assert texts(came_back, BOB) == ["2"]
+    came_back.receive(2, "", WENT_ELSEWHERE)
+    while answer_all(came_back, [said(2, 9, "2")]):
+        pass
+    assert texts(came_back, WENT_ELSEWHERE) == ["2"]
+
+
+def test_datagrams_of_such_a_member_wait_for_the_grant(came_back: ScriptedGateway) -> None:
+    came_back.receive(2, "before the grant", BOB)
+    (request,) = came_back.asked(Resume)
+    came_back.reply(request.id, a_grant(2))
+    assert came_back.said() == ["before the grant"]
+
+
+@pytest.mark.parametrize(
+    ("is_heard", "has_left", "answer"),
+    [
+        (False, False, Reconciled([2], [], [2])),
+        (True, True, Reconciled([2], [], [2])),
+        (True, False, Reconciled([2], [])),
+    ],
+    ids=["not heard here", "has left", "its gateway lives"],
+)
+def test_other_members_of_other_gateways_are_not_asked_for(
+    gateway: ScriptedGateway, is_heard: bool, has_left: bool, answer: Reconciled
+) -> None:
+    gateway.enter(1, address=ALICE)
+    member = gateway.enter(2, address=BOB)
+    cut_off(gateway)
+    if is_heard:
+        gateway.receive(2, "", BOB)
+    if has_left:
+        gateway.core.leaving.leave(member, LeaveReason.LEFT, gateway.now)
+    reconcile(gateway, answer)
+    assert gateway.asked(Resume) == []
+    assert list(gateway.members.rooms[1].members) == [1]

@@ -99,6 +99,9 @@ class Reconciled(Wire, tag=24):
     unknown: list[Number]
     """They have left, as the rooms' logs say, or the directory has lost them. A gateway that has come to the end of
     such a log, and still has the member, tells it."""
+    orphaned: list[Number] = msgspec.field(default_factory=list)
+    """Those of `elsewhere` whose gateway is gone, or has ended and is waited for until its lease is over. The gateway
+    asks (Resume) for those that it has heard since."""
 
 
 class RoomPositions(Wire, tag=25):
