@@ -26,3 +26,5 @@ class Counters:
     """Resumes refused: the datagram came from another host, and the member had sent from its own lately."""
     moved_too_often: int = 0
     """Resumes refused: the member changed gateways too often."""
+    resumed_late: int = 0
+    """Resumes refused: the member's client had sent a newer one, perhaps to another gateway."""

@@ -36,7 +36,12 @@ def rows(server: Server) -> list[Row]:
         }
 
     def kept() -> dict[str, float]:
-        return {"elsewhere": server.counters.kept_elsewhere, "too_often": server.counters.moved_too_often}
+        counters = server.counters
+        return {
+            "elsewhere": counters.kept_elsewhere,
+            "too_often": counters.moved_too_often,
+            "late": counters.resumed_late,
+        }
 
     def orders() -> dict[str, float]:
         admin = server.admin

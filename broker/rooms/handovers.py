@@ -84,6 +84,12 @@ class Handovers:
 
     def resume(self, instance: str, request_id: int, member: Member, resume: backbone.Resume, now: float) -> None:
         """Handle Resume: the gateway got a datagram with the token of a member that it does not serve."""
+        if 0 < resume.count < member.resumed:
+            # It waited in the socket of a gateway that was cut off; its client has been served elsewhere since.
+            self._counters.resumed_late += 1
+            self._refuse({instance: request_id}, Status.BUSY)
+            return
+        member.resumed = max(member.resumed, resume.count)
         elsewhere = bool(resume.ip and resume.move_after_ms) and not same_host(resume.ip, member.where)
         handover = self._under_way.get(member.id)
         if elsewhere and not self._may_be_elsewhere(instance, member, handover, resume.move_after_ms / 1000, now):

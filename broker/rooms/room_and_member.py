@@ -33,7 +33,7 @@ UNUSED: Final = RareFields()
 
 @dataclass(slots=True, eq=False, repr=False)
 class Member:
-    """One member of one room; the fields are those of `MemberRow`, but for `rare` and `spoke_ms`."""
+    """One member of one room; the fields are those of `MemberRow`, but for `rare`, `spoke_ms` and `resumed`."""
 
     id: int
     room: "Room"
@@ -55,6 +55,8 @@ class Member:
     """When it last sent a message to this run of the broker; before that, when it joined."""
     said: int = 0
     """See `MemberRow`."""
+    resumed: int = 0
+    """The highest `Resume.count` of this run of the broker."""
 
     @classmethod
     def of(cls, row: MemberRow, room: "Room") -> "Member":

@@ -120,7 +120,7 @@ class Resuming(Component):
         self._pending[session] = _Pending(listener, source, count, cookie, resume)
         token = self.sender.keys.token(session).encode()
         ip = sockaddr.unpack(source)[0]
-        question = Resume(hash_token(token), ip, 0, True)
+        question = Resume(hash_token(token), ip, 0, True, count)
 
         def answered(answer: Answer | None, now: float) -> None:
             pending = self._pending[session]

@@ -48,6 +48,7 @@ QUESTIONS: list[backbone.Question] = [
     a_join("locked", token=4),
     a_join(token=5),
     backbone.Resume(HASH),
+    backbone.Resume(HASH, "192.0.2.1", 0, True, 7),
     backbone.ListRooms(5),
     backbone.Replay(1, 1, 0, 10),
     backbone.Reconcile([1]),

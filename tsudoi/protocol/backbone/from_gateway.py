@@ -82,7 +82,7 @@ class Resume(Wire, tag=12):
     """Ask for the member whose token came in a datagram and is unknown to this gateway.
 
     Refused as ROOM_NOT_FOUND if no member has the token; as BAD_REQUEST if the member was active lately at another IP
-    address; as BUSY if the member changes its gateway too often.
+    address; as BUSY if the member changes its gateway too often, or has resumed with a higher `count`.
     """
 
     token_hash: Hash
@@ -92,6 +92,9 @@ class Resume(Wire, tag=12):
     """How long the member must have been silent before its IP address may change; 0: do not check it."""
     checks_bans: bool = False
     """Refuse a member that is banned by now, by its name or `ip`, as BAD_REQUEST with the reason in words."""
+    count: Number = 0
+    """Of the packet of version 2 that asked for it; 0: there is none. It rises with each packet, whichever gateway gets
+    that, and so tells a Resume that was held up on its way."""
 
 
 class ListRooms(Wire, tag=13):
