@@ -183,8 +183,7 @@ def test_signals_during_the_imports_do_not_end_a_service_and_its_settings_are_re
 def test_a_signal_during_the_imports_ends_what_is_no_service(arguments: Sequence[str]) -> None:
     with begin(*arguments) as program:
         program.send_signal(signal.SIGHUP)
-        go_on(program)
-        assert program.communicate(timeout=PATIENCE_S) == ("", "")
+        assert program.communicate("\n", timeout=PATIENCE_S) == ("", "")  # it may have ended already
     assert program.returncode == -signal.SIGHUP
 
 
