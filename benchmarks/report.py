@@ -22,7 +22,7 @@ from benchmarks.runner import DISTURBED, HELD_LOSS, HELD_S, Row, Runner
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 CLUSTER = "## Several brokers, on PostgreSQL"
 """The section that `python -m benchmarks.cluster` writes; the other command keeps it."""
-EARLIER = "## Not measured again"
+EARLIER, PARTS = "## Not measured again", "## Parts"
 _HEAD = ["| what | tsudoi | beside it | ratio | target | held | note |", "|---|---|---|--:|---|---|---|"]
 PLOTS = {
     "deliveries.svg": (DELIVERIES_PLOT, "C relay"),
@@ -83,7 +83,7 @@ def write(rows: Sequence[Row], micro: Sequence[Row], runner: Runner, own_network
             lines += ["", f"![{title}]({name})"]
     lines += _not_held(rows)
     if micro:
-        lines += ["", "## Parts", "", *_markdown(micro)]
+        lines += ["", PARTS, "", *_markdown(micro)]
     lines += [*earlier, "", "## Method", "", METHOD]
     RESULTS.write_text("\n".join(lines) + kept)
 
@@ -102,21 +102,19 @@ def earlier_rows(page: str, again: Set[str]) -> list[str]:
     """
     lines: list[str] = []
     about: list[str] = []
-    heading = ""
+    heading, is_first = "", True
     for line in page.splitlines():
         if line.startswith("#"):
-            heading = line
-        if line == "# Results" or line.startswith(EARLIER):
-            about = []
+            heading, is_first = line, True
         if line.startswith("- ") and heading != "## Method":
-            about.append(line)
+            about, is_first = [line] if is_first else [*about, line], False
         if line.startswith("**") and lines and not again >= set(re.findall(r"\*\*(.+?)\*\*", line)):
             lines += ["", line]
         what = line.removeprefix("| ").partition(" | ")[0]
         if not line.startswith("| ") or what == "what" or what in again:
             continue
         date = about[0].removeprefix("- ") if about else ""
-        title = f"{EARLIER}: {date.partition(',')[0]}" + (", parts" if heading.endswith("arts") else "")
+        title = PARTS if heading == PARTS else f"{EARLIER}: {date.partition(',')[0]}"
         if f"\n{title}\n" not in "\n".join(["", *lines]):
             lines += ["", title, "", *about, "", *_HEAD]
         lines.append(line)
