@@ -213,7 +213,8 @@ def test_a_line_that_is_not_kept_when_the_user_leaves_is_named(tmp_path: Path) -
             terminal.wait_for_prompt("alice")
             gateway.kill()
             terminal.type("to nowhere\r")
-            terminal.wait_for("to nowhere")
+            # The next prompt: Ctrl-D leaves only where nothing has been typed.
+            wait_for(lambda: "alice:" in terminal.shown.rpartition("to nowhere")[2], lambda: terminal.shown)
             terminal.type("\x04")
             terminal.wait_for("Waiting for lines that are not kept yet: 1")
             terminal.wait_for("not kept: to nowhere")
