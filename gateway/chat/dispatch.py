@@ -113,7 +113,7 @@ class ChatCore:
         )
         saying = Saying(*shared, self.speak, commands, leaving)
         wants = Wants(*shared, fencing)
-        self.sealed = SealedReceiver(*shared, sender, resuming, saying, wants, leaving, silence)
+        self.sealed = SealedReceiver(*shared, sender, resuming, saying, wants, leaving, silence, self.flooding)
         self.deliver.on_numbered = saying.note_kept
         receiver = Receiver(
             *shared,

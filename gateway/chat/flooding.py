@@ -34,7 +34,7 @@ class Flooding(Component):
             return
         self.counters.silenced += 1
         sender = member.sender_state()
-        until = self.filter.shut_out(member.id, member.token, now)
+        until = self.filter.shut_out(member.id, member.token if member.sealed is None else member.sealed.session, now)
         sender.muted_until = until
         # Afterwards it may send its rate, but no burst.
         sender.bucket = Bucket(0.0, until)

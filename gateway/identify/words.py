@@ -88,6 +88,10 @@ PACKET_OUTCOMES: dict[str, Words] = {
         "data all 30 bytes of the header",
         "破棄: 開封できない: 鍵は up 用、nonce はランと番号の 12 バイト、関連データはヘッダー 30 バイト全部",
     ),
+    "limited": Words(
+        "dropped unread: too many packets of this session from where it has not resumed",
+        "読まずに破棄: 再開していない場所から、このセッションのパケットが多すぎる",
+    ),
     "replayed": Words("dropped: this count has come before", "破棄: この番号はすでに届いている"),
     "unknown": Words("dropped: its session is none of this server's", "破棄: このサーバーのセッションではない"),
 }

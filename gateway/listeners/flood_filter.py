@@ -2,10 +2,11 @@
 
 The core ignores what a member sends beyond its rate, but each datagram still costs a system call's share and waits in
 the socket's queue before those of other members. A BPF program (SO_ATTACH_FILTER) shuts out a member that continues: it
-drops datagrams with the member's token. It does not compare addresses, which an attacker could forge to shut out
-another member.
+drops datagrams with the end of the member's token, or of its session. It does not compare addresses, which an attacker
+could forge to shut out another member.
 
     | UDP header: 8 | room size: 1 | token size: 1 | room | token | text |      RFC 768; PROTOCOL.md, "Datagrams"
+    | UDP header: 8 | 0 | kind: 1 | session: 16 | run | count | sealed |        PROTOCOL.md, "Packets"
 
 Effect, measured with the attack `member_flood`: the flooded gateway needs 5 % of a core instead of 25 %, and other
 members get their messages in a third of the time (p99).
@@ -27,10 +28,14 @@ FLOODERS = 1_000
 FILTERED = 16
 """Members that the kernel filters at a time, since it compares each datagram with all of them."""
 
-_UDP_HEADER, _SIZES, _TOKEN = 8, 2, 32
+_UDP_HEADER, _SIZES, _TOKEN, _SESSION = 8, 2, 32, 16
 _WORD = 4
 _COMPARED = 3 * _WORD
-"""Bytes at a token's end that are compared: 48 bits, so that no other token is taken for it."""
+"""Bytes at the end of a token or a session that are compared: 48 bits at least, so that no other is taken for it."""
+_IN_PACKET = _UDP_HEADER + _SIZES + _SESSION - _COMPARED
+"""Where the end of a session begins."""
+_FURTHER = _TOKEN - _SESSION
+"""How much further on the end of a token begins, after the room's name."""
 _WHOLE = 0x40000
 """More bytes than any datagram has."""
 
@@ -43,7 +48,7 @@ class FloodFilter:
         self._last: dict[int, tuple[float, float]] = {}
         """Member id → (how long it was shut out last, until when)."""
         self._filtered: dict[bytes, float] = {}
-        """A token's end → until when the kernel drops datagrams with it."""
+        """The end of a token or session → until when the kernel drops datagrams with it."""
 
     def is_flood(self, member: int, now: float) -> bool:
         """Count an ignored datagram of a member; return whether it is one too many."""
@@ -51,7 +56,7 @@ class FloodFilter:
         return until <= now and not self._patience.touch(member, now, PATIENCE, PATIENCE)
 
     def shut_out(self, member: int, token: bytes, now: float) -> float:
-        """Drop all datagrams of a member for a while; return until when."""
+        """Drop all datagrams of a member for a while, by its token, or by its session; return until when."""
         length, until = self._last.pop(member, (0.0, float("-inf")))
         length = min(2 * length, LONGEST_S) if length and now - until < FORGIVEN_S else FIRST_S
         until = now + length
@@ -77,14 +82,19 @@ class FloodFilter:
         compare: list[bytes] = []
         for end in self._filtered:
             compare = [*_compare(end, len(compare) + 1), *compare]
-        # X becomes the token's offset, by the sizes; a datagram that is too short for a token passes.
+        # X becomes the offset of what is compared; a datagram that is too short for it passes.
         return [
             bpf.step(bpf.LOAD_LENGTH),
-            bpf.step(bpf.JUMP_IF_AT_LEAST, 0, 8 + len(compare), _UDP_HEADER + _SIZES),
+            bpf.step(bpf.JUMP_IF_AT_LEAST, 0, 13 + len(compare), _UDP_HEADER + _SIZES),
+            bpf.step(bpf.LOAD_BYTE, number=_UDP_HEADER + 1),
+            bpf.step(bpf.JUMP_IF_EQUAL, 2, 0, _TOKEN),  # a packet's kind is another number
             bpf.step(bpf.LOAD_BYTE, number=_UDP_HEADER),
-            bpf.step(bpf.ADD, number=_UDP_HEADER + _SIZES),
+            bpf.step(bpf.JUMP_IF_AT_LEAST, 2, 0, 0),  # always
+            bpf.step(bpf.LOAD_BYTE, number=_UDP_HEADER),
+            bpf.step(bpf.ADD, number=_FURTHER),
+            bpf.step(bpf.ADD, number=_IN_PACKET),
             bpf.step(bpf.STORE, number=0),
-            bpf.step(bpf.ADD, number=_TOKEN),
+            bpf.step(bpf.ADD, number=_COMPARED),
             bpf.step(bpf.COPY_TO_X),
             bpf.step(bpf.LOAD_LENGTH),
             bpf.step(bpf.JUMP_IF_AT_LEAST_X, 0, 1 + len(compare)),
@@ -96,11 +106,11 @@ class FloodFilter:
 
 
 def _compare(end: bytes, skipped: int) -> list[bytes]:
-    """Return steps that compare the end of the token at X, and skip so many steps behind them if it is equal."""
+    """Return steps that compare what is at X, and skip so many steps behind them if it is equal."""
     steps: list[bytes] = []
     for start in reversed(range(0, len(end), _WORD)):
         word = int.from_bytes(end[start : start + _WORD], "big")
         if_equal = 0 if steps else skipped
         equal = bpf.step(bpf.JUMP_IF_EQUAL, if_equal, len(steps), word)
-        steps = [bpf.step(bpf.LOAD_WORD_AT_X, number=_TOKEN - _COMPARED + start), equal, *steps]
+        steps = [bpf.step(bpf.LOAD_WORD_AT_X, number=start), equal, *steps]
     return steps

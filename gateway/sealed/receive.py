@@ -15,6 +15,7 @@ from tsudoi.protocol.sealed.packets import MAX_PACKET, Kind, Packet, parse_untru
 from tsudoi.protocol.sealed.parts import Parts
 from tsudoi.protocol.sealed.suites import open_untrusted
 
+from ..chat.flooding import Flooding
 from ..chat.leave import Leaving
 from ..chat.members import Member
 from ..chat.outbound import Component
@@ -41,6 +42,7 @@ class SealedReceiver(Component):
     wants: Wants
     leaving: Leaving
     silence: Silence
+    flooding: Flooding
     _ticked_at: float = 0.0
     _with_parts: set[SealedLink] = field(default_factory=set)
     _parts_before: set[SealedLink] = field(default_factory=set)
@@ -80,8 +82,9 @@ class SealedReceiver(Component):
         assert member is not None
         if not member.leaving:
             member.seen = now
-            for line in found:
-                self._take(member, link, packet, line, source, now)
+            effects = [self._take(member, link, packet, line, source, now) for line in found]
+            if not any(effects):
+                self.flooding.ignored(member, source, now)
 
     def _add_part(self, link: SealedLink, packet: Packet, part: bytes) -> bytes | None:
         if link.parts is None:
@@ -89,22 +92,25 @@ class SealedReceiver(Component):
         self._with_parts.add(link)
         return link.parts.add_untrusted(packet.run, packet.count, part)
 
-    def _take(self, member: Member, link: SealedLink, packet: Packet, line: UpLine, source: bytes, now: float) -> None:
+    def _take(self, member: Member, link: SealedLink, packet: Packet, line: UpLine, source: bytes, now: float) -> bool:
+        """Carry out a line; return whether it had an effect."""
         if member.leaving or link.run != packet.run:
-            return  # a line before it has ended this
+            return True  # a line before it has ended this
         if line.say is not None:
             self.sender.keys.decrypts.find(packet.session)  # more may come
-            self.saying.say(link, line, now)
-        elif line.want is not None:
-            if self._may_ask(link, now):
-                self.wants.want(link, *line.want, now)
-        elif line.ping is not None:
-            if self._may_ask(link, now):
-                self._pong(member, link, line.ping)
-        elif line.resume is not None:
-            self.resuming.take(packet.session, packet.count, line.resume, link.listener, source, now)
-        elif line.leave:
+            return self.saying.say(link, line, now)
+        if line.resume is not None:
+            return self.resuming.take(packet.session, packet.count, line.resume, link.listener, source, now)
+        if line.leave:
             self.leaving.leave(member, LeaveReason.LEFT, now)
+            return True
+        if (line.want is None and line.ping is None) or not self._may_ask(link, now):
+            return False
+        if line.want is not None:
+            self.wants.want(link, *line.want, now)
+        elif line.ping is not None:
+            self._pong(member, link, line.ping)
+        return True
 
     def _may_ask(self, link: SealedLink, now: float) -> bool:
         if link.bucket is None:

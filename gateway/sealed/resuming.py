@@ -7,6 +7,7 @@ cookie the directory is asked for the session's member, also if it is served her
 from dataclasses import dataclass, field
 
 from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol.backbone import Answer, Granted, Refused, Resume
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import MalformedMessage
@@ -35,6 +36,12 @@ MOST_REMEMBERED = 20_000
 RESUMES, WINDOW_S = 20, 10.0
 """Runs of a session that begin in this time: each asks the directory and the log. A client without an answer repeats
 its `resume` each 2 s."""
+OPENED_S, OPENED = 20.0, 40.0
+"""Packets of a session that are opened although it is not served at their source, a second and at once: the keys of one
+may have to be made, 30 µs. Whoever has read a session's name can send so many that those of its client, who has moved,
+come late; to be served at its old address it needs none of them."""
+SESSIONS = 4_096
+"""Sessions whose packets are so counted; beyond that the oldest is forgotten."""
 MOST_PENDING = 4_096
 """Sessions that the directory is asked about at a time."""
 
@@ -61,6 +68,8 @@ class Resuming(Component):
     _pending: dict[bytes, _Pending] = field(default_factory=dict)
     _resumes: dict[bytes, int] = field(default_factory=dict)
     """Session → the highest count of a `resume` that was opened."""
+    _elsewhere: Buckets[bytes] = field(default_factory=lambda: Buckets(SESSIONS))
+    """By session, its packets from where it is not served."""
     _begun: dict[bytes, int] = field(default_factory=dict)
     """Session → its runs that have begun in the present window; an idle member takes no place."""
     _window_ends: float = 0.0
@@ -75,6 +84,9 @@ class Resuming(Component):
             return
         if packet.kind not in (Kind.BODY, Kind.PART) or keys.suite_of(session) is None:
             self.counters.sealed_dropped["unknown"] += 1
+            return
+        if not self._elsewhere.touch(session, now, OPENED_S, OPENED):
+            self.counters.sealed_dropped["limited"] += 1
             return
         try:
             body = open_untrusted(keys.decrypts.borrow(session).decrypt, packet.nonce, packet.rest, packet.header)
@@ -93,30 +105,30 @@ class Resuming(Component):
 
     def take(
         self, session: bytes, count: int, resume: lines.Resume | None, listener: int, source: bytes, now: float
-    ) -> None:
-        """Answer a session's packet with a cookie, or begin a run if it shows a valid one."""
+    ) -> bool:
+        """Answer a session's packet with a cookie; or ask for a run, and return True, if it shows a valid one."""
         if resume is not None:
             before = self._resumes.pop(session, 0)
             self._resumes[session] = max(count, before)
             if count <= before:
                 self.counters.sealed_dropped["replayed"] += 1
-                return
+                return False
             drop_oldest(self._resumes, MOST_REMEMBERED)
         cookie = _cookie(resume)
         if resume is None or not self.sender.cookies.is_valid(cookie, session, source, now):
             self.sender.retry(session, listener, source, now)
-            return
+            return False
         if (pending := self._pending.get(session)) is not None:
             if count > pending.count:
                 pending.listener, pending.address, pending.count = listener, source, count
                 pending.cookie, pending.resume = cookie, resume
-            return
+            return False
         if not self._may_begin(session, now):
             self.counters.questions_limited += 1
-            return
+            return False
         if len(self._pending) >= MOST_PENDING:
             self.counters.held_dropped += 1
-            return
+            return False
         self._pending[session] = _Pending(listener, source, count, cookie, resume)
         token = self.sender.keys.token(session).encode()
         ip = sockaddr.unpack(source)[0]
@@ -135,6 +147,7 @@ class Resuming(Component):
 
         # The place leads to the shard of the room.
         self.out.ask_patiently(session[PLACE] % len(self.members.by_shard), question, now, answered)
+        return True
 
     def _may_begin(self, session: bytes, now: float) -> bool:
         if now >= self._window_ends:

@@ -28,13 +28,18 @@ class Saying(Component):
     commands: Commands
     leaving: Leaving
 
-    def say(self, link: SealedLink, up: UpLine, now: float) -> None:
-        """Publish, hold or answer a numbered line (`say`) of a client; `now` is monotonic seconds."""
+    def say(self, link: SealedLink, up: UpLine, now: float) -> bool:
+        """Publish, hold or answer a numbered line (`say`) of a client; `now` is monotonic seconds.
+
+        Returns:
+            Whether anything goes to the broker for it.
+        """
         if up.say is None or up.number is None:
-            return
+            return False
         member, after = link.member, up.number - 1 if up.after is None else up.after
         line = Line(up.number, after, up.say)
         numbered = _numbered(member)
+        before = numbered.last, numbered.asking
         match numbered.judge(line):
             case Verdict.TAKE:
                 if self._take(link, numbered, line, now):
@@ -47,6 +52,7 @@ class Saying(Component):
                 _answer_refused(link, line.number, numbered.why_refused(line.number), again=False)
             case Verdict.WAIT:
                 pass
+        return (numbered.last, numbered.asking) != before
 
     def note_kept(self, room: Room, entry: Entry, now: float) -> None:
         """Note that a numbered line of a member has come back in its room's order."""

@@ -19,11 +19,19 @@ def datagram(token: bytes, text: bytes = b"", room: bytes = ROOM) -> bytes:
     return bytes((len(room), len(token))) + room + token + text
 
 
-def flood(flood_filter: FloodFilter, member: int, now: float) -> float:
+def session_of(member: int) -> bytes:
+    return bytes((1, 0, 0)) + member.to_bytes(13, "big")
+
+
+def packet(session: bytes, kind: int = 1, rest: bytes = b"") -> bytes:
+    return bytes((0, kind)) + session + bytes(12) + rest
+
+
+def flood(flood_filter: FloodFilter, member: int, now: float, mark: bytes = b"") -> float:
     """Count datagrams of a member until it is one too many, then shut it out; return for how long."""
     while not flood_filter.is_flood(member, now):
         pass
-    return flood_filter.shut_out(member, token_of(member), now) - now
+    return flood_filter.shut_out(member, mark or token_of(member), now) - now
 
 
 def test_a_flood_is_what_goes_on_though_it_is_passed_over() -> None:
@@ -115,6 +123,23 @@ def test_the_kernel_drops_what_silenced_members_send_and_nothing_else(bound: soc
     assert passed(bound, *dropped, *kept, *dropped) == kept
     assert bpf.attach_filter(bound, ())
     assert passed(bound, *dropped, *kept) == [*dropped, *kept]
+
+
+def test_the_kernel_drops_the_packets_of_silenced_sessions_and_nothing_else(bound: socket.socket) -> None:
+    flood_filter = FloodFilter()
+    flood(flood_filter, 1, 0.0, session_of(1))
+    flood(flood_filter, 2, 0.0)
+    flood(flood_filter, 3, 0.0, session_of(3))
+    assert bpf.attach_filter(bound, flood_filter.program())
+    dropped = [packet(session_of(number), kind, rest) for number in (1, 3) for kind in (1, 2) for rest in (b"", b"x")]
+    dropped.append(datagram(token_of(2)))
+    kept = [packet(session_of(number), kind) for number in (2, 4) for kind in (1, 2)]
+    # One bit is another session.
+    kept += [
+        packet(session_of(1)[:at] + bytes((session_of(1)[at] ^ 64,)) + session_of(1)[at + 1 :]) for at in range(4, 16)
+    ]
+    kept += [*OTHERS, packet(session_of(1))[:17], datagram(token_of(1))]
+    assert passed(bound, *dropped, *kept, *dropped) == kept
 
 
 def test_another_kernel_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

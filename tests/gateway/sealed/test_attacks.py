@@ -5,11 +5,13 @@ import random
 import pytest
 
 from gateway.listeners import sockaddr
+from gateway.listeners.flood_filter import FIRST_S, PATIENCE
 from gateway.sealed.link import SealedLink
-from gateway.sealed.resuming import RESUMES, WINDOW_S
-from tests.gateway.sealed.people import People
+from gateway.sealed.resuming import OPENED, RESUMES, WINDOW_S
+from tests.gateway.sealed.people import People, Person
 from tests.gateway.sealed.test_lives import check, start
 from tests.support.fakes import FakeGateway
+from tsudoi.protocol.sealed.packets import Kind
 from tsudoi.protocol.sealed.suites import AES_128_GCM
 
 ATTACKER = sockaddr.pack("198.51.100.9", 666)
@@ -93,6 +95,71 @@ def test_a_session_from_the_air_lets_nobody_in() -> None:
     assert keys.token(first[2:18]).encode() not in b"".join(people.wire)
 
 
+def sealed(person: Person, *bodies: bytes) -> list[tuple[bytes, bytes]]:
+    """Return packets of a client's run, as it could send them, with its address."""
+    link = person.client._link
+    packets = []
+    for body in bodies:
+        link._seal(Kind.BODY, body)
+        packets.append((link.out.pop().data, person.address))
+    return packets
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b'{"ping": 1}', id="pings"),
+        pytest.param(b'{"want": [0, 100]}', id="wants"),
+        pytest.param(b'{"say": "x", "number": 1}', id="what is kept already"),
+        pytest.param(b'{"say": "x", "number": 1000}', id="what waits for lines before it"),
+        pytest.param(b'{"resume": {"epoch": 1, "offset": 0, "next": 1, "cookie": "00"}}', id="resumes"),
+        pytest.param(b"{}", id="lines of no kind"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_a_member_that_floods_is_shut_out_by_the_kernel_for_a_while(line: bytes) -> None:
+    people = start(10, nodes=1)
+    node = people.world.nodes[0]
+    alice, mallory = (people.enter(node, "den", name) for name in ("alice", "mallory"))
+    people.run_until(lambda: alice.client.is_resumed and mallory.client.is_resumed)
+    people.say(mallory, "the first")
+    people.settle()
+    gateway, now = node.gateway, people.world.now
+    gateway.core.handle_datagrams(0, sealed(mallory, *[line] * (2 * PATIENCE + 200)), now)
+    assert gateway.counters.silenced == 1
+    assert gateway.outbound.filter == gateway.core.flooding.filter.program() != []
+    people.say(alice, "still here")
+    people.run(FIRST_S + 1.0)
+    assert not gateway.outbound.filter
+    people.say(mallory, "sorry")
+    people.settle()
+    check(people.world, people, [alice, mallory])
+
+
+def test_packets_from_elsewhere_shut_no_member_out_and_few_are_opened() -> None:
+    people = start(11, nodes=1)
+    node = people.world.nodes[0]
+    alice = people.enter(node, "den", "alice")
+    people.run_until(lambda: alice.client.is_resumed)
+    gateway, now = node.gateway, people.world.now
+    packets = [data for data, _ in sealed(alice, *[b'{"ping": 1}'] * 5_000)]
+    gateway.core.handle_datagrams(0, [(data + b"x", ATTACKER) for data in packets], now)
+    dropped = gateway.counters.sealed_dropped
+    assert 0 < dropped["forged"] <= OPENED
+    assert dropped["forged"] + dropped["limited"] == len(packets)
+    # Made-up sessions take no place among those that are counted.
+    gateway.core.handle_datagrams(0, [(data[:5] + b"made up" + data[12:], ATTACKER) for data in packets], now)
+    assert dropped["unknown"] == len(packets)
+    assert gateway.counters.silenced == 0
+    assert not gateway.outbound.filter
+    people.say(alice, "still here")
+    people.settle()
+    people.move(alice)
+    people.say(alice, "and here")
+    people.settle()
+    check(people.world, people, [alice])
+
+
 def test_a_member_that_resumes_all_the_time_is_served_from_time_to_time_and_then_as_before() -> None:
     people = start(9, nodes=1)
     node = people.world.nodes[0]
@@ -107,7 +174,7 @@ def test_a_member_that_resumes_all_the_time_is_served_from_time_to_time_and_then
             people.say(bob, f"line {number}")
     lasted_s = people.world.now - began
     assert counters.sealed_resumes - before <= RESUMES * (lasted_s // WINDOW_S + 2)
-    assert counters.questions_limited > 3
+    assert counters.sealed_dropped["limited"] > 3
     people.say(alice, "still here")
     people.settle()
     check(people.world, people, [alice, bob])
