@@ -89,6 +89,33 @@ def test_an_unknown_token_may_stand_behind_a_room_counted_in_characters(gateway:
     assert gateway.said() == ["hello"]
 
 
+def test_digits_at_the_end_of_a_room_counted_in_characters_are_not_taken_for_a_token(gateway: ScriptedGateway) -> None:
+    """In bytes the room would be 部屋 and the token `2024` and the first 28 digits of the real one."""
+    room, token = "部屋2024", token_of(1)
+    for text in (b"one", b"two"):
+        send(gateway, bytes((len(room), 32)) + room.encode() + token + text)
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, Refused(Status.ROOM_NOT_FOUND, ""))
+    (request,) = gateway.asked(Resume)
+    assert request.body == Resume(hash_token(token), "192.0.2.1", 30_000)
+    gateway.reply(request.id, a_grant(1, room=2024))
+    assert gateway.said() == ["one", "two"]
+    assert (gateway.counters.unknown_tokens, gateway.outbound.dropped) == (0, [])
+
+
+def test_of_two_possible_tokens_each_is_asked_for_once(gateway: ScriptedGateway) -> None:
+    room = "部屋2024"
+    data = bytes((len(room), 32)) + room.encode() + token_of(1) + b"one"
+    send(gateway, data)
+    for _ in range(2):
+        (request,) = gateway.asked(Resume)
+        gateway.reply(request.id, Refused(Status.ROOM_NOT_FOUND, ""))
+    assert gateway.outbound.dropped == [(ALICE, Drop.NO_TOKEN, data)]
+    send(gateway, data)
+    assert gateway.asked(Resume) == []
+    assert gateway.counters.unknown_tokens == 2
+
+
 def test_a_token_that_the_directory_does_not_know_is_not_asked_for_again_at_once(gateway: ScriptedGateway) -> None:
     send(gateway, raw(1, "one"))
     (request,) = gateway.asked(Resume)
