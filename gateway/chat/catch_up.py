@@ -20,6 +20,8 @@ from .outbound import Component
 from .replay_limiter import ReplayLimiter
 from .room_events import RoomEvents
 
+_LEFT, _CLOSED = int(EntryKind.LEFT), int(EntryKind.CLOSED)
+"""Plain ints: each entry is compared with them."""
 SendAnswer = Callable[[Member, CatchUpState, Replayed, float], None]
 
 
@@ -135,12 +137,12 @@ class CatchUp(Component):
                 break
             if entry.offset <= member.cursor:
                 continue
-            if entry.kind == EntryKind.LEFT and entry.member == member.id:
+            if entry.kind == _LEFT and entry.member == member.id:
                 # It left before this gateway knew of its join.
                 self._send(member, missed, begun)
                 self.events.remove(member, entry)
                 return
-            if entry.kind == EntryKind.CLOSED:
+            if entry.kind == _CLOSED:
                 self._send(member, missed, begun)
                 self.closed_rooms.end_for(member, entry)
                 return

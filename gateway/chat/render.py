@@ -18,6 +18,8 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.sealed.lines import member_number
 from tsudoi.protocol.web import replies
 
+_SAID, _WEB, _SEALED = int(EntryKind.SAID), DownForm.WEB, DownForm.SEALED
+"""Plain names: to look up an enum's member takes 0.1 µs, and they are compared for each message."""
 _LEFT: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.IDLE: (Phrase.LEFT_IDLE, Phrase.LEFT_IDLE),
     LeaveReason.KICKED: (Phrase.KICKED, Phrase.KICKED_WHY),
@@ -50,16 +52,14 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
 
     `style` and `options` are the receiver's; `member` is its id, 0 for any member that the entry does not concern.
     """
-    if style.form is DownForm.WEB:
+    kind, n = entry.kind, entry.offset
+    if kind == _SAID:
+        return message(entry, room, style)
+    if style.form is _WEB:
         return web_publication(entry, room, options, member)
-    if style.form is DownForm.SEALED:
-        if entry.kind == EntryKind.SAID:
-            return sealed_message(entry)
+    if style.form is _SEALED:
         style = downlink_encoder.NATIVE
     japanese = bool(options & MemberOptions.JAPANESE)
-    kind, n = entry.kind, entry.offset
-    if kind == EntryKind.SAID:
-        return downlink_encoder.encode_message(style, room, n, entry.sender, entry.text)
     if kind == EntryKind.ACTED:
         return notices.encode_action(style, room, n, entry.sender, entry.text)
     if kind == EntryKind.WHISPERED:
@@ -81,9 +81,9 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
 
 def message(entry: Entry, room: str, style: DownStyle) -> bytes:
     """Return the datagram, or the push, for an entry of the kind SAID: faster than `payload`."""
-    if style.form is DownForm.WEB:
+    if style.form is _WEB:
         return web_publication(entry, room, 0) or b""
-    if style.form is DownForm.SEALED:
+    if style.form is _SEALED:
         return sealed_message(entry)
     return downlink_encoder.encode_message(style, room, entry.offset, entry.sender, entry.text)
 

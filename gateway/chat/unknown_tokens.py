@@ -4,7 +4,7 @@ Any gateway can serve any member, so this one asks the directory about anything 
 datagrams until it answers. All tables that unknown senders can fill are bounded.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -60,7 +60,7 @@ class UnknownTokens(Component):
     _refused: dict[tuple[int, bytes], float] = field(default_factory=dict)
     """Shard and token → until when the shard is not asked for it."""
     receive: Callable[[Member, int, bytes, bytes, bytes, float], None] = field(init=False)
-    handle_datagrams: Callable[[int, Iterable[tuple[bytes, bytes]], float], None] = field(init=False)
+    handle_datagrams: Callable[[int, Sequence[tuple[bytes, bytes]], float], None] = field(init=False)
     """Both set by `Receiver`: datagrams go back to it when their member is known."""
 
     @property

@@ -10,7 +10,7 @@ from ..settings import Settings
 
 def choose_options(
     settings: Settings, listener: Listener, dialect: Dialect, language: str, *, creates: bool, is_shared: bool
-) -> MemberOptions:
+) -> int:
     """Return the options of a member that joins.
 
     `language` is its client's wish, empty if it has none; `is_shared`: its address has no limits of its own, as of a
@@ -18,7 +18,7 @@ def choose_options(
     """
     commands = settings.commands if listener.commands is None else listener.commands
     notices = {"on": True, "off": False, "auto": dialect.notices}[settings.notices]
-    options = MemberOptions(0)
+    options = 0
     if commands:
         options |= MemberOptions.COMMANDS
     if notices if listener.notices is None else listener.notices:

@@ -129,7 +129,7 @@ class Rules:
         password = message.password or None
         self._count_message(user, room, now)
         known_only = password is not None and not self.passwords.begin(ip, room, user, now)
-        options = 0 if self._key_of.of(ip) else int(MemberOptions.SHARED_ADDRESS)
+        options = 0 if self._key_of.of(ip) else MemberOptions.SHARED_ADDRESS
         key = hashlib.sha256(b"\0".join((room.encode(), user.encode(), permit.key.encode()))).digest()[:16]
         return backbone.Post(room, user, text, key, password, ip.partition("%")[0], options, known_only)
 

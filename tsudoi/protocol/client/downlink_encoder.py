@@ -5,6 +5,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from tsudoi.protocol.visible_characters import boundary
 from tsudoi.protocol.web.replies import publication
 
 NATIVE = DownStyle(DownForm.NATIVE)
+_RAW: Final = DownForm.RAW
+_NAMED: Final = DownForm.NAMED
+"""As plain names: to look up an enum's member takes 0.1 µs, a fifth of what it takes to encode a message."""
 _IN_JSON = (DownForm.NATIVE, DownForm.SEALED, DownForm.WEB)
 """Their clients mark further lines by themselves."""
 MAX_DOWN = 4094
@@ -50,14 +54,15 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
 
     Members' further lines are marked, except in NATIVE, whose clients mark them. The server's lists have many lines.
     """
-    if sender != SERVER_NAME and style.form not in _IN_JSON:
+    form = style.form
+    if sender != SERVER_NAME and form not in _IN_JSON:
         text = mark_further_lines(text)
-    match style.form:
-        case DownForm.RAW:
-            return _cut_text(_message_line(style, sender, text), size)
-        case DownForm.NAMED:
-            name = sized_name(break_name(style, sender))
-            return name + _cut_text(text, size - len(name))
+    if form is _RAW:
+        return _cut_text(_message_line(style, sender, text), size)
+    if form is _NAMED:
+        name = sized_name(break_name(style, sender))
+        return name + _cut_text(text, size - len(name))
+    match form:
         case DownForm.U1:
             head = _u1_head(room)
             return head + _cut_text(_message_line(style, sender, text), size - len(head))
