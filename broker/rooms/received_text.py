@@ -8,6 +8,8 @@ from tsudoi.protocol.names import cut
 
 def received_text(text: str) -> str:
     """Return a text without control characters or too many lines, and no longer than a datagram can carry."""
+    if len(text) <= MAX_UP // 4 and text.isprintable():
+        return text  # the usual one: it has no line feed either
     text = bound_lines(clean(text))
     # A character has at most four bytes.
     return text if len(text) <= MAX_UP // 4 else cut(text, MAX_UP)

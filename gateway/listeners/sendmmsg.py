@@ -31,9 +31,7 @@ from .prepared_recipients import (
     places,
 )
 
-ADDRESS_SIZE = 28
-_NAME_SIZE_AT, _LENGTH_AT = 8 // 4, 56 // 4
-_WORDS = HEADER_SIZE // 4
+_LENGTH_AT, _WORDS = 56 // 4, HEADER_SIZE // 4
 _SLOT_SIZE = MAX_READ + 7
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 # Not in Python's socket module: linux/udp.h. Since Linux 4.18.
@@ -54,13 +52,14 @@ class LinuxIo:
         self.failed = 0
         """Datagrams that the kernel refused for good: no route, not permitted."""
         self._data = bytearray(BATCH * _SLOT_SIZE)
-        self._names = bytearray(BATCH * ADDRESS_SIZE)
+        self._is_ipv6 = sock.family == socket.AF_INET6
+        self._name_size = sockaddr.IPV6_SIZE if self._is_ipv6 else sockaddr.IPV4_SIZE
+        self._names = bytearray(BATCH * self._name_size)
         data = ctypes.addressof((ctypes.c_char * len(self._data)).from_buffer(self._data))
         names = ctypes.addressof((ctypes.c_char * len(self._names)).from_buffer(self._names))
         self._iovecs = (ctypes.c_uint64 * (2 * BATCH))()
         iovecs = ctypes.addressof(self._iovecs)
         self.learns_local = pktinfo.enable(sock)
-        self._is_ipv6 = sock.family == socket.AF_INET6
         self._control_space = pktinfo.SPACE if self.learns_local else 0
         self._controls = bytearray(BATCH * self._control_space or 1)
         controls = ctypes.addressof((ctypes.c_char * len(self._controls)).from_buffer(self._controls))
@@ -69,12 +68,12 @@ class LinuxIo:
         for slot in range(BATCH):
             self._iovecs[2 * slot] = data + slot * _SLOT_SIZE
             self._iovecs[2 * slot + 1] = MAX_READ
-            name, control = names + slot * ADDRESS_SIZE, controls + slot * self._control_space
+            name, control = names + slot * self._name_size, controls + slot * self._control_space
             HEADER_START.pack_into(
                 self._headers,
                 slot * HEADER_SIZE,
                 name,
-                ADDRESS_SIZE,
+                self._name_size,
                 iovecs + 16 * slot,
                 1,
                 control if self.learns_local else 0,
@@ -83,6 +82,7 @@ class LinuxIo:
         self._fresh_headers = bytes(self._headers)
         self._headers_view = memoryview(self._headers)
         self._words = self._headers_view.cast("I")
+        self._lengths = self._words[_LENGTH_AT::_WORDS]
         self._data_view = memoryview(self._data)
         self._names_view = memoryview(self._names)
         self._controls_view = memoryview(self._controls)
@@ -98,16 +98,15 @@ class LinuxIo:
             return []
         if self.learns_local:
             return self._with_locals(count)
-        words, data, names = self._words, self._data_view, self._names_view
+        # The kernel writes names of the size that it was given, so the headers stay as they are.
+        data, size = self._data_view, self._name_size
+        names = bytes(self._names_view[: count * size])
         received = []
-        for slot in range(count):
-            word = slot * _WORDS
-            at, name_at = slot * _SLOT_SIZE, slot * ADDRESS_SIZE
-            name_size = words[word + _NAME_SIZE_AT]
-            received.append(
-                (bytes(data[at : at + words[word + _LENGTH_AT]]), bytes(names[name_at : name_at + name_size]))
-            )
-            words[word + _NAME_SIZE_AT] = ADDRESS_SIZE
+        at = name_at = 0
+        for length in self._lengths[:count].tolist():
+            received.append((bytes(data[at : at + length]), names[name_at : name_at + size]))
+            at += _SLOT_SIZE
+            name_at += size
         return received
 
     def _with_locals(self, count: int) -> list[tuple[bytes, bytes]]:
@@ -115,23 +114,21 @@ class LinuxIo:
 
         Most datagrams of a batch have come to the same address, so that is compared first: this costs 0.2 µs each.
         """
-        words, data, names, controls = self._words, self._data_view, self._names_view, self._controls_view
-        name_size = sockaddr.IPV6_SIZE if self._is_ipv6 else sockaddr.IPV4_SIZE
+        words, data, controls, size = self._words, self._data_view, self._controls_view, self._name_size
+        names = bytes(self._names_view[: count * size])
         start, end = (pktinfo.IPV6_LOCAL, pktinfo.IPV6_SIZE) if self._is_ipv6 else (pktinfo.IPV4_LOCAL, 24)
         last = local = b""
         received = []
         at = name_at = word = 0
-        for _ in range(count):
+        for length in self._lengths[:count].tolist():
             if not words[word + _CONTROL_SIZE_AT]:
                 last = local = b""
             elif controls[start:end] != last:
                 last = bytes(controls[start:end])
                 local = sockaddr.received_local(last)
-            received.append(
-                (bytes(data[at : at + words[word + _LENGTH_AT]]), bytes(names[name_at : name_at + name_size]) + local)
-            )
+            received.append((bytes(data[at : at + length]), names[name_at : name_at + size] + local))
             at += _SLOT_SIZE
-            name_at += ADDRESS_SIZE
+            name_at += size
             word += _WORDS
             start += pktinfo.SPACE
             end += pktinfo.SPACE

@@ -43,6 +43,8 @@ def without_own_name(text: str, names: tuple[str, ...]) -> str:
 
 def _after_separator(text: str, at: int) -> str | None:
     """Return what follows a separator that begins at `at`, or None if there is none, or a smiley."""
+    if text.startswith(": ", at):
+        return text[at + 2 :]  # as most clients write it, without the patterns
     found = _SEPARATOR.match(text, at)
     if found is None or _SMILEY.match(text, at + (text[at] == " ")):
         return None
