@@ -47,6 +47,7 @@ class SealedGroup(Collecting):
         "_lines",
         "_loose",
         "_own",
+        "_recent",
         "_recipients",
         "_room",
         "_sender",
@@ -54,7 +55,6 @@ class SealedGroup(Collecting):
         "after",
         "links",
         "quiet",
-        "recent",
         "recent_size",
     )
 
@@ -76,7 +76,8 @@ class SealedGroup(Collecting):
         """The last body of the burst (None: only some got bodies), and those of members with their own."""
         self.quiet = 0
         """Ticks of the repeater since the last body."""
-        self.recent: deque[Recent] = deque()
+        self._recent: deque[Recent] | None = None
+        """Made with the first body: an empty one has 0.6 KiB, and most rooms are at rest."""
         self.recent_size = 0
 
     def __len__(self) -> int:
@@ -240,27 +241,26 @@ class SealedGroup(Collecting):
         if not self._sender.may_remember(self, size):
             self.forget_recent()
             return
-        self.recent.extend(Recent(body, but) for body in bodies)
+        if self._recent is None:
+            self._recent = deque()
+        self._recent.extend(Recent(body, but) for body in bodies)
         self.recent_size += size
         while self.recent_size > RECENT_BYTES:
-            self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        dropped = len(self.recent.popleft().body.content)
-        self.recent_size -= dropped
-        self._sender.recent_size -= dropped
+            dropped = len(self._recent.popleft().body.content)
+            self.recent_size -= dropped
+            self._sender.recent_size -= dropped
 
     def forget_recent(self) -> None:
         """Remember no body."""
         self._sender.recent_size -= self.recent_size
-        self.recent.clear()
+        self._recent = None
         self.recent_size = 0
 
     def recent_bodies(self, member: int, after: int, to: int) -> list[bytes]:
         """Return the bodies with a member's entries behind an offset up to `to`; none if not all are remembered."""
-        if not self.recent or self.recent[0].body.after > after:
+        if not self._recent or self._recent[0].body.after > after:
             return []
-        found = [each for each in self.recent if each.body.to > after and each.body.after < to]
+        found = [each for each in self._recent if each.body.to > after and each.body.after < to]
         if not found or found[-1].body.to < to or any(member in each.but for each in found):
             return []
         return [each.body.content for each in found]
