@@ -37,7 +37,9 @@ PLACE, STEERING = 1, 2
 """Where these bytes stand in a session."""
 _MARK_SIZE = 4
 _T = TypeVar("_T")
-_SUITES: Final = {1: AES_128_GCM, 2: CHACHA20_POLY1305, 3: PLAIN}
+PLAIN_NUMBER: Final = 3
+"""The first byte of a session of the suite `plain`."""
+_SUITES: Final = {1: AES_128_GCM, 2: CHACHA20_POLY1305, PLAIN_NUMBER: PLAIN}
 _NUMBERS = {suite: number for number, suite in _SUITES.items()}
 
 
@@ -84,6 +86,8 @@ class SessionKeys:
         """Those that can be used here."""
         self.encrypts: Cache[Cipher] = Cache(partial(self._cipher, up=False))
         self.decrypts: Cache[Cipher] = Cache(partial(self._cipher, up=True))
+        self._extracted: tuple[bytes, bytes] = b"", b""
+        """A session, and what all its keys are derived from: a ping needs those of both directions."""
 
     def new(self, suite: str, place: int, steering: int) -> bytes:
         """Return a new session of a suite of `suites`; `place` and `steering` have a byte each."""
@@ -97,16 +101,16 @@ class SessionKeys:
 
     def token(self, session: bytes) -> str:
         """Return the token of the member that a session is of."""
-        return self._derive(session, "token", TOKEN_SIZE // 2).hex()
+        return self._derive(session, b"tsudoi 2 token", TOKEN_SIZE // 2).hex()
 
     def check_key(self, session: bytes) -> bytes:
         """Return the key of checks; empty in the suite `plain`."""
-        return b"" if _SUITES[session[0]] == PLAIN else self._derive(session, "check", CHECK_KEY_SIZE)
+        return b"" if _SUITES[session[0]] == PLAIN else self._derive(session, b"tsudoi 2 check", CHECK_KEY_SIZE)
 
     def key(self, session: bytes, *, up: bool) -> bytes:
         """Return the key of a direction; empty in the suite `plain`."""
         size = KEY_SIZES[_SUITES[session[0]]]
-        return self._derive(session, "up" if up else "down", size) if size else b""
+        return self._derive(session, b"tsudoi 2 up" if up else b"tsudoi 2 down", size) if size else b""
 
     def cover(self, session: bytes) -> bytes:
         """Return a session in the form in which the directory keeps it: no reader of its store can use it.
@@ -140,11 +144,15 @@ class SessionKeys:
                 return secret
         return None
 
-    def _derive(self, session: bytes, what: str, size: int) -> bytes:
-        # With one secret, its mark has been looked at before.
-        secret = self._secrets[0] if len(self._secrets) == 1 else self._secret_of(session)
-        assert secret is not None, "look at `suite_of` first"
-        return hkdf(secret, session, f"tsudoi 2 {what}".encode(), size)
+    def _derive(self, session: bytes, what: bytes, size: int) -> bytes:
+        of, extracted = self._extracted
+        if of != session:
+            # With one secret, its mark has been looked at before.
+            secret = self._secrets[0] if len(self._secrets) == 1 else self._secret_of(session)
+            assert secret is not None, "look at `suite_of` first"
+            extracted = hkdf_extract(secret, session)
+            self._extracted = session, extracted
+        return hkdf_expand(extracted, what, size)
 
 
 def is_meant(data: bytes) -> bool:
@@ -163,7 +171,17 @@ def is_plain(session: bytes) -> bool:
 
 def hkdf(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:
     """Return `size` bytes, 32 at most, of HKDF-SHA256: of RFC 5869 one block, which the standard library has."""
-    return hmac.digest(hmac.digest(salt, secret, "sha256"), info + b"\x01", "sha256")[:size]
+    return hkdf_expand(hkdf_extract(secret, salt), info, size)
+
+
+def hkdf_extract(secret: bytes, salt: bytes) -> bytes:
+    """Return what all keys of one secret and salt are expanded from."""
+    return hmac.digest(salt, secret, "sha256")
+
+
+def hkdf_expand(extracted: bytes, info: bytes, size: int) -> bytes:
+    """Return a key of `size` bytes, 32 at most."""
+    return hmac.digest(extracted, info + b"\x01", "sha256")[:size]
 
 
 def _covered(secret: bytes, session: bytes, token_hash: bytes) -> bytes:

@@ -5,6 +5,7 @@ The ciphers are `cryptography`'s; the suite `plain` needs none, so that a progra
 
 import hmac
 from collections.abc import Callable
+from functools import cache
 from typing import Final, Protocol
 
 from tsudoi.protocol.errors import MalformedMessage
@@ -58,11 +59,15 @@ def cipher(suite: str, key: bytes) -> Cipher:
     """
     if len(key) != KEY_SIZES[suite]:
         raise MalformedMessage(f"a key of {suite} has {KEY_SIZES[suite]} bytes, not {len(key)}")
-    if suite == PLAIN:
-        return _Plain()
+    return _Plain() if suite == PLAIN else _sealed(suite)(key)
+
+
+@cache
+def _sealed(suite: str) -> Callable[[bytes], Cipher]:
+    # A statement `import` for each cipher would cost as much as to derive its key.
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-    return AESGCM(key) if suite == AES_128_GCM else ChaCha20Poly1305(key)
+    return AESGCM if suite == AES_128_GCM else ChaCha20Poly1305
 
 
 def open_untrusted(
