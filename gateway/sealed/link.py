@@ -4,12 +4,11 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.sealed.lines import DownLine, join, offset_of, serialize
 from tsudoi.protocol.sealed.packets import (
     COUNT_SIZE,
-    HEADER_SIZE,
     NO_RUN,
+    RUN_AT,
     RUN_SIZE,
     Kind,
     serialize_cookie_header,
@@ -29,8 +28,6 @@ from .packing import pack
 if TYPE_CHECKING:
     from .sender import Sender
 
-NONCE_AT = HEADER_SIZE - RUN_SIZE - COUNT_SIZE
-"""Where the nonce begins in a header."""
 _PLAIN_MARK = 1 << 16
 ENDINGS = {
     Ending.LEFT: "left",
@@ -47,10 +44,9 @@ class SealedLink:
 
     __slots__ = (
         "_count",
-        "_head",
         "_loose",
         "address",
-        "bucket",
+        "head",
         "is_watched",
         "listener",
         "member",
@@ -69,12 +65,10 @@ class SealedLink:
         self.window = ReplayWindow()
         """Of the counts up of all runs here: a client never uses a count twice."""
         self.parts: Parts | None = None
-        self.bucket: Bucket | None = None
-        """Limits what it asks: pings and the like."""
         self.wants: ReplayLimiter | None = None
         """Limits what it wants again."""
         self._count = 0
-        self._head = b""
+        self.head = b""
         """The first bytes of each packet of this run; empty: it is not served."""
         self._loose: list[bytes] | None = None
         """Answers that wait for the end of the turn."""
@@ -86,39 +80,39 @@ class SealedLink:
     @property
     def run(self) -> bytes:
         """The run's six random bytes; `NO_RUN` while the session is not served here."""
-        return self._head[NONCE_AT:] or NO_RUN
+        return self.head[RUN_AT:] or NO_RUN
 
     def bind(self, listener: int, address: bytes) -> None:
         """Begin a run at an address that has shown its cookie."""
         self.unbind()
         self.listener, self.address = listener, address
         self._count = 0
-        self._head = bytes((0, Kind.BODY)) + self.session + secrets.token_bytes(RUN_SIZE)
+        self.head = bytes((0, Kind.BODY)) + self.session + secrets.token_bytes(RUN_SIZE)
         self.sender.carried.begin(self)
 
     def unbind(self) -> None:
         """End the run; nothing can be sealed before the next `bind`."""
-        if self._head:
+        if self.head:
             self.sender.carried.end(self)
-        self._head = b""
+        self.head = b""
         self.parts = self._loose = None
 
     def seal(self, body: bytes) -> bytes:
         """Return the packet of a body of up to `MAX_WHOLE` bytes."""
         self._count = count = self._count + 1
-        header = self._head + count.to_bytes(COUNT_SIZE, "big")
-        return header + self.sender.keys.encrypts.borrow(self.session).encrypt(header[NONCE_AT:], body, header)
+        header = self.head + count.to_bytes(COUNT_SIZE, "big")
+        return header + self.sender.keys.encrypts.borrow(self.session).encrypt(header[RUN_AT:], body, header)
 
     def seal_all(self, body: bytes) -> list[bytes]:
         """Return the packets of a body of any size."""
         if len(body) <= MAX_WHOLE:
             return [self.seal(body)]
         encrypt, packets = self.sender.keys.encrypts.borrow(self.session).encrypt, []
-        head = bytes((0, Kind.PART)) + self._head[2:]
+        head = bytes((0, Kind.PART)) + self.head[2:]
         for part in divide(body):
             self._count += 1
             header = head + self._count.to_bytes(COUNT_SIZE, "big")
-            packets.append(header + encrypt(header[NONCE_AT:], part, header))
+            packets.append(header + encrypt(header[RUN_AT:], part, header))
         return packets
 
     # --- `chat.members.Stream` ---------------------------------------------------------------------------------------
@@ -145,7 +139,7 @@ class SealedLink:
 
     def send_bodies(self, bodies: Iterable[bytes]) -> None:
         """Send bodies, each in packets of its own."""
-        if self._head:
+        if self.head:
             packets = [packet for body in bodies for packet in self.seal_all(body)]
             self.sender.send_packets(self, packets)
 
@@ -158,7 +152,7 @@ class SealedLink:
 
         `INSUFFICIENT` and `ELSEWHERE`: another gateway serves it, so nothing is told.
         """
-        if (word := ENDINGS.get(ending)) is not None and self._head:
+        if (word := ENDINGS.get(ending)) is not None and self.head:
             self.send_bodies([serialize(DownLine(ended=word, text=why))])
         self.sender.detach(self)
 
@@ -168,7 +162,7 @@ class SealedLink:
 
     def kept_address(self) -> str:
         """Return where its client is, as the directory keeps it; empty if another gateway could not send there."""
-        if not self._head or self.listener == self.sender.carried.listener:
+        if not self.head or self.listener == self.sender.carried.listener:
             return ""
         return kept_address.write(self.address, self.listener, self.sender.keys.cover(self.session))
 
@@ -213,9 +207,9 @@ def seal_each(links: Sequence[SealedLink], body: bytes) -> list[bytes]:
     for link in links:
         encrypts = link.sender.keys.encrypts
         link._count = count = link._count + 1
-        header = link._head + count.to_bytes(COUNT_SIZE, "big")
+        header = link.head + count.to_bytes(COUNT_SIZE, "big")
         cipher = encrypts.young.get(link.session) or encrypts.find(link.session)
-        packets.append(header + cipher.encrypt(header[NONCE_AT:], body, header))
+        packets.append(header + cipher.encrypt(header[RUN_AT:], body, header))
     return packets
 
 
@@ -227,7 +221,7 @@ def seal_into(
     young, find = encrypts.young, encrypts.find
     for link, head, rest in zip(links, heads, rests, strict=False):
         link._count = count = link._count + 1
-        header = link._head + count.to_bytes(COUNT_SIZE, "big")
+        header = link.head + count.to_bytes(COUNT_SIZE, "big")
         cipher = young.get(link.session) or find(link.session)
         head[:] = header
-        cipher.encrypt_into(header[NONCE_AT:], body, header, rest)
+        cipher.encrypt_into(header[RUN_AT:], body, header, rest)

@@ -6,12 +6,20 @@ not be opened is counted, and never answered.
 
 from dataclasses import dataclass, field
 
-from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import lines
-from tsudoi.protocol.sealed.lines import DownLine, UpLine, serialize
-from tsudoi.protocol.sealed.packets import MAX_PACKET, Kind, Packet, parse_untrusted
+from tsudoi.protocol.sealed.lines import UpLine, serialize_pong
+from tsudoi.protocol.sealed.packets import (
+    COUNT_AT,
+    HEADER_SIZE,
+    MARK,
+    MAX_PACKET,
+    RUN_AT,
+    SESSION_AT,
+    Kind,
+    parse_untrusted,
+)
 from tsudoi.protocol.sealed.parts import Parts
 from tsudoi.protocol.sealed.suites import open_untrusted
 
@@ -28,8 +36,10 @@ from .sender import Sender
 from .silence import Silence
 from .wants import Wants
 
-ASKS_S, ASKS = 50.0, 100.0
-"""Lines of a member that are answered (`ping`, `want`), a second and at once: `want` may come each 0.06 s."""
+ASKS, ASKS_S = 100, 2.0
+"""Lines of a member that are answered (`ping`, `want`) in this time: `want` may come each 0.06 s."""
+BODY, PART = int(Kind.BODY), int(Kind.PART)
+"""Plain ints: they are compared for each packet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +53,9 @@ class SealedReceiver(Component):
     leaving: Leaving
     silence: Silence
     flooding: Flooding
+    _asked: dict[SealedLink, int] = field(default_factory=dict)
+    """How many lines each member has asked in the present `ASKS_S`; a member at rest takes no place."""
+    _asked_until: float = 0.0
     _ticked_at: float = 0.0
     _with_parts: set[SealedLink] = field(default_factory=set)
     _parts_before: set[SealedLink] = field(default_factory=set)
@@ -50,57 +63,70 @@ class SealedReceiver(Component):
 
     def handle_untrusted(self, listener: int, data: bytes, source: bytes, now: float) -> None:
         """Handle a datagram that begins with the byte 0."""
-        try:
-            packet = parse_untrusted(data)
-            if len(data) > MAX_PACKET:
-                raise MalformedMessage("too large")
-        except MalformedMessage:
-            self.counters.sealed_dropped["malformed"] += 1
-            return
-        member = self.members.by_session.get(packet.session)
+        member = self.members.by_session.get(data[SESSION_AT:RUN_AT])
         link = None if member is None else member.sealed
-        if link is None or link.run != packet.run or link.address != source or link.listener != listener:
+        if not HEADER_SIZE <= len(data) <= MAX_PACKET:
+            self.counters.sealed_dropped["malformed"] += 1
+        elif (
+            member is not None
+            and link is not None
+            and link.head[SESSION_AT:] == data[SESSION_AT:COUNT_AT]
+            and link.address == source
+            and link.listener == listener
+        ):
+            self._open_untrusted(member, link, data, source, now)
+        else:
+            try:
+                packet = parse_untrusted(data)
+            except MalformedMessage:
+                self.counters.sealed_dropped["malformed"] += 1
+                return
             self.resuming.handle_untrusted(packet, listener, source, now)
-            return
-        if link.window.has(packet.count):
+
+    def _open_untrusted(self, member: Member, link: SealedLink, data: bytes, source: bytes, now: float) -> None:
+        """Open a packet of the run that is served at its source, and carry it out."""
+        header, kind = data[:HEADER_SIZE], data[1]
+        count = int.from_bytes(header[COUNT_AT:])
+        if link.window.has(count):
             self.counters.sealed_dropped["replayed"] += 1
             return
-        if packet.kind > Kind.PART:
+        if data[0] != MARK or (kind != BODY and kind != PART):
             self.counters.sealed_dropped["malformed"] += 1
             return
         try:
-            cipher = self.sender.keys.decrypts.borrow(packet.session)
-            body: bytes | None = open_untrusted(cipher.decrypt, packet.nonce, packet.rest, packet.header)
-            link.window.add(packet.count)
-            if packet.kind == Kind.PART:
-                body = self._add_part(link, packet, body or b"")
+            cipher = self.sender.keys.decrypts.borrow(link.session)
+            opened = open_untrusted(cipher.decrypt, header[RUN_AT:], data[HEADER_SIZE:], header)
+            link.window.add(count)
+            body = opened if kind == BODY else self._add_part(link, count, opened)
             found = lines.parse_up_untrusted(body) if body else []
         except MalformedMessage:
             self.counters.sealed_dropped["forged"] += 1
             return
         self.counters.sealed_opened += 1
-        assert member is not None
         if not member.leaving:
             member.seen = now
-            effects = [self._take(member, link, packet, line, source, now) for line in found]
+            run = link.head
+            effects = [self._take(member, link, run, count, line, source, now) for line in found]
             if not any(effects):
                 self.flooding.ignored(member, source, now)
 
-    def _add_part(self, link: SealedLink, packet: Packet, part: bytes) -> bytes | None:
+    def _add_part(self, link: SealedLink, count: int, part: bytes) -> bytes | None:
         if link.parts is None:
             link.parts = Parts()
         self._with_parts.add(link)
-        return link.parts.add_untrusted(packet.run, packet.count, part)
+        return link.parts.add_untrusted(link.run, count, part)
 
-    def _take(self, member: Member, link: SealedLink, packet: Packet, line: UpLine, source: bytes, now: float) -> bool:
+    def _take(
+        self, member: Member, link: SealedLink, run: bytes, count: int, line: UpLine, source: bytes, now: float
+    ) -> bool:
         """Carry out a line; return whether it had an effect."""
-        if member.leaving or link.run != packet.run:
+        if member.leaving or link.head != run:
             return True  # a line before it has ended this
         if line.say is not None:
-            self.sender.keys.decrypts.find(packet.session)  # more may come
+            self.sender.keys.decrypts.find(link.session)  # more may come
             return self.saying.say(link, line, now)
         if line.resume is not None:
-            return self.resuming.take(packet.session, packet.count, line.resume, link.listener, source, now)
+            return self.resuming.take(link.session, count, line.resume, link.listener, source, now)
         if line.leave:
             self.leaving.leave(member, LeaveReason.LEFT, now)
             return True
@@ -113,9 +139,11 @@ class SealedReceiver(Component):
         return True
 
     def _may_ask(self, link: SealedLink, now: float) -> bool:
-        if link.bucket is None:
-            link.bucket = Bucket(ASKS, now)
-        if link.bucket.touch(now, ASKS_S, ASKS):
+        if now >= self._asked_until:
+            self._asked.clear()
+            self._asked_until = now + ASKS_S
+        asked = self._asked[link] = self._asked.get(link, 0) + 1
+        if asked <= ASKS:
             return True
         self.counters.questions_limited += 1
         return False
@@ -127,7 +155,7 @@ class SealedReceiver(Component):
         if isinstance(group, SealedGroup):
             group.flush()
             last, more = room.position, group.rest_of(member.id)
-        pong = serialize(DownLine(pong=ping, epoch=room.epoch, last=last))
+        pong = serialize_pong(ping, room.epoch, last)
         link.send_bodies([pong, more] if len(more) > 1_000 else [pong + b"\n" + more if more else pong])
 
     def enter(self, member: Member, session: bytes) -> None:

@@ -153,6 +153,11 @@ def serialize_range(after: int, to: int) -> bytes:
     return b'{"after":%d,"to":%d}' % (after, to)
 
 
+def serialize_pong(ping: int, epoch: int, last: int) -> bytes:
+    """Return the line that answers a `ping`: its number, and the newest offset of the member's room."""
+    return b'{"pong":%d,"epoch":%d,"last":%d}' % (ping, epoch, last)
+
+
 def join(lines: Iterable[bytes]) -> bytes:
     """Return the body of these lines."""
     return b"\n".join(lines)

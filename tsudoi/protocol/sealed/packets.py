@@ -19,8 +19,10 @@ CHECK_SIZE = 16
 NO_RUN = bytes(RUN_SIZE)
 """The run in packets of a client that has not been served yet."""
 
-_RUN_AT = 2 + SESSION_SIZE
-_COUNT_AT = _RUN_AT + RUN_SIZE
+SESSION_AT = 2
+RUN_AT = SESSION_AT + SESSION_SIZE
+"""Where run and count begin, which are the nonce together."""
+COUNT_AT = RUN_AT + RUN_SIZE
 
 
 class Kind(IntEnum):
@@ -48,7 +50,7 @@ class Packet(msgspec.Struct, frozen=True):
     @property
     def nonce(self) -> bytes:
         """The nonce with which it is sealed; of RETRY and GONE, the cookie."""
-        return self.header[_RUN_AT:]
+        return self.header[RUN_AT:]
 
 
 _KINDS = frozenset(Kind)
@@ -63,8 +65,8 @@ def parse_untrusted(data: bytes) -> Packet:
     if len(data) < HEADER_SIZE or data[0] != MARK or data[1] not in _KINDS:
         raise MalformedMessage("not a packet of version 2")
     header = data[:HEADER_SIZE]
-    count = int.from_bytes(header[_COUNT_AT:])
-    return Packet(data[1], header[2:_RUN_AT], header[_RUN_AT:_COUNT_AT], count, header, data[HEADER_SIZE:])
+    count = int.from_bytes(header[COUNT_AT:])
+    return Packet(data[1], header[SESSION_AT:RUN_AT], header[RUN_AT:COUNT_AT], count, header, data[HEADER_SIZE:])
 
 
 def serialize_header(kind: Kind, session: bytes, run: bytes, count: int) -> bytes:
