@@ -9,34 +9,45 @@ gateway does.
 
 import socket
 
-from tsudoi.protocol.sealed.packets import MARK
+from tsudoi.protocol.sealed.packets import MARK, SESSION_AT
 
 from ..join.session_tokens import WORKER_FACTOR
-from ..sealed.keys import STEERING
-from . import bpf
+from ..sealed.keys import PLAIN_NUMBER, STEERING
+from . import bpf, ping_lane
 
-STEERING_AT = 2 + STEERING
+STEERING_AT = SESSION_AT + STEERING
 """Where the steering byte of a packet of version 2 stands."""
 _NO_SOCKET = 0xFFFF
 """No socket's number: the kernel then uses the sender's address."""
 
 
 def route_by_token(group: list[socket.socket]) -> bool:
-    """Route datagrams by their tokens to the sockets of a group; return False if the kernel can not do this."""
-    return bpf.attach_reuseport(group[0], program(len(group)))
+    """Route datagrams by their tokens to the sockets of a group; return False if the kernel can not do this.
+
+    The group has a socket for each worker, and then one for the pings of each (`ping_lane.py`).
+    """
+    return bpf.attach_reuseport(group[0], program(len(group) // 2))
 
 
 def program(workers: int) -> list[bytes]:
-    """Return a BPF program that computes `session_tokens.worker_of` the token in a datagram.
+    """Return a BPF program that computes `session_tokens.worker_of` the token in a datagram, plus `workers` for a ping.
 
     | room size: 1 | token size: 1 | room | token | text |      PROTOCOL.md, "Datagrams"
     | 0: 1 | kind: 1 | session: 16 | … |                        "Version 2": a byte of the session says it
     """
     return [
         bpf.step(bpf.LOAD_LENGTH),
-        bpf.step(bpf.JUMP_IF_AT_LEAST, 0, 20, 4),
+        bpf.step(bpf.JUMP_IF_AT_LEAST, 0, 28, 4),
         bpf.step(bpf.LOAD_BYTE, number=0),
-        bpf.step(bpf.JUMP_IF_EQUAL, 0, 3, MARK),
+        bpf.step(bpf.JUMP_IF_EQUAL, 0, 11, MARK),
+        bpf.step(bpf.LOAD_LENGTH),
+        bpf.step(bpf.JUMP_IF_AT_LEAST, 6, 0, ping_lane.SHORTER),
+        bpf.step(bpf.LOAD_BYTE, number=SESSION_AT),
+        bpf.step(bpf.JUMP_IF_EQUAL, 4, 0, PLAIN_NUMBER),
+        bpf.step(bpf.LOAD_BYTE, number=STEERING_AT),
+        bpf.step(bpf.MODULO, number=workers),
+        bpf.step(bpf.ADD, number=workers),
+        bpf.step(bpf.RETURN_A),
         bpf.step(bpf.LOAD_BYTE, number=STEERING_AT),
         bpf.step(bpf.MODULO, number=workers),
         bpf.step(bpf.RETURN_A),

@@ -14,6 +14,7 @@ from ..chat.outbound import Fill, filled
 from . import bpf, sendmmsg
 from .bound import Bound
 from .options import Listener
+from .ping_lane import PingLane, open_beside
 from .portable_io import BATCH
 from .prepared_recipients import OWN
 from .segments import burst_ends
@@ -21,6 +22,8 @@ from .segments import burst_ends
 DRAIN_BATCHES = 16
 """Batches taken in one turn of the event loop."""
 RECEIVE_BUFFER = 8 * 2**20
+LANE_BUFFER = 2**20
+"""For some 1,000 pings."""
 SEND_BUFFER = 4 * 2**20
 OUTBOX = 50_000
 """Datagrams that wait while the kernel's send buffer is full; beyond that the newest are dropped and counted."""
@@ -50,8 +53,11 @@ class UDPServer:
         on_drained: Callable[[], None],
         kind: type[sendmmsg.Io],
         inherited: int | None = None,
+        pings: int | None = None,
     ) -> None:
-        """Bind the socket, or use the descriptor of an `inherited` one; raise SettingError if it can not be bound.
+        """Bind the socket, or use the descriptors of an `inherited` one and of that for its `pings`.
+
+        Raise SettingError if it can not be bound.
 
         `on_datagrams` is called with each batch; `on_drained` after the batches of one turn of the event loop, but not
         by `receive`.
@@ -60,7 +66,6 @@ class UDPServer:
         self._on_datagrams = on_datagrams
         self._on_drained = on_drained
         self._sock = bind_udp(listener) if inherited is None else socket.socket(fileno=inherited)
-        self._sock.setblocking(False)
         self.listener = Listener(listener.host, self._sock.getsockname()[1])
         self._io = kind(self._sock)
         is_ipv6 = self._sock.family == socket.AF_INET6
@@ -69,8 +74,15 @@ class UDPServer:
         self._outbox: deque[tuple[bytes, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
-        # An earlier worker with this socket may have left a filter.
-        bpf.attach_filter(self._sock, ())
+        lane = None if pings is None else socket.socket(fileno=pings)
+        if inherited is None and (lane := open_beside(self._sock)) is not None:
+            _enlarge(lane, socket.SO_RCVBUF, _SO_RCVBUFFORCE, LANE_BUFFER)
+        self._lane = None if lane is None else PingLane(lane, kind(lane), self._on_pings)
+        self._socks = [self._sock] if lane is None else [self._sock, lane]
+        for sock in self._socks:
+            sock.setblocking(False)
+            # An earlier worker with this socket may have left a filter.
+            bpf.attach_filter(sock, ())
         self._filtered: tuple[int, int | None] = 0, None
         """(drops by earlier filters; all drops when the present filter came, or None). One tuple, since the thread that
         serves metrics reads it."""
@@ -106,22 +118,28 @@ class UDPServer:
         """Attach a BPF program (`flood_filter.py`), which runs on each datagram; empty: none."""
         # Read before a filter comes and after it is gone, so that all its drops are counted.
         dropped = self._dropped_by_kernel()
-        is_there = bpf.attach_filter(self._sock, program) and bool(program)
+        attached = [bpf.attach_filter(sock, program) for sock in self._socks]
+        is_there = all(attached) and bool(program)
         if not is_there:
             dropped = self._dropped_by_kernel()
         self._filtered = self._filtered_of(dropped), dropped if is_there else None
 
     def _dropped_by_kernel(self) -> int:
-        try:
-            told = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * _MEMINFO_NUMBERS)
-        except OSError:
-            return 0
-        return _MEMINFO.unpack(told)[-1] if len(told) == _MEMINFO.size else 0
+        dropped = 0
+        for sock in self._socks:
+            try:
+                told = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * _MEMINFO_NUMBERS)
+            except OSError:
+                return 0
+            dropped += _MEMINFO.unpack(told)[-1] if len(told) == _MEMINFO.size else 0
+        return dropped % _WRAP
 
     def start(self) -> None:
         """Receive datagrams whenever they come."""
         if not self._stopped:
             self._loop.add_reader(self._sock, self._readable)
+            if self._lane is not None:
+                self._lane.start()
 
     def rest(self) -> None:
         """Leave datagrams in the kernel until `receive` or the next `start`."""
@@ -131,12 +149,16 @@ class UDPServer:
         """Stop receiving datagrams; sending continues."""
         self._stopped = True
         self.rest()
+        if self._lane is not None:
+            self._lane.stop()
 
     def close(self) -> None:
         """Send the outbox as far as the kernel takes it, and close."""
         self._loop.remove_reader(self._sock)
         self._writable()
         self._loop.remove_writer(self._sock)
+        if self._lane is not None:
+            self._lane.close()
         self._sock.close()
 
     def fan_out(self, recipients: Recipients, payload: bytes, skip: int) -> None:
@@ -205,6 +227,10 @@ class UDPServer:
 
     def _readable(self) -> None:
         self.receive()
+        self._on_drained()
+
+    def _on_pings(self, datagrams: list[tuple[bytes, bytes]]) -> None:
+        self._on_datagrams(self._index, datagrams)
         self._on_drained()
 
     def _queue(self, left: list[tuple[bytes, bytes]]) -> None:

@@ -17,9 +17,11 @@ class Inherited:
     """Which worker it is, from 1 on; its log lines have it."""
     webhook: tuple[int, ...] = ()
     web: tuple[int, ...] = ()
+    pings: tuple[int, ...] = ()
+    """Of the sockets for pings (`listeners/ping_lane.py`), one per UDP listener; none if the kernel routes nothing."""
 
     def __str__(self) -> str:
-        parts = (self.tcp, self.udp, (self.steered,), (self.number,), self.webhook, self.web)
+        parts = (self.tcp, self.udp, (self.steered,), (self.number,), self.webhook, self.web, self.pings)
         return "/".join(",".join(map(str, numbers)) for numbers in parts)
 
 
@@ -27,7 +29,7 @@ def parse_inherited(text: str) -> Inherited:
     """Parse a text that `str` has made; raise SettingError for any other."""
     try:
         parts = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
-        tcp, udp, (steered,), (number,), webhook, web = parts
+        tcp, udp, (steered,), (number,), webhook, web, pings = parts
     except ValueError:
         raise SettingError(f"{text!r} is no list of descriptors") from None
-    return Inherited(tcp, udp, steered, number, webhook, web)
+    return Inherited(tcp, udp, steered, number, webhook, web, pings)

@@ -74,9 +74,10 @@ class Service:
         instance = backbone.new_instance(name, secrets.token_hex(8))
         logger.info("starting", instance=instance, broker=" ".join(brokers), datagrams=kind.name)
         self.udp: list[UDPServer] = []
-        inherited = config.inherited.udp if config.inherited else (None,) * len(config.udp)
-        for index, (listener, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
-            self.udp.append(UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, descriptor))
+        none = (None,) * len(config.udp)
+        own, pings = (config.inherited.udp, config.inherited.pings or none) if config.inherited else (none, none)
+        for index, (listener, *inherited) in enumerate(zip(config.udp, own, pings, strict=True)):
+            self.udp.append(UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, *inherited))
         self.counters = Counters()
         self.routes = routes = Routes(brokers, settings.unaccepted, settings.request_timeout_s, self.counters)
         self.out = out = self.outbound(self.udp, kind, routes, self.counters)

@@ -59,9 +59,14 @@ class Workers:
         name = config.name or ("" if config.key else f"workers-{secrets.token_hex(4)}")
         self._children = []
         stop_s = STOP_S + config.settings.drain_s
+        if not is_routed:
+            for group in udp:
+                for sock in reversed(group[config.workers :]):
+                    sock.close()
         for number in range(config.workers):
             own = tuple(group[number].fileno() for group in udp)
-            inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1, webhook, web)
+            pings = tuple(group[config.workers + number].fileno() for group in udp if is_routed)
+            inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1, webhook, web, pings)
             more = ["--workers", "1", "--inherited", str(inherited), "--name", name]
             more += ["--session-secret", str(config.session_file)]
             for endpoint in endpoints:
@@ -72,7 +77,7 @@ class Workers:
                 place = replace(config.http, port=config.http.port and config.http.port + number)
                 more += ["--http", str(place)]
             command = (*program_command("gateway"), *sys.argv[1:], *more)
-            descriptors = (*tcp, *own, *webhook, *web)
+            descriptors = (*tcp, *own, *webhook, *web, *pings)
             child = Supervisor(f"worker {number + 1}", command, descriptors=descriptors, start_s=START_S, stop_s=stop_s)
             self._children.append(child)
 
@@ -115,8 +120,9 @@ class Workers:
         return sock.fileno()
 
     def _bind_udp(self, listener: Listener, count: int) -> list[socket.socket]:
+        """Return a socket for each worker, then one for the pings of each."""
         group: list[socket.socket] = []
-        for _ in range(count):
+        for _ in range(2 * count):
             sock = bind_udp(listener, is_shared=True)
             self._sockets.append(sock)
             group.append(sock)

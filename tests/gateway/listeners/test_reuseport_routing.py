@@ -10,6 +10,7 @@ import pytest
 
 from gateway.join.session_tokens import SessionTokens, worker_of
 from gateway.listeners.options import Listener
+from gateway.listeners.ping_lane import SHORTER
 from gateway.listeners.reuseport_routing import program, route_by_token
 from gateway.listeners.udp import bind_udp
 from gateway.sealed.keys import SessionKeys
@@ -20,20 +21,20 @@ WORKERS = 3
 def test_the_program_is_one_that_a_kernel_takes() -> None:
     steps = program(2)
     assert all(len(step) == 8 for step in steps)
-    # Each jump leads to a step of the program; the last one is reached by all that is too short.
-    for at, step in enumerate(steps):
-        if step[0] in (0x35, 0x3D):
-            assert at + 1 + step[3] == len(steps) - 1
+    # Each jump leads to a step of the program; the last one is reached by all that is too short for a token.
+    jumps = [(at + 1 + step[2], at + 1 + step[3]) for at, step in enumerate(steps) if step[0] in (0x15, 0x35, 0x3D)]
+    assert max(map(max, jumps)) == len(steps) - 1
+    assert [max(both) for both in jumps].count(len(steps) - 1) == 2
 
 
 @pytest.fixture
 def group() -> Iterator[list[socket.socket]]:
-    """Sockets of workers at one port."""
+    """Sockets of workers at one port, and then those for their pings."""
     if sys.platform != "linux":
         pytest.skip("another kernel")
     with ExitStack() as stack:
         listener, sockets = Listener("127.0.0.1", 0), list[socket.socket]()
-        for _ in range(WORKERS):
+        for _ in range(2 * WORKERS):
             sock = stack.enter_context(bind_udp(listener, is_shared=True))
             sock.setblocking(False)
             listener = Listener("127.0.0.1", sock.getsockname()[1])
@@ -72,10 +73,23 @@ def test_the_kernel_brings_packets_of_version_2_to_the_worker_of_their_room(grou
     tokens, keys, sent = SessionTokens(WORKERS), SessionKeys([bytes(32)]), []
     for number in range(60):
         steering = tokens.steering(f"room{number}")
-        packet = bytes((0, 1)) + keys.new("aes-128-gcm", 7, steering) + bytes(28)
+        packet = bytes((0, 1)) + keys.new("aes-128-gcm", 7, steering) + bytes(60)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(packet, group[0].getsockname())
         sent.append((worker_of(tokens.new(f"room{number}").encode(), WORKERS), packet))
+    assert sorted(came_to(group)) == sorted(sent)
+
+
+def test_the_kernel_brings_pings_to_the_second_socket_of_their_worker(group: list[socket.socket]) -> None:
+    assert route_by_token(group)
+    keys, sent = SessionKeys([bytes(32)]), []
+    for steering in range(60):
+        suite = ("aes-128-gcm", "chacha20-poly1305", "plain")[steering % 3]
+        packet = (bytes((0, 1)) + keys.new(suite, 7, steering)).ljust(SHORTER - steering % 2, b".")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(packet, group[0].getsockname())
+        is_ping = suite != "plain" and len(packet) < SHORTER
+        sent.append((steering % WORKERS + WORKERS * is_ping, packet))
     assert sorted(came_to(group)) == sorted(sent)
 
 
@@ -88,7 +102,7 @@ def test_what_holds_no_token_is_spread_and_none_of_it_lost(group: list[socket.so
                 client.sendto(data, group[0].getsockname())
         found = came_to(group)
     assert len(found) == 160
-    assert len({worker for worker, _ in found}) == WORKERS
+    assert len({at % WORKERS for at, _ in found}) == WORKERS
 
 
 def test_a_socket_that_shares_its_port_with_nobody_can_not_be_routed() -> None:

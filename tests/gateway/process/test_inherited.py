@@ -14,12 +14,25 @@ descriptors = st.lists(st.integers(0, 10**6)).map(tuple)
 def test_descriptors_are_handed_down_as_text(
     tcp: tuple[int, ...], udp: tuple[int, ...], steered: int, number: int, webhook: tuple[int, ...]
 ) -> None:
-    inherited = Inherited(tcp, udp, steered, number, webhook, udp[::-1])
+    inherited = Inherited(tcp, udp, steered, number, webhook, udp[::-1], udp[1:])
     assert parse_inherited(str(inherited)) == inherited
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "1/2", "1/2/", "1/2/3", "1/2/3/4", "1/2/3/4/5", "1/2/3/4/5/6/7", "a/b/1/1//", "1,/x/1/1//"]
+    "text",
+    [
+        "",
+        "1",
+        "1/2",
+        "1/2/",
+        "1/2/3",
+        "1/2/3/4",
+        "1/2/3/4/5",
+        "1/2/3/4/5/6",
+        "1/2/3/4/5/6/7/8",
+        "a/b/1/1///",
+        "1,/x/1/1///",
+    ],
 )
 def test_what_are_no_descriptors_is_a_setting_error(text: str) -> None:
     with pytest.raises(SettingError, match="no list of descriptors"):

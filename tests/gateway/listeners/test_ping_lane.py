@@ -1,0 +1,167 @@
+"""gateway/listeners/ping_lane.py, and the kernel that runs its program"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from gateway.listeners import bpf, ping_lane, sendmmsg
+from gateway.listeners.options import Listener
+from gateway.listeners.ping_lane import SHORTER, program
+from gateway.listeners.udp import UDPServer
+from gateway.sealed.keys import SessionKeys
+from tsudoi.protocol.errors import SettingError
+from tsudoi.protocol.sealed.lines import UpLine, serialize
+from tsudoi.protocol.sealed.packets import NO_RUN, Kind, serialize_header
+from tsudoi.protocol.sealed.suites import AES_128_GCM, CHACHA20_POLY1305, PLAIN, cipher
+
+PATIENCE_S = 5.0
+KEYS = SessionKeys([bytes(32)])
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="another kernel")
+
+
+def packet(line: bytes, suite: str = AES_128_GCM) -> bytes:
+    session = KEYS.new(suite, 0, 0)
+    header = serialize_header(Kind.BODY, session, NO_RUN, 1)
+    return header + cipher(suite, KEYS.key(session, up=True)).encrypt(header[18:], line, header)
+
+
+async def until(done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not done():  # noqa: ASYNC110 - what came to a plain socket tells nobody
+            await asyncio.sleep(0)
+
+
+def test_no_other_line_is_as_short_as_a_ping() -> None:
+    others = [
+        UpLine(want=(0, 0)),
+        UpLine(want=(0, 1)),
+        UpLine(leave=True),
+        UpLine(say="", number=1),
+        UpLine(say="a", number=1),
+    ]
+    for suite in (AES_128_GCM, CHACHA20_POLY1305):
+        assert min(len(packet(serialize(line), suite)) for line in others) == SHORTER
+        assert len(packet(serialize(UpLine(ping=9_999)), suite)) == SHORTER - 1
+
+
+def test_the_program_is_one_that_a_kernel_takes() -> None:
+    steps = program()
+    assert all(len(step) == 8 for step in steps)
+    # Each jump leads to one of the two ends.
+    for at, step in enumerate(steps):
+        if step[0] in (0x15, 0x35):
+            assert {at + 1 + step[2], at + 1 + step[3]} - {at + 1} <= {len(steps) - 2, len(steps) - 1}
+
+
+@linux_only
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_pings_wait_for_each_other_and_nothing_else_does(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ping_lane, "REST_S", 3_600.0)
+    pings = [packet(b'{"ping":%d}' % number) for number in range(1, 6)]
+    others = [
+        packet(b'{"leave":true}'),
+        packet(b'{"say":"hello","number":1}', PLAIN),
+        packet(b'{"ping":1}', PLAIN),
+        b"\3\5denTOKENhello",
+        b"",
+        b"\0",
+    ]
+
+    async def scenario() -> None:
+        batches: list[list[bytes]] = []
+        server = UDPServer(
+            0,
+            Listener(host, 0),
+            lambda _, batch: batches.append([data for data, _ in batch]),
+            nothing,
+            sendmmsg.choose(),
+        )
+        assert server._lane is not None
+        server.start()
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect((host, server.listener.port))
+            client.send(pings[0])
+            await until(lambda: batches == [pings[:1]])  # one that is alone waits for nobody
+            for ping in pings[1:]:
+                client.send(ping)
+            for other in others:
+                client.send(other)
+            await until(lambda: sum(map(len, batches)) == 1 + len(others))
+            assert [data for batch in batches[1:] for data in batch] == others
+            server._lane._look()
+            assert batches[-1] == pings[1:]
+            # When none has come meanwhile, the next one waits for nobody again.
+            server._lane._look()
+            client.send(pings[0])
+            await until(lambda: batches[-1] == pings[:1])
+            server.stop_receiving()
+            server.start()
+            client.send(pings[0])
+            count = len(batches)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert len(batches) == count
+        server.close()
+
+    asyncio.run(scenario())
+
+
+def nothing(*_: object) -> None:
+    """Do nothing."""
+
+
+@linux_only
+def test_the_address_is_refused_to_others_as_ever() -> None:
+    async def scenario() -> None:
+        server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
+        with pytest.raises(SettingError, match=r"Address already in use$"):
+            UDPServer(0, server.listener, nothing, nothing, sendmmsg.choose())
+        server.close()
+        UDPServer(0, server.listener, nothing, nothing, sendmmsg.choose()).close()
+
+    asyncio.run(scenario())
+
+
+@linux_only
+def test_what_a_filter_drops_is_counted_for_both_sockets() -> None:
+    async def scenario() -> None:
+        server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", server.listener.port))
+            server.filter([bpf.step(bpf.RETURN, number=0)])
+            client.send(packet(b'{"ping":1}'))
+            client.send(b"something else")
+            assert (server.filtered, server.overflowed) == (2, 0)
+            server.filter([])
+            client.send(packet(b'{"ping":1}'))
+            assert (server.filtered, server.overflowed) == (2, 0)
+        server.close()
+
+    asyncio.run(scenario())
+
+
+def test_without_such_programs_pings_come_as_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bpf, "attach_reuseport", lambda sock, program: False)
+
+    async def scenario() -> None:
+        got: list[bytes] = []
+        server = UDPServer(
+            0,
+            Listener("127.0.0.1", 0),
+            lambda _, batch: got.extend(data for data, _ in batch),
+            nothing,
+            sendmmsg.choose(),
+        )
+        assert server._lane is None
+        server.start()
+        sent = [packet(b'{"ping":%d}' % number) for number in range(20)]
+        for port in range(20):  # whatever its address
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.sendto(sent[port], ("127.0.0.1", server.listener.port))
+        await until(lambda: sorted(got) == sorted(sent))
+        server.close()
+
+    asyncio.run(scenario())
