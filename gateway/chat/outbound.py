@@ -16,8 +16,11 @@ from ..settings import Settings
 from .dropped_log import Drop
 from .members import Member, Members, Recipients
 
-Fill = Callable[[int, int, int, list[memoryview], list[memoryview]], None]
-"""Called with a datagram's index, the first slot, the one behind the last, and the places of its heads and rests."""
+Places = list[tuple[memoryview, memoryview]]
+"""Where the datagrams for one slot are written, in order: the head of each, and its rest."""
+Fill = Callable[[int, int, list[Places]], None]
+"""Called with the index of the first datagram, the first slot, and the places of each slot from that one on; the last
+call for a group has more places than it has slots."""
 
 
 class Outbound(Protocol):
@@ -109,8 +112,8 @@ class Component:
 
 
 def filled(fill: Fill, index: int, slots: range, head_size: int, size: int) -> list[bytes]:
-    """Return what `fill` writes for some slots."""
+    """Return the datagrams with one index that `fill` writes for some slots."""
     datagrams = [bytearray(size) for _ in slots]
     views = [memoryview(datagram) for datagram in datagrams]
-    fill(index, slots.start, slots.stop, [view[:head_size] for view in views], [view[head_size:] for view in views])
+    fill(index, slots.start, [[(view[:head_size], view[head_size:])] for view in views])
     return [bytes(datagram) for datagram in datagrams]

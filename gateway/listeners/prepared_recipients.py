@@ -8,8 +8,10 @@ import ctypes
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 
 from ..chat.members import Member
+from ..chat.outbound import Places
 from . import pktinfo, sockaddr
 from .portable_io import SlotTable
 
@@ -104,9 +106,12 @@ _OWN_IOVECS_ADDRESS = ctypes.addressof(_own_iovecs)
 _own_start = ctypes.addressof(ctypes.c_char.from_buffer(_own))
 
 
-def _point(slots: int, size: int) -> None:
-    """Let the headers point at the places of the first `slots`, again and again, of so many times `_OWN_SIZE` each."""
-    for slot in range(OWN):
+def _point(slots: int, size: int, end: int = OWN) -> None:
+    """Let the headers point at the places of the first `slots`, again and again, of so many times `_OWN_SIZE` each.
+
+    Those behind the first `end` headers stay as they are.
+    """
+    for slot in range(end):
         _own_iovecs[2 * slot] = _own_start + slot % slots * size * _OWN_SIZE
 
 
@@ -135,32 +140,27 @@ def own_payload(slot: int) -> bytes:
     return bytes(_own[at : at + _own_iovecs[2 * slot + 1]])
 
 
-Places = tuple[list[memoryview], list[memoryview]]
-"""Where payloads of one index are, by slot: their first bytes, and the rest."""
-
-
 @contextmanager
-def places(head_size: int, sizes: Sequence[int]) -> Iterator[list[Places]]:
-    """Yield the places of payloads of these sizes, one behind the other for each slot, by their index.
+def places(head_size: int, sizes: Sequence[int], members: int) -> Iterator[list[Places]]:
+    """Yield the places of payloads of these sizes, one behind the other for each slot, for up to so many members.
 
     What is written there is sent with the headers of as many slots as there are places, of which the first is a
     multiple of that number.
     """
     count = len(sizes)
     slots = 1 << (OWN // count).bit_length() - 1
-    _point(slots, count)
-    total = sum(sizes)
-    for slot in range(OWN):
+    used, total = min(members, OWN), sum(sizes)
+    _point(slots, count, used)
+    for slot in range(used):
         _own_iovecs[2 * slot + 1] = total
-    starts = range(0, slots * count * _OWN_SIZE, count * _OWN_SIZE)
-    found, offset = [], 0
-    for size in sizes:
-        heads = [_own[start + offset : start + offset + head_size] for start in starts]
-        rests = [_own[start + offset + head_size : start + offset + size] for start in starts]
-        found.append((heads, rests))
-        offset += size
+    ends = list(accumulate(sizes))
+    spans = [(end - size, end - size + head_size, end) for size, end in zip(sizes, ends, strict=True)]
+    found: list[Places] = []
+    for slot in range(min(slots, members)):
+        own = _own[slot * count * _OWN_SIZE :]
+        found.append([(own[start:rest], own[rest:end]) for start, rest, end in spans])
     yield found
-    _point(OWN, 1)
+    _point(OWN, 1, used)
 
 
 class OwnRecipients(LinuxRecipients):

@@ -191,12 +191,10 @@ class LinuxIo:
         count, end, left = len(recipients), 0, Leftover()
         if len(sizes) > 1:
             self._set_segment_size(sizes[0])
-        with places(head_size, sizes) as found:
-            at_once = len(found[0][0])
+        with places(head_size, sizes, count) as found:
             while end < count and not left and (len(sizes) == 1 or sizes[0] <= self.largest_segment):
-                first, end = end, min(end + at_once, count)
-                for index, (heads, rests) in enumerate(found, start):
-                    fill(index, first, end, heads, rests)
+                first, end = end, min(end + len(found), count)
+                fill(start, first, found)
                 first += self._send_own(recipients, first, end, sizes)
                 left = [
                     (payload, recipients.address_in(slot))

@@ -26,7 +26,8 @@ MAX_COLLECTED = 65_536
 MOST_OWN = 20
 """Entries for single members without a common body between: a whisper should not cost a body for each member."""
 LARGE = 50
-"""Members from which on packets are sealed where they are sent from: to prepare that costs as much as 20 packets."""
+"""Members from which on also a single packet for each is sealed where it is sent from: to prepare that costs as much as
+20 packets. Several for each pass the kernel together so, in any room."""
 RECENT_BYTES = 65_536
 """Bytes of bodies that a group remembers for members that miss some."""
 
@@ -228,7 +229,7 @@ class SealedGroup(Collecting):
         if max(map(len, contents)) > MAX_WHOLE:
             for link in links:
                 link.send_bodies(contents)
-        elif is_all and end > LARGE and not is_plain(links[0].session):
+        elif is_all and (end > LARGE or len(contents) > 1) and not is_plain(links[0].session):
             self._sender.fill_each(links, self._recipients, contents)
         else:
             for content in contents:

@@ -20,6 +20,7 @@ from tsudoi.protocol.web.codes import Ending
 
 from ..chat import kept_address
 from ..chat.members import Member, Recipients
+from ..chat.outbound import Places
 from ..chat.replay_limiter import ReplayLimiter
 from .group import SealedGroup
 from .keys import is_plain
@@ -213,15 +214,14 @@ def seal_each(links: Sequence[SealedLink], body: bytes) -> list[bytes]:
     return packets
 
 
-def seal_into(
-    links: Sequence[SealedLink], body: bytes, heads: Sequence[memoryview], rests: Sequence[memoryview]
-) -> None:
-    """Write the packets of a body for links of sealed suites where they are sent from; as `seal_each`, but faster."""
-    encrypts = links[0].sender.keys.encrypts
-    young, find = encrypts.young, encrypts.find
-    for link, head, rest in zip(links, heads, rests, strict=False):
-        link._count = count = link._count + 1
-        header = link.head + count.to_bytes(COUNT_SIZE, "big")
-        cipher = young.get(link.session) or find(link.session)
-        head[:] = header
-        cipher.encrypt_into(header[RUN_AT:], body, header, rest)
+def seal_into(links: Iterable[SealedLink], bodies: Sequence[bytes], places: Iterable[Places]) -> None:
+    """Write the packets of bodies for links of sealed suites where they are sent from; as `seal_each`, but faster."""
+    for link, own in zip(links, places, strict=False):
+        encrypts = link.sender.keys.encrypts
+        cipher = encrypts.young.get(link.session) or encrypts.find(link.session)
+        encrypt, start, count = cipher.encrypt_into, link.head, link._count
+        link._count = count + len(bodies)  # before: no error lets a count be used twice
+        for body, (head, rest) in zip(bodies, own, strict=False):
+            count += 1
+            head[:] = header = start + count.to_bytes(COUNT_SIZE, "big")
+            encrypt(header[RUN_AT:], body, header, rest)

@@ -13,7 +13,7 @@ from tsudoi.protocol.sealed.packets import HEADER_SIZE, Kind
 from tsudoi.protocol.sealed.suites import TAG_SIZE
 
 from ..chat.members import Recipients
-from ..chat.outbound import Outbound
+from ..chat.outbound import Outbound, Places
 from ..counters import Counters
 from .carried import Carried
 from .cookies import Cookies
@@ -97,11 +97,11 @@ class Sender:
         self.out.send_each(links[0].listener, recipients, start, seal_each(links, body))
 
     def fill_each(self, links: Sequence[SealedLink], recipients: Recipients, bodies: Sequence[bytes]) -> None:
-        """The same with several bodies, for all members of a large group, of sealed suites."""
+        """The same with several bodies, for all members of a group of sealed suites."""
         bodies = even(bodies)
 
-        def fill(index: int, first: int, end: int, heads: list[memoryview], rests: list[memoryview]) -> None:
-            seal_into(links[first:end], bodies[index], heads, rests)
+        def fill(index: int, first: int, places: list[Places]) -> None:
+            seal_into(links[first : first + len(places)], bodies[index : index + len(places[0])], places)
 
         sizes = [HEADER_SIZE + len(body) + TAG_SIZE for body in bodies]
         self.out.send_filled(links[0].listener, recipients, HEADER_SIZE, sizes, fill)

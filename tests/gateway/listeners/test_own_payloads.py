@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gateway.chat.outbound import Fill
+from gateway.chat.outbound import Fill, Places
 from gateway.listeners import sendmmsg
 from gateway.listeners.options import Listener
 from gateway.listeners.portable_io import PortableIo
@@ -31,10 +31,11 @@ def payload(slot: int, index: int, size: int) -> bytes:
 
 
 def filler(sizes: list[int]) -> Fill:
-    def fill(index: int, first: int, end: int, heads: list[memoryview], rests: list[memoryview]) -> None:
-        for slot, head, rest in zip(range(first, end), heads, rests, strict=False):
-            own = payload(slot, index, sizes[index])
-            head[:], rest[:] = own[:HEAD], own[HEAD:]
+    def fill(start: int, first: int, places: list[Places]) -> None:
+        for slot, own_places in enumerate(places, first):
+            for index, (head, rest) in enumerate(own_places, start):
+                own = payload(slot, index, sizes[index])
+                head[:], rest[:] = own[:HEAD], own[HEAD:]
 
     return fill
 
