@@ -82,6 +82,8 @@ class Counters:
     # WebSockets.
     web_connections_refused: int = 0
     """Connections closed or not served because there were too many."""
+    web_connections_displaced: int = 0
+    """WebSockets in quiet or large rooms closed because another one of their address entered a room."""
     web_slow: int = 0
     """Clients closed because too much waited for them."""
     # Version 2.

@@ -116,7 +116,7 @@ class Settings:
         4_096,
         "Connections at once at the web listeners. One more closes one that has not connected to the chat, or itself."
         " `--address-connections` and `--address-rate` hold there too; one more of an address closes one that is in no"
-        " room, or is refused.",
+        ' room or can be spared (PROTOCOL.md, "Limits"), or is refused.',
     )
     address_rate: float = setting(
         50.0,

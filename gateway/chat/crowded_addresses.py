@@ -121,4 +121,9 @@ def _spare_in(room: Room, own: int, most: int, now: float) -> int:
     """Return how many members of an address a room can lose, of so many."""
     if own < room.size:
         return 0
-    return own if now - room.spoke_at >= QUIET_S else max(own - most // 4, 0)
+    return own if is_quiet(room, now) else max(own - most // 4, 0)
+
+
+def is_quiet(room: Room, now: float) -> bool:
+    """Return whether no message has come in a room lately."""
+    return now - room.spoke_at >= QUIET_S

@@ -9,6 +9,7 @@ from time import monotonic, time
 from tsudoi.ops import logs
 from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.ops.token_bucket import Bucket
+from tsudoi.protocol.client.refusals import ADDRESS_IS_FULL
 from tsudoi.protocol.web.codes import Close
 
 from ..chat.members import Recipients
@@ -16,6 +17,7 @@ from ..chat.stream_group import PendingGroups, StreamGroup
 from ..join.quotas import Verdict
 from ..web import page_files
 from ..web.conversation import Command, Conversation, Finish, Message, Opened, Report, Send, text_frame
+from ..web.crowded import find_spare, in_rooms
 from ..web.rules import FRAMES, FRAMES_S, PING_S, PONG_S, WebRules
 from ..web.session import Session
 from .deadlines import Deadlines
@@ -120,6 +122,11 @@ class WebConnection(HttpConnection):
         return self._session is None and self._conversation.is_between_requests
 
     @property
+    def session_in_rooms(self) -> Session | None:
+        """Its session, if that is in a room."""
+        return None if self._session is None or self._session.is_in_no_room else self._session
+
+    @property
     def is_in_no_room(self) -> bool:
         """Whether it is a WebSocket in no room, though it had time to enter one."""
         in_none = self._session is not None and self._session.is_in_no_room
@@ -153,6 +160,14 @@ class WebConnection(HttpConnection):
         if self._state is State.OPEN:
             # A close frame's reason has 123 bytes at most.
             self._carry_out(self._conversation.close(code, reason.encode()[:120].decode(errors="ignore")))
+
+    def has_place(self, room: str, now: float) -> bool:
+        """Return whether the address has a place for it in that room, or another one can give way."""
+        return self._server.has_place(self, room, now)
+
+    def take_place(self, room: str, now: float) -> None:
+        """Close another connection of the address if this one has entered that room in its place."""
+        self._server.take_place(self, room, now)
 
     def log(self, outcome: str, room: str) -> None:
         """Log how an attempt to connect, or to enter a room, ended, unless there are too many."""
@@ -253,8 +268,40 @@ class WebServer(HttpServer[WebConnection]):
                 idle.give_up()
             if len(of_address) > settings.address_connections:
                 self._counters.web_connections_refused += 1
-                return "your address has its most connections"
+                return ADDRESS_IS_FULL
         return "" if verdict is Verdict.SERVE else "your address asks too often"
+
+    def has_place(self, connection: WebConnection, room: str, now: float) -> bool:
+        """Return whether a connection may enter a room; if not, count it."""
+        if not self._is_crowded(connection) or self._spare(connection, room, now) is not None:
+            return True
+        self._counters.web_connections_refused += 1
+        return False
+
+    def take_place(self, connection: WebConnection, room: str, now: float) -> None:
+        """Close another connection of an address that has more in rooms than it may, since this one has entered one."""
+        if self._is_crowded(connection) and (spare := self._spare(connection, room, now)) is not None:
+            self._counters.web_connections_displaced += 1
+            spare.displace()
+
+    def _is_crowded(self, connection: WebConnection) -> bool:
+        """Return whether the other connections of an address have all places in rooms that it may have."""
+        admission = self.rules.admission
+        most = in_rooms(admission.settings.address_connections)
+        return bool(admission.rate_keys.of(connection.ip)) and len(self._others_in_rooms(connection, most)) >= most
+
+    def _others_in_rooms(self, connection: WebConnection, most: int) -> list[Session]:
+        """Return the sessions in rooms of the other connections of an address; none if it has fewer than so many."""
+        of_address = self._by_address.get(self.rules.admission.quotas.address_of(connection.ip), set())
+        if len(of_address) <= most:
+            return []
+        sessions = [each.session_in_rooms for each in of_address if each is not connection]
+        return [session for session in sessions if session is not None]
+
+    def _spare(self, connection: WebConnection, room: str, now: float) -> Session | None:
+        most = in_rooms(self.rules.admission.settings.address_connections)
+        rate_key = self.rules.admission.rate_keys.of(connection.ip)
+        return find_spare(self._others_in_rooms(connection, most), rate_key, room, most, now)
 
     def leave(self, connection: WebConnection) -> None:
         """Count the end of a connection."""

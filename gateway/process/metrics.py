@@ -86,6 +86,7 @@ def rows(service: Service) -> list[Row]:
             f"{PREFIX}web_connections", "Connections open at the web listeners", lambda: service.http.web_connections
         ),
         count("web_connections_refused", "Connections at the web listeners refused because there were too many"),
+        count("web_connections_displaced", "WebSockets closed because another one of their address entered a room"),
         count("web_slow", "WebSockets closed because too much waited for their clients"),
         # Version 2.
         count("sealed_packets", "Packets that were opened", "sealed_opened"),

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Posted
+from tsudoi.protocol.client.refusals import ADDRESS_IS_FULL, GAVE_WAY
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 from tsudoi.protocol.web import commands, replies
@@ -47,6 +48,12 @@ class Port(Protocol):
 
     def close(self, code: Close, reason: str) -> None:
         """Close the connection."""
+
+    def has_place(self, room: str, now: float) -> bool:
+        """Return whether the address has a place for this connection in that room, or another one can give way."""
+
+    def take_place(self, room: str, now: float) -> None:
+        """Close another connection of the address if this one has entered that room in its place."""
 
     def log(self, outcome: str, room: str) -> None:
         """Log how an attempt to connect, or to enter a room, ended; `room` may be empty."""
@@ -107,6 +114,10 @@ class Session:
     def is_in_no_room(self) -> bool:
         """Whether no room has been asked for, or all have ended."""
         return not self._rooms
+
+    def members(self) -> list[Member]:
+        """Return the members that it is."""
+        return [room.member for room in self._rooms.values() if room.member is not None]
 
     @property
     def is_connected(self) -> bool:
@@ -183,6 +194,10 @@ class Session:
     def ping(self) -> None:
         """Ask whether the client is there; its answer is `{}`."""
         self._port.send(replies.PING)
+
+    def displace(self) -> None:
+        """Close the connection, since another one of its address needs the place."""
+        self._close(Close.DISPLACED, in_language(GAVE_WAY, self._language))
 
     def lost(self, now: float) -> None:
         """Handle the end of the connection: its members stay for a while."""
@@ -270,6 +285,9 @@ class Session:
             raise Refused(Error.BAD_REQUEST, f"write the room's name in its normal form: {normal}")
         if subscribe.token:
             who = Identity(who.ip, who.name, subscribe.token, who.language)
+        token = token_of(self._secret, channel)
+        if not (self._rooms or self._takes_over(token) or self._port.has_place(channel, now)):
+            raise Refused(Error.TOO_MANY, ADDRESS_IS_FULL)
         room = self._rooms[channel] = _Room()
 
         def on_error(code: Error, why: str) -> None:
@@ -281,13 +299,13 @@ class Session:
         def on_member(member: Member, outcome: Outcome, now: float) -> None:
             if self._rooms.get(channel) is room:
                 room.member = member
+                self._port.take_place(channel, now)
                 self._port.log(outcome.value.en, channel)
                 self._entered(number, subscribe, room, outcome is not Outcome.RETURNED, now)
             elif not self._is_over and channel not in self._rooms:
                 # It has unsubscribed meanwhile.
                 self._rules.core.leave(member, LeaveReason.LEFT, now)
 
-        token = token_of(self._secret, channel)
         Entering(self._rules, who, channel, token, data, on_member, on_error).begin(now, wall_now)
 
     def _entered(self, number: int, subscribe: Subscribe, room: _Room, is_new: bool, now: float) -> None:
@@ -348,6 +366,11 @@ class Session:
         if room is None or room.member is None or not room.is_live or room.member.leaving:
             raise Refused(Error.PERMISSION_DENIED, "you are not in this room: subscribe first")
         return room.member
+
+    def _takes_over(self, token: str) -> bool:
+        """Return whether the member with a token has another connection, which leaves its place to this one."""
+        member = self._rules.core.streams.find(token.encode())
+        return member is not None and member.stream is not None
 
     def _allow_question(self, now: float) -> None:
         if not self._questions.touch(now, QUESTIONS_S, QUESTIONS):

@@ -212,6 +212,8 @@ def promises(targets: Targets) -> None:
 
 # --- WebSockets ------------------------------------------------------------------------------------------------------
 
+WEB_CLASS = "127.6.13.1"
+"""The address of `web_classmate` and of its classmates."""
 UPGRADE = (
     b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
@@ -294,6 +296,20 @@ def web_flood(targets: Targets) -> None:
                 members[index] = web_member(targets.web[index], "flood", "flood")
 
 
+def web_classmate(targets: Targets) -> None:
+    """A user who keeps all WebSockets that an address may have, and opens others as fast as it may."""
+    members: list[socket.socket] = []
+    while True:
+        for place in targets.web:
+            members.append(web_member(place, "eve", f"own{len(members) % 3}", WEB_CLASS))
+        for tcp in members[-600:]:
+            with contextlib.suppress(OSError):
+                if tcp.recv(2**20) == b"":
+                    members.remove(tcp)
+                    tcp.close()
+        time.sleep(0.02)
+
+
 # --- nonsense -------------------------------------------------------------------------------------------------------
 
 
@@ -373,6 +389,7 @@ ATTACKS: dict[str, Callable[[Targets], None]] = {
         web_stopped_readers,
         web_half_open,
         web_flood,
+        web_classmate,
         nonsense,
         broker_strangers,
         *SEALED,

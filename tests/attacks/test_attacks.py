@@ -8,9 +8,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from broker.keys import key_folder
 from broker.net.zap import make_pair
 from scenarios.ports import steady_port
 from scenarios.process import Process
-from tests.attacks.attackers import ATTACKS, STOPPED_READERS
+from tests.attacks.attackers import ATTACKS, STOPPED_READERS, WEB_CLASS, web_member
 from tests.attacks.sealed_watch import SealedPair
 from tests.attacks.watch import PATIENCE_S, Measured, Watch
 from tests.support.services import ROOT, Broker, Gateway, at
@@ -111,6 +112,21 @@ def slow_readers(metrics: str) -> int:
     return next(int(float(line.split()[1])) for line in lines if line.startswith("tsudoi_gateway_web_slow_total "))
 
 
+def enters_beside_eve(place: tuple[str, int]) -> bool:
+    """Return whether a classmate of `web_classmate` gets into a room, by as many attempts as it takes."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        with closing(web_member(place, "mate", "class", WEB_CLASS)) as tcp, suppress(OSError):
+            tcp.settimeout(2.0)
+            heard = b""
+            while (more := tcp.recv(2**16)) and b'"subscribe"' not in heard:
+                heard += more
+            if b'"subscribe"' in heard:
+                return True
+        time.sleep(0.2)
+    return False
+
+
 def memory_mb(service: Process) -> float:
     status = Path(f"/proc/{service.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
@@ -133,6 +149,8 @@ def test_people_chat_on_under(cluster: Cluster, name: str) -> None:
         under = cluster.watch.measure(ATTACK_S)
         if name == "web_stopped_readers":
             assert [slow_readers(each) for each in cluster.metrics] == [STOPPED_READERS, STOPPED_READERS]
+        if name == "web_classmate":
+            assert all(enters_beside_eve(next(iter(gateway.addresses("web")))) for gateway in cluster.gateways)
     grown = [round(memory_mb(service) - mb, 1) for service, mb in zip(services, before, strict=True)]
     print(
         f"\n{name}\n  calm   {cluster.calm}\n  busy   {cluster.busy}\n  under  {under}"

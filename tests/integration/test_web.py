@@ -445,6 +445,46 @@ def test_those_who_stop_reading_at_once_are_closed_and_counted_and_the_others_he
     assert shared.count("web_slow") == slow_before + STOPPED
 
 
+async def enters(address: tuple[str, int], room: str, name: str) -> Any:
+    """Return a WebSocket in a room, or None if it was closed or refused."""
+    try:
+        socket_ = await connect(f"ws://{address[0]}:{address[1]}/connection/websocket", proxy=None)
+        subscribe = {"channel": room, "data": {"create": True}}
+        await socket_.send(json.dumps({"id": 1, "connect": {"data": {"name": name}}}))
+        await socket_.send(json.dumps({"id": 2, "subscribe": subscribe}))
+        async with asyncio.timeout(HEAR_S):
+            while (reply := json.loads((await socket_.recv()).splitlines()[0])).get("id") != 2:
+                pass
+        if "error" not in reply:
+            return socket_
+        await socket_.close()
+    except (InvalidStatus, ConnectionClosed):
+        pass
+    return None
+
+
+def test_a_user_who_fills_the_address_gives_way_to_others_of_it(tmp_path: Path) -> None:
+    async def scenario(address: tuple[str, int]) -> None:
+        own = [await enters(address, "lair", f"eve{number}") for number in range(40)]
+        assert sum(each is not None for each in own) == 30  # of 32 places
+        mates = [await enters(address, "class", f"mate{number}") for number in range(5)]
+        assert all(mates)
+        gone = [each for each in own if each is not None][-5:]
+        for each in gone:
+            async with asyncio.timeout(HEAR_S):
+                await each.wait_closed()
+            assert each.close_code == Close.DISPLACED
+        # It does not displace the others in its turn.
+        assert await enters(address, "lair", "eve") is None
+        for each in (*own, *mates):
+            if each is not None:
+                await each.close()
+
+    flags = ("--unlimited", "192.0.2.0/24", "--address-connections", "32")
+    with Gateway(*WEB, *flags, data=tmp_path, doors=["auto"]) as gateway:
+        asyncio.run(scenario(address_of(gateway)))
+
+
 def test_the_client_of_the_documents_chats(shared: Shared) -> None:
     """docs/clients.md"""
     blocks = re.findall(r"^```python\n(.*?)^```$", CLIENTS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)

@@ -47,6 +47,8 @@ class FakePort:
         self.pending = pending
         self.lose: Callable[[], None] = lambda: None
         self.logged: list[tuple[str, str]] = []
+        self.is_full = False
+        self.took: list[str] = []
 
     @property
     def write(self) -> Callable[[bytes], object]:
@@ -69,6 +71,12 @@ class FakePort:
 
     def log(self, outcome: str, room: str) -> None:
         self.logged.append((outcome, room))
+
+    def has_place(self, room: str, now: float) -> bool:
+        return not self.is_full
+
+    def take_place(self, room: str, now: float) -> None:
+        self.took.append(room)
 
     def close(self, code: Close, reason: str) -> None:
         self.closed.append((code, reason))

@@ -14,6 +14,8 @@ BANNED_FROM_SERVER = "you are banned from this server"
 BANNED_FROM_ROOM = "you are banned from this room"
 MUTED = "you are muted"
 NEEDS_PASSWORD = "this room has a password"
+ADDRESS_IS_FULL = "your address has its most connections"
+GAVE_WAY = f"{ADDRESS_IS_FULL}, and yours gave way to another one: come back later"
 
 _WHOLE: Mapping[str, str] = {
     REASONS[Status.ROOM_EXISTS]: "そのルームはもうあります",
@@ -24,6 +26,8 @@ _WHOLE: Mapping[str, str] = {
     BANNED_FROM_ROOM: "このルームへの入室を禁止されています",
     MUTED: "発言を止められています",
     NEEDS_PASSWORD: "このルームにはパスワードがあります",
+    ADDRESS_IS_FULL: "このアドレスからの接続が多すぎます",
+    GAVE_WAY: "同じアドレスの別の接続に席を譲りました。後でまた来てください",
 }
 _OF_NAMES = tuple(
     (re.compile(english), japanese)

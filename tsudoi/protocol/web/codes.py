@@ -60,3 +60,5 @@ class Close(IntEnum):
     BAD_REQUEST = 3501
     STALE = 3502
     """No connect command came in time."""
+    DISPLACED = 3503
+    """Its address has its most connections in rooms, and it gave way to another one."""
