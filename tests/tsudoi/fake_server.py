@@ -35,6 +35,9 @@ class FakeServer(asyncio.DatagramProtocol):
         self.ports: list[int | None] = []
         """UDP ports that clients announced."""
         self.asked_for_rooms = 0
+        self.may_answer = asyncio.Event()
+        """Until then requests are carried out, and not answered."""
+        self.may_answer.set()
         self.answers: dict[str, list[bytes]] = {}
         """What a member is told that says this; nobody else hears it."""
         self.udp: asyncio.DatagramTransport
@@ -96,6 +99,7 @@ class FakeServer(asyncio.DatagramProtocol):
         user = f"{request.user}#2" if request.user in room.names.values() else request.user
         token = secrets.token_hex(16)
         room.names[token] = user
+        await self.may_answer.wait()
         await self._write(writer, handshake.encode_grant(self.dialect, request, name, user, token))
         self.ports.append(
             handshake.PORT.unpack(await reader.readexactly(2))[0]

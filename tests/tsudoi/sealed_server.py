@@ -81,6 +81,9 @@ class SealedServer:
         self.answers: dict[str, list[bytes]] = {}
         self.udp: list[asyncio.DatagramTransport] = [None] * gateways  # type: ignore[list-item]
         self.is_deaf = False
+        self.may_answer = asyncio.Event()
+        """Until then requests are carried out, and not answered."""
+        self.may_answer.set()
         self.datagrams: list[bytes] = []
         self.addresses: set[Address] = set()
         self.requests: list[dict[str, Any]] = []
@@ -108,7 +111,9 @@ class SealedServer:
         try:
             header = Header.parse_untrusted(await reader.readexactly(HEADER_SIZE))
             body = await reader.readexactly(header.body_size)
-            writer.write(self._answer(header, body))
+            answer = self._answer(header, body)
+            await self.may_answer.wait()
+            writer.write(answer)
             await writer.drain()
         except (EOFError, OSError):
             pass

@@ -370,3 +370,26 @@ def test_a_refusal_that_says_more_than_its_status_is_not_told_as_a_wrong_passwor
     assert str(refusal(Status.WRONG_PASSWORD, "Wrong password", "den")) == "wrong password for den"
     words = str(refusal(Status.WRONG_PASSWORD, "Wrong password: a token is needed here", "den"))
     assert words == "the server does not let you into den: a token is needed here"
+
+
+def test_a_program_that_is_cancelled_while_it_enters_leaves_the_room() -> None:
+    async def story() -> None:
+        async with fake_server(TSUDOI) as fake, await create(fake):
+            room = fake.rooms["部屋1"]
+            fake.may_answer.clear()
+            joining = asyncio.create_task(join(fake))
+            await soon(lambda: len(room.names) == 2)
+            joining.cancel()
+            await asyncio.sleep(0)
+            fake.may_answer.set()
+            with pytest.raises(asyncio.CancelledError):
+                await joining
+            token = list(room.names)[1].encode()
+
+            def said() -> set[str]:
+                found = [datagram.parse_untrusted(data) for data in fake.datagrams]
+                return {datagram.decode_text(text, TSUDOI) for _, shown, text in found if shown == token}
+
+            await soon(lambda: bool(TSUDOI.leave_words & said()))
+
+    asyncio.run(story())

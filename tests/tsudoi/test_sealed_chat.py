@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -15,6 +16,7 @@ import tsudoi
 from tests.tsudoi.fake_server import fake_server
 from tests.tsudoi.sealed_server import QUICK, Room, SealedServer, sealed_server
 from tsudoi import ChatClient, Event, Message, Settings
+from tsudoi.net import cancelled_entry
 from tsudoi.net.known_servers import KnownServers
 from tsudoi.protocol.client.dialects import TSUDOI
 
@@ -541,5 +543,50 @@ def test_the_rooms_are_listed_by_tls_too() -> None:
     async def story() -> None:
         async with sealed_server() as server, await create(server):
             assert await tsudoi.rooms(server=server.address, dialect="tsudoi-2", settings=QUICK) == ["部屋"]
+
+    run(story)
+
+
+@pytest.mark.parametrize("runner", [None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_program_that_is_cancelled_while_it_enters_leaves_the_room(runner: Callable[[], Any] | None) -> None:
+    async def story() -> None:
+        async with sealed_server() as server, await create(server):
+            room = server.rooms["部屋"]
+            server.may_answer.clear()
+            joining = asyncio.create_task(join(server))
+            await soon(lambda: room.joined == 2)
+            joining.cancel()
+            await asyncio.sleep(0)
+            server.may_answer.set()
+            with pytest.raises(asyncio.CancelledError):
+                await joining
+            assert len(room.members) == 1
+
+    with asyncio.Runner(loop_factory=runner) as loop:
+        loop.run(story())
+
+
+def test_a_cancelled_program_does_not_wait_for_a_server_that_was_not_asked_and_gives_up_one_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cancelled_entry, "LEAVE_S", 0.1)
+
+    async def story() -> None:
+        async with sealed_server() as server, await create(server):
+            room = server.rooms["部屋"]
+            server.may_answer.clear()
+            silent = asyncio.create_task(join(server))
+            await soon(lambda: room.joined == 2)
+            silent.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await silent
+            monkeypatch.setattr(cancelled_entry, "LEAVE_S", 60.0)
+            early = asyncio.create_task(join(server))
+            await asyncio.sleep(0)
+            early.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await early
+            assert room.joined == 2
+            server.may_answer.set()
 
     run(story)

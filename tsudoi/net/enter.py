@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from tsudoi import errors
+from tsudoi.net.cancelled_entry import Attempt, leave_if_cancelled
 from tsudoi.net.chat import ChatClient
 from tsudoi.net.datagram_chat import DatagramChat
 from tsudoi.net.rejoining import Admission, Prove
@@ -60,6 +61,7 @@ async def create(
 
     Raises:
         ClientError: RoomExists, ServerUnreachable, or another of `tsudoi.errors`.
+        CancelledError: the caller was cancelled, and left the room if it was in already: that takes 2 s at most.
     """
     return await _enter(Operation.CREATE, room, name, server, _dialect(dialect), password, settings, signed_token)
 
@@ -128,10 +130,27 @@ async def _enter(
         raise errors.InvalidText("the password or the token has half a character (a lone surrogate)") from exc
     if password is not None and dialect.password_key is None:
         raise errors.NotInDialect(f"{dialect.name} has no passwords")
-    if dialect is TSUDOI_2:
-        return await _enter_sealed(
-            operation, room, signed_token or name, server, password, settings, signed=bool(signed_token)
-        )
+    user, attempt = signed_token or name, Attempt()
+    entering = (
+        _enter_sealed(attempt, operation, room, user, server, password, settings, signed=bool(signed_token))
+        if dialect is TSUDOI_2
+        else _enter_by_datagrams(attempt, dialect, operation, room, user, name, server, password, settings)
+    )
+    return await leave_if_cancelled(attempt, entering, lambda chat: chat.leave())
+
+
+async def _enter_by_datagrams(
+    attempt: Attempt,
+    dialect: Dialect,
+    operation: Operation,
+    room: str,
+    user: str,
+    name: str,
+    server: Server,
+    password: str | None,
+    settings: Settings,
+) -> ChatClient:
+    """Enter a room in version 1; `user` is a signed token or the name."""
     if lists_first(dialect):
         await rooms(server=server, dialect=dialect.name, settings=settings)
     async with connected(server, settings) as stream:
@@ -140,7 +159,8 @@ async def _enter(
         except OSError as exc:
             raise errors.ServerUnreachable(f"no way to send to {server}: {reason(exc)}") from exc
         try:
-            enter = Enter(dialect, operation, room, signed_token or name, password, udp.getsockname()[1])
+            enter = Enter(dialect, operation, room, user, password, udp.getsockname()[1])
+            attempt.has_asked = True
             await stream.converse(enter, settings)
             if isinstance(enter.result, Refused):
                 raise errors.refusal(enter.result.status, enter.result.reason, room)
@@ -155,6 +175,7 @@ async def _enter(
 
 
 async def _enter_sealed(
+    attempt: Attempt,
     operation: Operation,
     room: str,
     name: str,
@@ -171,13 +192,16 @@ async def _enter_sealed(
             "the library cryptography is not installed, and sealed messages need it: pip install cryptography"
         )
 
-    async def shake_hands(operation: Operation, name: str, server: Server, prove: Prove | None = None) -> Admission:
+    async def shake_hands(
+        attempt: Attempt, operation: Operation, name: str, server: Server, prove: Prove | None = None
+    ) -> Admission:
         enter = EnterSealed(operation, room, name, password, SEALED if is_sealed else (PLAIN,), settings.language)
         async with _way(TSUDOI_2, settings)(server, settings) as stream:
             if prove is not None:
                 await prove()
             # Asked before the server closes the connection: uvloop forgets it then.
             peer = stream.writer.get_extra_info("peername")
+            attempt.has_asked = True
             await stream.converse(enter, settings)
             addresses = await _udp_addresses(peer, server)
         if isinstance(enter.result, Refused):
@@ -185,11 +209,18 @@ async def _enter_sealed(
         assert enter.result is not None
         return Admission(enter.result, addresses, stream.first_seen)
 
-    admission = await shake_hands(operation, name, server)
+    async def leave(admission: Admission) -> None:
+        unwanted = SealedChat(TSUDOI_2, room, admission, chat.server, settings, join_again)
+        await unwanted.open()
+        await unwanted.leave()
 
     async def join_again(prove: Prove) -> Admission:
-        return await shake_hands(Operation.JOIN, name if signed else chat.name, chat.server, prove)
+        again = Attempt()
+        user = name if signed else chat.name
+        joining = shake_hands(again, Operation.JOIN, user, chat.server, prove)
+        return await leave_if_cancelled(again, joining, leave)
 
+    admission = await shake_hands(attempt, operation, name, server)
     chat = SealedChat(TSUDOI_2, room, admission, server, settings, join_again)
     await chat.open()
     return chat
