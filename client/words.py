@@ -165,6 +165,10 @@ AWAY_DISTRUSTED = Words(
 )
 BY_TCP = Words("The network lets no UDP pass: messages go by TCP.", "UDP が通らないため、TCP で通信しています。")
 BY_UDP = Words("Messages go by UDP again.", "UDP での通信に戻りました。")
+OLD_LINES_MISSING = Words(
+    "Not all older lines have come; {line} asks for them again.",
+    "届いていない古い発言があります。{line} でもう一度たずねられます。",
+)
 GAP = Words("{count} messages are gone here.", "ここで {count} 件の発言が失われました。")
 RESET = Words(
     "The server has lost what was said before this.",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tsudoi.events import Answered, Event, Listed, Row
+from tsudoi.events import Answered, Event, Listed, Past, Person, RoomInfo, Row
 
 REFUSALS = frozenset(
     (
@@ -15,6 +15,8 @@ REFUSALS = frozenset(
 """Codes of answers that refuse a command."""
 PAGE_SIZE = 20
 """Rows of a page (PROTOCOL.md, "Commands")."""
+PAGED = frozenset(("who", "rooms", "bans"))
+"""Lists that come in pages."""
 
 
 @dataclass
@@ -48,29 +50,57 @@ class PendingList:
 
     what: str
     page: int = 1
-    rows: list[Row] = field(default_factory=list)
     pages: int = 1
     refusal: Answered | None = None
     expected: int | None = None
     """Rows of this page; None: not known."""
     has_begun: bool = False
     """A part of the list has come."""
+    _by_key: dict[object, Row] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows that have come, in the order in which they came first."""
+        return list(self._by_key.values())
 
     def offer(self, event: Event) -> bool:
         """Take an event; return whether it belongs to this command alone."""
         if isinstance(event, Listed) and event.what == self.what and event.page == self.page:
             self.has_begun = True
-            self.rows += [row for row in event.rows if row not in self.rows]
+            # Parts may be lost, and come again: who is here has been silent for longer then.
+            self._by_key |= {_key(row): row for row in event.rows}
             self.pages = event.pages
             if event.count:
-                self.expected = min(event.count - (self.page - 1) * PAGE_SIZE, PAGE_SIZE)
+                one_page = min(event.count - (self.page - 1) * PAGE_SIZE, PAGE_SIZE)
+                self.expected = one_page if self.what in PAGED else event.count
             return True
         if isinstance(event, Answered) and event.code in (*REFUSALS, "no-history"):
             self.refusal = event
             return True
         return False
 
+    def ask_again(self) -> None:
+        """Note that the question is repeated: by now the newest messages may be others."""
+        if self.what == "history":
+            self._by_key.clear()
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether a part is known to be missing."""
+        return self.expected is not None and len(self._by_key) < self.expected
+
     @property
     def over(self) -> bool:
         """Whether the waiting is over."""
         return self.refusal is not None or (self.expected is not None and len(self.rows) >= self.expected)
+
+
+def _key(row: Row) -> object:
+    """Return what a row has in each answer to the same question."""
+    match row:
+        case Person(name) | RoomInfo(name):
+            return name
+        case Past():
+            return row.offset
+        case _:
+            return row

@@ -257,7 +257,7 @@ class Listed:
     """`who`, `rooms`, `bans`, `history` or `help`."""
     rows: tuple[Row, ...]
     count: int
-    """The number of rows on all pages; 0 where the server does not say."""
+    """The number of rows on all pages, in all parts; 0 where the server does not say."""
     page: int
     pages: int
     text: str

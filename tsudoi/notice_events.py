@@ -41,7 +41,7 @@ _ROW_NAMES = {
 }
 _DEFAULTS = {
     **dict.fromkeys(("text", "name", "to", "said", "reason", "by", "why", "topic", "code", "about"), ""),
-    **dict.fromkeys(("offset", "minutes", "joined", "left", "count"), 0),
+    **dict.fromkeys(("offset", "minutes", "joined", "left", "count", "of"), 0),
     **{"banned": False, "page": 1, "pages": 1},
 }
 
@@ -70,7 +70,8 @@ def event_of(notice: str, fields: Mapping[str, Any], clean: Callable[[str], str]
                 for row in msgspec.convert(values.get(field, []), list[dict[str, Any]])
             ]
             parsed = tuple(msgspec.convert(row, kind) for row in rows)
-            numbers = msgspec.convert([values["count"], values["page"], values["pages"]], tuple[int, int, int])
+            count = values["count"] or values["of"]
+            numbers = msgspec.convert([count, values["page"], values["pages"]], tuple[int, int, int])
             return events.Listed(notice, parsed, *numbers, msgspec.convert(text, str))
     except msgspec.ValidationError:
         pass

@@ -130,6 +130,16 @@ class Asked:
     room: str
     what: str
     by_user: bool
+    line: str = ""
+    """The question."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDue:
+    """A while ago, old lines were asked for by this line."""
+
+    room: str
+    line: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +173,7 @@ Event: TypeAlias = (
     | FocusChanged
     | BannerSeen
     | Asked
+    | AnswerDue
     | ScrolledToTop
     | PanelToggled
 )
@@ -195,4 +206,12 @@ class HideBannerLater:
     room: str
 
 
-Command: TypeAlias = Ask | Notify | HideBannerLater
+@dataclass(frozen=True, slots=True)
+class CheckAnswerLater:
+    """Send AnswerDue after a while."""
+
+    room: str
+    line: str
+
+
+Command: TypeAlias = Ask | Notify | HideBannerLater | CheckAnswerLater

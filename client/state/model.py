@@ -97,6 +97,17 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """Lines from before that were asked for, and have not all come: a part of the answer may be lost."""
+
+    line: str
+    """The question, such as `/history 50 120`."""
+    tries: int = 1
+    offsets: frozenset[int] = frozenset()
+    """Of the lines that the last answer has brought."""
+
+
+@dataclass(frozen=True, slots=True)
 class Room:
     """A room in which the user is, or was."""
 
@@ -115,6 +126,7 @@ class Room:
     """The line before which `new` stands."""
     silent: frozenset[str] = frozenset()
     """Lists that the client asked for by itself (`who`, `history`): their answers are not shown as text."""
+    awaited: Awaited | None = None
     asked_older_at: datetime | None = None
     """When older lines were asked for; None: they have come, or none were."""
     has_all: bool = False

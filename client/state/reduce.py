@@ -11,9 +11,11 @@ from .. import words
 from . import roster, timeline
 from .event_words import ending, notice
 from .events import (
+    AnswerDue,
     Ask,
     Asked,
     BannerSeen,
+    CheckAnswerLater,
     Closed,
     Command,
     Ended,
@@ -33,7 +35,7 @@ from .events import (
     Told,
 )
 from .mentions import mentions
-from .model import MAX_ITEMS, Item, Manner, Mark, Note, Room, Speech, State, Tone
+from .model import MAX_ITEMS, Awaited, Item, Manner, Mark, Note, Room, Speech, State, Tone
 
 FIRST_HISTORY = 20
 """Lines from before that are shown in a room that was just entered."""
@@ -41,6 +43,8 @@ OLDER = 50
 """Lines that are loaded at once by scrolling: the most that a server gives (PROTOCOL.md, "Commands")."""
 ASK_AGAIN = timedelta(seconds=2)
 """After which older lines may be asked for again: the answer may be lost."""
+TRIES = 4
+"""How often lines from before are asked for until all have come."""
 
 Result = tuple[State, list[Command]]
 
@@ -79,12 +83,10 @@ def reduce(state: State, event: Event) -> Result:
             return _change(state, state.shown, _read) if has_focus else (state, [])
         case BannerSeen(name):
             return _change(state, name, lambda room: room if room.is_banner_bad else replace(room, banner=""))
-        case Asked(name, what, by_user):
-            return _change(
-                state,
-                name,
-                lambda room: replace(room, silent=room.silent - {what} if by_user else room.silent | {what}),
-            )
+        case Asked():
+            return _asked(state, event)
+        case AnswerDue(name, line):
+            return _answer_due(state, name, line)
         case ScrolledToTop(name, at):
             return _load_older(state, name, at)
         case PanelToggled(panel, is_visible):
@@ -169,6 +171,36 @@ def _load_older(state: State, name: str, at: datetime) -> Result:
     return state, [Ask(name, f"/history {OLDER} {before}")]
 
 
+def _asked(state: State, asked: Asked) -> Result:
+    def change(room: Room) -> Room:
+        room = replace(room, silent=room.silent - {asked.what} if asked.by_user else room.silent | {asked.what})
+        if asked.what != "history" or not asked.line:
+            return room
+        tries = room.awaited.tries if room.awaited is not None and room.awaited.line == asked.line else 1
+        return replace(room, awaited=Awaited(asked.line, tries))
+
+    state, commands = _change(state, asked.room, change)
+    if asked.what == "history" and asked.line:
+        commands.append(CheckAnswerLater(asked.room, asked.line))
+    return state, commands
+
+
+def _answer_due(state: State, name: str, line: str) -> Result:
+    """Ask for old lines again if a part of them has not come; say so if that was in vain."""
+    room = state.room(name)
+    if room is None or room.ended or room.awaited is None or room.awaited.line != line:
+        return state, []
+    if room.is_banner_bad:  # the question waits too
+        return state, [CheckAnswerLater(name, line)]
+    if room.awaited.tries < TRIES:
+        awaited = replace(room.awaited, tries=room.awaited.tries + 1)
+        return _change(state, name, lambda room: replace(room, awaited=awaited))[0], [Ask(name, line)]
+    # The time is that of the last line: this is no event of the server's.
+    at = room.items[-1].at
+    note = Note(words.OLD_LINES_MISSING.text(state.language, line=line), at, tone=Tone.LOUD)
+    return _change(state, name, lambda room: replace(_append(room, note), awaited=None))
+
+
 # --- the SDK's events ---
 
 
@@ -230,12 +262,15 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
         case tsudoi.Answered(code="no-history"):
             shows, is_older = "history" not in room.silent, room.asked_older_at is not None
             room = replace(room, silent=room.silent - {"history"}, asked_older_at=None, has_all=True, is_cut=is_older)
+            room = replace(room, awaited=None)
             if not shows:
                 return room, []
         case tsudoi.Answered(code="usage") if room.asked_older_at is not None:
             # A server of version 0.1.0: it gives the last lines alone.
-            room = replace(room, silent=room.silent | {"history"}, asked_older_at=None, has_all=True)
+            room = replace(room, silent=room.silent | {"history"}, awaited=None, asked_older_at=None, has_all=True)
             return room, [Ask(room.name, f"/history {OLDER}")]
+        case tsudoi.Answered(code="usage" | "unknown-command" | "moved-away"):
+            room = replace(room, awaited=None)
     tone = Tone.LOUD if isinstance(event, tsudoi.Announced) else Tone.QUIET
     text = notice(event, language)
     commands: list[Command] = [Ask(room.name, "/who 1")] if isinstance(event, tsudoi.PeopleChanged) else []
@@ -284,13 +319,22 @@ def _listed(room: Room, event: tsudoi.Listed, at: datetime, language: Language) 
         if not page and not shows and room.listing.rows >= len(event.rows):
             room = replace(room, silent=room.silent - {"who"} if _is_last(event, room) else room.silent)
     elif event.what == "history":
-        room = _add_past(room, event.rows, at)
+        room = _take_part(_add_past(room, event.rows, at), event)
         return replace(room, silent=room.silent - {"history"}, asked_older_at=None), []
     if not shows:
         return room, commands
     for text in notice(event, language).split("\n"):
         room = _append(room, Note(text, at, tone=Tone.TABLE))
     return room, commands
+
+
+def _take_part(room: Room, event: tsudoi.Listed) -> Room:
+    """Note which of the awaited lines have come; a server that does not say how many there are is taken at once."""
+    if room.awaited is None:
+        return room
+    offsets = room.awaited.offsets | {row.offset for row in event.rows if isinstance(row, tsudoi.Past)}
+    is_whole = len(offsets) >= event.count
+    return replace(room, awaited=None if is_whole else replace(room.awaited, offsets=offsets))
 
 
 def _add_past(room: Room, rows: tuple[tsudoi.events.Row, ...], at: datetime) -> Room:

@@ -20,9 +20,11 @@ from .. import words
 from ..error_words import explain, is_about_password
 from ..state import completion, view
 from ..state.events import (
+    AnswerDue,
     Ask,
     Asked,
     BannerSeen,
+    CheckAnswerLater,
     Closed,
     Command,
     Event,
@@ -49,6 +51,8 @@ FRAME_S = 0.03
 """At least so much time is between two drawings: a busy room is not drawn once a line."""
 BANNER_S = 8.0
 """How long a good banner stands."""
+ANSWER_S = 2.0
+"""After which the answer to a question for old lines is looked for."""
 TERMINAL_CHECK_S = 1.0
 LISTS = ("who", "rooms", "bans", "history", "help")
 """Commands of the server that are answered with a list."""
@@ -91,6 +95,7 @@ class ChatApp(App[None]):
         self._now = now
         self._first = first
         self._history = history
+        self.answer_s = ANSWER_S
         self.sessions = Sessions(connect, self.dispatch, now, language)
         self._is_drawing_soon = False
         self._drawn_at = 0.0
@@ -133,13 +138,15 @@ class ChatApp(App[None]):
     def _carry_out(self, command: Command) -> None:
         match command:
             case Ask(room, line):
-                self.state, _ = reduce(self.state, Asked(room, line.split()[0].removeprefix("/"), by_user=False))
+                self.dispatch(Asked(room, line.split()[0].removeprefix("/"), by_user=False, line=line))
                 self.sessions.say(room, line)
             case Notify(title, text, is_away):
                 if self._driver is not None and not self.is_headless:
                     self._driver.write(sequence(title, text, is_away))
             case HideBannerLater(room):
                 self.set_timer(BANNER_S, lambda: self.dispatch(BannerSeen(room)))
+            case CheckAnswerLater(room, line):
+                self.set_timer(self.answer_s, lambda: self.dispatch(AnswerDue(room, line)))
 
     def _draw_soon(self) -> None:
         if self._is_drawing_soon or not self.is_running:
@@ -302,7 +309,7 @@ class ChatApp(App[None]):
             case Say(line):
                 word = line.split()[0].removeprefix("/").lower() if line.startswith("/") else ""
                 if word in LISTS:
-                    self.dispatch(Asked(self.state.shown, word, by_user=True))
+                    self.dispatch(Asked(self.state.shown, word, by_user=True, line=line))
                 self.sessions.say(self.state.shown, line)
             case Enter(room, creates):
                 self._enter(room, creates)

@@ -12,6 +12,7 @@ import tsudoi
 from gateway.chat.render import farewell
 from tests.tsudoi.fake_server import QUICK, FakeServer, fake_server
 from tsudoi import ChatClient, CommandRefused, Event, NoAnswer, NotInDialect, Settings, events
+from tsudoi.command_outcomes import PendingList
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialect import Dialect
@@ -222,6 +223,51 @@ def test_other_questions() -> None:
             assert await room.topic() == ""
 
     asyncio.run(story())
+
+
+def parts_of_history(*offsets: int, of: int = 4) -> list[bytes]:
+    rows = [{"n": offset, "from": "bob", "said": "hi", "at": 1_000} for offset in offsets]
+    return [tell("history", of=of, messages=[row]) for row in rows]
+
+
+def test_a_history_of_which_a_part_is_lost_is_no_answer() -> None:
+    async def story() -> None:
+        async with (
+            fake_server(TSUDOI) as fake,
+            await tsudoi.create("den", name="alice", server=fake.address, dialect="tsudoi", settings=BRIEF) as room,
+        ):
+            fake.answers["/history 20"] = parts_of_history(3, 4, 6)
+            with pytest.raises(NoAnswer, match="only a part"):
+                await room.history()
+            fake.answers["/history 20"] = parts_of_history(4, 3, 5, 6)
+            assert [row.offset for row in await room.history()] == [3, 4, 5, 6]
+
+    asyncio.run(story())
+
+
+def test_more_than_a_page_of_history_comes_whole() -> None:
+    waiting = PendingList("history")
+    for part in parts_of_history(*range(1, 51), of=50):
+        assert not waiting.over
+        waiting.offer(hear(part))
+    assert waiting.over
+
+
+def test_rows_that_come_again_are_no_further_rows() -> None:
+    waiting = PendingList("who")
+    for idle in (1, 3):
+        waiting.offer(events.Listed("who", (events.Person("bob", False, idle),), 2, 1, 1, ""))
+        waiting.ask_again()
+    assert waiting.is_incomplete
+    assert waiting.rows == [events.Person("bob", False, 3)]
+    # The newest messages may be others by then: what came of the last answer is no part of the next.
+    waiting = PendingList("history")
+    for part in parts_of_history(1, 2, 3, of=4):
+        waiting.offer(hear(part))
+    waiting.ask_again()
+    for part in parts_of_history(12, 13, 14, of=4):
+        waiting.offer(hear(part))
+    assert not waiting.over
 
 
 def test_what_nobody_waits_for_is_an_event() -> None:

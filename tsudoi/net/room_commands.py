@@ -79,7 +79,7 @@ class Commands(ABC):
                 client pages as far as the room's log reaches.
         """
         pending = await self._ask(slash_commands.History(count, before), PendingList("history"))
-        return _of_kind(pending, events.Past)
+        return sorted(_of_kind(pending, events.Past), key=lambda row: row.offset)
 
     async def help(self) -> list[events.CommandHelp]:
         """Return the commands that the server knows."""
@@ -200,6 +200,8 @@ class Commands(ABC):
             raise errors.CommandRefused(pending.refusal.text, pending.refusal.code)
         if pending.refusal is None and not pending.has_begun:
             raise errors.NoAnswer(f"the server did not answer /{pending.what} in time")
+        if pending.refusal is None and pending.is_incomplete:
+            raise errors.NoAnswer(f"only a part of the server's answer to /{pending.what} has come")
         return pending
 
     async def _ask_pages(
@@ -226,7 +228,8 @@ class Commands(ABC):
             again_at = loop.time() + (self._ask_again_s or inf) if isinstance(waiting, PendingList) else inf
             while not waiting.over and not self.closed:
                 open_end = isinstance(waiting, PendingList) and waiting.has_begun and waiting.expected is None
-                if loop.time() >= again_at:
+                if isinstance(waiting, PendingList) and loop.time() >= again_at:
+                    waiting.ask_again()
                     await self._say_command(line, waiting)
                     again_at = loop.time() + (self._ask_again_s or inf)
                 until = min(deadline, again_at)

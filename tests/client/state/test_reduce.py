@@ -5,9 +5,11 @@ from typing import Any
 
 import tsudoi
 from client.state.events import (
+    AnswerDue,
     Ask,
     Asked,
     BannerSeen,
+    CheckAnswerLater,
     Closed,
     Command,
     Ended,
@@ -22,7 +24,7 @@ from client.state.events import (
     Told,
 )
 from client.state.model import MAX_ITEMS, Note, Room, Speech, State
-from client.state.reduce import reduce
+from client.state.reduce import TRIES, reduce
 from tsudoi import Answered, Earlier, Joined, Left, Listed, Message, Past, Person, Renamed
 
 AT = datetime(2026, 11, 28, 12, 30, tzinfo=UTC)
@@ -176,6 +178,57 @@ def test_older_lines_are_loaded_until_there_are_none() -> None:
     assert after(at_top(9), state=state)[1] == []
     assert den(state).is_cut
     assert [item.offset for item in den(state).items if isinstance(item, Speech)] == list(range(31, 201))
+
+
+def asked(line: str = "/history 20") -> Asked:
+    return Asked("den", "history", by_user=False, line=line)
+
+
+def part(*offsets: int, of: int) -> Heard:
+    return heard(Listed("history", tuple(Past("bob", "hi", at, at, False) for at in offsets), of, 1, 1, ""))
+
+
+def test_old_lines_of_which_a_part_does_not_come_are_asked_for_again() -> None:
+    due = AnswerDue("den", "/history 20")
+    state, commands = after(entered(), asked(), part(1, 2, of=4))
+    assert commands[-1] == CheckAnswerLater("den", "/history 20")
+    state, commands = after(due, state=state)
+    assert commands == [Ask("den", "/history 20")]
+    # All parts of one answer must come: what the first one brought may be older than what the second one lost.
+    state, _ = after(asked(), part(3, 4, of=4), state=state)
+    assert after(due, state=state)[1] == [Ask("den", "/history 20")]
+    state, _ = after(part(1, 2, of=4), state=state)
+    assert after(due, state=state)[1] == []
+    assert [item.offset for item in den(state).items if isinstance(item, Speech)] == [1, 2, 3, 4]
+
+
+def test_an_answer_that_is_lost_whole_is_asked_for_again_a_few_times_and_then_its_lack_is_told() -> None:
+    due = AnswerDue("den", "/history 20")
+    state, _ = after(entered(), asked())
+    for _ in range(TRIES - 1):
+        state, commands = after(due, state=state)
+        assert commands == [Ask("den", "/history 20")]
+        state, _ = after(asked(), state=state)
+    state, commands = after(due, state=state)
+    assert commands == []
+    assert "/history 20 asks for them again" in den(state).items[-1].text
+    assert after(due, state=state)[1] == []
+
+
+def test_while_the_server_is_away_old_lines_are_not_asked_for_again() -> None:
+    due = AnswerDue("den", "/history 20")
+    state, _ = after(entered(), asked(), heard(tsudoi.ServerAway("?")))
+    for _ in range(2 * TRIES):
+        state, commands = after(due, state=state)
+        assert commands == [CheckAnswerLater("den", "/history 20")]
+
+
+def test_nothing_more_is_awaited_where_the_server_says_so_or_does_not_count() -> None:
+    due = AnswerDue("den", "/history 20")
+    refusals = [heard(Answered(code, "", None, "?")) for code in ("no-history", "usage", "moved-away")]
+    answers: list[Event] = [*refusals, part(1, of=0), Ended("den", "over", AT)]
+    for answer in answers:
+        assert after(due, state=after(entered(), asked(), answer)[0])[1] == []
 
 
 def test_no_more_lines_are_loaded_than_are_held() -> None:

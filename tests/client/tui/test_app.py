@@ -1,5 +1,7 @@
 """client/tui/app.py: what the user does, and what then stands on the screen and goes to the server."""
 
+import asyncio
+
 from textual.events import AppBlur, Paste
 
 import tsudoi
@@ -217,6 +219,22 @@ def test_scrolling_up_loads_older_lines_once_and_stays_in_place() -> None:
         assert "newer lines below: Alt-End" in stage.screen
         await stage.press("alt+end")
         assert "line 29" in stage.screen
+
+    play(scene)
+
+
+def test_old_lines_of_which_a_part_is_lost_are_asked_for_again_until_all_are_there() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.app.answer_s = 0.01
+        old = tuple(tsudoi.Past("bob", f"old {n}", 100 + n, 1_795_000_000_000 + n, False) for n in range(4))
+        await stage.type("/history 4")
+        await stage.hear(Listed("history", old[2:], 4, 1, 1, ""))
+        async with asyncio.timeout(10):
+            while stage.den.said.count("/history 4") < 2:
+                await stage.pilot.pause(0.01)
+        await stage.hear(Listed("history", old[:2], 4, 1, 1, ""), Listed("history", old[2:], 4, 1, 1, ""))
+        assert [item.offset for item in stage.app.state.rooms[0].items if item.offset] == [100, 101, 102, 103]
+        assert stage.app.state.rooms[0].awaited is None
 
     play(scene)
 
