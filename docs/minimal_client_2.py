@@ -40,7 +40,7 @@ class Client:
         self.held: dict[int, Any] = {}  # bodies from beyond a hole: after -> (to, entries)
         self.lines: list[tuple[int, str]] = []  # what is not kept yet
         self.number, self.kept, self.say_at, self.say_s = 0, 0, 0.0, 0.1
-        self.resumed, self.resumes, self.resume_at, self.resume_s = False, {0}, 0.0, 0.25
+        self.resumed, self.resumes, self.resume_at, self.resume_s, self.calm_at = False, {0}, 0.0, 0.25, 0.0
         self.heard_at, self.ping_at, self.away, self.ended = monotonic(), monotonic() + 20, False, False
 
     def send(self, **line: object) -> None:
@@ -51,7 +51,9 @@ class Client:
 
     def receive(self, packet: bytes) -> None:
         kind, run, count, body = packet[1], packet[18:24], int.from_bytes(packet[24:30], "big"), packet[30:]
-        if kind == 3:  # retry: it wants to see this cookie
+        if kind == 3 and self.resumed and monotonic() < self.calm_at:  # perhaps late: a ping will show it
+            self.ping_at = min(self.ping_at, self.calm_at)
+        elif kind == 3:  # retry: it wants to see this cookie
             self.cookie, self.resumed, self.resume_at = packet[18:30].hex(), False, 0.0
         elif kind == 4 and packet[18:30].hex() == self.cookie:
             show("You are not in the room any more.")
@@ -74,14 +76,13 @@ class Client:
             show("Some messages are lost.")
             self.epoch, self.offset, self.last, self.held = answer["epoch"], answer["offset"], 0, {}
         if answer["to"]:
-            self.run, self.seen, self.parts = run, set(), {}
+            self.run, self.seen, self.parts, self.calm_at = run, set(), {}, monotonic() + 0.5
             self.resumes = {0, *(count for count in self.resumes if count > answer["to"])}
             self.resumed, self.resume_s, self.say_at, self.say_s = True, 0.25, 0.0, 0.1
             self.keep(answer["said"])
 
     def keep(self, number: int) -> None:
-        self.kept, self.say_s = number, 0.1
-        self.lines = [line for line in self.lines if line[0] > number]
+        self.kept, self.say_s, self.lines = number, 0.1, [line for line in self.lines if line[0] > number]
 
     def take(self, lines: list[dict[str, Any]]) -> None:
         self.heard_at = monotonic()
@@ -97,7 +98,7 @@ class Client:
                 show(f"Not said: {line['text']}")
                 self.lines = [each for each in self.lines if each[0] != line["refused"]]
             elif "pong" in line:
-                self.last = max(self.last, line["last"])
+                self.last, self.ping_at = max(self.last, line["last"]), monotonic() + 20
             elif "n" not in line and "text" in line:
                 show(line["text"])
                 self.ended = self.ended or "ended" in line
@@ -116,8 +117,7 @@ class Client:
         self.resumed = self.resumed and silent_s < (2 if self.lines else 30)
         if not self.resumed and now >= self.resume_at:
             self.resumes.add(self.count + 1)
-            place = {"epoch": self.epoch, "offset": self.offset, "next": self.kept + 1}
-            self.send(resume={"cookie": self.cookie, **place})
+            self.send(resume={"cookie": self.cookie, "epoch": self.epoch, "offset": self.offset, "next": self.kept + 1})
             self.resume_at, self.resume_s = now + self.resume_s, min(2 * self.resume_s, 2)
         if self.resumed and self.lines and now >= self.say_at:
             for before, (number, text) in zip([(self.kept, ""), *self.lines], self.lines[:32], strict=False):
@@ -128,6 +128,7 @@ class Client:
             self.want_at = now + 0.2
         if self.resumed and now >= self.ping_at:
             self.send(ping=1)
+            self.ping_at = now + 0.5
 
 
 client, typing, leaves = Client(), True, 0
@@ -141,9 +142,8 @@ with open(0, "rb", buffering=0) as keyboard:
         if 0 in ready:
             typing = bool(typed := keyboard.readline())
             if text := typed.decode(errors="replace").strip()[:300]:  # more may need packets of the kind 2
-                client.number += 1
+                client.number, client.say_at = client.number + 1, min(client.say_at, monotonic() + 0.01)
                 client.lines.append((client.number, text))
-                client.say_at = min(client.say_at, monotonic() + 0.01)
         elif not typing and not client.lines and client.resumed:
             leaves += 1
             client.send(leave=True)

@@ -1,7 +1,11 @@
 """Run docs/minimal_client_2.py as a person does, and through a relay that loses a tenth of all datagrams."""
 
+import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -75,3 +79,69 @@ def test_a_refusal_is_told(start: Start, new_room: NewRoom) -> None:
     bob = start("join", new_room("nowhere"), "bob")
     assert bob.ends() == 1
     assert bob.complaint == "Refused: Room does not exist"
+
+
+class HandMade:
+    """A server by hand, for one client: it grants a session, and gets and sends packets."""
+
+    SESSION = bytes(range(1, 17))
+
+    def __init__(self) -> None:
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.udp.settimeout(60.0)
+        self.address = f"127.0.0.1:{self.tcp.getsockname()[1]}:{self.udp.getsockname()[1]}"
+        self.client: Any = None
+
+    def close(self) -> None:
+        self.tcp.close()
+        self.udp.close()
+
+    def grant(self) -> None:
+        connection = self.tcp.accept()[0]
+        with connection, connection.makefile("rb") as sent:
+            header = sent.read(32)
+            sent.read(header[0] + int.from_bytes(header[3:], "big"))
+            granted = {"session": self.SESSION.hex(), "name": "bob", "member": 1, "epoch": 1, "offset": 0}
+            payload = json.dumps(granted).encode()
+            connection.sendall(bytes((0, 2, 2)) + len(payload).to_bytes(29, "big") + payload)
+
+    def get(self) -> tuple[dict[str, Any], int]:
+        """Return the line of a packet, and the packet's count."""
+        packet, self.client = self.udp.recvfrom(2048)
+        return json.loads(packet[30:]), int.from_bytes(packet[24:30], "big")
+
+    def retry(self, cookie: bytes) -> None:
+        self.udp.sendto(b"\0\3" + self.SESSION + cookie + bytes(16), self.client)
+
+    def tell(self, run: bytes, count: int, **line: Any) -> None:
+        header = b"\0\1" + self.SESSION + run + count.to_bytes(6, "big")
+        self.udp.sendto(header + json.dumps(line).encode(), self.client)
+
+
+def test_a_retry_that_may_be_late_is_followed_by_a_ping_and_not_by_a_resume() -> None:
+    server = HandMade()
+    try:
+        with typists(PROGRAM, server.address) as start:
+            bob = start("join", "den", "bob")
+            server.grant()
+            asked, count = server.get()
+            assert "resume" in asked
+            resumed = {"to": count, "state": "complete", "epoch": 1, "offset": 0, "said": 0, "name": "bob"}
+            server.tell(b"run001", 1, resumed=resumed)
+            server.retry(b"late cookie!")
+            since = monotonic()
+            # A `resume` that was repeated meanwhile is no answer to it.
+            while "ping" not in (line := server.get()[0]):
+                assert line["resume"]["cookie"] == ""
+            assert monotonic() - since > 0.4
+            # The ping is repeated until it is answered; here the server does not serve the session after all.
+            assert "ping" in server.get()[0]
+            server.retry(b"fresh cookie")
+            while "ping" in (line := server.get()[0]):
+                pass
+            assert line["resume"]["cookie"] == b"fresh cookie".hex()
+            assert not bob.complaint
+    finally:
+        server.close()

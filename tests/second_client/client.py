@@ -14,6 +14,8 @@ LARGEST_PACKET = 1200
 WINDOW = 1024
 ON_THEIR_WAY = 32
 TICK_S = 0.01
+CALM_S = 0.5
+"""After a `resumed`: a retry may be late, and a ping shows whether it was."""
 
 
 @dataclass
@@ -250,7 +252,12 @@ class Client(asyncio.DatagramProtocol):
                 return False
             self._end({"ended": "gone"})
         else:
-            if cookie in self._cookies or (self.resumed.is_set() and now - self._resumed_at < 0.5):
+            if cookie in self._cookies:
+                return False
+            if self.resumed.is_set() and now - self._resumed_at < CALM_S:
+                if not self._pings:
+                    self._pings[0] = now, asyncio.get_running_loop().create_future()
+                    self._ping.begin(self._resumed_at + CALM_S)
                 return False
             self._cookies.add(cookie)
             self._begin_to_resume(now)
