@@ -15,7 +15,7 @@ from tsudoi.ops.command_line import OneLineCommand, OneLineGroup
 from tsudoi.ops.options import MarkdownOption
 from tsudoi.protocol.client.words import Language
 
-from . import help_words, words
+from . import help_words, usage_words, words
 
 VARIABLE = "TSUDOI_CLIENT_LANGUAGE"
 _LANGUAGE = "client.language"
@@ -52,7 +52,18 @@ class _InTwoLanguages(OneLineCommand):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click."""
         ctx.meta[_LANGUAGE] = language_in(args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as exc:
+            exc.ctx = exc.ctx or ctx  # click's parser names none
+            raise
+
+    def _in_words(self, exc: click.ClickException) -> str:
+        """See `OneLineCommand`; the context of an error knows the language of its command line."""
+        said = super()._in_words(exc)
+        ctx = exc.ctx if isinstance(exc, click.UsageError) else None
+        is_japanese = _is_japanese(ctx) if ctx is not None else words.language_of() == "ja"
+        return usage_words.in_japanese(said) if is_japanese else said
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """See click; called for a group's commands, whose context is not theirs."""

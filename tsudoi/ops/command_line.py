@@ -76,7 +76,7 @@ class OneLineCommand(click.Command):
         except click.exceptions.NoArgsIsHelpError:
             raise
         except click.ClickException as exc:
-            self._complain(exc.format_message())
+            self._complain(self._in_words(exc))
             return exc.exit_code
         except (ClientError, BackboneError, SettingError, StoreError) as exc:
             self._complain(str(exc))
@@ -112,6 +112,10 @@ class OneLineCommand(click.Command):
         commands = [self, *(self.commands.values() if isinstance(self, click.Group) else ())]
         options = [option for command in commands for option in command.params if isinstance(option, click.Option)]
         return {str(option.envvar or f"TSUDOI_{option.name}".upper()) for option in options}
+
+    def _in_words(self, exc: click.ClickException) -> str:
+        """Return what an error of click's says."""
+        return exc.format_message()
 
     def _complain(self, why: str) -> None:
         standard_streams.complain(f"{self.name}: {why}")

@@ -27,6 +27,14 @@ _WHOLE: Mapping[str, str] = {
     MUTED: "発言を止められています",
     NEEDS_PASSWORD: "このルームにはパスワードがあります",
     ADDRESS_IS_FULL: "このアドレスからの接続が多すぎます",
+    "a token is needed here": "ここではトークンが必要です",
+    "the token can not be read": "トークンが読めません",
+    "the token is not signed by a key that is known here": "トークンの署名の鍵は、ここでは知られていません",
+    "the token is not for creating rooms": "このトークンではルームを作れません",
+    "the token has expired": "トークンの期限が切れています",
+    "the token does not hold yet": "トークンはまだ有効ではありません",
+    "the token is for another service": "別のサービスのトークンです",
+    "the token is not for this room": "このルームのトークンではありません",
     GAVE_WAY: "同じアドレスの別の接続に席を譲りました。後でまた来てください",
 }
 _OF_NAMES = tuple(
@@ -43,6 +51,19 @@ _OF_NAMES = tuple(
     )
 )
 """Why a name is invalid; see `names.py`."""
+_OF_TOKENS = tuple(
+    (re.compile(english), japanese)
+    for english, japanese in (
+        (r"the token has more than (\d+) bytes", "トークンが {0} バイトを超えています"),
+        (r"the token's claims are not as they must be: (.+)", "トークンの内容が正しくありません: {0}"),
+        (
+            r"the token's (\w+) is centuries away: it counts seconds, not milliseconds",
+            "トークンの {0} がはるか先です。単位はミリ秒ではなく秒です",
+        ),
+        (r"the token's rooms: (.+)", "トークンのルーム名が正しくありません: {0}"),
+    )
+)
+"""Why a signed token does not hold; see `gateway/join/signed_tokens.py`."""
 _NAMES = {"user name ": "名前", "room name ": "ルーム名"}
 
 
@@ -50,6 +71,9 @@ def in_japanese(why: str) -> str:
     """Return the reason of a refusal in Japanese, or as it is if it is not known."""
     if (known := _WHOLE.get(why)) is not None:
         return known
+    for form, japanese in _OF_TOKENS:
+        if found := form.fullmatch(why):
+            return japanese.format(*map(in_japanese, found.groups()))
     for english, what in _NAMES.items():
         for form, japanese in _OF_NAMES if why.startswith(english) else ():
             if found := form.fullmatch(why.removeprefix(english)):

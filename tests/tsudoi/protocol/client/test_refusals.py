@@ -1,15 +1,25 @@
 """tsudoi/protocol/client/refusals.py: every reason that a person may see is there in Japanese."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tsudoi.protocol import names
 from tsudoi.protocol.client.handshake import REASONS
-from tsudoi.protocol.client.refusals import BANNED_FROM_ROOM, BANNED_FROM_SERVER, MUTED, NEEDS_PASSWORD, in_japanese
+from tsudoi.protocol.client.refusals import (
+    ADDRESS_IS_FULL,
+    BANNED_FROM_ROOM,
+    BANNED_FROM_SERVER,
+    GAVE_WAY,
+    MUTED,
+    NEEDS_PASSWORD,
+    in_japanese,
+)
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import InvalidName
 
+JOIN = Path(__file__).resolve().parents[4] / "gateway" / "join"
 JAPANESE = re.compile("[ぁ-んァ-ヶ一-龠]")
 
 
@@ -33,11 +43,26 @@ def test_why_a_name_is_invalid(name: str) -> None:
     "reason",
     [
         *(REASONS[each] for each in Status if each not in (Status.OK, Status.BAD_REQUEST)),
-        *(BANNED_FROM_ROOM, BANNED_FROM_SERVER, MUTED, NEEDS_PASSWORD),
+        *(BANNED_FROM_ROOM, BANNED_FROM_SERVER, MUTED, NEEDS_PASSWORD, ADDRESS_IS_FULL, GAVE_WAY),
     ],
 )
 def test_why_a_person_may_not_enter_or_speak(reason: str) -> None:
     assert JAPANESE.search(in_japanese(reason))
+
+
+def test_why_a_signed_token_does_not_hold() -> None:
+    """The texts are those of gateway/join, which `tsudoi` does not import."""
+    found = []
+    for file in ("signed_tokens.py", "token_keys.py"):
+        text = (JOIN / file).read_text(encoding="utf-8")
+        raised = re.findall(r'(?:TokenNotFor|WrongPassword|MalformedMessage)\(f?"((?:the|a) token.*?)"\)', text)
+        found += [re.sub(r"{\w+}", "1", each) for each in raised]
+    assert len(found) >= 10
+    for reason in found:
+        assert JAPANESE.search(in_japanese(reason)), reason
+    assert (
+        in_japanese("the token's rooms: room name is empty") == "トークンのルーム名が正しくありません: ルーム名が空です"
+    )
 
 
 def test_what_is_not_known_stays() -> None:
