@@ -1,6 +1,7 @@
 """`make chaos`: seeded runs, a table of them, and for a run that failed its violations and its schedule."""
 
 import asyncio
+import os
 import signal
 import sys
 import tempfile
@@ -16,11 +17,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from scenarios.process import ProcessError
-from tests.chaos.checker import check
 from tests.chaos.evidence import Verdict
 from tests.chaos.plan import Plan, draw
-from tests.chaos.runner import Runner
+from tests.chaos.together import Together, grouped
 
 SHOWN = 5
 """Violations of one run that are printed in full."""
@@ -37,33 +36,50 @@ class Result:
     """Violations, or why there is no verdict."""
 
 
-def run_seed(seed: int, lasts: float, keep: Path | None) -> Result:
-    """Run one seed in a directory of its own and check it; write the history into `keep` if it fails."""
-    plan, began = draw(seed, lasts), time.monotonic()
+def run_group(plans: list[Plan], keep: Path | None) -> list[Result]:
+    """Play plans on processes and in a directory of their own, and check them.
+
+    Of one that fails `keep` gets the history, and what the processes have logged.
+    """
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tsudoi-chaos-") as directory:
-        run = Runner.of_processes(plan, Path(directory))
-        result = Result(plan, run.counts)
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-                history = loop.run(run.run())
-        except (AssertionError, OSError, ProcessError) as exc:
-            result.failures.append(f"the run itself failed: {exc!r}")
-        else:
-            result.verdict = check(history)
-            result.failures += map(str, result.verdict.violations)
+        # Members of version 2 keep there what certificate a server showed first.
+        os.environ["XDG_STATE_HOME"] = directory
+        run = Together(plans, Path(directory))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            complaints = loop.run(run.run())
+        results = [Result(plan, run.counts[number]) for number, plan in enumerate(plans)]
+        for number, result in enumerate(results):
+            result.took_s = (time.monotonic() - began) / len(plans)
+            result.verdict = run.verdict(number)
+            result.failures += [*run.failures[number], *map(str, result.verdict.violations)]
+        results[-1].failures += complaints
+        for number, result in enumerate(results):
             if keep is not None and result.failures:
-                keep.mkdir(parents=True, exist_ok=True)
-                (keep / f"seed-{seed}.json").write_bytes(msgspec.json.encode(history))
-    result.took_s = time.monotonic() - began
-    return result
+                _keep(run, number, keep / f"seed-{result.plan.seed}")
+    return results
+
+
+def _keep(run: Together, number: int, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "history.json").write_bytes(msgspec.json.encode(run.histories[number]))
+    for process in run.servers.processes:
+        (folder / f"{process.name}.log").write_text(process.stderr.text)
 
 
 @click.command()
 @click.option("--seed", default=1, show_default=True, help="The first seed.")
 @click.option("--runs", default=10, type=click.IntRange(1), show_default=True, help="Seeds from that one on.")
 @click.option("--seconds", default=4.0, type=click.FloatRange(1), show_default=True, help="How long faults go on.")
+@click.option(
+    "--together",
+    default=1,
+    type=click.IntRange(1),
+    show_default=True,
+    help="So many seeds with the same gateways are played on the same processes, one after the other.",
+)
 @click.option("--keep", type=click.Path(path_type=Path), help="A directory for the histories of runs that fail.")
-def main(seed: int, runs: int, seconds: float, keep: Path | None) -> None:
+def main(seed: int, runs: int, seconds: float, together: int, keep: Path | None) -> None:
     """Run real processes under faults that the seed decides, and check that nothing accepted is lost or doubled.
 
     Several of these commands can run at the same time.
@@ -73,14 +89,23 @@ def main(seed: int, runs: int, seconds: float, keep: Path | None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     console = Console()
     done: list[Result] = []
-    for number in track(range(seed, seed + runs), "chaos", console=console):
-        done.append(run_seed(number, seconds, keep))
-        if failures := done[-1].failures:
-            console.rule(f"seed {number}: {len(failures)} violations")
-            told = (*failures[:SHOWN], f"\nThe schedule of {done[-1].plan}", f"Again: make chaos SEED={number} RUNS=1")
-            console.print("\n".join(told), markup=False, highlight=False)
+    plans = [draw(number, seconds) for number in range(seed, seed + runs)]
+    for group in track(grouped(plans, together), "chaos", console=console):
+        for result in run_group(group, keep):
+            done.append(result)
+            if result.failures:
+                _tell(console, result, group)
     console.print(_table(done))
     sys.exit(1 if any(result.failures for result in done) else 0)
+
+
+def _tell(console: Console, result: Result, group: list[Plan]) -> None:
+    seed = result.plan.seed
+    console.rule(f"seed {seed}: {len(result.failures)} violations")
+    told = [*result.failures[:SHOWN], f"\nThe schedule of {result.plan}", f"Again: make chaos SEED={seed} RUNS=1"]
+    if before := [plan.seed for plan in group if plan.seed != seed]:
+        told.append(f"It was played together with {before}.")
+    console.print("\n".join(told), markup=False, highlight=False)
 
 
 def _table(done: list[Result]) -> Table:

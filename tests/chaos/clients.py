@@ -14,7 +14,7 @@ from tests.support.legacy.client import Answer, Habits, LegacyClient
 from tests.support.legacy.dialects import CLIENTS
 from tests.support.legacy.wire import Address, Door, Stream
 
-ENTER_S = 8.0
+ENTER_S = 30.0
 _KEY = re.compile(rb"<(\d+)/(\d+)>")
 
 HABITS = Habits(connects_udp=False)

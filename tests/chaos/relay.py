@@ -164,6 +164,8 @@ class UdpRelay:
         self._loop = asyncio.get_running_loop()
         self._sock = new_udp_socket()
         self.address: Address = self._sock.getsockname()
+        self.addresses: list[Address] = []
+        """Its own, towards the gateway; one for each client's."""
         self._sessions: dict[Address, socket.socket] = {}
         self._loop.add_reader(self._sock, self._upward)
 
@@ -179,6 +181,7 @@ class UdpRelay:
         session = self._sessions.get(source)
         if session is None:
             session = self._sessions[source] = new_udp_socket()
+            self.addresses.append(session.getsockname())
             self._loop.add_reader(session, self._downward, session, source)
         self._on_up(time.time(), raw, source)
         with contextlib.suppress(OSError):

@@ -46,6 +46,12 @@ class Runner:
         servers = Servers(plan, directory)
         return cls(plan, history, servers, Faults(servers, history.outages))
 
+    @property
+    def addresses(self) -> set[Address]:
+        """All addresses of this run to which a gateway may have sent something."""
+        relayed = [address for relay in self._relays for address in relay.addresses]
+        return {*self._recording.client_at, *relayed}
+
     async def run(self) -> History:
         """Carry the plan out and return the history; the processes have ended then."""
         try:

@@ -84,6 +84,10 @@ class Servers:
             for number, (name, link) in enumerate(zip(plan.names, self.links, strict=True))
         ]
 
+    @property
+    def processes(self) -> list[Process]:
+        return [*self.gateways, *([self.broker] if self.broker else [])]
+
     async def start(self) -> None:
         if self.broker is not None:
             await self.start_one(self.broker)
@@ -120,7 +124,7 @@ class Servers:
         await asyncio.gather(*map(self.stop_one, self.gateways))
         if self.broker is not None:
             await self.stop_one(self.broker)
-        for process in (*self.gateways, *([self.broker] if self.broker else [])):
+        for process in self.processes:
             process.close()
             with self._complaining():
                 process.check_log()
