@@ -12,7 +12,6 @@ from tsudoi.protocol.errors import MalformedMessage
 from .client_downlink import DownEvent, Downlink, Range
 from .client_events import Away, Back, ClientEvent, Delivered, Ended, Moving, Rerouted, Reset, Told
 from .client_link import AWAY_S, Datagram, Link
-from .client_path import is_tcp
 from .client_uplink import Uplink
 from .grant import Grant
 from .lines import DownLine, Resumed, UpLine, join, parse_down_untrusted, serialize
@@ -68,6 +67,8 @@ class SealedClient:
         self._ended: tuple[Ended, float] | None = None
         self._leave_at: float | None = None
         self._dice = dice
+        self._is_rerouted = False
+        """As the user was told."""
         self._move_at: tuple[float, tuple[str, ...]] | None = None
         """When to go on at another server, and where."""
         self._missed: int | None = 0
@@ -218,14 +219,11 @@ class SealedClient:
 
     def _take_new_run(self, packet: Packet, lines: list[tuple[DownLine, bytes]], now: float) -> None:
         resumed = next((line.resumed for line, _ in lines if line.resumed is not None), None)
-        was_tcp = is_tcp(self.way)
         if resumed is None or not self._link.take_resumed(packet, resumed.to, now):
             if self._link.is_taken_over(packet.run, now):
                 self._link.resume(now)
             raise MalformedMessage("of another run")
         self._move_at = None
-        if is_tcp(self.way) != was_tcp:
-            self._events.append(Rerouted(is_tcp(self.way)))
         self._missed = 0
         self._take(lines, now)
         if self._link.is_away:
@@ -342,6 +340,9 @@ class SealedClient:
             self._set_away()
         if self._link.tick(now, *self._position()):
             self._events.append(Away())
+        if self._link.is_rerouted != self._is_rerouted:
+            self._is_rerouted = not self._is_rerouted
+            self._events.append(Rerouted(self._is_rerouted))
         if not self._link.is_resumed:
             return
         lines = [*self._up.due(now, self._link.round_trip_s)]

@@ -107,6 +107,11 @@ class Link:
         """Whether a server serves this session, as far as is known."""
         return self._resume_at is None
 
+    @property
+    def is_rerouted(self) -> bool:
+        """Whether this session goes by TCP since UDP does not pass."""
+        return self._path.is_blocked
+
     # --- sending ---
 
     def send(self, body: bytes, now: float, *, must_be_answered: bool) -> None:

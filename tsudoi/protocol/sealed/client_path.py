@@ -6,18 +6,25 @@ for TCP. This decides when to try which; `client_link` sends. No I/O, and time i
 Trying TCP is cheap for this client and dear for a server to which thousands come back, so it is tried less and less
 often by a client to which UDP has passed before. Going back to UDP costs two exchanges and must not be done for a
 network that fails again at once: it takes two answers some seconds apart, and longer after each time that it was wrong.
+
+Where UDP has passed before, silence has another cause more often: the server is being started again, and its other
+process answers by TCP first. So UDP is probed soon, and the user is told when that fails.
 """
 
 from random import Random
 
 PATIENCE_S = 1.5
 """How long a `resume` by UDP may have no answer before TCP is tried too."""
+PASSED_PATIENCE_S = 2.5
+"""The same, where UDP has passed before."""
 TCP_S = 2.0
 """Between two tries by TCP; where UDP has passed before, twice as long each time, up to `LAST_TCP_S`."""
 LAST_TCP_S = 30.0
 PROBE_S = 30.0
 """From the first moment by TCP to the first probe of UDP, and after a probe that failed, at first."""
 LAST_PROBE_S = 600.0
+TRIAL_S = 3.0
+"""From the first moment by TCP to the first probe where UDP has passed before."""
 CONFIRM_S = 10.0
 """From the first answered probe to the second."""
 REPEAT_S = 0.4
@@ -27,6 +34,8 @@ ANSWER_S = 1.5
 """How long the answer to a probe may take after its last packet."""
 CALM_S = 600.0
 """How long UDP must pass after a return to it, so that the return counts as right."""
+TRIAL_CALM_S = 30.0
+"""The same after a return by the first probe: that UDP did not pass was the server's fault."""
 SPREAD_S = 0.5
 """A connection that ends is replaced within so long, at random: the members of a gateway that dies come together."""
 
@@ -72,8 +81,15 @@ class Path:
         """The last probe was answered."""
         self._is_returning = False
         """It resumes by UDP, which has answered its probes."""
-        self._returned_at: float | None = None
-        """When UDP took the place of TCP at last."""
+        self._is_trial = False
+        """UDP has passed before, and no probe has failed since: perhaps the server alone was away."""
+        self._right_at: float | None = None
+        """When the last return to UDP counts as right; None: there was none."""
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether UDP is known not to pass."""
+        return self.is_tcp and not self._is_trial
 
     def deadline(self) -> float | None:
         """Return when `tries` or `probes` has something to do; None: never."""
@@ -86,7 +102,8 @@ class Path:
         self._sent, self._probe_at, self._has_answered = 0, None, False
         self._is_returning = is_return
         if self._has_tcp:
-            self._try_at, self._try_s = now + (0.0 if self.is_tcp and not is_return else PATIENCE_S), TCP_S
+            patience_s = PASSED_PATIENCE_S if self._has_passed and not self.is_tcp else PATIENCE_S
+            self._try_at, self._try_s = now + (0.0 if self.is_tcp and not is_return else patience_s), TCP_S
 
     def tries(self, now: float) -> bool:
         """Return whether to send a `resume` by TCP now."""
@@ -114,7 +131,7 @@ class Path:
     def move(self) -> None:
         """Note that this client has another network: what was learned of the one before does not hold."""
         self._is_fresh, self._has_passed = True, False
-        self._first_probe_s, self._returned_at = PROBE_S, None
+        self._first_probe_s, self._right_at = PROBE_S, None
 
     def resumed(self, way: int, now: float) -> None:
         """Note that the session is served by a way."""
@@ -123,16 +140,18 @@ class Path:
         if not self.is_tcp:
             self._has_passed = True
             if was_tcp:
-                self._returned_at = now
+                self._right_at = now + (TRIAL_CALM_S if self._is_trial else CALM_S)
+            self._is_trial = False
             return
         if not was_tcp:
-            was_wrong = self._returned_at is not None and now < self._returned_at + CALM_S
+            was_wrong = self._right_at is not None and now < self._right_at
             self._first_probe_s = min(2 * self._first_probe_s, LAST_PROBE_S) if was_wrong else PROBE_S
             self._probe_s = self._first_probe_s
+            self._is_trial = self._has_passed and not was_wrong
         elif self._is_returning:
-            self._probe_s = min(2 * self._probe_s, LAST_PROBE_S)
+            self._probe_s, self._is_trial = min(2 * self._probe_s, LAST_PROBE_S), False
         self._sent, self._has_answered = 0, False
-        self._probe_at = now + self._probe_s * self._dice.uniform(0.9, 1.1)
+        self._probe_at = now + (TRIAL_S if self._is_trial else self._probe_s) * self._dice.uniform(0.9, 1.1)
 
     # --- probing UDP, while the session is served by TCP ---
 
@@ -144,8 +163,9 @@ class Path:
             self._sent += 1
             self._probe_at = now + (REPEAT_S if self._sent < REPEATS else ANSWER_S)
             return True
-        self._probe_s = min(2 * self._probe_s, LAST_PROBE_S)
-        self._sent, self._has_answered = 0, False
+        if not self._is_trial:
+            self._probe_s = min(2 * self._probe_s, LAST_PROBE_S)
+        self._sent, self._has_answered, self._is_trial = 0, False, False
         self._probe_at = now + self._probe_s * self._dice.uniform(0.9, 1.1)
         return False
 

@@ -166,6 +166,58 @@ def test_the_session_goes_back_to_udp_after_two_answered_probes() -> None:
     world.check()
 
 
+def silent_server(now: float) -> bool:
+    """UDP, where the server's process is started again from 5 s to 13 s; its other process answers by TCP."""
+    return not 5 < now < 13
+
+
+def test_a_server_that_is_started_again_is_no_network_that_lets_no_udp_pass() -> None:
+    world = TcpWorld(1, CALM, silent_server)
+    world.run(6.0)
+    for person in world.people.values():
+        world.say(person, "anybody?")
+    world.run(5.5)
+    assert world.are_by_tcp() == [True, True]  # so that nothing waits
+    assert all(person.client.waiting == 0 for person in world.people.values())
+    # The first probe is still without an answer, or comes when UDP passes again.
+    world.run(40.0)
+    assert world.are_by_tcp() == [False, False]
+    assert not events_of(world, Away, Back)
+    world.play()
+    world.check()
+
+
+def test_if_udp_passes_again_at_the_first_probe_the_user_is_told_nothing() -> None:
+    world = TcpWorld(1, CALM, lambda now: not 5 < now < 12)
+    world.run(6.0)
+    for person in world.people.values():
+        world.say(person, "anybody?")
+    world.run(5.5)
+    assert world.are_by_tcp() == [True, True]
+    world.run(20.0)
+    assert world.are_by_tcp() == [False, False]
+    assert not events_of(world, Rerouted)
+
+
+def test_if_udp_does_not_pass_any_more_the_user_is_told_when_the_first_probe_has_failed() -> None:
+    world = TcpWorld(1, CALM, PASSES["not after 5 s"])
+    world.run(6.0)
+    for person in world.people.values():
+        world.say(person, "anybody?")
+    world.run(15.0)
+    assert world.are_by_tcp() == [True, True]
+    assert events_of(world, Rerouted) == [Rerouted(True)] * 2
+
+
+def test_a_server_that_is_started_for_a_moment_does_not_make_a_client_connect() -> None:
+    world = TcpWorld(1, CALM, lambda now: not 5 < now < 8.4)
+    world.run(5.1)
+    for person in world.people.values():
+        world.say(person, "anybody?")
+    world.run(10.0)
+    assert world.opened == 0
+
+
 def test_probes_that_fail_become_rare() -> None:
     world = TcpWorld(1, CALM, PASSES["never"])
     world.run(60.0)
