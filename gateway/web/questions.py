@@ -11,7 +11,7 @@ from tsudoi.protocol.web.replies import Publication, client_info
 
 from ..chat.members import Member
 from ..link.merging import merge_page, page_of_each
-from .recovery import MAX_BYTES, visible
+from .recovery import MAX_BYTES, epoch_of, visible
 from .rules import WebRules
 
 HISTORY = 300
@@ -45,7 +45,7 @@ class Looking:
         room, since = self.member.room, self.asked.since
         if not self.asked.limit:
             self._reply()
-        elif since is not None and since.epoch and since.epoch != str(room.epoch):
+        elif since is not None and since.epoch and since.epoch != epoch_of(room.id, room.epoch):
             self.on_error(Error.BAD_REQUEST, "that position is of another epoch: leave out since")
         elif self.asked.reverse:
             newest = max(room.known_last, room.position, self.member.cursor)
@@ -106,7 +106,8 @@ class Looking:
 
     def _reply(self) -> None:
         room = self.member.room
-        self.on_reply({"publications": self._found, "epoch": str(room.epoch), "offset": room.position})
+        epoch = epoch_of(room.id, room.epoch)
+        self.on_reply({"publications": self._found, "epoch": epoch, "offset": room.position})
 
 
 def presence(rules: WebRules, member: Member, now: float, on_reply: OnReply, on_error: OnError) -> None:

@@ -23,7 +23,7 @@ from ..chat.members import Member, Recipients
 from ..join.account import Outcome
 from . import questions
 from .entering import Entering, Identity
-from .recovery import Recovered, recover
+from .recovery import Recovered, epoch_of, recover
 from .refusals import in_language
 from .rules import FRAMES, FRAMES_S, MAX_ROOMS, PING_S, QUESTIONS, QUESTIONS_S, WebRules
 from .sessions import is_session, token_of
@@ -355,7 +355,8 @@ class Session:
             if posted is None:
                 self._error(number, code, why)
             else:
-                self._reply(number, "publish", {"epoch": str(posted.epoch), "offset": posted.offset})
+                epoch = epoch_of(member.room.id, posted.epoch)
+                self._reply(number, "publish", {"epoch": epoch, "offset": posted.offset})
 
         self._rules.core.speak.say(member, data.text, data.number, now, on_outcome)
 
@@ -408,7 +409,7 @@ def _subscribed(member: Member, subscribe: Subscribe, recovered: Recovered) -> d
     about: dict[str, Any] = {"name": member.name, "members": max(room.size, len(room.members))}
     if recovered.lost is not None:
         about["lost"] = dict(zip(("from", "to"), recovered.lost, strict=True))
-    result: dict[str, Any] = {"recoverable": True, "positioned": True, "epoch": str(room.epoch)}
+    result: dict[str, Any] = {"recoverable": True, "positioned": True, "epoch": epoch_of(room.id, room.epoch)}
     result |= {"offset": recovered.offset, "data": about}
     if subscribe.recover:
         result |= {"was_recovering": True, "recovered": recovered.is_complete}

@@ -132,7 +132,8 @@ def test_what_was_said_meanwhile_comes_or_the_gap_is_told(tmp_path: Path, kept: 
                     await asyncio.sleep(0.002 + minutes * 60 / 500)
                 await hear(carol, "499")
                 if kept == 100:
-                    await until_trimmed(web_of(gateway))
+                    epoch = await alice.page.evaluate("JSON.parse(sessionStorage.tsudoi).rooms[0].epoch")
+                    await until_trimmed(web_of(gateway), epoch)
                 await wire.mend()
                 mended = time.monotonic()
                 await alice.page.context.set_offline(False)
@@ -160,11 +161,11 @@ def test_what_was_said_meanwhile_comes_or_the_gap_is_told(tmp_path: Path, kept: 
         asyncio.run(scenario(gateway))
 
 
-async def until_trimmed(web: tuple[str, int]) -> None:
+async def until_trimmed(web: tuple[str, int], epoch: str) -> None:
     """Wait until the log lacks some of what was said, by asking for all; it is trimmed now and then."""
     commands = (
         '{"id":1,"connect":{"data":{"name":"prober"}}}',
-        '{"id":2,"subscribe":{"channel":"den","recover":true,"epoch":"1","offset":1}}',
+        f'{{"id":2,"subscribe":{{"channel":"den","recover":true,"epoch":"{epoch}","offset":1}}}}',
     )
     async with asyncio.timeout(PATIENCE_S):
         reply = ""

@@ -21,7 +21,7 @@ def test_two_members_chat_and_each_gets_its_own_messages_too(world: World, node:
     world.run(0.5)
     assert alice.texts() == bob.texts() == ["hello", "hi"]
     (kept,) = (pub for pub in bob.pubs() if pub["data"].get("text") == "hello")
-    assert (str(kept["offset"]), said["epoch"]) == (str(said["offset"]), "1")
+    assert (kept["offset"], alice.position()["epoch"]) == (said["offset"], said["epoch"])
     assert kept["data"] == {"n": kept["offset"], "from": "alice", "text": "hello"}
     assert kept["time"] > 0
 
@@ -192,6 +192,33 @@ def test_another_epoch_is_not_recovered(world: World, node: Node) -> None:
     again.say("after")
     world.run(0.5)
     assert again.texts() == ["after"]
+
+
+def test_a_position_in_the_room_that_had_the_name_before_is_of_another_epoch(world: World, node: Node) -> None:
+    """A new room counts from 1 again; what it has beyond an old offset is not what the client has missed."""
+    alice, bob = Surfer(world, node), Surfer(world, node, "bob")
+    alice.enter()
+    bob.enter()
+    alice.say("the old room")
+    world.run(0.5)
+    position = bob.position()
+    bob.lose()
+    alice.say("/close")
+    world.run(0.5)
+    carol = Surfer(world, node, "carol")
+    epoch = carol.enter()["epoch"]
+    for number in range(position["offset"] + 5):
+        carol.say(f"{number}")
+    world.run(0.5)
+    again = bob.again()
+    again.enter(**position)
+    world.run(0.5)
+    assert again.ended() == [("den", Ending.CLOSED)]
+    reply = again.enter(**position)
+    assert (reply["was_recovering"], reply["recovered"], reply["epoch"]) == (True, False, epoch)
+    assert again.texts() == []
+    wrong = again.ask(history={"channel": "den", "since": {k: position[k] for k in ("epoch", "offset")}, "limit": 9})
+    assert wrong["code"] == Error.BAD_REQUEST
 
 
 def test_a_position_beyond_the_log_is_not_recovered_and_changes_nothing(world: World, node: Node) -> None:
