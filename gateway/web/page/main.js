@@ -48,6 +48,7 @@ const enter = new Enter({
   onEnter({ name, room, password, create }) {
     const { state } = store;
     if (room) enterRoom(room, { password, create });
+  onForget: (room) => client.leave(room),
     if (state.name !== name || state.link === 'off' || state.link === 'refused') client.start(name);
     else if (!room) client.list();
   },

@@ -1,6 +1,6 @@
 // The form by which a person enters: name, room, password; and the rooms that there are.
 
-import { el, personName, setChildren, setText } from './dom.js';
+import { Rows, el, setText } from './dom.js';
 import { Code } from './wire.js';
 import { words } from './words.js';
 
@@ -8,16 +8,18 @@ export class Enter {
   #list = null;
   #room = '';
 
-  /** `onEnter({name, room, password, create})`; `onRooms()`: show the rooms that the person is in. */
-  constructor({ onEnter, onRooms }) {
+  /** `onEnter({name, room, password, create})`; `onRooms()`: show the rooms that the person is in; `onForget(room)`: it is none of them. */
+  constructor({ onEnter, onRooms, onForget }) {
     this.onEnter = onEnter;
     this.name = el('input', { id: 'name', autocomplete: 'nickname', maxlength: 255, required: true, dir: 'auto' });
     this.room = el('input', { id: 'room', autocomplete: 'off', maxlength: 255, dir: 'auto', 'aria-describedby': 'room-hint' });
     this.password = el('input', { id: 'password', type: 'password', autocomplete: 'off', 'aria-describedby': 'password-hint' });
     this.alert = el('p.alert', { role: 'alert' });
     this.create = el('button', { type: 'button', hidden: true, onclick: () => this.#enter(true) }, words.create);
-    this.rooms = el('ul.room-list');
-    this.listed = el('section.listed', { hidden: true }, el('h2', {}, words.rooms), this.rooms);
+    this.forget = el('button', { type: 'button', hidden: true, onclick: () => onForget(this.#room) }, words.forget);
+    this.rooms = new Rows(el('ul.room-list'), () => roomRow((name) => { this.room.value = name; this.#enter(false); }));
+    this.none = el('p', {}, words.noOtherRooms);
+    this.listed = el('section.listed', { hidden: true }, el('h2', {}, words.rooms), this.rooms.list, this.none);
     this.form = el(
       'form',
       { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.#enter(false); } },
@@ -25,7 +27,7 @@ export class Enter {
       field(words.room, this.room, words.roomHint, 'room-hint'),
       field(words.password, this.password, words.passwordHint, 'password-hint'),
       this.alert,
-      el('div.buttons', {}, el('button.primary', {}, words.enter), this.create),
+      el('div.buttons', {}, el('button.primary', {}, words.enter), this.create, this.forget),
     );
     const title = el('h1', {}, 'tsudoi');
     const mine = el('button.narrow-only', { type: 'button', 'aria-label': words.showRooms, onclick: onRooms }, '☰');
@@ -53,15 +55,16 @@ export class Enter {
     const mayCreate = room?.phase === 'refused' && room.code === Code.UNKNOWN_ROOM && this.room.value === room.name;
     if (mayCreate && this.create.hidden) setTimeout(() => this.create.focus());
     this.create.hidden = !mayCreate;
+    this.forget.hidden = !(room?.phase === 'refused' && room.myName);
     this.listed.hidden = !state.list;
     if (state.list !== this.#list) this.#show(state.list, state.rooms);
   }
 
   #show(list, mine) {
     this.#list = list;
-    const others = (list?.rooms ?? []).filter(({ name }) => !mine.has(name));
-    const rows = others.map((row) => roomRow(row, () => { this.room.value = row.name; this.#enter(false); }));
-    setChildren(this.rooms, rows.length ? rows : [el('li', {}, words.noOtherRooms)]);
+    const others = (list?.rooms ?? []).filter(({ name }) => !mine.get(name)?.myName);
+    this.rooms.show(others, ({ name }) => name);
+    this.none.hidden = others.length > 0;
   }
 
   #enter(create) {
@@ -77,10 +80,19 @@ export class Enter {
   }
 }
 
-/** Return the row of a room that can be entered. */
-export function roomRow({ name, members, locked }, onEnter) {
-  const about = [words.people(members), locked && words.locked].filter(Boolean).join(', ');
-  return el('li', {}, el('button.room', { type: 'button', onclick: onEnter }, personName(name), ' ', el('small', {}, about)));
+/** Return the row of a room that can be entered, for `Rows`. */
+export function roomRow(onEnter) {
+  let shown = '';
+  const bdi = el('bdi', { dir: 'auto' });
+  const about = el('small');
+  return {
+    element: el('li', {}, el('button.room', { type: 'button', onclick: () => onEnter(shown) }, bdi, ' ', about)),
+    show({ name, members, locked }) {
+      shown = name;
+      setText(bdi, name);
+      setText(about, [words.people(members), locked && words.locked].filter(Boolean).join(', '));
+    },
+  };
 }
 
 function alertOf(state, room) {

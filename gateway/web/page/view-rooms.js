@@ -1,6 +1,6 @@
 // The left side: the rooms that this person is in, with what is unread there, and the others.
 
-import { el, personName, setChildren } from './dom.js';
+import { Rows, el, setChildren, setText } from './dom.js';
 import { roomRow } from './view-enter.js';
 import { words } from './words.js';
 
@@ -10,9 +10,9 @@ export class Rooms {
   #active = '';
 
   constructor({ onShow, onEnter, onRefresh, onClose }) {
-    this.handlers = { onShow, onEnter };
-    this.mine = el('ul.room-list');
-    this.others = el('ul.room-list');
+    this.mine = new Rows(el('ul.room-list'), () => myRow(onShow));
+    this.others = new Rows(el('ul.room-list'), () => roomRow(onEnter));
+    this.none = el('small', {}, words.noOtherRooms);
     const another = el('button.wide', { type: 'button', onclick: () => onShow('') }, `＋ ${words.anotherRoom}`);
     const refresh = el('button.icon', { type: 'button', 'aria-label': words.refresh, title: words.refresh, onclick: onRefresh }, '↻');
     const close = el('button.icon.drawer-only', { type: 'button', 'aria-label': words.close, onclick: onClose }, '×');
@@ -20,40 +20,57 @@ export class Rooms {
       'nav.rooms',
       { id: 'rooms', 'aria-label': words.rooms },
       el('div.bar', {}, el('h2', {}, words.rooms), close),
-      this.mine,
+      this.mine.list,
       another,
       el('div.bar', {}, el('h2', {}, words.otherRooms), refresh),
-      this.others,
+      this.others.list,
+      this.none,
     );
   }
 
   show({ rooms, list, active }) {
     if (rooms === this.#mine && list === this.#list && active === this.#active) return;
     [this.#mine, this.#list, this.#active] = [rooms, list, active];
-    update(this.mine, [...rooms.values()].filter(({ myName }) => myName).map((room) => this.#row(room, room.name === active)));
+    const mine = [...rooms.values()].filter(({ myName }) => myName);
+    this.mine.show(mine.map((room) => ({ room, isActive: room.name === active })), ({ room }) => room.name);
     const others = (list?.rooms ?? []).filter(({ name }) => !rooms.get(name)?.myName);
-    const rows = others.map((row) => roomRow(row, () => this.handlers.onEnter(row.name)));
-    update(this.others, rows.length ? rows : [el('li', {}, el('small', {}, words.noOtherRooms))]);
-  }
-
-  #row({ name, unread, mentions, phase }, isActive) {
-    const button = el('button.room', { type: 'button', 'aria-current': isActive && 'true', onclick: () => this.handlers.onShow(name) });
-    button.append(personName(name));
-    if (unread) button.append(' ', mark('unread', unread, words.unread(unread)));
-    if (mentions) button.append(' ', mark('for-me', `@${mentions}`, words.mentions(mentions)));
-    button.classList.toggle('has-unread', unread > 0);
-    button.classList.toggle('over', phase === 'ended');
-    return el('li', {}, button);
+    this.others.show(others, ({ name }) => name);
+    this.none.hidden = others.length > 0;
   }
 }
 
-function mark(kind, text, about) {
-  return el(`span.mark.${kind}`, { title: about }, el('span', { 'aria-hidden': 'true' }, text), el('span.visually-hidden', {}, about));
+function myRow(onShow) {
+  let shown = '';
+  const name = el('bdi', { dir: 'auto' });
+  const unread = mark('unread');
+  const forMe = mark('for-me');
+  const button = el('button.room', { type: 'button', onclick: () => onShow(shown) });
+  return {
+    element: el('li', {}, button),
+    show({ room, isActive }) {
+      shown = room.name;
+      setText(name, room.name);
+      unread.show(`${room.unread}`, words.unread(room.unread));
+      forMe.show(`@${room.mentions}`, words.mentions(room.mentions));
+      setChildren(button, [name, ...(room.unread ? [unread.element] : []), ...(room.mentions ? [forMe.element] : [])]);
+      if (isActive) button.setAttribute('aria-current', 'true');
+      else button.removeAttribute('aria-current');
+      button.classList.toggle('has-unread', room.unread > 0);
+      button.classList.toggle('over', room.phase === 'ended' || room.phase === 'refused');
+    },
+  };
 }
 
-/** Put rows in place of those before; the one with the focus keeps it. */
-function update(list, rows) {
-  const at = [...list.children].findIndex((row) => row.contains(document.activeElement));
-  setChildren(list, rows);
-  if (at >= 0) rows[Math.min(at, rows.length - 1)]?.querySelector('button')?.focus();
+function mark(kind) {
+  const sign = el('span', { 'aria-hidden': 'true' });
+  const about = el('span.visually-hidden');
+  const element = el(`span.mark.${kind}`, {}, sign, about);
+  return {
+    element,
+    show(text, told) {
+      setText(sign, text);
+      setText(about, told);
+      element.title = told;
+    },
+  };
 }

@@ -34,3 +34,32 @@ export function setChildren(parent, nodes) {
     else parent.insertBefore(node, at);
   }
 }
+
+/** The rows of a list. They stay the same elements while what they show changes: a click that has begun, or the focus, is not lost. */
+export class Rows {
+  #rows = new Map();
+
+  /** `make()` returns a row: {element, show(value)}. */
+  constructor(list, make) {
+    this.list = list;
+    this.make = make;
+  }
+
+  /** Show values in this order; `keyOf(value)` tells them apart. */
+  show(values, keyOf) {
+    const focused = this.list.contains(document.activeElement) ? document.activeElement : null;
+    const at = [...this.list.children].findIndex((element) => element.contains(focused));
+    const rows = new Map();
+    for (const value of values) {
+      const row = this.#rows.get(keyOf(value)) ?? this.make();
+      row.show(value);
+      rows.set(keyOf(value), row);
+    }
+    this.#rows = rows;
+    setChildren(this.list, [...rows.values()].map(({ element }) => element));
+    // An element that was moved has lost the focus; that of one that is gone goes to the next.
+    if (!focused || focused === document.activeElement) return;
+    const next = this.list.children[Math.min(at, this.list.children.length - 1)];
+    (focused.isConnected ? focused : next?.querySelector('button'))?.focus({ preventScroll: true });
+  }
+}
