@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHARED_FOLDER = Path(__file__).with_name("page")
-SHARED = ("dom.js", "icon.svg", "look.css")
+SHARED = ("dialog.js", "dom.js", "icon.svg", "look.css")
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -2,8 +2,10 @@
 
 import { Client } from './client.js';
 import { quoted } from './commands.js';
+import { confirm } from './dialog.js';
 import { el, setChildren } from './dom.js';
 import { comeBack, keep, leaveBehind, linkTo, readFragment, restore } from './keep.js';
+import { isHost } from './room.js';
 import { sound, sounds, switchSounds } from './sound.js';
 import { START, reduce } from './state.js';
 import { Composer } from './view-composer.js';
@@ -13,7 +15,7 @@ import { Rooms } from './view-rooms.js';
 import { Roster } from './view-roster.js';
 import { Timeline } from './view-timeline.js';
 import { mentionedIn, notifies, notifyOf, showTitle, switchNotifications } from './view-title.js';
-import { language } from './words.js';
+import { language, words } from './words.js';
 
 const KEEP_MS = 300;
 
@@ -56,7 +58,7 @@ const enter = new Enter({
 const header = new Header({
   onRooms: () => open('rooms'),
   onRoster: () => open('roster'),
-  onLeave: () => client.leave(store.state.active),
+  onLeave: leave,
   onUnderstood: (room) => store.dispatch({ type: 'understood', room }),
   onEnterAgain: (room) => client.enter(room),
   onNotify: () => switchNotifications().then(draw),
@@ -104,6 +106,7 @@ function draw() {
     ...(isIn ? [chat, roster.element] : [doorway]),
     shade,
   ]);
+    ...document.querySelectorAll('dialog'),
   document.body.classList.toggle('alone', !hasRooms);
   rooms.show(state);
   if (!isIn) {
@@ -167,6 +170,27 @@ function enterRoom(room, options) {
   const known = store.state.rooms.get(room);
   if (known?.phase !== 'in' && known?.phase !== 'away') client.enter(room, options);
   show(room);
+}
+
+/** Leave the room that is shown; ask before, if it closes for others. */
+async function leave() {
+  const { active, rooms: all } = store.state;
+  const room = all.get(active);
+  const about = { title: words.leaveAsHost(active), text: words.leaveAsHostText, button: words.leave, cancel: words.stay, isDangerous: true };
+  if (isHost(room) && room.count > 1 && room.phase !== 'ended' && !(await confirm(about))) return;
+  client.leave(active);
+}
+
+/** Use what a link has: the token has a name, and vouches for it. */
+function enterWithToken(room, signed) {
+  // Out of the address bar, so that it is not shared with the link.
+  history.replaceState(null, '', room ? linkTo(room) : location.pathname);
+  token = signed;
+  enter.hasToken = true;
+  const { link } = store.state;
+  if (!room) return;
+  if (link === 'off' || link === 'refused') client.start('');
+  enterRoom(room, { token });
 }
 
 // --- the window -------------------------------------------------------------------------------------------------------

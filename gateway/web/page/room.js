@@ -206,6 +206,15 @@ export function away(room) {
 
 /** The reader looks at the room (or no longer): all is read; the "new" mark stays until it looks away. */
 export function looked(room, isSeen) {
+function unsent(line) {
+  return line.state === 'sent' ? { ...line, state: 'waiting' } : line;
+}
+
+/** Return whether this member is the room's host. */
+export function isHost({ members, myName }) {
+  return Boolean(members.get(myName)?.host);
+}
+
   if (isSeen) return room.unread ? { ...room, unread: 0, mentions: 0 } : room;
   return room.newFrom && !room.unread ? { ...room, newFrom: 0 } : room;
 }

@@ -2,7 +2,7 @@
 
 import { complete } from './commands.js';
 import { el, personName, setChildren, setText } from './dom.js';
-import { MAX_TEXT } from './room.js';
+import { MAX_TEXT, isHost } from './room.js';
 import { words } from './words.js';
 
 const encoder = new TextEncoder();
@@ -100,8 +100,7 @@ export class Composer {
     const { members, myName } = this.#room ?? {};
     const caret = this.input.selectionEnd;
     const names = members ? [...members.keys()].filter((name) => name !== myName) : [];
-    const isHost = Boolean(members?.get(myName)?.host);
-    this.#found = isOver || !members ? { from: 0, options: [] } : complete(this.input.value, caret, names, isHost);
+    this.#found = isOver || !members ? { from: 0, options: [] } : complete(this.input.value, caret, names, isHost(this.#room));
     const rows = this.#found.options.map(({ label, about }, at) => {
       const row = el('li', { role: 'option', id: `suggestion-${at}`, 'aria-selected': 'false' }, personName(label));
       if (about) row.append(' ', el('small', {}, words.commands[about]));
