@@ -11,6 +11,8 @@ const PRESENCE_MS = 60_000;
 export class Client {
   #connection;
   #entry = new Map(); // by room: the data of its subscribe command, until it has succeeded
+  #tokens = new Map(); // by room: the signed token that came for it
+  #left = new Set(); // rooms that were left while the server could not be told
 
   /** `store` has state and dispatch(action); `who()` returns {session, token, language}. */
   constructor(store, who, url) {
@@ -40,18 +42,21 @@ export class Client {
     this.#connection.wake();
   }
 
-  /** Enter a room, with `password` and `create` as wanted; `kept` is what an earlier visit left. */
-  enter(room, { password = '', create = false, kept } = {}) {
+  /** Enter a room, with `password`, `create` and a signed `token` as wanted; `kept` is what an earlier visit left. */
+  enter(room, { password = '', create = false, token = '', kept } = {}) {
+    this.#left.delete(room);
     this.#entry.set(room, { ...(password && { password }), create });
+    if (token) this.#tokens.set(room, token);
     this.#do('opened', { room, kept });
     if (this.#connection.isOpen) this.#subscribe(room);
   }
 
   /** Leave a room for good. */
   leave(room) {
-    const { phase } = this.store.state.rooms.get(room) ?? {};
+    const { phase, epoch } = this.store.state.rooms.get(room) ?? {};
     this.#do('closed', { room });
     if (phase === 'in') this.#call('unsubscribe', { channel: room });
+    else if (epoch && (phase === 'away' || phase === 'entering')) this.#left.add(room);
   }
 
   /** Say a line, or carry out a command. */
@@ -96,17 +101,19 @@ export class Client {
     for (const { name, phase } of this.store.state.rooms.values()) {
       if (phase === 'entering' || phase === 'away') this.#subscribe(name);
     }
+    for (const room of this.#left) this.#subscribe(room); // only a member that is back can leave
     this.list();
   }
 
   async #subscribe(room) {
     const { epoch, offset, phase } = this.store.state.rooms.get(room) ?? {};
-    if (!phase) return;
-    const params = { channel: room, data: this.#entry.get(room) ?? {} };
+    if (!phase && !this.#left.has(room)) return;
+    const params = { channel: room, token: this.#tokens.get(room), data: this.#entry.get(room) ?? {} };
     if (epoch) Object.assign(params, { recover: true, epoch, offset });
     try {
       const reply = await this.#connection.call('subscribe', params);
       this.#entry.delete(room);
+      this.#left.delete(room);
       if (!this.store.state.rooms.has(room)) {
         this.#call('unsubscribe', { channel: room }); // it was left meanwhile
         return;
@@ -119,7 +126,10 @@ export class Client {
       if (error instanceof ConnectionLost || error.code === Code.ALREADY_SUBSCRIBED) return;
       if (!(error instanceof Refused)) throw error;
       if (error.isTemporary) this.#soon(() => this.#subscribe(room), room, phase);
-      else this.#do('refused', { room, why: error.message, code: error.code });
+      else {
+        this.#left.delete(room);
+        this.#do('refused', { room, why: error.message, code: error.code });
+      }
     }
   }
 
@@ -155,6 +165,8 @@ export class Client {
     } catch (error) {
       if (error instanceof ConnectionLost) return; // it is sent again after the return
       if (!(error instanceof Refused)) throw error;
+      // The membership was lost before the line came: it is sent again after the return.
+      if (this.store.state.rooms.get(room)?.phase === 'away') return;
       if (error.isTemporary) {
         this.#soon(() => {
           this.#do('held', { room, number });

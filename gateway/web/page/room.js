@@ -17,7 +17,7 @@ export function newRoom(name, kept = {}) {
     phase: 'entering', // in, away, ended, refused
     why: '',
     code: 0,
-    myName: '',
+    myName: kept.myName ?? '',
     epoch: kept.epoch ?? '',
     offset: kept.offset ?? 0,
     lines: [],
@@ -42,6 +42,7 @@ export function entered(room, reply, isSeen, now) {
   const { lost, name, members } = reply.data ?? {};
   let next = { ...room, phase: 'in', isCutOff: false, why: '', code: 0, myName: name ?? room.myName, count: members ?? room.count };
   next.epoch = reply.epoch;
+  if (reply.epoch !== room.epoch && room.history !== 'none') next.history = 'more'; // of the new epoch
   next.back = null;
   if (isReturn && !reply.recovered) {
     next = append(next, [gapLine(reply, lost, now)]);
@@ -57,9 +58,9 @@ export function entered(room, reply, isSeen, now) {
     if (first) next.newFrom = first.offset;
   }
   if (next.back) next.back.missed = publications.filter(({ data }) => counts(data)).length;
-  next = publications.reduce((found, publication) => received(found, publication, isSeen, now), next);
-  // What is known as kept and did not come is behind us.
-  const pending = next.pending.filter((line) => line.state !== 'kept' || line.offset > next.offset);
+  next = publications.reduce((found, publication) => received(found, publication, isSeen, now, room.myName), next);
+  // What is known as kept and did not come is behind us. What was sent before this entry, without an answer, is sent again.
+  const pending = next.pending.filter((line) => line.state !== 'kept' || line.offset > next.offset).map(unsent);
   return { ...next, pending };
 }
 
@@ -73,15 +74,15 @@ function gapLine(reply, lost, now) {
   return { key: `g${reply.epoch}:${n || now}`, kind: 'gap', n, epoch: reply.epoch, time: now, from: '', text: '', count };
 }
 
-/** Take a publication. */
-export function received(room, publication, isSeen, now) {
+/** Take a publication. `formerName`: as this member was called before a return under another name. */
+export function received(room, publication, isSeen, now, formerName = room.myName) {
   const { offset = 0, data } = publication;
   if (offset && offset <= room.offset) return room;
   if (data.notice === 'away') return { ...room, isCutOff: true, back: null };
   if (data.notice === 'back') return { ...room, isCutOff: false, back: { isReached: true } };
   const line = lineOf(publication, room.epoch, room.myName, now, room.serial);
   const next = append({ ...room, offset: offset || room.offset, serial: room.serial + 1 }, [line]);
-  if (line.number && line.from === room.myName) {
+  if (line.number && [room.myName, formerName].includes(line.from)) {
     next.pending = room.pending.filter(({ number }) => number !== line.number);
   }
   if (counts(data) && line.from !== room.myName && !isSeen) {
@@ -199,7 +200,7 @@ export function forgotten(room, number) {
 /** The connection is gone: what was sent without an answer is sent again, with its number. */
 export function away(room) {
   if (room.phase === 'ended' || room.phase === 'refused') return room;
-  const pending = room.pending.map((line) => (line.state === 'sent' ? { ...line, state: 'waiting' } : line));
+  const pending = room.pending.map(unsent);
   const history = room.history === 'loading' ? 'more' : room.history;
   return { ...room, phase: room.phase === 'entering' ? 'entering' : 'away', pending, history, back: null };
 }

@@ -90,7 +90,8 @@ export function bannerOf(state, room) {
     return { kind: 'bad', text: words.ended(room.why), button: words.enterAgain, press: 'again' };
   }
   if (state.link === 'refused') return { kind: 'bad', text: words.refused(state.why) };
-  if (state.link === 'connecting') return { kind: 'bad', text: words.connecting };
+  // After a reload the first attempt tells nothing yet.
+  if (state.link === 'connecting' && !state.why) return { kind: 'bad', text: words.connecting };
   if (room.phase !== 'in') return { kind: 'bad', text: state.isOffline ? words.offline : words.away };
   if (room.isCutOff) return { kind: 'bad', text: words.cutOff };
   const { back } = room;

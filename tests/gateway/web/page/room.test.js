@@ -41,6 +41,20 @@ test('one line is sent at a time, in order, again with its number after a lost c
   assert.equal(rooms.nextToSend(back(room, {})).number, first.number);
 });
 
+test('what had no answer before a room is entered again is sent again', () => {
+  let room = rooms.say(inRoom(), 'hello', 100);
+  room = rooms.changed(room, room.pending[0].number, { state: 'sent' });
+  room = rooms.away({ ...room, phase: 'ended' });
+  assert.equal(rooms.nextToSend(back(room, {}))?.text, 'hello');
+});
+
+test('a line that was kept is known although the return was under another name', () => {
+  const room = rooms.say(inRoom(), 'hello', 100);
+  const { number } = room.pending[0];
+  const publications = [said(1, 'alice', 'hello', number)];
+  assert.deepEqual(back(room, { data: { name: 'alice#2' }, publications }).pending, []);
+});
+
 test("another member's number is not ours", () => {
   const room = rooms.say(inRoom(), 'hello', 100);
   assert.equal(rooms.received(room, said(1, 'bob', 'hello', room.pending[0].number), true, 0).pending.length, 1);
@@ -77,6 +91,14 @@ test('another epoch: it is not known how much is lost, and older lines go after 
   assert.deepEqual(texts(rooms.older(after, [said(2, 'bob', 'y'), said(1, 'bob', 'x')], true, 0)), ['before', 'gap', 'x', 'y']);
 });
 
+test('another epoch has older lines of its own, also where those of the one before had all come', () => {
+  let room = rooms.older(rooms.received(inRoom(), said(1, 'bob', 'before'), true, 0), [], true, 0);
+  assert.equal(room.history, 'all');
+  assert.equal(back(room, { recovered: true, offset: 1 }).history, 'all');
+  room = back(room, { recovered: false, epoch: '2', offset: 2 });
+  assert.equal(room.history, 'more');
+});
+
 test('older lines go in front, once', () => {
   let room = rooms.received(inRoom(4), said(5, 'bob', 'five'), true, 0);
   room = rooms.older(room, [said(5, 'bob', 'five'), said(4, 'bob', 'four'), said(3, 'bob', 'three')], false, 0);
@@ -110,8 +132,10 @@ test('memory is bounded', () => {
 });
 
 test('a reload goes on: position, "new" mark, and lines that were not sent', () => {
-  const kept = { name: 'den', epoch: '1', offset: 7, newFrom: 6, unread: 2, mentions: 0, topic: 't', pending: [{ number: 50, text: 'unsent', time: 1 }] };
-  const room = back(rooms.newRoom('den', kept), { offset: 7 });
+  const kept = { name: 'den', myName: 'alice', epoch: '1', offset: 7, newFrom: 6, unread: 2, mentions: 0, topic: 't', pending: [{ number: 50, text: 'unsent', time: 1 }] };
+  const opened = rooms.newRoom('den', kept);
+  assert.equal(opened.myName, 'alice'); // so that it is shown, and kept over the next reload, while there is no server
+  const room = back(opened, { offset: 7 });
   assert.deepEqual([room.offset, room.newFrom, room.topic], [7, 6, 't']);
   assert.equal(rooms.nextToSend(room).number, 50);
   assert.equal(rooms.say(room, 'next', 10).pending[1].number, 51);
