@@ -30,6 +30,7 @@ export function newRoom(name, kept = {}) {
     members: new Map(),
     count: 0,
     lastNumber: kept.lastNumber ?? 0, // of own lines
+    loads: 0, // how often older lines were put in
     serial: 0, // of publications, for the keys of those without an offset
     isCutOff: false, // the server has lost the room's broker: nothing is heard
     back: null, // how the last return went: {missed, lost}; lost null: not known how much; or {isReached}
@@ -41,8 +42,8 @@ export function entered(room, reply, isSeen, now) {
   const isReturn = Boolean(reply.was_recovering);
   const { lost, name, members } = reply.data ?? {};
   let next = { ...room, phase: 'in', isCutOff: false, why: '', code: 0, myName: name ?? room.myName, count: members ?? room.count };
-  next.epoch = reply.epoch;
   if (reply.epoch !== room.epoch && room.history !== 'none') next.history = 'more'; // of the new epoch
+  next.epoch = reply.epoch;
   next.back = null;
   if (isReturn && !reply.recovered) {
     next = append(next, [gapLine(reply, lost, now)]);
@@ -132,7 +133,7 @@ export function older(room, publications, isAll, now) {
     .filter(({ offset }) => offset < first)
     .reverse()
     .map((publication) => lineOf(publication, room.epoch, room.myName, now));
-  return { ...room, lines: [...before, ...found, ...after], history: isAll || !found.length ? 'all' : 'more' };
+  return { ...room, lines: [...before, ...found, ...after], history: isAll || !found.length ? 'all' : 'more', loads: room.loads + 1 };
 }
 
 /** Return the offset before which older lines are to be asked for. */
@@ -205,8 +206,6 @@ export function away(room) {
   return { ...room, phase: room.phase === 'entering' ? 'entering' : 'away', pending, history, back: null };
 }
 
-/** The reader looks at the room (or no longer): all is read; the "new" mark stays until it looks away. */
-export function looked(room, isSeen) {
 function unsent(line) {
   return line.state === 'sent' ? { ...line, state: 'waiting' } : line;
 }
@@ -216,6 +215,8 @@ export function isHost({ members, myName }) {
   return Boolean(members.get(myName)?.host);
 }
 
+/** The reader looks at the room (or no longer): all is read; the "new" mark stays until it looks away. */
+export function looked(room, isSeen) {
   if (isSeen) return room.unread ? { ...room, unread: 0, mentions: 0 } : room;
   return room.newFrom && !room.unread ? { ...room, newFrom: 0 } : room;
 }

@@ -12,6 +12,7 @@ import { dayName, words } from './words.js';
 const MOST = 300;
 const STEP = 100;
 const NEAR_PX = 400;
+const BURST = 20; // lines at once that are too many to be read out
 const QUIET_MS = 500;
 
 export class Timeline {
@@ -22,7 +23,7 @@ export class Timeline {
   #end = 0;
   #isAtEnd = true;
   #quiet = 0;
-  #seen = 0; // length of the room when the reader was last at its end
+  #seen = ''; // key of the last line when the reader was last at the end
 
   constructor({ onOlder, onEdit, onDiscard }) {
     this.handlers = { onOlder, onEdit, onDiscard };
@@ -37,10 +38,11 @@ export class Timeline {
   /** Show a room's lines. */
   show(room) {
     const isOther = this.#room?.name !== room.name;
-    const isOlder = !isOther && this.#room.lines[0] !== room.lines[0];
+    const isOlder = !isOther && this.#room.loads !== room.loads;
     if (!isOther && this.#room.lines === room.lines && this.#room.pending === room.pending &&
         this.#room.newFrom === room.newFrom && this.#room.history === room.history) return;
     const firstKey = this.#items[this.#first]?.key;
+    const last = this.#room?.lines.at(-1);
     const atEnd = isOther || this.#isAtEnd;
     this.#room = room;
     this.#items = itemsOf(room);
@@ -48,7 +50,8 @@ export class Timeline {
       this.#nodes.clear();
       this.log.setAttribute('aria-label', words.timeline(room.name));
     }
-    if (isOther || isOlder) this.#beQuiet();
+    const isBurst = !isOther && last && !room.lines.slice(-BURST).some(({ key }) => key === last.key);
+    if (isOther || isOlder || isBurst) this.#beQuiet();
     if (atEnd) {
       this.#end = this.#items.length;
       this.#first = Math.max(0, this.#end - STEP);
@@ -128,7 +131,7 @@ export class Timeline {
         const name = dayName(line.time, now);
         found.push(this.#once(kept, `d${new Date(line.time).toDateString()}`, name, () => dayElement(name)));
       }
-      if (isNew) found.push(this.#once(kept, 'new', 0, newElement));
+      if (isNew && !kept.has('new')) found.push(this.#once(kept, 'new', 0, newElement));
       // Whatever the window begins with: a line that is made anew is read out once more.
       const goesOn = continues(shown(line, myName), before && shown(before, myName));
       const make = () => lineElement(line, { goesOn, myName, ...this.handlers });
@@ -160,9 +163,10 @@ export class Timeline {
   }
 
   #showNewest() {
-    if (this.#isAtEnd) this.#seen = this.#items.length;
+    if (this.#isAtEnd) this.#seen = this.#items.at(-1)?.key;
     this.newest.hidden = this.#isAtEnd;
-    const count = this.#items.length - this.#seen;
+    const at = this.#items.findLastIndex(({ key }) => key === this.#seen);
+    const count = at < 0 ? 0 : this.#items.length - 1 - at;
     setText(this.newest, count > 0 ? `${words.newest} (${count})` : words.newest);
   }
 
