@@ -1,6 +1,9 @@
 // What shows outside the page: its title, its icon, and notifications where they are wanted.
 
 import { isOn, setOn } from './keep.js';
+import { mentions } from './lines.js';
+
+let isRefused = false; // a browser of Android has the constructor, and throws
 
 /** Show in title and icon how much is unread. */
 export function showTitle({ rooms, active }) {
@@ -20,7 +23,7 @@ export function showTitle({ rooms, active }) {
 
 /** Return whether the person wants notifications; null: this page can not show any. */
 export function notifies() {
-  if (!('Notification' in window) || !window.isSecureContext || Notification.permission === 'denied') return null;
+  if (isRefused || !('Notification' in window) || !window.isSecureContext || Notification.permission === 'denied') return null;
   return Notification.permission === 'granted' && isOn('notify');
 }
 
@@ -39,9 +42,15 @@ export function mentionedIn(before, after) {
 /** Notify of lines for this person. */
 export function notifyOf(rooms, onOpen) {
   if (!rooms.length || !notifies()) return;
-  for (const { name, lines } of rooms) {
-    const line = lines.at(-1);
-    const note = new Notification(`${line.from} · ${name}`, { body: line.text, tag: name, icon: 'icon.svg' });
+  for (const { name, lines, myName } of rooms) {
+    const line = lines.findLast((found) => mentions(found, myName));
+    let note;
+    try {
+      note = new Notification(`${line.from} · ${name}`, { body: line.text, tag: name, icon: 'icon.svg' });
+    } catch {
+      isRefused = true;
+      return;
+    }
     note.onclick = () => {
       window.focus();
       onOpen(name);
