@@ -3,6 +3,8 @@
 /** Notices that stand apart from the conversation: answers to this member alone. */
 const ANSWERS = new Set(['answer', 'who', 'rooms', 'bans', 'history', 'help']);
 const GROUP_MS = 5 * 60_000;
+/** Scripts that are written from right to left: Unicode's blocks for them. */
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 /**
  * Return the line of a publication: kind 'said', 'acted', 'whisper', 'event', 'answer' or 'announced'.
@@ -27,6 +29,8 @@ export function lineOf(publication, epoch, myName, now, serial = 0) {
     case 'announced':
       return { ...line, kind: 'announced' };
     default:
+      // What members have written from right to left, in a sentence that is not.
+      line.parts = [data.name, data.to, data.by, data.topic].filter((part) => RIGHT_TO_LEFT.test(part ?? ''));
       return { ...line, kind: ANSWERS.has(data.notice) ? 'answer' : 'event' };
   }
 }
@@ -82,6 +86,22 @@ export function pieces(text) {
     if (match.index > end) found.push({ text: text.slice(end, match.index) });
     found.push({ text: address, href });
     end = match.index + address.length;
+  }
+  if (end < text.length) found.push({ text: text.slice(end) });
+  return found;
+}
+
+/** Return a text in pieces, {text} or {part}, at each place where one of the parts stands. */
+export function split(text, parts) {
+  const found = [];
+  let end = 0;
+  for (let at = 0; at < text.length; at++) {
+    const part = parts.reduce((longest, each) => (each.length > longest.length && text.startsWith(each, at) ? each : longest), '');
+    if (!part) continue;
+    if (at > end) found.push({ text: text.slice(end, at) });
+    found.push({ part });
+    end = at + part.length;
+    at = end - 1;
   }
   if (end < text.length) found.push({ text: text.slice(end) });
   return found;

@@ -18,6 +18,7 @@ import { mentionedIn, notifies, notifyOf, showTitle, switchNotifications } from 
 import { language, words } from './words.js';
 
 const KEEP_MS = 300;
+const DRAWERS = { rooms: matchMedia('(max-width: 639px)'), roster: matchMedia('(max-width: 899px)') }; // as page.css has it
 
 const kept = restore(Date.now());
 const asked = readFragment(location.hash);
@@ -47,10 +48,10 @@ const client = new Client(store, () => ({ session, token, language }), `${scheme
 
 const enter = new Enter({
   onRooms: () => open('rooms'),
+  onForget: (room) => client.leave(room),
   onEnter({ name, room, password, create }) {
     const { state } = store;
     if (room) enterRoom(room, { password, create });
-  onForget: (room) => client.leave(room),
     if (state.name !== name || state.link === 'off' || state.link === 'refused') client.start(name);
     else if (!room) client.list();
   },
@@ -105,8 +106,8 @@ function draw() {
     ...(hasRooms || isIn ? [rooms.element] : []),
     ...(isIn ? [chat, roster.element] : [doorway]),
     shade,
-  ]);
     ...document.querySelectorAll('dialog'),
+  ]);
   document.body.classList.toggle('alone', !hasRooms);
   rooms.show(state);
   if (!isIn) {
@@ -144,9 +145,14 @@ function open(drawer) {
   document.body.dataset.open = isOpen;
   header.roomsButton.setAttribute('aria-expanded', String(isOpen === 'rooms'));
   header.rosterButton.setAttribute('aria-expanded', String(isOpen === 'roster'));
+  chat.inert = doorway.inert = isOpen !== '';
   if (drawer) document.getElementById(drawer)?.querySelector('button')?.focus();
   else if (was === 'rooms') header.roomsButton.focus();
   else if (was === 'roster') header.rosterButton.focus();
+}
+
+for (const [drawer, isDrawer] of Object.entries(DRAWERS)) {
+  isDrawer.addEventListener('change', () => !isDrawer.matches && document.body.dataset.open === drawer && open(''));
 }
 
 // --- rooms ------------------------------------------------------------------------------------------------------------
@@ -164,12 +170,6 @@ function show(room) {
 function showAddress(room) {
   const address = room ? linkTo(room) : location.origin + location.pathname;
   if (address !== location.href) history.pushState(null, '', address);
-}
-
-function enterRoom(room, options) {
-  const known = store.state.rooms.get(room);
-  if (known?.phase !== 'in' && known?.phase !== 'away') client.enter(room, options);
-  show(room);
 }
 
 /** Leave the room that is shown; ask before, if it closes for others. */
@@ -191,6 +191,12 @@ function enterWithToken(room, signed) {
   if (!room) return;
   if (link === 'off' || link === 'refused') client.start('');
   enterRoom(room, { token });
+}
+
+function enterRoom(room, options) {
+  const known = store.state.rooms.get(room);
+  if (known?.phase !== 'in' && known?.phase !== 'away') client.enter(room, options);
+  show(room);
 }
 
 // --- the window -------------------------------------------------------------------------------------------------------
@@ -228,15 +234,16 @@ window.addEventListener('pagehide', () => {
 window.addEventListener('pageshow', () => comeBack(session));
 window.addEventListener('hashchange', () => {
   const { room, token: signed } = readFragment(location.hash);
-  token = signed || token;
-  if (!room || store.state.rooms.has(room)) show(room);
+  if (signed) enterWithToken(room, signed);
+  else if (!room || store.state.rooms.has(room)) show(room);
   else if (store.state.link !== 'off') enterRoom(room);
   else enter.fill(kept.name, room);
 });
 document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && document.body.dataset.open) open('');
   if (!event.altKey || (event.key !== 'ArrowUp' && event.key !== 'ArrowDown')) return;
-  const names = [...store.state.rooms.keys()];
+  event.preventDefault();
+  const names = [...store.state.rooms.values()].filter(({ myName }) => myName).map(({ name }) => name);
   const step = event.key === 'ArrowDown' ? 1 : -1;
   if (names.length) show(names.at((names.indexOf(store.state.active) + step) % names.length));
 });
@@ -248,13 +255,8 @@ if (kept.rooms.length) {
   client.start(kept.name);
 } else {
   enter.hasToken = Boolean(token);
+  draw(); // what is not on the page can not have the focus
   enter.fill(kept.name, asked.room);
-  if (asked.token && asked.room) {
-    // The token has a name, and vouches for it.
-    client.start('');
-    enterRoom(asked.room);
-  }
 }
-// Out of the address bar, so that it is not shared with the link.
-if (asked.token) history.replaceState(null, '', asked.room ? linkTo(asked.room) : location.pathname);
+if (asked.token) enterWithToken(asked.room, asked.token);
 draw();

@@ -1,7 +1,7 @@
 // One line of the timeline as an element.
 
 import { el, personName } from './dom.js';
-import { hueOf, mentions, pieces } from './lines.js';
+import { hueOf, mentions, pieces, split } from './lines.js';
 import { timeOfDay, words } from './words.js';
 
 /** Return the element of a line; `goesOn`: it belongs to the one before. */
@@ -20,7 +20,7 @@ export function lineElement(line, { goesOn, myName, onEdit, onDiscard }) {
     case 'answer':
       return el('div.line.answer', {}, clock(line), body('div', el('span.apart', {}, words.onlyYou), text(line.text, 'p')));
     default:
-      return el('div.line.event', {}, clock(line), body('p', text(line.text)));
+      return el('div.line.event', {}, clock(line), body('p', sentence(line)));
   }
 }
 
@@ -56,10 +56,20 @@ function body(tag, ...children) {
 
 function text(content, tag = 'span') {
   const node = el(`${tag}.text`, { dir: 'auto' });
-  for (const { text: piece, href } of pieces(content)) {
-    node.append(href ? el('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, piece) : piece);
-  }
+  node.append(...linked(content));
   return node;
+}
+
+/** Return a text's pieces, with links. */
+function linked(content) {
+  return pieces(content).map(({ text: piece, href }) =>
+    href ? el('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, piece) : piece);
+}
+
+/** Return a sentence of the server: it is written as the page is, and each name in it for itself. */
+function sentence(line) {
+  const found = split(line.text, line.parts ?? []);
+  return el('span.text', {}, ...found.map(({ text: piece, part }) => (part ? el('bdi', {}, ...linked(part)) : piece)));
 }
 
 function clock({ time }) {
@@ -67,7 +77,7 @@ function clock({ time }) {
 }
 
 /** Return a name in its colour. */
-export function name(who) {
+function name(who) {
   const node = personName(who);
   node.classList.add('name');
   return coloured(node, who);

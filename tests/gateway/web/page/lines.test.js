@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { complete, quoted } from '../commands.js';
 import { readFragment } from '../keep.js';
-import { continues, hueOf, lineOf, mentions, pieces } from '../lines.js';
+import { continues, hueOf, lineOf, mentions, pieces, split } from '../lines.js';
 
 const hrefs = (text) => pieces(text).filter(({ href }) => href).map(({ href }) => href);
 
@@ -51,6 +51,14 @@ test('publications become lines', () => {
   assert.equal(kind({ notice: 'of a newer server', text: 'x' }), 'event');
   assert.equal(lineOf({ data: { notice: 'help' } }, '1', 'alice', 9, 3).key, 'a3');
   assert.equal(hueOf('alice'), hueOf('alice'));
+});
+
+test('names from right to left are found in the sentences of the server, and no others', () => {
+  const line = (data) => lineOf({ data, offset: 1, time: 5 }, '1', 'alice', 9);
+  const { text, parts } = line({ notice: 'renamed', name: 'דנה', to: 'has', text: 'דנה is now has.' });
+  assert.deepEqual(split(text, parts), [{ part: 'דנה' }, { text: ' is now has.' }]);
+  assert.deepEqual(line({ notice: 'joined', name: 'has', text: 'has has joined.' }).parts, []);
+  assert.deepEqual(split('a ab b', ['a', 'ab']), [{ part: 'a' }, { text: ' ' }, { part: 'ab' }, { text: ' b' }]);
 });
 
 test('commands and names are completed', () => {
