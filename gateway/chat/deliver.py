@@ -86,10 +86,12 @@ class Deliver(Component):
     def _advance(self, room: Room, entries: list[Entry], now: float) -> None:
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
         said: list[Entry] = []
+        # Where a member becomes live; elsewhere messages go together also while members catch up.
+        cursors = {member.cursor for member in room.waiting.values()}
         for entry in entries:
             if entry.offset <= room.position:
                 continue
-            if room.waiting:
+            if room.position in cursors:
                 self._deliver_messages(room, said)
                 said = []
                 self.catch_up.join_live(room)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gateway.chat.members import Recipients
 from gateway.chat.replay_limiter import AT_ONCE, PACE_S
 from tests.gateway.chat.scripting import ALICE, BOB, CAROL, answer_all, answer_replay, release, texts
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, said, token_of
@@ -172,3 +173,21 @@ def test_a_room_that_talks_fast_is_not_paced(gateway: ScriptedGateway) -> None:
             gateway.tick()
     assert gateway.asked(Replay) == []
     assert len(texts(gateway, ALICE)) == offset - 2
+
+
+def test_messages_go_together_while_a_member_catches_up(
+    gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, int]] = []
+
+    def fan_out_many(listener: int, recipients: Recipients, payloads: list[bytes], skips: list[int]) -> None:
+        sent.append((len(recipients), len(payloads)))
+
+    monkeypatch.setattr(gateway.outbound, "fan_out_many", fan_out_many)
+    gateway.enter(1, address=ALICE)
+    gateway.enter(2, offset=1)
+    gateway.news(said(2, 9, "2"))
+    gateway.receive(2, "", BOB)
+    gateway.enter(3, offset=4, address=CAROL)
+    gateway.news(*(said(offset, 9, str(offset)) for offset in range(3, 7)))
+    assert sent == [(1, 2), (2, 2)]  # the third is live behind its own join
