@@ -42,7 +42,7 @@ _SYSTEM = {
     errno.EHOSTUNREACH: "サーバーへの経路がありません",
     errno.ETIMEDOUT: "時間切れです",
 }
-_OF_THE_SDK = {"its name is not known": "サーバーの名前が見つかりません"}
+_OF_THE_SDK = {"its name is not known": "サーバーの名前が見つかりません", "it hung up": "接続が切れました"}
 
 
 def explain(exc: tsudoi.ClientError, room: str, server: str, language: Language) -> str:

@@ -228,6 +228,10 @@ HELP: tuple[tuple[str, Words], ...] = (
     ("Enter", Words("say the line", "発言する")),
     ("Alt-Enter", Words("a further line in the same message", "同じ発言の中で改行")),
     ("Tab", Words("complete a command or a name; again: the next one", "コマンドや名前を補完。もう一度で次の候補")),
+    (
+        "Ctrl-A, Ctrl-E, Alt-B, Alt-F, Ctrl-W, Alt-D, Ctrl-U, Ctrl-K",
+        Words("move and delete, as in shells", "シェルと同じ移動と削除"),
+    ),
     ("Up, Down", Words("lines that you typed before", "前に入力した行")),
     ("PageUp, PageDown, Alt-End", Words("older lines, newer lines, the newest", "前の発言、次の発言、最新")),
     (
@@ -236,6 +240,7 @@ HELP: tuple[tuple[str, Words], ...] = (
     ),
     ("Alt-A", Words("the next room with something new, mentions first", "新着のあるルームへ。あなた宛てが先")),
     ("F2, F3", Words("show or hide the rooms, the people", "ルーム一覧、メンバー一覧の表示と非表示")),
+    ("Ctrl-L", Words("draw all anew", "画面を描き直す")),
     ("Ctrl-C", Words("clear the line; on an empty line: quit", "入力を消す。空なら終了")),
     ("Ctrl-D", Words("on an empty line: leave this room", "入力が空ならこのルームから退室")),
     (

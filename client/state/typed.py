@@ -6,6 +6,8 @@ from typing import TypeAlias
 from tsudoi.pieces import as_taken, command_in
 from tsudoi.protocol.client.own_name import own_names
 from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper, escaped_text
+from tsudoi.protocol.errors import InvalidName
+from tsudoi.protocol.names import room_name
 
 OWN_COMMANDS = ("join", "create", "go", "leave", "quit")
 """Commands of this client beside the server's, for completion."""
@@ -70,7 +72,7 @@ def understand(line: str, current: str) -> Intent | None:
     if not stripped.startswith(SLASHES) or escaped_text(stripped) or "\n" in stripped:
         return Say(line)
     word, _, rest = stripped[1:].replace("\u3000", " ").partition(" ")
-    word, rest = _SAME.get(word.lower(), word.lower()), _unquoted(rest.strip())
+    word, rest = _SAME.get(word.lower(), word.lower()), _room(rest.strip())
     match word:
         case "join":
             return Enter(rest or current) if rest or current else Nameless(word)
@@ -87,8 +89,13 @@ def understand(line: str, current: str) -> Intent | None:
     return Say(stripped)
 
 
-def _unquoted(name: str) -> str:
-    return name[1:-1] if len(name) > 2 and name[0] == name[-1] == '"' else name
+def _room(name: str) -> str:
+    """Return the room's name as the server has it, so that two ways to write it are one room."""
+    bare = name[1:-1] if len(name) > 2 and name[0] == name[-1] == '"' else name
+    try:
+        return room_name(bare)
+    except InvalidName:
+        return bare  # What is wrong with it is told to the user later.
 
 
 @dataclass(frozen=True, slots=True)

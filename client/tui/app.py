@@ -11,7 +11,8 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import AppBlur, AppFocus
-from textual.widgets import TextArea
+from textual.geometry import Offset
+from textual.widgets import Input, TextArea
 
 import tsudoi
 from tsudoi.protocol.client.words import Language
@@ -73,6 +74,7 @@ class ChatApp(App[None]):
         Binding("pageup", "page(-1)", priority=True),
         Binding("pagedown", "page(1)", priority=True),
         Binding("ctrl+end,alt+end", "end", priority=True),
+        Binding("ctrl+l", "redraw", priority=True),
         Binding("ctrl+q", "nothing", priority=True),
         *(Binding(f"alt+{number}", f"go({number})", priority=True) for number in range(1, 10)),
     ]
@@ -99,8 +101,25 @@ class ChatApp(App[None]):
         self.sessions = Sessions(connect, self.dispatch, now, language)
         self._is_drawing_soon = False
         self._drawn_at = 0.0
+        self._entering: set[str] = set()
+        """Rooms that are being entered."""
 
     # --- the screen ---
+
+    @property
+    def cursor_position(self) -> Offset:
+        """Where Textual puts the terminal's cursor at each drawing: where the next character will stand.
+
+        An input method shows there what is being typed. Textual itself sets it only when the cursor moves in its text,
+        not when the text moves on the screen.
+        """
+        if self.is_running and self.screen_stack and isinstance(self.focused, TextArea | Input):
+            return self.focused.cursor_screen_offset
+        return self._cursor_position
+
+    @cursor_position.setter
+    def cursor_position(self, position: Offset) -> None:
+        self._cursor_position = position
 
     def compose(self) -> ComposeResult:
         """See Textual."""
@@ -276,6 +295,10 @@ class ChatApp(App[None]):
         """Show or hide a panel."""
         self.dispatch(PanelToggled(panel, getattr(view.layout(self.state, self.size.width), panel)))
 
+    def action_redraw(self) -> None:
+        """Draw all anew, after another program has written to the terminal."""
+        self.refresh(layout=True)
+
     def action_nothing(self) -> None:
         """Take a key that Textual would end at."""
 
@@ -341,6 +364,15 @@ class ChatApp(App[None]):
         if self.sessions.is_in(room):
             self._show(room)
             return
+        if room in self._entering:
+            return
+        self._entering.add(room)
+        try:
+            await self._enter_new(room, creates)
+        finally:
+            self._entering.discard(room)
+
+    async def _enter_new(self, room: str, creates: bool) -> None:
         self._tell(words.ENTERING.text(self._language, room=room))
         password, question = None, words.PASSWORD_FOR
         while True:

@@ -12,6 +12,14 @@ from ..state.completion import Completion
 _ENTER = frozenset({"enter", "ctrl+j", "newline"})
 """What was typed before the screen was there comes with line feeds."""
 _NEW_LINE = frozenset({"alt+enter", "shift+enter", "ctrl+enter"})
+_WORDS = {
+    "alt+b": "cursor_word_left",
+    "alt+left": "cursor_word_left",
+    "alt+f": "cursor_word_right",
+    "alt+right": "cursor_word_right",
+    "alt+d": "delete_word_right",
+}
+"""As in shells; Textual has other keys for these actions too."""
 
 
 class Composer(TextArea):
@@ -66,6 +74,8 @@ class Composer(TextArea):
             self.post_message(self.Submitted(text))
         elif key in _NEW_LINE:
             self.insert("\n")
+        elif key in _WORDS:
+            await self.run_action(_WORDS[key])
         elif key in ("tab", "shift+tab"):
             self._tab(-1 if key == "shift+tab" else 1)
         elif key == "ctrl+c":

@@ -1,6 +1,7 @@
 """client/tui/app.py: what the user does, and what then stands on the screen and goes to the server."""
 
 import asyncio
+from typing import Any
 
 from textual.events import AppBlur, Paste
 
@@ -158,6 +159,28 @@ def test_a_room_that_is_not_there_is_one_sentence() -> None:
         assert "nowhere というルームはありません" in stage.screen.replace("\n", "")
 
     play(scene, (120, 20), language="ja")
+
+
+def test_a_room_is_entered_once_although_it_is_asked_for_twice() -> None:
+    async def scene(stage: Stage) -> None:
+        let_in = asyncio.Event()
+        connect = stage.app.sessions._connect
+
+        async def slowly(room: str, *, creates: bool, password: str | None) -> Any:
+            await let_in.wait()
+            return await connect(room, creates=creates, password=password)
+
+        stage.app.sessions._connect = slowly
+        await stage.type("/join カ\u3099ーデン")
+        await stage.type("/join ガーデン")
+        let_in.set()
+        await stage.settle()
+        assert list(stage.chats) == ["den", "ガーデン"]
+        assert stage.passwords == [None]
+        await stage.type("/go カ\u3099ーデン")
+        assert stage.app.state.shown == "ガーデン"
+
+    play(scene)
 
 
 def test_drafts_stay_with_their_rooms() -> None:

@@ -60,3 +60,39 @@ def test_ctrl_d_deletes_in_a_text() -> None:
         assert stage.app.is_running
 
     play(scene)
+
+
+def test_the_keys_of_shells_move_and_delete_by_words() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.app.query_one("#composer", TextArea).insert("one two three")
+        await stage.settle()
+        seen = []
+        for key in ("alt+b", "alt+b", "alt+d", "alt+left", "alt+f", "X"):
+            await stage.press(key)
+            seen.append(text(stage))
+        assert seen[2] == "one  three"
+        assert seen[-1] == "oneX  three"
+
+    play(scene)
+
+
+def test_the_cursor_of_the_terminal_is_where_the_next_character_stands() -> None:
+    """An input method shows there what is being typed."""
+
+    async def scene(stage: Stage) -> None:
+        def place() -> tuple[int, int]:
+            column, row = stage.app.cursor_position
+            return column, stage.app.size.height - row
+
+        seen = [place()]
+        stage.app.query_one("#composer", TextArea).insert("字" * 100)
+        await stage.settle()
+        seen.append(place())
+        await stage.press("enter")
+        seen.append(place())
+        await stage.pilot.resize_terminal(60, 30)
+        await stage.settle()
+        seen.append(place())
+        assert seen == [(0, 2), (200 - 2 * 78, 2), (0, 2), (0, 2)]
+
+    play(scene)
