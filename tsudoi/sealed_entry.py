@@ -54,9 +54,7 @@ class EnterSealed:
         while self.result is None and (found := self._frames.next_untrusted()) is not None:
             _, payload = found
             if self._is_accepted:
-                self.result = parse_grant_untrusted(payload)
-                if self.result.suite not in self._suites:
-                    raise MalformedMessage(f"the suite {self.result.suite!r} was not offered")
+                self.result = self._take_grant_untrusted(payload)
             else:
                 self._take_status_untrusted(payload)
         return b""
@@ -65,6 +63,16 @@ class EnterSealed:
         """Note that no more bytes come; raise MalformedMessage if the answer is not complete."""
         if self.result is None:
             raise MalformedMessage("the connection ended before the answer")
+
+    def _take_grant_untrusted(self, payload: bytes) -> Grant | Refused:
+        answer = parse_json_untrusted(payload, "the answer")
+        if isinstance(answer, dict) and "token" in answer and "session" not in answer:
+            # A server of version 1 that does not look at the number grants what it has.
+            return Refused(Status.BAD_REQUEST, "")
+        grant = parse_grant_untrusted(payload)
+        if grant.suite not in self._suites:
+            raise MalformedMessage(f"the suite {grant.suite!r} was not offered")
+        return grant
 
     def _take_status_untrusted(self, payload: bytes) -> None:
         answer = parse_json_untrusted(payload, "the answer")

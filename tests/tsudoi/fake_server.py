@@ -11,9 +11,10 @@ from typing import Self
 from tsudoi import Server, Settings
 from tsudoi.protocol.client import datagram, downlink_encoder, handshake
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
-from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.header import HEADER_SIZE, Header, frame
 from tsudoi.protocol.client.recognise import asks_for_rooms
 from tsudoi.protocol.codes import Operation, Status
+from tsudoi.protocol.errors import MalformedMessage
 
 QUICK = Settings(connect_timeout_s=2, answer_timeout_s=2, settle_s=0.05)
 """For clients that talk to a server that is there, and need not be patient."""
@@ -80,7 +81,11 @@ class FakeServer(asyncio.DatagramProtocol):
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        header = Header.parse_untrusted(await reader.readexactly(HEADER_SIZE))
+        try:
+            header = Header.parse_untrusted(await reader.readexactly(HEADER_SIZE))
+        except MalformedMessage:  # such as TLS
+            writer.write(frame(b"", 0, 1, b'{"status":4,"message":"Bad request"}'))
+            return
         body = await reader.readexactly(header.body_size)
         if asks_for_rooms(header):
             self.asked_for_rooms += 1

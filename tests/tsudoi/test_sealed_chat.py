@@ -492,6 +492,31 @@ def test_a_server_without_tls_is_never_spoken_to_without_seals() -> None:
     run(story)
 
 
+def test_a_server_that_hangs_up_is_not_taken_for_one_of_another_version() -> None:
+    """As one that is being stopped, or a balancer that reaches no server: a bot tries again later."""
+
+    async def story() -> None:
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            writer.close()
+
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            address = tsudoi.Server("127.0.0.1", server.sockets[0].getsockname()[1])
+            with pytest.raises(tsudoi.ServerUnreachable, match="it hung up"):
+                await tsudoi.join("den", name="alice", server=address, settings=QUICK)
+
+    run(story)
+
+
+def test_a_server_of_version_1_that_grants_a_token_is_of_another_version() -> None:
+    async def story() -> None:
+        async with fake_server(TSUDOI) as old:
+            with pytest.raises(tsudoi.OtherVersion, match="does not take version 2 of the protocol without seals"):
+                await tsudoi.create("den", name="alice", server=old.address, settings=replace(QUICK, security="plain"))
+
+    run(story)
+
+
 def test_a_server_of_version_1_refuses_version_2_in_one_sentence() -> None:
     async def story() -> None:
         async with sealed_server(tls=False, version=1) as server:

@@ -128,7 +128,8 @@ class ChatClient(Commands):
         which may get lost on its way to the server.
 
         Returns:
-            the message's position in `tsudoi-2`; None for a command, and in all other dialects.
+            the message's position in `tsudoi-2`; None for a command, if the position of a message that is kept has not
+            come within 6 s, and in all other dialects.
 
         Raises:
             InvalidText: empty, too long (`text_limit`, `limit_of`, `pieces`), not Unicode, or a word that the dialect

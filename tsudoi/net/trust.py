@@ -90,7 +90,10 @@ async def _open(server: Server, settings: Settings, *, verify: bool) -> ServerSt
         raise ServerUnreachable(f"no server answers at {server} within {settings.connect_timeout_s:g} s") from exc
     except ssl.SSLCertVerificationError:
         raise
-    except (ssl.SSLError, ConnectionResetError, EOFError) as exc:
+    except (ConnectionResetError, EOFError, ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
+        # It stops, or a balancer before it reaches none. A server of version 1 would have answered with a refusal.
+        raise ServerUnreachable(f"no server answers at {server}: it hung up") from exc
+    except ssl.SSLError as exc:
         raise OtherVersion(
             f"the server at {server} does not speak TLS there, so it knows version 1 of the protocol only: "
             "without seals, the dialect tsudoi may work"
