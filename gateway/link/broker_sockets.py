@@ -24,6 +24,8 @@ NEWS_HIGH_WATER = 200_000
 MAX_FRAME_SIZE = 16 * 2**20
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 500
+CONNECT_MS = 1_000
+"""Then libzmq tries anew. Else the kernel does, and for a machine that was silent for long only once in a minute."""
 LINGER_MS = 250
 
 # As plain numbers: pyzmq's enumerations cost a microsecond at each use.
@@ -189,6 +191,7 @@ class BrokerSockets:
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)

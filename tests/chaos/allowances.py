@@ -138,8 +138,8 @@ class Allowances:
     def _was_readdressed(self, before: Received, again: Received) -> bool:
         """Say whether a gateway repeated messages that it had sent to an address that was no longer the member's.
 
-        It had taken the member over from a gateway that was out, or the broker's answer was late, and the next datagram
-        of the member came from another socket.
+        It had taken the member over from a gateway that was out, or from its own last run, or the broker's answer was
+        late, and the next datagram of the member came from another socket.
         """
         if before.gateway != again.gateway or before.port == again.port:
             return False
@@ -152,6 +152,10 @@ class Allowances:
                     return True
             elif int(number) != again.gateway or self._has_twin(again.gateway):
                 return True
+            elif outage.kind in ("kill", "drain") and (
+                len(self._history.names) == 1 or self._history.names[int(number)]
+            ):
+                return True  # it is its own successor
         return False
 
     def _was_confirmed(self, received: Received, since: float) -> bool:

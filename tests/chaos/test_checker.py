@@ -317,9 +317,12 @@ def test_what_went_to_the_old_socket_of_a_silent_member_may_be_told_again_at_the
         history.received.append(replace(heard, at=last + 3 + number * 0.001, port=2))
     verdict = check(history)
     assert (verdict.violations, verdict.repeats) == ([], 10)
+    # Without a name the gateway does not take over the members of its last run.
+    history.outages = [Outage("kill", "gateway 1", START - 9, START - 8)]
+    assert count_kinds(check(history))["doubled"] == 10
+    history.names = ("", "g")
+    assert check(history).violations == []
     # Its gateway had heard it at the old socket since: it knew the address.
-    history.outages[0].start = START - 9
-    history.outages[0].end = START - 8
     history.uplinks.append(Uplink(START - 2, 11, 1, port=1))
     assert count_kinds(check(history))["doubled"] == 10
 

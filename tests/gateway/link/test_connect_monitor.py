@@ -1,8 +1,9 @@
 """gateway/link/connect_monitor.py, by its sockets: with real brokers, as only those show what libzmq sees."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,6 +151,23 @@ def test_an_endpoint_without_a_listener_is_told(endpoint: str, words: str) -> No
     async def scenario() -> None:
         async with connecting(endpoint, None) as backbone:
             await until(lambda: backbone.connect_error.startswith(words))
+
+    asyncio.run(scenario())
+
+
+def test_a_machine_that_does_not_answer_at_all_is_tried_again_and_told() -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as filling:
+            place = full.getsockname()
+            while True:  # until the kernel drops what would begin another connection
+                sock = filling.enter_context(socket.socket())
+                sock.settimeout(0.2)
+                try:
+                    sock.connect(place)
+                except TimeoutError:
+                    break
+            async with connecting(f"tcp://127.0.0.1:{place[1]}", None) as backbone:
+                await until(lambda: backbone._monitors[0].connect_error.startswith("nobody listens"))
 
     asyncio.run(scenario())
 
