@@ -2,7 +2,7 @@
 
 A commit is one transaction: it changes rows of rooms, members, restrictions and webhooks' messages, and appends the
 turn's log entries as one row of the table `turns`. To write them into each room's log would touch two pages a room;
-`sqlite_log.py` does that later, for many turns at once.
+`sqlite_folding.py` does that later, for many turns at once, a part with each commit.
 
 Durability `process` (synchronous=NORMAL): a commit is in the operating system's hands, so it survives `kill -9` of any
 process; SQLite syncs the WAL at checkpoints only. `full` (synchronous=FULL): SQLite syncs the WAL at each commit, so it
@@ -151,7 +151,7 @@ class SqliteStore:
 
     @property
     def is_long_commit_due(self) -> bool:
-        return self._logs.turns.is_full
+        return self._logs.is_behind
 
     @property
     def survives_a_machine(self) -> bool:
@@ -206,34 +206,43 @@ class SqliteStore:
     # --- internals ------------------------------------------------------------------------------------------------
 
     def _commit(self, batch: Batch) -> None:
-        if conflict := self._logs.find_conflict(batch.chunks):
+        logs = self._logs
+        if conflict := logs.find_conflict(batch.chunks):
             raise sqlite3.IntegrityError(f"room {conflict.room} has entry {conflict.first}")
-        if self._logs.turns.is_full:
+        if logs.is_behind:
             self._fold()
+        elif logs.turns.is_full:
+            logs.begin_fold()
         drops = bool(batch.purged or batch.forgotten)
         kept = batch.without_dropped() if drops else batch
         appends = bool(kept.chunks or kept.accepted or kept.delivered)
-        if drops or batch.rooms or batch.members or batch.restrictions or batch.posts:
+        row = 0
+        if drops or logs.folding or batch.rooms or batch.members or batch.restrictions or batch.posts:
             with self._transaction():
                 if drops:
                     # So that the tables have everything of the rooms and gateways.
-                    self._logs.fold()
+                    logs.fold()
+                else:
+                    logs.fold_part(kept)
                 self._write_rows(batch)
                 self._drop(batch.purged, batch.forgotten)
                 if appends:
-                    self._logs.append(kept)
+                    row = logs.append(kept)
             if drops:
-                self._logs.turns.clear()
+                logs.folded()
                 self._holds_erased |= bool(batch.purged)
+            else:
+                logs.confirm_part()
         elif appends:
-            self._logs.append(kept)  # one statement is a transaction
-        self._logs.turns.add(kept)
+            row = logs.append(kept)  # one statement is a transaction
+        if appends:
+            logs.added(kept, row)
 
     def _fold(self) -> None:
-        if self._logs.turns:
+        if self._logs.has_turns:
             with self._transaction():
                 self._logs.fold()
-            self._logs.turns.clear()
+            self._logs.folded()
 
     def _empty_wal(self) -> bool:
         """Move all commits from the WAL to the database, and empty the file; return False if a backup is reading."""

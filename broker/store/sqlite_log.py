@@ -1,7 +1,7 @@
 """The rooms' logs in an SQLite store.
 
-A turn is one row of the table `turns`, and is also held in memory. Many turns are folded at once: all chunks of one
-room since the last time become one row of the table `log`.
+A turn is one row of the table `turns`, and is also held in memory. Many turns are folded together
+(`sqlite_folding.py`): all chunks of one room since the last time become one row of the table `log`.
 """
 
 import itertools
@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from .interface import Batch, Chunk, with_entries
+from .sqlite_folding import Folding, log_row
 from .unfolded_turns import UnfoldedTurns, decode_turn, encode_turn
 
 _AGED_AT_ONCE = 10_000
 """Rows whose age one call of `trim` looks at; the broker waits meanwhile."""
 
 _chunks = msgspec.msgpack.Decoder(list[Chunk])
-_encode = msgspec.msgpack.Encoder().encode
 
 _NEWEST = "SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1"
 _LOG = "room, first, last, at_ms, chunks, news"
@@ -39,33 +39,82 @@ class Logs:
         self._aged = 0
         """Up to this row of the log, `trim` has dropped all that was too old."""
         self.turns = UnfoldedTurns()
-        for (body,) in db.execute("SELECT body FROM turns ORDER BY row"):
-            self.turns.add(decode_turn(body))
+        """Those that are not being folded yet."""
+        self.folding: Folding | None = None
+        """Those that are, the older ones."""
+        self._first_row = self._last_row = 0
+        """Where `turns` are in the table; 0: there are none."""
+        ends: dict[int, int | None] = {}
+        for row, body in db.execute("SELECT row, body FROM turns ORDER BY row"):
+            turn = decode_turn(body)
+            for chunk in turn.chunks:
+                if chunk.room not in ends:
+                    ends[chunk.room] = self._newest(chunk.room)
+            # The last broker may have ended while it folded them.
+            turn.chunks = [chunk for chunk in turn.chunks if chunk.last > (ends[chunk.room] or 0)]
+            self.added(turn, row)
 
     def find_conflict(self, chunks: list[Chunk]) -> Chunk | None:
         """Return a chunk that does not come after the end of its room's log; None if all do."""
         for chunk in chunks:
-            pending = self.turns.chunks.get(chunk.room)
+            pending = self.turns.chunks.get(chunk.room) or self._being_folded(chunk.room)
             if chunk.first <= (pending[-1].last if pending else self._newest(chunk.room) or 0):
                 return chunk
         return None
 
-    def append(self, batch: Batch) -> None:
-        """Write a turn as one row. The caller adds it to `turns` when that is committed."""
-        self._appending.execute("INSERT INTO turns (body) VALUES (?)", (encode_turn(batch),))
+    def append(self, batch: Batch) -> int:
+        """Write a turn as one row, and return that. The caller calls `added` when it is committed."""
+        body = encode_turn(batch)
+        row = self._appending.execute("INSERT INTO turns (body) VALUES (?)", (body,)).lastrowid
+        assert row is not None
+        return row
+
+    def added(self, batch: Batch, row: int) -> None:
+        """Note that a turn is in the table."""
+        self.turns.add(batch)
+        self._first_row, self._last_row = self._first_row or row, row
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether the table has turns."""
+        return bool(self._first_row) or self.folding is not None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it is time to fold turns, and earlier ones are not folded yet."""
+        return self.turns.is_full and self.folding is not None
+
+    def begin_fold(self) -> None:
+        """Let `turns` be folded from now on; none may be."""
+        assert self.folding is None
+        self._grown.update(self.turns.chunks)
+        self.folding = Folding(self.turns, self._first_row, self._last_row)
+        self.turns, self._first_row = UnfoldedTurns(), 0
+
+    def fold_part(self, batch: Batch) -> None:
+        """Write the next part of what is being folded, with a turn. The caller confirms it when that is committed."""
+        if self.folding is not None:
+            self.folding.write_part(self._db, batch)
+
+    def confirm_part(self) -> None:
+        """Note that what `fold_part` has written is committed."""
+        if self.folding is not None:
+            self.folding.confirm()
+            if self.folding.is_done:
+                self.folding = None
 
     def fold(self) -> None:
-        """Move all turns to the tables. The caller clears `turns` when that is committed."""
-        turns = self.turns
-        self._db.executemany(
-            "INSERT INTO log (room, last, first, at_ms, since_ms, chunks, news) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [_log_row(chunks) for chunks in turns.chunks.values()],
-        )
-        self._db.executemany("INSERT OR REPLACE INTO accepted VALUES (?, ?)", turns.accepted.items())
-        delivered = [(*key, n) for key, n in turns.delivered.items()]
-        self._db.executemany("INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)", delivered)
-        self._db.execute("DELETE FROM turns")
-        self._grown.update(turns.chunks)
+        """Move all turns to the tables. The caller calls `folded` when that is committed."""
+        if self.folding is not None:
+            self.folding.write_rest(self._db)
+        if self._first_row:
+            Folding(self.turns, self._first_row, self._last_row).write_rest(self._db)
+
+    def folded(self) -> None:
+        """Note that all turns are in the tables."""
+        self._grown.update(self.turns.chunks)
+        self.folding = None
+        self.turns, self._first_row = UnfoldedTurns(), 0
 
     def ends(self) -> dict[int, tuple[int, int]]:
         """Return room id → (first, last) offset of all logs; there must be no turns."""
@@ -89,7 +138,8 @@ class Logs:
         query = f"SELECT {_LOG} FROM log WHERE room=? AND last>? ORDER BY last"
         rows = (_chunks_in(row) for row in self._db.execute(query, (room, after)))
         folded = itertools.chain.from_iterable(rows)
-        return with_entries(itertools.chain(folded, self.turns.chunks.get(room, ())), after, limit)
+        unfolded = itertools.chain(self._being_folded(room), self.turns.chunks.get(room, ()))
+        return with_entries(itertools.chain(folded, unfolded), after, limit)
 
     def purge(self, rooms: set[int]) -> None:
         """Drop whole logs."""
@@ -120,7 +170,7 @@ class Logs:
         kept = next((at for at, c in enumerate(chunks) if c.last > end and c.at_ms >= before_ms), len(chunks) - 1)
         deleted = self._db.execute("DELETE FROM log WHERE room=? AND last<?", (room, chunks[-1].last)).rowcount
         if kept:
-            _, _, first, at_ms, _, count, news = _log_row(chunks[kept:])
+            _, _, first, at_ms, _, count, news = log_row(chunks[kept:], 0)
             # The row's since_ms stays: no later row has an older one.
             query = "UPDATE log SET first=?, at_ms=?, chunks=?, news=? WHERE row=?"
             self._db.execute(query, (first, at_ms, count, news, row))
@@ -155,18 +205,14 @@ class Logs:
         self._aged = aged
         return rooms
 
+    def _being_folded(self, room: int) -> Sequence[Chunk]:
+        """Return the chunks of a room that are being folded, and are not in its log yet."""
+        return self.folding.chunks.get(room, ()) if self.folding is not None else ()
+
     def _newest(self, room: int) -> int | None:
         """Return the last offset in a room's folded log; None if it has none."""
         row = self._db.execute(_NEWEST, (room,)).fetchone()
         return None if row is None else int(row[0])
-
-
-def _log_row(chunks: list[Chunk]) -> tuple[int, int, int, int, int, int, bytes]:
-    """Return room, last, first, newest and oldest time, number and content of consecutive chunks of one room."""
-    head, last = chunks[0], chunks[-1]
-    times = [chunk.at_ms for chunk in chunks]
-    news = head.news if len(chunks) == 1 else _encode(chunks)
-    return head.room, last.last, head.first, max(times), min(times), len(chunks), news
 
 
 def _chunks_in(row: Sequence[Any]) -> list[Chunk]:

@@ -95,6 +95,8 @@ CREATE TABLE posts (key BLOB PRIMARY KEY, room INTEGER NOT NULL, epoch INTEGER N
     text_hash BLOB NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 """,
     "ALTER TABLE members ADD COLUMN said INTEGER NOT NULL DEFAULT 0;",
+    # Turns may be in the logs already (`sqlite_folding.py`), which earlier versions do not expect.
+    "",
 )
 
 KNOWS_COPIES: Final = 11
