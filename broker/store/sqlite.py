@@ -27,6 +27,7 @@ from tsudoi.protocol.errors import SettingError, StoreError
 
 from . import file_identity, sqlite_file
 from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot
+from .sqlite_checkpoints import Checkpoints
 from .sqlite_import import VERSIONS, import_journal, journal_path
 from .sqlite_log import Logs
 from .sqlite_schema import KNOWS_COPIES, MIGRATIONS, NEW_EPOCHS, erase_free_pages
@@ -73,6 +74,7 @@ class SqliteStore:
                 self._check_whence(path, has_wal, boot)
                 self._has_lost |= lacks_turns
                 self._note_open(boot if durability == "process" else "")
+                self._checkpoints = Checkpoints(path, self._synchronous)
                 opened.pop_all()
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as exc:
             raise SettingError(f"can not open the store {path}: {exc}") from exc
@@ -102,6 +104,7 @@ class SqliteStore:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._synchronous = f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}"
         self._db.execute(self._synchronous)
+        self._db.execute("PRAGMA wal_autocheckpoint=0")  # `Checkpoints` has taken that over
         # The broker reads few pages again, and the system's cache has these as well.
         self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         # Texts are overwritten, not only unlinked, when they leave a table; `trim` removes them from the WAL.
@@ -151,7 +154,7 @@ class SqliteStore:
 
     @property
     def is_long_commit_due(self) -> bool:
-        return self._logs.is_behind
+        return self._logs.is_behind or self._checkpoints.is_restart_due
 
     @property
     def survives_a_machine(self) -> bool:
@@ -184,6 +187,7 @@ class SqliteStore:
 
     def close(self) -> None:
         with self._mutex:
+            self._checkpoints.close()
             with contextlib.suppress(sqlite3.Error):  # then the next start folds
                 self._fold()
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -201,6 +205,7 @@ class SqliteStore:
         """
         with self._mutex, self._errors("write to"):
             self._file = "continued elsewhere"
+            self._checkpoints.wait()
             self._note_open("")
 
     # --- internals ------------------------------------------------------------------------------------------------
@@ -209,6 +214,8 @@ class SqliteStore:
         logs = self._logs
         if conflict := logs.find_conflict(batch.chunks):
             raise sqlite3.IntegrityError(f"room {conflict.room} has entry {conflict.first}")
+        if self._checkpoints.is_restart_due:
+            self._restart_wal()
         if logs.is_behind:
             self._fold()
         elif logs.turns.is_full:
@@ -237,6 +244,7 @@ class SqliteStore:
             row = logs.append(kept)  # one statement is a transaction
         if appends:
             logs.added(kept, row)
+        self._checkpoints.note(self._db.total_changes, logs.written)
 
     def _fold(self) -> None:
         if self._logs.has_turns:
@@ -244,8 +252,15 @@ class SqliteStore:
                 self._logs.fold()
             self._logs.folded()
 
+    def _restart_wal(self) -> None:
+        """Move the last commits from the WAL to the database, so that the next one begins the WAL anew."""
+        self._checkpoints.wait()
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._checkpoints.restarted(self._db.total_changes, self._logs.written)
+
     def _empty_wal(self) -> bool:
         """Move all commits from the WAL to the database, and empty the file; return False if a backup is reading."""
+        self._checkpoints.wait()
         self._db.execute("PRAGMA busy_timeout=0")
         try:
             busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -42,6 +42,8 @@ class Logs:
         """Those that are not being folded yet."""
         self.folding: Folding | None = None
         """Those that are, the older ones."""
+        self.written = 0
+        """Bytes of entries that were written since the store was opened."""
         self._first_row = self._last_row = 0
         """Where `turns` are in the table; 0: there are none."""
         ends: dict[int, int | None] = {}
@@ -67,6 +69,7 @@ class Logs:
         body = encode_turn(batch)
         row = self._appending.execute("INSERT INTO turns (body) VALUES (?)", (body,)).lastrowid
         assert row is not None
+        self.written += len(body)
         return row
 
     def added(self, batch: Batch, row: int) -> None:
@@ -94,7 +97,7 @@ class Logs:
     def fold_part(self, batch: Batch) -> None:
         """Write the next part of what is being folded, with a turn. The caller confirms it when that is committed."""
         if self.folding is not None:
-            self.folding.write_part(self._db, batch)
+            self.written += self.folding.write_part(self._db, batch)
 
     def confirm_part(self) -> None:
         """Note that what `fold_part` has written is committed."""
