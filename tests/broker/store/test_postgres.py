@@ -14,6 +14,7 @@ from broker.store import postgres as postgres_store
 from broker.store import postgres_lease, postgres_link, postgres_rows
 from broker.store.interface import Batch, Chunk, MemberRow, PostRow, Snapshot
 from broker.store.postgres import PostgresStore
+from broker.store.postgres_schema import MIGRATIONS
 from broker.store.postgres_lease import Registration
 from broker.store.postgres_link import Link
 from broker.store.sharing import View
@@ -334,6 +335,33 @@ def test_chunks_share_rows_of_the_log(server: postgres.Instance) -> None:
         assert server.sql("SELECT count(*) FROM tsudoi.log") == "3"
         for after, limit in ((0, 400), (0, 1), (162, 5), (163, 1), (399, 9)):
             assert broker.store.read(7, after, limit, 1) == kept[after : after + limit]
+
+
+def test_turns_are_not_compressed_and_the_log_is_as_fast_as_the_server_can(server: postgres.Instance) -> None:
+    with sharing(server.empty()) as broker:
+        broker.serve(1)
+        broker.store.commit(Batch(chunks=chunks(7, *range(1, 200)), shard=1))
+        assert server.sql("SELECT count(*), count(pg_column_compression(body)) FROM tsudoi.turns") == "1|0"
+        broker.store.trim(1_000, 0)  # which folds
+        methods = server.sql("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'")
+        used = server.sql("SELECT DISTINCT pg_column_compression(news) FROM tsudoi.log")
+        assert used == ("lz4" if "lz4" in methods else "pglz")
+
+
+def test_an_older_store_is_brought_up_to_date_with_its_turns(
+    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = server.empty()
+    with monkeypatch.context() as older:
+        older.setattr("broker.store.postgres_connections.MIGRATIONS", MIGRATIONS[:1])
+        with sharing(url) as broker:
+            broker.serve(1)
+            broker.store.commit(Batch(chunks=chunks(7, *range(1, 200)), shard=1))
+            broker.store.commit(Batch(chunks=chunks(7, 200), shard=1))
+    assert server.sql("SELECT count(*), count(pg_column_compression(body)) FROM tsudoi.turns") == "2|1"
+    with sharing(url) as broker:
+        broker.serve(1)
+        assert broker.store.read(7, 0, 1_000, 1) == chunks(7, *range(1, 201))
 
 
 # --- what is no store ---------------------------------------------------------------------------------------------
