@@ -91,7 +91,8 @@ def write(rows: Sequence[Row], micro: Sequence[Row], runner: Runner, own_network
 def write_cluster(rows: Sequence[Row], method: str, own_network: bool) -> None:
     """Write the section of RESULTS.md about several brokers, and keep the rest of the page."""
     kept, _ = _parts()
-    lines = [CLUSTER, "", *machine(own_network), "", *_markdown(rows), *_not_held(rows, "###"), "", method]
+    about = machine(own_network, "benchmarks.cluster")
+    lines = [CLUSTER, "", *about, "", *_markdown(rows), *_not_held(rows, "###"), "", method]
     RESULTS.write_text(kept + "\n".join(lines))
 
 
@@ -159,8 +160,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     return row.what, row.ours, row.beside, ratio, target, held, row.note
 
 
-def machine(own_network: bool) -> list[str]:
-    """Return lines that say when, on which machine and with which versions was measured."""
+def machine(own_network: bool, program: str = "benchmarks") -> list[str]:
+    """Return lines that say when, on which machine, with which versions and by which command was measured."""
     model = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -178,5 +179,5 @@ def machine(own_network: bool) -> list[str]:
         f" {platform.system()} {platform.release()}",
         f"- Python {platform.python_version()}, {packages}, libzmq {zmq.zmq_version()}, {compiler}",
         f"- loopback in {network}",
-        f"- `{' '.join(['python', '-m', 'benchmarks', *sys.argv[1:]])}`",
+        f"- `{' '.join(['python', '-m', program, *sys.argv[1:]])}`",
     ]

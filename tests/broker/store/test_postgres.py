@@ -14,9 +14,9 @@ from broker.store import postgres as postgres_store
 from broker.store import postgres_lease, postgres_link, postgres_rows
 from broker.store.interface import Batch, Chunk, MemberRow, PostRow, Snapshot
 from broker.store.postgres import PostgresStore
-from broker.store.postgres_schema import MIGRATIONS
 from broker.store.postgres_lease import Registration
 from broker.store.postgres_link import Link
+from broker.store.postgres_schema import MIGRATIONS
 from broker.store.sharing import View
 from tests.support import postgres
 from tests.support.sharing_broker import SharingBroker
