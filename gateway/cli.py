@@ -30,7 +30,6 @@ from .config import WEB_PORT, Config
 from .identify.cli import identify
 from .join.signed_tokens import load_keys
 from .listeners import tls
-from .process.ask_health import ask
 from .process.run import run
 from .process.single import check_settings
 
@@ -142,6 +141,8 @@ def ping_command(context: click.Context, http: HostPort | None, timeout: float) 
     place = http or context.parent.params["http"]
     if place is None:
         raise click.UsageError("name the gateway's --http HOST:PORT (or TSUDOI_HTTP)")
+    from .process.ask_health import ask  # only here: a gateway that serves needs no client of HTTP
+
     healthy, text = ask(str(place), timeout)
     click.echo(text, err=not healthy)
     sys.exit(0 if healthy else 1)

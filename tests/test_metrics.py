@@ -23,7 +23,8 @@ from gateway.listeners.options import Listener
 from gateway.process import metrics as gateway_metrics
 from gateway.process.service import Service
 from tests.test_documents import ROOT, code, tables
-from tsudoi.ops.metrics import Row, exposition
+from tsudoi.ops.exposition import exposition
+from tsudoi.ops.metrics import Row
 
 NOBODY: object = None
 """Rows read nothing before somebody asks."""

@@ -17,8 +17,6 @@ import zmq
 
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
-from tsudoi.ops.metrics import exposition
-from tsudoi.ops.net.http import MonitoringServer
 from tsudoi.ops.reload import Report, differing, flags, take_over
 from tsudoi.protocol.backbone import is_loopback, is_tcp
 from tsudoi.protocol.backbone.admin_frames import Standing
@@ -115,6 +113,9 @@ class BrokerService:
             if store.shards > 1:
                 await service._join(cast(SharedStore, store), closing)
             if config.http is not None:
+                from tsudoi.ops.exposition import exposition
+                from tsudoi.ops.net.http import MonitoringServer
+
                 http = MonitoringServer(config.http, server.illness, exposition(metrics.rows(server)))
                 closing.callback(http.close)
                 service.http = http.place

@@ -14,7 +14,6 @@ from tsudoi.ops.options import MarkdownOption, Parsed
 from tsudoi.protocol.errors import SettingError
 
 from ..listeners.options import Listener, parse_listener
-from .run import choose_language, run
 
 TCP, UDP = "127.0.0.1:9101", "127.0.0.1:9102"
 
@@ -43,6 +42,9 @@ def identify(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], lang: str | N
     It serves clients as the service does, with rooms in memory, on ports of its own: point your client at them. Tokens
     and passwords are never shown. Ctrl-C ends it.
     """
+    # Only here: a gateway that serves does not need it, nor rich, with which it shows bytes.
+    from .run import choose_language, run
+
     logs.set_up("warning", "human")
     language = choose_language(os.environ, getattr(sys.stdout, "encoding", None) or "ascii")
     if lang is not None:

@@ -15,8 +15,6 @@ from typing import Any
 
 from tsudoi.ops import logs, standard_streams
 from tsudoi.ops.hangup import OnHangup
-from tsudoi.ops.metrics import exposition
-from tsudoi.ops.net.http import MonitoringServer
 from tsudoi.ops.reload import reload
 from tsudoi.protocol.errors import SettingError
 
@@ -93,6 +91,9 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         stack.push_async_callback(service.stop)
         place = None
         if config.http is not None:
+            from tsudoi.ops.exposition import exposition
+            from tsudoi.ops.net.http import MonitoringServer
+
             exported = exposition(metrics.rows(service))
             http = MonitoringServer(config.http, lambda: service.unhealthy_reason(monotonic()), exported)
             stack.callback(http.close)

@@ -14,10 +14,9 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO
 
-import structlog
-
 from . import standard_streams
 from .printable import escaped
+from .structlog_alone import structlog
 from .threaded_output import ThreadedOutput
 
 Level = Literal["debug", "info", "warning", "error"]

@@ -1,11 +1,12 @@
-"""tsudoi/ops/histogram.py and tsudoi/ops/metrics.py"""
+"""tsudoi/ops/histogram.py, tsudoi/ops/metrics.py and tsudoi/ops/exposition.py"""
 
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from tsudoi.ops.exposition import exposition
 from tsudoi.ops.histogram import SECONDS, Histogram
-from tsudoi.ops.metrics import Row, counter, exposition, gauge, histogram
+from tsudoi.ops.metrics import Row, counter, gauge, histogram
 
 
 def told(*rows: Row) -> dict[str, float]:
