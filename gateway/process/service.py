@@ -1,6 +1,7 @@
 """Run a gateway on one event loop: the listeners, the chat core, and the sockets to the broker."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Sequence
 from time import monotonic
@@ -68,6 +69,10 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self.config = config
         """The settings in use."""
+        # Before sockets are bound, which its error would leave to the garbage collector.
+        self.verifier = None
+        if config.verifies:
+            self.verifier = load_verifier(config.auth_key, config.auth_secret, settings.auth)
         kind = sendmmsg.choose()
         # By this name the next broker of the store knows that this run has ended, and does not wait for its lease.
         name = backbone.OF_ONE_PROCESS if brokers[0].startswith(INPROC) else config.name
@@ -76,8 +81,12 @@ class Service:
         self.udp: list[UDPServer] = []
         none = (None,) * len(config.udp)
         own, pings = (config.inherited.udp, config.inherited.pings or none) if config.inherited else (none, none)
-        for index, (listener, *inherited) in enumerate(zip(config.udp, own, pings, strict=True)):
-            self.udp.append(UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, *inherited))
+        with contextlib.ExitStack() as bound:
+            for index, (listener, *inherited) in enumerate(zip(config.udp, own, pings, strict=True)):
+                server = UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, *inherited)
+                self.udp.append(server)
+                bound.callback(server.close)
+            bound.pop_all()
         self.counters = Counters()
         self.routes = routes = Routes(brokers, settings.unaccepted, settings.request_timeout_s, self.counters)
         self.out = out = self.outbound(self.udp, kind, routes, self.counters)
@@ -88,9 +97,6 @@ class Service:
         sender.schedule = lambda: self._loop.call_soon(sender.flush)
         sender.schedule_repeats = self._repeat_later
         self._repeat_timer: asyncio.TimerHandle | None = None
-        self.verifier = None
-        if config.verifies:
-            self.verifier = load_verifier(config.auth_key, config.auth_secret, settings.auth)
         self.certificate = sessions.operators
         tokens = SessionTokens(config.inherited.steered if config.inherited else 1)
         self.tcp = TCPServer(

@@ -1,9 +1,11 @@
 """gateway/process/service.py: a whole gateway, with a broker on the same loop."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,6 +189,20 @@ def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
         await service.stop()
 
     asyncio.run(scenario())
+
+
+def test_no_socket_is_left_open_by_a_setting_that_can_not_work(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", 0))
+            second = Listener("127.0.0.1", taken.getsockname()[1])
+            with pytest.raises(SettingError, match="can not listen on UDP"):
+                Service(replace(a_config(), udp=(ANY, second)), [f"{IPC}{tmp_path}/b"])
+        with pytest.raises(SettingError, match="can not read the key file"):
+            Service(replace(a_config(), auth_key=tmp_path / "none"), [f"{IPC}{tmp_path}/b"])
+
+    asyncio.run(scenario())
+    gc.collect()  # it would complain of the sockets
 
 
 def test_a_taken_address_is_a_setting_error(tmp_path: Path) -> None:
