@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, ClassVar, Self
 
 START_S = 20.0
 STOP_S = 5.0
@@ -86,6 +86,9 @@ class Process:
     logged a traceback.
     """
 
+    starter: ClassVar[type["subprocess.Popen[bytes]"]] = subprocess.Popen
+    """The project's tests put one in its place that forks a process which has imported the program already."""
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.ready = ""
@@ -142,7 +145,7 @@ class Process:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")}
         self.frozen = False
         # A session of its own: a Ctrl-C in the terminal is not for it, and its children can be killed with it.
-        self._popen = subprocess.Popen(
+        self._popen = self.starter(
             command, env=environment, cwd=tree_root(), start_new_session=True, **{**streams, **options}
         )
 

@@ -1,4 +1,4 @@
-"""What all tests share: how they look for counter-examples, and how the workers of a run begin.
+"""What all tests share: how they start programs and look for counter-examples, and how the workers of a run begin.
 
 The few examples of `make test` are the same ones at every run, so a property test that fails shows what the change has
 done. `make properties` tries many, which chance chooses.
@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from scenarios.process import Process
+from tests.support import forked
 from tests.support.properties import QUICK_EXAMPLES
+
+Process.starter = forked.Popen
 
 # They judge results, not speed: a busy machine fails none of them.
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -14,6 +14,7 @@ from benchmarks.compare import main as compare
 from broker.cli import main as broker
 from client.cli import main as client
 from gateway.cli import main as gateway
+from tests.support import forked
 from tests.test_documents import ROOT
 
 if sys.platform == "win32":
@@ -93,14 +94,17 @@ CLOSED_INPUT = (
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")}
-    return {**plain, "PYTHONPATH": str(ROOT), **more}
+    return {**plain, **more}
 
 
 def run(
-    arguments: tuple[str, ...], env: Mapping[str, str] | None = None, before: Callable[[], object] | None = None
-) -> subprocess.CompletedProcess[str]:
+    arguments: tuple[str, ...],
+    env: Mapping[str, str] | None = None,
+    before: Callable[[], object] | None = None,
+    start: Callable[..., "subprocess.CompletedProcess[str]"] = forked.run,
+) -> "subprocess.CompletedProcess[str]":
     """Run a program in a session of its own, so without a terminal; `before` is called in it."""
-    return subprocess.run(
+    return start(
         [sys.executable, *arguments],
         cwd=ROOT,
         env=environment(env or {}),
@@ -130,7 +134,8 @@ def check(row: Row, places: Mapping[str, str], status: object, output: str, erro
 
 @pytest.mark.parametrize("row", [*NOT_UTF8, *PATHS, *CLOSED_INPUT], ids=lambda row: " ".join(row.arguments[1:])[:60])
 def test_one_line_says_what_is_wrong(row: Row, places: dict[str, str]) -> None:
-    ended = run(tuple(argument.format_map(places) for argument in row.arguments), row.env)
+    start = subprocess.run if row in NOT_UTF8 else forked.run  # Python itself decodes a command line
+    ended = run(tuple(argument.format_map(places) for argument in row.arguments), row.env, start=start)
     check(row, places, ended.returncode, ended.stdout, ended.stderr)
 
 
@@ -175,7 +180,11 @@ def test_a_folder_in_another_encoding_can_be_the_working_folder(arguments: tuple
     folder = tmp_path / ODD
     folder.mkdir()
     with subprocess.Popen(
-        [sys.executable, *arguments], cwd=folder, env=environment({}), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment({"PYTHONPATH": str(ROOT)}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as service:
         assert service.stdout is not None
         assert service.stdout.readline().startswith(b"ready ")
@@ -207,7 +216,16 @@ def shell(arguments: tuple[str, ...], redirection: str) -> subprocess.CompletedP
 
 @pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
 def test_a_full_disk_is_named(arguments: tuple[str, ...]) -> None:
-    ended = shell(arguments, "> /dev/full")
+    with open("/dev/full", "wb") as full:
+        ended = forked.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment({}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE_S,
+        )
     assert ended.stderr.endswith(": can not write the output: No space left on device\n")
     assert ended.stderr.count("\n") == 1
     assert ended.returncode in (1, 2)
@@ -217,7 +235,7 @@ def test_a_full_disk_is_named(arguments: tuple[str, ...]) -> None:
 def test_a_reader_that_is_gone_ends_it_without_a_word(arguments: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    ended = subprocess.run(
+    ended = forked.run(
         [sys.executable, *arguments],
         cwd=ROOT,
         env=environment({}),

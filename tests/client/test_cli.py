@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from client.cli import main
+from tests.support import forked
 from tests.tsudoi.fake_server import FakeServer, Served
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TSUDOI
 
@@ -107,7 +108,7 @@ def test_rooms_are_one_a_line_on_pipes() -> None:
 
 def client(command: str, room: str, fake: FakeServer, *more: str, name: str = "alice") -> subprocess.Popen[str]:
     server = f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"
-    return subprocess.Popen(
+    return forked.Popen(
         [*PYTHON, command, room, "--name", name, "--server", server, "--dialect", fake.dialect.name, *more],
         cwd=ROOT,
         stdin=subprocess.PIPE,

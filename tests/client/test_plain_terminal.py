@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import forked
 from tests.support.services import Gateway
 from tests.tsudoi.fake_server import FakeServer, Served
 from tsudoi.protocol.client import downlink_encoder
@@ -43,7 +43,7 @@ class Terminal:
             "LINES": "30",
         }
         environment.pop("NO_COLOR", None)
-        self.process = subprocess.Popen(
+        self.process = forked.Popen(
             [sys.executable, "-m", "client", *arguments],
             cwd=ROOT,
             stdin=theirs,

@@ -1,12 +1,12 @@
 """A copy of the store, made while people talk, is a whole service: who was in a room then, goes on in it."""
 
 import asyncio
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import tsudoi
+from tests.support import forked
 from tests.support.services import ROOT, Broker, Gateway, at, hear, steady_endpoint
 
 SETTINGS = tsudoi.Settings(rate_per_s=0)
@@ -37,7 +37,7 @@ def test_a_broker_starts_from_a_copy_of_a_running_store(tmp_path: Path) -> None:
             talking = asyncio.create_task(talk(alice, stop))
             await hear(bob, "meanwhile 10")
             backup = [sys.executable, "-m", "broker", "--store", f"sqlite:{store}", "backup", str(copy)]
-            await asyncio.to_thread(subprocess.run, backup, cwd=ROOT, check=True, capture_output=True)
+            await asyncio.to_thread(forked.run, backup, cwd=ROOT, check=True, capture_output=True)
             stop.set()
             await talking
             # The gateway goes on all the time, and knows positions that the copy has not.

@@ -1,7 +1,6 @@
 """A store in a file moves into PostgreSQL: its members go on with their tokens, and do not join again."""
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tsudoi
-from tests.support import postgres
+from tests.support import forked, postgres
 from tests.support.services import ROOT, Broker, Gateway, at, hear, steady_endpoint
 
 SETTINGS = tsudoi.Settings(rate_per_s=0)
@@ -27,7 +26,7 @@ def server() -> Iterator[postgres.Instance]:
 def broker(*arguments: str) -> str:
     """Run a command of `python -m broker`, and return what it prints."""
     command = [sys.executable, "-m", "broker", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+    return str(forked.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout)
 
 
 class Pair:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import forked
 from tests.support.services import ROOT
 
 PATIENCE_S = 60.0
@@ -25,18 +26,29 @@ SERVICES = [
 ]
 
 
+def take_terminal_deaf() -> None:
+    forked.take_terminal()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 class Window:
     """A terminal, and a program that has it as its controlling one."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, is_deaf: bool = False) -> None:
         """`is_deaf`: started by nohup, which ignores SIGHUP, but with the terminal as its output."""
         command = (sys.executable, "-m", *(argument.format(folder) for argument in arguments))
-        self.pid, self._terminal = pty.fork()
-        if self.pid == 0:  # pragma: no cover - another process
-            os.chdir(ROOT)
-            if is_deaf:
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            os.execv(command[0], command)
+        self._terminal, theirs = pty.openpty()
+        self._program = forked.Popen(
+            command,
+            cwd=ROOT,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=take_terminal_deaf if is_deaf else forked.take_terminal,
+        )
+        self.pid = self._program.pid
+        os.close(theirs)
         self._shown = b""
         self._closing = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -60,15 +72,12 @@ class Window:
 
     def status(self) -> int:
         """Wait for the end of the program, and return its exit status."""
-        found: list[int] = []
-        waiting = threading.Thread(target=lambda: found.append(os.waitpid(self.pid, 0)[1]), daemon=True)
-        waiting.start()
-        waiting.join(PATIENCE_S)
-        if not found:
-            os.kill(self.pid, signal.SIGKILL)
-            waiting.join()
-            raise AssertionError("it still runs")
-        return os.waitstatus_to_exitcode(found[0])
+        try:
+            return self._program.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._program.kill()
+            self._program.wait()
+            raise AssertionError("it still runs") from None
 
     def _read(self) -> None:
         with suppress(OSError):

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support import forked
 from tests.support.services import ROOT, Broker, Gateway
 
 PATIENCE_S = 60.0
@@ -40,10 +41,10 @@ def test_health_is_red_while_the_broker_is_frozen(tmp_path: Path, unused_port: i
         wait_until(lambda: ask(unused_port)[0] == 503)
         assert "broker" in ask(unused_port)[1]
         ping = [sys.executable, "-m", "gateway", "ping", "--http", http]
-        assert subprocess.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 1
+        assert forked.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 1
         broker.resume()
         wait_until(lambda: ask(unused_port)[0] == 200)
-        assert subprocess.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 0
+        assert forked.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
 def test_the_log_tells_the_port_that_the_system_has_chosen(tmp_path: Path) -> None:
@@ -62,9 +63,9 @@ def test_the_log_tells_the_port_that_the_system_has_chosen(tmp_path: Path) -> No
 def test_a_broker_answers_a_ping(tmp_path: Path) -> None:
     with Broker(tmp_path / "rooms.sqlite") as broker:
         ping = [sys.executable, "-m", "broker", "ping", "--bind", broker.endpoint, "--timeout", "1"]
-        assert subprocess.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 0
+        assert forked.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 0
         broker.freeze()
-        frozen = subprocess.run(ping, cwd=ROOT, capture_output=True, text=True, check=False)
+        frozen = forked.run(ping, cwd=ROOT, capture_output=True, text=True, check=False)
         assert frozen.returncode == 1
         assert frozen.stderr.count("\n") == 1
         broker.resume()
@@ -73,7 +74,7 @@ def test_a_broker_answers_a_ping(tmp_path: Path) -> None:
 def test_a_ping_finds_the_broker_of_the_service_of_one_command(tmp_path: Path) -> None:
     def ping(*arguments: str) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, "-m", "broker", "--store", store, *arguments, "ping", "--timeout", "1"]
-        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+        return forked.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
     store = f"sqlite:{tmp_path}/tsudoi.sqlite"
     with Gateway(data=tmp_path, doors=["auto"]) as gateway:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.gateway.explain.mistakes_made import IN_THE_HEADER, request
+from tests.support import forked
 from tests.support.services import ROOT
 from tsudoi.protocol.client.datagram import serialize
 from tsudoi.protocol.client.dialects import CLASSIC, TCRP, TCRP_JSON
@@ -57,7 +58,7 @@ def identifying(tmp_path: Path, *options: str, tcp: str = "127.0.0.1:0", **envir
     output = tmp_path / "output"
     command = [sys.executable, "-m", "gateway", "identify", "--tcp", tcp, "--udp", "127.0.0.1:0", *options]
     with output.open("wb") as sink:
-        process = subprocess.Popen(
+        process = forked.Popen(
             command,
             cwd=ROOT,
             stdout=sink,
@@ -137,7 +138,7 @@ def test_an_output_without_japanese_does_not_stop_it(tmp_path: Path) -> None:
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-m", "gateway", "identify", "--udp", "127.0.0.1:0", "--tcp"]
-        done = subprocess.run(
+        done = forked.run(
             [*command, f"127.0.0.1:{taken.getsockname()[1]}"], cwd=ROOT, capture_output=True, text=True, timeout=60
         )
     assert done.returncode == 2
@@ -148,13 +149,13 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 def test_a_full_device_is_one_line() -> None:
     command = [sys.executable, "-m", "gateway", "identify", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = forked.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (1, "gateway: can not write the output: No space left on device\n")
 
 
 def test_a_reader_that_goes_ends_it_quietly(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gateway", "identify", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with forked.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         ready = process.stdout.readline().decode()
         process.stdout.close()
@@ -196,7 +197,7 @@ def test_packets_of_version_2_are_opened_and_no_secret_is_shown(tmp_path: Path) 
 def client_of(command: list[str], environment: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
     """A client, whose input ends with the block."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, env={**os.environ, **environment}) as client:
+    with forked.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, env={**os.environ, **environment}) as client:
         try:
             yield client
             client.communicate(timeout=PATIENCE_S)

@@ -1,7 +1,6 @@
 """A store moves from a file into a database while its gateway goes on: its clients notice a pause, and nothing else."""
 
 import asyncio
-import subprocess
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 import tsudoi
 from scenarios.ports import steady_port
-from tests.support import postgres
+from tests.support import forked, postgres
 from tests.support.services import Broker, Gateway, at, hear
 
 SETTINGS = tsudoi.Settings(rate_per_s=0)
@@ -40,7 +39,7 @@ async def _scenario(folder: Path, url: str) -> None:
         heard = [await hear(bob, "line 20") for bob in listeners]
         await asyncio.to_thread(before.stop)
         copy = [sys.executable, "-m", "broker", "copy", "--from", f"sqlite:{store}", "--to", url]
-        await asyncio.to_thread(subprocess.run, copy, check=True, timeout=60)
+        await asyncio.to_thread(forked.run, copy, check=True, timeout=60)
         after = Broker(url, bind=endpoint, name="the new broker")
         await asyncio.to_thread(stack.enter_context, after)
         for each, bob in zip(heard, listeners, strict=True):

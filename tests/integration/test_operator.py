@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import tsudoi
 from broker.admin import client
 from broker.cli import main as broker
+from tests.support import forked
 from tests.support.services import ROOT, Gateway
 from tsudoi import Kicked, Left, Server
 
@@ -28,7 +28,7 @@ def a_token(name: str, **claims: Any) -> str:
 def operate(store: Path, *words: str) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of an operator's command."""
     command = [sys.executable, "-m", "broker", "--store", f"sqlite:{store}", "admin", "--json", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = forked.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return done.returncode, done.stdout, done.stderr
 
 

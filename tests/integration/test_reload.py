@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.integration.conftest import Enter
+from tests.support import forked
 from tests.support.legacy.company import Company
 from tests.support.services import Gateway
 
@@ -109,7 +110,7 @@ def test_a_signal_while_the_service_starts_is_not_lost(tmp_path: Path) -> None:
     file.write_text("[gateway]\nrate = 5\n")
     command = (sys.executable, "-m", "gateway", "--broker", f"ipc://{tmp_path}/b", "--config", str(file))
     where = ("--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0")
-    started = subprocess.Popen((*command, *where), cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    started = forked.Popen((*command, *where), cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert started.stderr is not None
         lines = iter(started.stderr)
@@ -129,4 +130,4 @@ def has_all(words: tuple[str, ...], line: str) -> bool:
 
 def members(data: Path) -> str:
     command = (sys.executable, "-m", "broker", "--store", f"sqlite:{data}/tsudoi.sqlite", "admin", "--json", "members")
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
+    return str(forked.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout)

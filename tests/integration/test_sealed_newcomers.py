@@ -1,7 +1,6 @@
 """What members of version 2 see of the time before their join, with real processes (`--history`)."""
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tsudoi
+from tests.support import forked
 from tests.support.services import ROOT, Gateway, at, hear
 
 SETTINGS = tsudoi.Settings(rate_per_s=0)
@@ -69,7 +69,7 @@ def test_the_client_on_pipes_prints_them_as_messages(gateway: Gateway, tmp_path:
                 await alice.say(f"line {number}")
             command = [sys.executable, "-m", "client", "join", "pipes", "--name", "bob", "--server", str(at(gateway))]
             done = await asyncio.to_thread(
-                subprocess.run, command, cwd=ROOT, capture_output=True, text=True, input="", timeout=30
+                forked.run, command, cwd=ROOT, capture_output=True, text=True, input="", timeout=30
             )
             assert done.stdout.splitlines()[:3] == [f"alice: line {number}" for number in (1, 2, 3)]
 

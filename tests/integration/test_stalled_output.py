@@ -18,6 +18,7 @@ from typing import IO, Any
 import pytest
 
 from tests.integration.conftest import Enter
+from tests.support import forked
 from tests.support.legacy.company import Company
 from tests.support.services import ROOT, Gateway
 from tests.tsudoi.fake_server import FakeServer, Served
@@ -71,7 +72,7 @@ def chatting(*options: str, **streams: Any) -> Iterator[tuple[Served, FakeServer
         server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
         command = [*create_den(server), *options]
         env = {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": "/nowhere"}
-        with subprocess.Popen(
+        with forked.Popen(
             command, cwd=ROOT, stderr=subprocess.DEVNULL, env=env, start_new_session=True, **streams
         ) as alice:
             try:
@@ -156,7 +157,7 @@ def test_a_full_disk_ends_the_client_only_where_messages_go(stream: str) -> None
         server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
         streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full}
         command = create_den(server)
-        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True, **streams) as alice:
+        with forked.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True, **streams) as alice:
             wait_until(lambda: bool(served.fake.rooms and served.fake.rooms["den"].addresses))
             served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", 1, "bob", "hi"))
             if stream == "stdout":
@@ -171,7 +172,7 @@ def test_a_pager_behind_identify_stops_no_client() -> None:
     command = [sys.executable, "-m", "gateway", "identify", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]
     with (
         full_pipe() as (reader, writer),
-        subprocess.Popen(command, cwd=ROOT, stdout=writer, stderr=subprocess.DEVNULL) as identify,
+        forked.Popen(command, cwd=ROOT, stdout=writer, stderr=subprocess.DEVNULL) as identify,
     ):
         writer.close()
         try:

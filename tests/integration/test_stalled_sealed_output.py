@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import tsudoi
+from tests.support import forked
 from tests.support.services import ROOT, Gateway, at, hear
 
 PATIENCE_S = 60.0
@@ -34,7 +35,7 @@ def client(gateway: Gateway, *options: str, **streams: Any) -> Iterator["subproc
     """Run the terminal client as a member of `den`."""
     command = [sys.executable, "-m", "client", "join", "den", "--name", "alice", "--server", str(at(gateway)), *options]
     env = {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": "/nowhere", "LANG": "C.UTF-8"}
-    with subprocess.Popen(
+    with forked.Popen(
         command, cwd=ROOT, stderr=subprocess.DEVNULL, env=env, start_new_session=True, **streams
     ) as process:
         try:

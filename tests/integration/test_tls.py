@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import trustme
 
 import tsudoi
+from tests.support import forked
 from tests.support.services import ROOT, Gateway
 
 PATIENCE_S = 60.0
@@ -55,7 +55,7 @@ def at(gateway: Gateway, authority: Path) -> tsudoi.Server:
 
 def run(*words: str) -> tuple[int, str, str]:
     command = [sys.executable, "-m", "client", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = forked.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -164,6 +164,6 @@ def test_workers_share_a_tls_door(tmp_path: Path) -> None:
 
 def test_what_belongs_together_is_asked_for() -> None:
     command = [sys.executable, "-m", "gateway", "--tls", f"{HERE}:0"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = forked.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "gateway: --tls, --tls-cert and --tls-key need each other\n"

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import Enter, NewRoom
+from tests.support import forked
 from tests.support.services import ROOT, Gateway
 
 PATIENCE_S = 60.0
@@ -80,7 +80,7 @@ def test_a_second_start_takes_nothing_from_a_service_that_then_restarts_its_brok
             each.start()
         places = ("--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", str(tmp_path), "--log-level", "warning")
         command = (sys.executable, "-m", "gateway", "--workers", "2", *places)
-        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        second = forked.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
         assert second.returncode == 2
         assert "another broker has the store" in second.stderr
         (broker,) = children(gateway.pid).keys() - workers_of(gateway)

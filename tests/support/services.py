@@ -15,6 +15,7 @@ import tsudoi
 from scenarios import cluster
 from scenarios.cluster import HOST, Broker
 from scenarios.ports import steady_port
+from tests.support import forked
 from tests.support.legacy.wire import Door
 from tsudoi.protocol.client.dialects import DIALECTS
 
@@ -85,7 +86,7 @@ def operators_page(broker: Path | str, *options: str) -> Iterator[str]:
     """
     where = ["--admin", broker] if isinstance(broker, str) else ["--store", f"sqlite:{broker / 'tsudoi.sqlite'}"]
     command = [sys.executable, "-m", "broker", *where, "admin", "page", "--listen", "127.0.0.1:0", *options]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with forked.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             word, _, url = process.stdout.readline().strip().partition(" ")

@@ -26,7 +26,7 @@ from broker.store.postgres import PostgresStore
 from broker.store.sharing import Broker
 from broker.store.split import shards_of_rooms
 from broker.store.sqlite import SqliteStore
-from tests.support import postgres
+from tests.support import forked, postgres
 from tests.support.services import ROOT
 from tsudoi.protocol.backbone import SHARDS
 from tsudoi.protocol.errors import SettingError, StoreError
@@ -211,7 +211,7 @@ def test_a_broker_that_was_killed_holds_a_copy_up_as_long_as_its_lease(
 
 def call(source: str, target: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "broker", "copy", "--from", source, "--to", target]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return forked.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_the_command_says_what_it_copied(tmp_path: Path, database: Database) -> None:

@@ -7,7 +7,6 @@ import pty
 import select
 import signal
 import struct
-import subprocess
 import sys
 import termios
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from client.tui.driver import PatientDriver
+from tests.support import forked
 from tests.tsudoi.fake_server import Served
 from tsudoi.ops.threaded_output import ThreadedOutput
 from tsudoi.protocol.client import downlink_encoder
@@ -45,7 +45,7 @@ class Terminal:
         environment |= {"TERM": "xterm-256color", "XDG_STATE_HOME": str(state), "LC_ALL": "C.UTF-8"}
         self._errors = state / "errors"
         with self._errors.open("wb") as errors:
-            self.process = subprocess.Popen(
+            self.process = forked.Popen(
                 [
                     sys.executable,
                     "-m",
@@ -65,7 +65,7 @@ class Terminal:
                 stderr=errors,
                 env=environment | {"COLUMNS": "33", "LINES": "7"},
                 start_new_session=True,
-                preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if has_control else None,
+                preexec_fn=forked.take_terminal if has_control else None,
             )
         os.close(theirs)
         self.shown = b""

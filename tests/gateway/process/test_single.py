@@ -19,6 +19,7 @@ from gateway.config import Config
 from gateway.listeners.options import Listener
 from gateway.process.service import Service as GatewayService
 from gateway.process.single import LocalBroker
+from tests.support import forked
 from tests.support.services import Gateway, at, hear
 from tsudoi.protocol.errors import SettingError, StoreError
 
@@ -30,7 +31,7 @@ ANY = Listener("127.0.0.1", 0)
 
 def admin(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = (sys.executable, "-m", "broker", "--store", f"sqlite:{data}/tsudoi.sqlite", "admin", *arguments)
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    return forked.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
 def children(pid: int) -> str:
@@ -86,7 +87,7 @@ def test_a_second_start_on_the_same_data_fails_in_one_line_and_does_not_hurt_the
         with Gateway(data=tmp_path, doors=["auto"]) as gateway:
             command = (sys.executable, "-m", "gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0")
             done = await asyncio.to_thread(
-                subprocess.run,
+                forked.run,
                 (*command, "--data", str(tmp_path), "--log-level", "warning"),
                 cwd=ROOT,
                 capture_output=True,
@@ -107,7 +108,7 @@ def test_a_second_start_on_the_same_data_fails_in_one_line_and_does_not_hurt_the
 def test_a_mistake_in_the_brokers_table_is_one_line(tmp_path: Path, setting: str) -> None:
     (tmp_path / "tsudoi.toml").write_text(f"[broker]\n{setting}\n")
     command = (sys.executable, "-m", "gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", str(tmp_path))
-    done = subprocess.run(
+    done = forked.run(
         (*command, "--config", str(tmp_path / "tsudoi.toml"), "--log-level", "warning"),
         cwd=ROOT,
         capture_output=True,
