@@ -46,7 +46,7 @@ class Member:
     def packet(self, *lines: dict[str, Any]) -> bytes:
         self.count += 1
         header = serialize_header(Kind.BODY, self.grant.session, self.run, self.count)
-        body = b"\n".join(json.dumps(line).encode() for line in lines)
+        body = b"\n".join(json.dumps(line, separators=(",", ":")).encode() for line in lines)  # as the SDK
         return header + self.up.encrypt(header[18:], body, header)
 
     def resume(self, cookie: bytes = b"") -> bytes:
@@ -255,7 +255,7 @@ def _idle(runner: Runner) -> list[Row]:
         with runner.watch(service):
             while (now := time.monotonic()) < at + seconds:
                 while pinged < (now - at) * count / 22.5:
-                    found.sock.send(everyone[pinged % count].packet({"ping": pinged}))
+                    found.sock.send(everyone[pinged % count].packet({"ping": 1 + pinged // count}))
                     pinged += 1
                 found.receive()
                 time.sleep(0.001)
