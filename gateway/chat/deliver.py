@@ -41,8 +41,9 @@ class Deliver(Component):
     fencing: Fencing
     reports: DeliveryReports
     unknown_members: UnknownMembers
-    on_numbered: Callable[[Room, Entry, float], None] = lambda room, entry, now: None
-    """Is called with each message that has its client's own number, before it is delivered."""
+    on_numbered: Callable[[Room, dict[int, int], float], None] = lambda room, numbers, now: None
+    """Is called with the numbers that clients gave their messages, before these are delivered: of each member the last
+    one, by its id."""
 
     def __post_init__(self) -> None:
         self.gaps.advance = self._advance
@@ -92,7 +93,7 @@ class Deliver(Component):
             if entry.offset <= room.position:
                 continue
             if room.position in cursors:
-                self._deliver_messages(room, said)
+                self._deliver_messages(room, said, now)
                 said = []
                 self.catch_up.join_live(room)
             if entry.kind == _SAID:
@@ -100,11 +101,9 @@ class Deliver(Component):
                 room.last_not_joined = entry.offset
                 room.spoke_at = now
                 room.position, room.at_ms = entry.offset, entry.at_ms
-                if entry.code:
-                    self.on_numbered(room, entry, now)
                 continue
             if said:
-                self._deliver_messages(room, said)
+                self._deliver_messages(room, said, now)
                 said = []
             if entry.kind == EntryKind.CLOSED:
                 self.closed_rooms.end(room, entry)
@@ -115,11 +114,13 @@ class Deliver(Component):
             if entry.kind != EntryKind.JOINED:
                 room.last_not_joined = entry.offset
             room.position, room.at_ms = entry.offset, entry.at_ms
-        self._deliver_messages(room, said)
+        self._deliver_messages(room, said, now)
         self.reports.note(room)
 
-    def _deliver_messages(self, room: Room, said: list[Entry]) -> None:
+    def _deliver_messages(self, room: Room, said: list[Entry], now: float) -> None:
         """Send consecutive messages to all live members, except each to the member that wrote it."""
+        if numbers := {entry.member: entry.code for entry in said if entry.code}:
+            self.on_numbered(room, numbers, now)
         if len(said) == 1:
             self._deliver_message(room, said[0])
             return
@@ -130,7 +131,7 @@ class Deliver(Component):
         encoded = None
         for (listener, style, _), recipients in room.groups.items():
             if style is not encoded:
-                payloads = [render.message(entry, room.name, style) for entry in said]
+                payloads = render.messages(said, room.name, style)
                 encoded = style
             skips = [_slot_in(recipients, sender) for sender in senders]
             self.out.fan_out_many(listener, recipients, payloads, skips)

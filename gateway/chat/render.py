@@ -3,6 +3,7 @@
 PROTOCOL.md, "Told" and "Phrases", lists them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -88,11 +89,19 @@ def message(entry: Entry, room: str, style: DownStyle) -> bytes:
     return downlink_encoder.encode_message(style, room, entry.offset, entry.sender, entry.text)
 
 
+def messages(entries: Sequence[Entry], room: str, style: DownStyle) -> list[bytes]:
+    """Return what `message` does for each of several entries."""
+    if style.form is DownForm.SEALED:
+        return list(map(sealed_message, entries))
+    return [message(entry, room, style) for entry in entries]
+
+
 def sealed_message(entry: Entry) -> bytes:
     """Return the line of version 2 for an entry of the kind SAID. It is not cut: a body may have more bytes."""
     if entry.code:
-        said = {"n": entry.offset, "from": entry.sender, "text": entry.text, "number": entry.code}
-        return msgspec.json.encode(said | {"by": member_number(entry.member)})
+        by = member_number(entry.member)
+        said = {"n": entry.offset, "from": entry.sender, "text": entry.text, "number": entry.code, "by": by}
+        return msgspec.json.encode(said)
     return msgspec.json.encode({"n": entry.offset, "from": entry.sender, "text": entry.text})
 
 

@@ -46,6 +46,8 @@ COMMAND_TOO_FAST = Refusal(Error.TOO_MANY, "too many commands: it was not carrie
 
 def text_of(raw: str) -> str:
     """Return the text of a line, as it is said."""
+    if raw.isprintable():
+        return raw  # the usual one: it has no line feed either
     return bound_lines(clean(raw)).rstrip("\n")
 
 

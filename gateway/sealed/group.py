@@ -118,24 +118,21 @@ class SealedGroup(Collecting):
 
     def fan_out(self, payload: bytes) -> None:
         """Send a line to all, with the next body."""
-        self._begin()
+        if not self._size:
+            self._sender.begin(self)
         if offset := offset_of(payload):
             self._lines.append((offset, payload))
         else:
             self._loose.append(payload)
-        self._collected(payload)
+        self._size += len(payload) + 1
+        if self._size > MAX_COLLECTED:
+            self.flush()
 
     def add_own(self, member: Member, offset: int, line: bytes) -> None:
         """Send a line to one member, in its place among the others."""
-        self._begin()
-        self._own.setdefault(member.id, []).append((offset, line))
-        self._collected(line)
-
-    def _begin(self) -> None:
         if not self._size:
             self._sender.begin(self)
-
-    def _collected(self, line: bytes) -> None:
+        self._own.setdefault(member.id, []).append((offset, line))
         self._size += len(line) + 1
         if self._size > MAX_COLLECTED:
             self.flush()

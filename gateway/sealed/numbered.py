@@ -39,7 +39,7 @@ class Verdict(Enum):
 class NumberedLines:
     """The lines of one member at this gateway."""
 
-    __slots__ = ("_held", "_published", "_refused", "asking", "kept", "last")
+    __slots__ = ("_published", "_refused", "asking", "held", "kept", "last")
 
     def __init__(self, kept: int) -> None:
         """Begin with the number of the member's last line that is kept."""
@@ -47,8 +47,8 @@ class NumberedLines:
         """`last`: the number of the last line that was published, behind which the next one goes."""
         self._published: deque[tuple[int, int]] = deque()
         """Number of each published line that is not known to be kept, and the count of items with it (`Publisher`)."""
-        self._held: dict[int, Line] = {}
-        """Lines that came too early, by the number of the line that they follow on."""
+        self.held: dict[int, Line] = {}
+        """Lines that came too early, by the number of the line that they follow on; `next` gives them out."""
         self._refused: dict[int, str] = {}
         """Lines that are refused for good → why."""
         self.asking = 0
@@ -71,14 +71,14 @@ class NumberedLines:
 
     def hold(self, line: Line) -> None:
         """Hold a line that can not be taken yet."""
-        if len(self._held) < WINDOW or line.after in self._held:
-            self._held[line.after] = line
+        if len(self.held) < WINDOW or line.after in self.held:
+            self.held[line.after] = line
 
     def next(self) -> Line | None:
         """Return the held line whose turn has come, and hold it no more."""
         if self.asking or len(self._published) >= WINDOW:
             return None
-        line = self._held.pop(self.last, None)
+        line = self.held.pop(self.last, None)
         return line if line is not None and line.number > self.last and line.number not in self._refused else None
 
     @property
@@ -103,8 +103,8 @@ class NumberedLines:
         while self._published and self._published[0][0] <= number:
             self._published.popleft()
         self.last = max(self.last, number)
-        if self._held:
-            self._held = {after: line for after, line in self._held.items() if line.number > number}
+        if self.held:
+            self.held = {after: line for after, line in self.held.items() if line.number > number}
 
     def refuse(self, number: int, why: str, *, for_good: bool) -> None:
         """Note that a line was refused, with the reason `why`; published lines behind it are not kept either."""
@@ -121,7 +121,7 @@ class NumberedLines:
 
     def begin_run(self, said: int) -> None:
         """Begin again for a client that has resumed; `said` is its last kept line, as the directory knows."""
-        self._held.clear()
+        self.held.clear()
         self._refused.clear()
         self.asking = 0
         self._published.clear()

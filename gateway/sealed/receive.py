@@ -106,6 +106,8 @@ class SealedReceiver(Component):
         if not member.leaving:
             member.seen = now
             run = link.head
+            if found and found[-1].say is not None:
+                self.sender.keys.decrypts.find(link.session)  # more may come
             effects = [self._take(member, link, run, count, line, source, now) for line in found]
             if not any(effects):
                 self.flooding.ignored(member, source, now)
@@ -123,7 +125,6 @@ class SealedReceiver(Component):
         if member.leaving or link.head != run:
             return True  # a line before it has ended this
         if line.say is not None:
-            self.sender.keys.decrypts.find(link.session)  # more may come
             return self.saying.say(link, line, now)
         if line.resume is not None:
             return self.resuming.take(link.session, count, line.resume, link.listener, source, now)

@@ -6,7 +6,7 @@ a line whose client repeats it although the broker has accepted it, are question
 
 from dataclasses import dataclass
 
-from tsudoi.protocol.backbone import Entry, Item, Posted, Say
+from tsudoi.protocol.backbone import Item, Posted, Say
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.sealed.lines import DownLine, UpLine, serialize
 from tsudoi.protocol.web.codes import Error
@@ -38,11 +38,12 @@ class Saying(Component):
             return False
         member, after = link.member, up.number - 1 if up.after is None else up.after
         line = Line(up.number, after, up.say)
-        numbered = _numbered(member)
+        sender = member.sender
+        numbered = (None if sender is None else sender.numbered) or _numbered(member)
         before = numbered.last, numbered.asking
         match numbered.judge(line):
             case Verdict.TAKE:
-                if self._take(link, numbered, line, now):
+                if self._take(link, numbered, line, now) and numbered.held:
                     self._go_on(link, numbered, now)
             case Verdict.ASK:
                 self._ask_again(link, numbered, line, now)
@@ -54,14 +55,15 @@ class Saying(Component):
                 pass
         return (numbered.last, numbered.asking) != before
 
-    def note_kept(self, room: Room, entry: Entry, now: float) -> None:
-        """Note that a numbered line of a member has come back in its room's order."""
-        member = room.members.get(entry.member)
-        if member is None or member.sender is None or (numbered := member.sender.numbered) is None:
-            return
-        numbered.note_kept(entry.code)
-        if member.sealed is not None and not member.leaving:
-            self._go_on(member.sealed, numbered, now)
+    def note_kept(self, room: Room, numbers: dict[int, int], now: float) -> None:
+        """Note that numbered lines have come back in their room's order: of each member the last one, by its id."""
+        for member_id, number in numbers.items():
+            member = room.members.get(member_id)
+            if member is None or member.sender is None or (numbered := member.sender.numbered) is None:
+                continue
+            numbered.note_kept(number)
+            if numbered.held and member.sealed is not None and not member.leaving:
+                self._go_on(member.sealed, numbered, now)
 
     def _go_on(self, link: SealedLink, numbered: NumberedLines, now: float) -> None:
         """Take the lines whose turn has come."""
