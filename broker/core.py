@@ -124,7 +124,7 @@ class Core:
             return
         gateway = self.gateways.received(peer, moment.now)
         if gateway is None:
-            self.counters.from_strangers += 1
+            self.counters.from_unknown_gateways += 1
             self._answer(peer, backbone.Unknown(self._instance))
             return
         if isinstance(message, backbone.Publish):
@@ -243,7 +243,7 @@ class Core:
 
     def _hello(self, peer: str, hello: backbone.Hello, now: float, account: str) -> None:
         if hello.version != backbone.VERSION or "\0" in peer:  # PostgreSQL keeps no NUL
-            self.counters.from_strangers += 1
+            self.counters.from_unknown_gateways += 1
             return
         is_new = peer not in self.gateways.known
         gateway = self.gateways.greet(peer, now, account)

@@ -8,7 +8,7 @@ class Counters:
     """Plain numbers, which all cores of a broker share; `broker/net/metrics.py` describes each."""
 
     malformed: int = 0
-    from_strangers: int = 0
+    from_unknown_gateways: int = 0
     """Messages of gateways that had not said Hello, or speak another version."""
     refused_items: int = 0
     repeated_items: int = 0

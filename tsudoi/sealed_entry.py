@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from tsudoi.protocol.client.header import frame
-from tsudoi.protocol.client.reply_decoder import ANSWER_LIMIT, FrameReader, Refused
+from tsudoi.protocol.client.reply_decoder import ANSWER_LIMIT, FrameReader, HandshakeRefused
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
@@ -37,7 +37,7 @@ class EnterSealed:
         self._request = frame(room.encode(), operation, 0, msgspec.json.encode(request))
         self._frames = FrameReader(ANSWER_LIMIT)
         self._is_accepted = False
-        self.result: Grant | Refused | None = None
+        self.result: Grant | HandshakeRefused | None = None
 
     @property
     def done(self) -> bool:
@@ -64,11 +64,11 @@ class EnterSealed:
         if self.result is None:
             raise MalformedMessage("the connection ended before the answer")
 
-    def _take_grant_untrusted(self, payload: bytes) -> Grant | Refused:
+    def _take_grant_untrusted(self, payload: bytes) -> Grant | HandshakeRefused:
         answer = parse_json_untrusted(payload, "the answer")
         if isinstance(answer, dict) and "token" in answer and "session" not in answer:
             # A server of version 1 that does not look at the number grants what it has.
-            return Refused(Status.BAD_REQUEST, "")
+            return HandshakeRefused(Status.BAD_REQUEST, "")
         grant = parse_grant_untrusted(payload)
         if grant.suite not in self._suites:
             raise MalformedMessage(f"the suite {grant.suite!r} was not offered")
@@ -83,4 +83,4 @@ class EnterSealed:
             self._is_accepted = True
             return
         known = Status(status) if status in set(Status) else None
-        self.result = Refused(known, str(answer.get("message", "")))
+        self.result = HandshakeRefused(known, str(answer.get("message", "")))

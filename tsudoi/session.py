@@ -21,7 +21,7 @@ from tsudoi.protocol.client.handshake import PORT, serialize_request
 from tsudoi.protocol.client.header import Header
 from tsudoi.protocol.client.notices import said_limit
 from tsudoi.protocol.client.own_name import own_names
-from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
+from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, HandshakeRefused, JoinListReader, RoomsReader
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper, escaped
 from tsudoi.protocol.codes import Operation
@@ -80,7 +80,7 @@ class Enter:
         self._answer = AnswerReader(dialect, operation)
         self.rooms: list[str] | None = None
         """The rooms that the server listed before its answer, in dialects where it does."""
-        self.result: Granted | Refused | None = None
+        self.result: Granted | HandshakeRefused | None = None
 
     @property
     def done(self) -> bool:

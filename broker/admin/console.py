@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from tsudoi.ops import standard_streams
-from tsudoi.protocol.backbone.admin_frames import Done, Question, Refused
+from tsudoi.protocol.backbone.admin_frames import AdminRefused, Done, Question
 from tsudoi.protocol.errors import BackboneError
 
 from .spanning import Brokers
@@ -32,7 +32,7 @@ class Console:
             answer = self.brokers.ask(question)
         except BackboneError as exc:
             end(str(exc))
-        if isinstance(answer, Refused):
+        if isinstance(answer, AdminRefused):
             end(answer.why)
         if not isinstance(answer, kind):
             end(f"the broker answers with {type(answer).__name__}, not with {kind.__name__}")

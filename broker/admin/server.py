@@ -76,7 +76,7 @@ class AdminServer:
 
     def refuse_all(self, why: str) -> None:
         """Refuse what waits for its turn to be stored."""
-        refused = admin_frames.encode(admin_frames.Refused(why))
+        refused = admin_frames.encode(admin_frames.AdminRefused(why))
         self._answers = [(peer, refused) for peer, _ in self._answers]
 
     def answer(self) -> None:

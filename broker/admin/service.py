@@ -15,7 +15,7 @@ from tsudoi.ops.histogram import SECONDS
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Measured, admin_frames, shard_of
-from tsudoi.protocol.backbone.admin_frames import PAGE, Answer, Done, Question, Refused, Standing
+from tsudoi.protocol.backbone.admin_frames import PAGE, AdminRefused, Answer, Done, Question, Standing
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 from tsudoi.protocol.names import RoomName
@@ -62,11 +62,11 @@ class AdminService:
             self.malformed += 1
             return None
         if ask.version != admin_frames.VERSION:
-            return Refused(f"this broker's admin frames have version {admin_frames.VERSION}, yours {ask.version}")
+            return AdminRefused(f"this broker's admin frames have version {admin_frames.VERSION}, yours {ask.version}")
         try:
             return self._answer(ask.body, moment)
         except PeerError as exc:
-            return Refused(str(exc))
+            return AdminRefused(str(exc))
 
     def tick(self, moment: Moment) -> None:
         """Append the announcement to further rooms' logs, 2,000 a call, and take a sample each 2 s.
@@ -151,7 +151,7 @@ class AdminService:
             case admin_frames.Unpersist(name):
                 core, room = self._find(name)
                 if not room.persistent:
-                    return Refused(f"{room.name} is not persistent")
+                    return AdminRefused(f"{room.name} is not persistent")
                 self._announce_waiting(core, room, wall_ms)
                 core.directory.unpersist(room, wall_ms)
                 return Done(1)
@@ -214,25 +214,25 @@ class AdminService:
     def _remove(self, core: Core, room: Room, name: str, reason: str, wall_ms: int) -> Answer:
         member = room.called(names.normalise(name))
         if member is None:
-            return Refused(f"{room.name} has no member called {name}")
+            return AdminRefused(f"{room.name} has no member called {name}")
         self._announce_waiting(core, room, wall_ms)
         core.directory.leave(member, LeaveReason.OPERATOR, wall_ms, reason)
         return Done(1)
 
     def _ban(self, name: str, ip: str, minutes: int, reason: str, wall_ms: int) -> Answer:
         if bool(name) == bool(ip):
-            return Refused("ban either a name or an address")
+            return AdminRefused("ban either a name or an address")
         if name:
             name = names.user_name(name)
         else:
             given, ip = ip, rate_key(ip)
             if not ip:
-                return Refused(f"{given!r} is not an IP address")
+                return AdminRefused(f"{given!r} is not an IP address")
         ban = Restriction(EVERYWHERE, RestrictionKind.BAN, name, ip, end_of(minutes, wall_ms))
         for core in self._cores:
             held = {each.key for each in _bans(core) if each.until_ms > wall_ms}
             if ban.key not in held and len(held) >= RESTRICTIONS_A_ROOM:
-                return Refused(f"{len(held)} names and addresses are banned: unban some first")
+                return AdminRefused(f"{len(held)} names and addresses are banned: unban some first")
         count = 0
         for core in self._cores:
             core.directory.bans_and_mutes.add(ban)
@@ -250,12 +250,12 @@ class AdminService:
             bans = core.directory.bans_and_mutes
             lifted = max(lifted, len(bans.lift(EVERYWHERE, RestrictionKind.BAN, names.normalise(who))))
         if not lifted and self._cores.alone is not None:
-            return Refused(f"{who} is not banned")
+            return AdminRefused(f"{who} is not banned")
         return self._done_in_all(min(lifted, 1))
 
     def _ask_to_announce(self, text: str, name: str) -> Answer:
         if not text:
-            return Refused("there is nothing to announce")
+            return AdminRefused("there is nothing to announce")
         if name:
             rooms = [self._find(name)]
         else:
@@ -268,7 +268,7 @@ class AdminService:
         wanted = names.room_name(name)
         directory = self._core_of(wanted).directory
         if password_hash and not is_hash(password_hash):
-            return Refused("that is no hash of a password")
+            return AdminRefused("that is no hash of a password")
         room = directory.persist(wanted, wall_ms)
         if password_hash is not None and password_hash != room.password_hash:
             directory.set_password(room, password_hash, None, wall_ms)

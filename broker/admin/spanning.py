@@ -13,7 +13,7 @@ import msgspec
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import admin_frames, is_tcp, shard_of
-from tsudoi.protocol.backbone.admin_frames import Answer, Done, Question, Refused, Shards
+from tsudoi.protocol.backbone.admin_frames import AdminRefused, Answer, Done, Question, Shards
 from tsudoi.protocol.errors import BackboneError, PeerError
 
 from .client import ask_broker, encode_question
@@ -81,7 +81,7 @@ class Brokers:
     def shards(self) -> Shards:
         """Return the shards as the broker at the endpoint sees them; raise BackboneError."""
         answer = self._ask(self._endpoint, admin_frames.ListShards())
-        if isinstance(answer, Refused):
+        if isinstance(answer, AdminRefused):
             raise BackboneError(answer.why)
         if not isinstance(answer, Shards):
             raise BackboneError(f"the broker answers with {type(answer).__name__}, not with Shards")
@@ -100,7 +100,7 @@ class Brokers:
         try:
             shard = shards.shards[shard_of(names.room_name(room), len(shards.shards))]
         except PeerError as exc:
-            return Refused(str(exc))
+            return AdminRefused(str(exc))
         if not shard.broker:
             raise Incomplete(f"no broker serves shard {shard.number}, which the room belongs to, at the moment")
         return self._ask(self._admin_of(shards, shard.broker), question)
@@ -135,7 +135,7 @@ class Brokers:
         while True:
             self.unreachable.clear()
             for answer in self._each(shards, question):
-                if isinstance(answer, Refused):
+                if isinstance(answer, AdminRefused):
                     return answer
                 if isinstance(answer, Done):
                     count += answer.count if missing & set(answer.shards) else 0
@@ -149,7 +149,7 @@ class Brokers:
             time.sleep(AGAIN_S)
             shards = self.shards()
         if isinstance(question, admin_frames.Unban) and not count:
-            return Refused(f"{question.who} is not banned")
+            return AdminRefused(f"{question.who} is not banned")
         return Done(count, [each.number for each in shards.shards])
 
 
@@ -161,10 +161,10 @@ def _seen_here(own: admin_frames.Shard, elsewhere: admin_frames.Shard) -> admin_
 
 def _merged(question: Question, answers: list[Answer]) -> Answer:
     """Put the answers of all brokers together."""
-    if refused := next((each for each in answers if isinstance(each, Refused)), None):
+    if refused := next((each for each in answers if isinstance(each, AdminRefused)), None):
         return refused
     if len(answers) <= 1:
-        return answers[0] if answers else Refused("no broker answers")
+        return answers[0] if answers else AdminRefused("no broker answers")
     match question:
         case admin_frames.ListRooms():
             rooms, more = _page(answers, admin_frames.Rooms, lambda each: (each.rooms, each.more), lambda row: row.id)

@@ -137,7 +137,7 @@ class Incoming:
         if isinstance(message, backbone.Hello) and message.version == backbone.VERSION:
             self._asks.add(peer)
         else:
-            self._counters.from_strangers += 1
+            self._counters.from_unknown_gateways += 1
             self._refuse(peer)
 
     def _refuse(self, peer: str) -> None:

@@ -125,7 +125,7 @@ class Membership:
         """Return the shards and their brokers, for operators."""
         return list_shards(self._server.cores, self.view, self.endpoint, self._admin)
 
-    def illness(self) -> str:
+    def unhealthy_reason(self) -> str:
         """Return why shards can not be served, empty if all is well. Another thread may call this."""
         damaged = next(iter(list(self._damaged.items())), None)
         return (

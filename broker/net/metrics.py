@@ -30,7 +30,7 @@ def rows(server: Server) -> list[Row]:
     def refused() -> dict[str, float]:
         return {
             "malformed": server.counters.malformed,
-            "stranger": server.counters.from_strangers,
+            "stranger": server.counters.from_unknown_gateways,
             "impostor": server.sockets.impostors,
             "overrun": server.sockets.overrun,
         }
@@ -67,7 +67,7 @@ def rows(server: Server) -> list[Row]:
         gauge(f"{PREFIX}gateways", "Gateways that are connected", gateways),
         gauge(f"{PREFIX}shards", "Parts of the rooms that this broker serves", lambda: len(server.cores)),
         counter(f"{PREFIX}shards_taken", "Shards that this broker has taken", taken),
-        gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not server.illness()),
+        gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not server.unhealthy_reason()),
         counter(
             f"{PREFIX}lost_log_lines", "Log lines that nothing read, or that could not be written", logs.lost_lines
         ),

@@ -118,12 +118,12 @@ class Server:
         """The operators' socket; None: there is none."""
         return self.turns.admin
 
-    def illness(self) -> str:
+    def unhealthy_reason(self) -> str:
         """Return why the broker is unhealthy, empty if it is healthy. Another thread may call this."""
         silent_s = time.monotonic() - self.checked_at
         if silent_s > HEALTHY_S:
             return f"the event loop has not moved for {silent_s:.1f} s"
-        return (self.membership.illness() if self.membership else "") or self.store.illness()
+        return (self.membership.unhealthy_reason() if self.membership else "") or self.store.unhealthy_reason()
 
     def open_admin(self, endpoint: str, service: AdminService) -> AdminServer:
         """Listen for operators too.

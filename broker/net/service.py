@@ -116,7 +116,7 @@ class BrokerService:
                 from tsudoi.ops.exposition import exposition
                 from tsudoi.ops.net.http import MonitoringServer
 
-                http = MonitoringServer(config.http, server.illness, exposition(metrics.rows(server)))
+                http = MonitoringServer(config.http, server.unhealthy_reason, exposition(metrics.rows(server)))
                 closing.callback(http.close)
                 service.http = http.place
             service._closing = closing.pop_all()
@@ -183,7 +183,9 @@ def _standing(server: Server, config: Config) -> Callable[[], Standing]:
     def standing() -> Standing:
         endpoint, store = server.membership.endpoint if server.membership else server.endpoint, server.store
         shards = len(server.cores)
-        return Standing(endpoint, since_ms, server.illness(), kind, store.survives_a_machine, shards, store.shards)
+        return Standing(
+            endpoint, since_ms, server.unhealthy_reason(), kind, store.survives_a_machine, shards, store.shards
+        )
 
     return standing
 

@@ -231,7 +231,7 @@ class Store(Protocol):
     def survives_a_machine(self) -> bool:
         """Whether what is committed now is kept on a second machine, too."""
 
-    def illness(self) -> str:
+    def unhealthy_reason(self) -> str:
         """Return why accepted messages may be lost or refused, empty if all is well."""
 
     def load(self, shard: int = 0) -> Snapshot:

@@ -71,8 +71,8 @@ class PostgresStore:
     def survives_a_machine(self) -> bool:
         return self._link.lease.is_synchronous
 
-    def illness(self) -> str:
-        return self._link.illness()
+    def unhealthy_reason(self) -> str:
+        return self._link.unhealthy_reason()
 
     def load(self, shard: int = 0) -> Snapshot:
         registration = self._registration(shard)

@@ -60,7 +60,7 @@ class Lease:
         self.place = place_of(url)
         self.current: Registration | None = None
         """None: not registered, or not any more."""
-        self.illness = ""
+        self.unhealthy_reason = ""
         self.is_synchronous = False
         """As last looked at."""
         self.ahead_s = 0.0
@@ -158,9 +158,9 @@ class Lease:
             logger.info("registered again", store=self.place)
 
     async def _give_up_attempt(self, reason: str) -> None:
-        if reason != self.illness:
+        if reason != self.unhealthy_reason:
             logger.warning("the store can not be used yet", why=reason, store=self.place)
-            self.illness = reason
+            self.unhealthy_reason = reason
         if self._connections is not None:
             await self._connections.close()
 
@@ -182,14 +182,14 @@ class Lease:
         await connections.lease.driver.add_listener(CHANNEL, lambda *_: self._wake.set())
         if connections.failure:
             raise StoreError(connections.failure)
-        self.current, self.illness = registration, ""
+        self.current, self.unhealthy_reason = registration, ""
         return registration
 
     def _failed(self, reason: str) -> None:
         """Report the loss of a registration; called once for each set of connections."""
         self._wake.set()
         if self.current is not None:
-            self.current, self.illness = None, reason
+            self.current, self.unhealthy_reason = None, reason
             logger.warning("the lease in the database is lost, and with it all rooms", why=reason, store=self.place)
             self._on_lost(reason)
 

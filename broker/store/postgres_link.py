@@ -63,15 +63,15 @@ class Link:
         """Return the present registration; raise StoreError."""
         registration = self.lease.current
         if registration is None:
-            raise StoreError(self.lease.illness or "this broker is not registered in the store")
+            raise StoreError(self.lease.unhealthy_reason or "this broker is not registered in the store")
         return registration
 
-    def illness(self) -> str:
+    def unhealthy_reason(self) -> str:
         """Return why accepted messages may be lost or refused, empty if all is well."""
         lease = self.lease
-        if not lease.illness and lease.needs_standby and not lease.is_synchronous:
+        if not lease.unhealthy_reason and lease.needs_standby and not lease.is_synchronous:
             return "no second machine keeps the store: no synchronous standby is connected"
-        return lease.illness
+        return lease.unhealthy_reason
 
     def commit(self, registration: Registration, values: tuple[Any, ...]) -> None:
         """Commit turns; raise StoreError."""

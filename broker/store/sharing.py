@@ -72,7 +72,8 @@ class SharedStore(Store, Protocol):
         another one has some.
 
         Raises:
-            SettingError: the first attempt failed. Later ones are repeated for ever, and `illness` says why they fail.
+            SettingError: the first attempt failed. Later ones are repeated for ever, and
+                `unhealthy_reason` says why they fail.
         """
 
     def take(self, shards: Iterable[int]) -> dict[int, int]:

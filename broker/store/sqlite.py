@@ -160,7 +160,7 @@ class SqliteStore:
     def survives_a_machine(self) -> bool:
         return False
 
-    def illness(self) -> str:
+    def unhealthy_reason(self) -> str:
         return ""
 
     def commit(self, *batches: Batch) -> None:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import tsudoi
 
-from .model import Manner, Tone
+from .model import SpeechKind, Tone
 
 # --- events ---
 
@@ -44,7 +44,7 @@ class Posted:
     number: int
     text: str
     at: datetime
-    manner: Manner = Manner.SAID
+    kind: SpeechKind = SpeechKind.SAID
     has_receipt: bool = True
     """The server will say whether it is kept."""
 

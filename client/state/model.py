@@ -37,7 +37,7 @@ class Tone(Enum):
     """A row of an answer with several lines."""
 
 
-class Manner(Enum):
+class SpeechKind(Enum):
     """How a member spoke."""
 
     SAID = "said"
@@ -55,7 +55,7 @@ class Speech:
     """In the user's time zone."""
     offset: int | None = None
     """The position in the room's log; None: not known (yet)."""
-    manner: Manner = Manner.SAID
+    kind: SpeechKind = SpeechKind.SAID
     to: str = ""
     """Of a whisper: the name of the member that gets it."""
     mark: Mark = Mark.NONE

@@ -35,7 +35,7 @@ from .events import (
     Told,
 )
 from .mentions import mentions
-from .model import MAX_ITEMS, Awaited, Item, Manner, Mark, Note, Room, Speech, State, Tone
+from .model import MAX_ITEMS, Awaited, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 
 FIRST_HISTORY = 20
 """Lines from before that are shown in a room that was just entered."""
@@ -57,11 +57,11 @@ def reduce(state: State, event: Event) -> Result:
         case Heard():
             return _heard(state, event)
         case Posted():
-            manner = event.manner
+            kind = event.kind
             mark = Mark.WAITING if event.has_receipt else Mark.SENT
             room = state.room(event.room)
             me = room.me if room else ""
-            line = Speech(me, event.text, event.at, manner=manner, mark=mark, number=event.number)
+            line = Speech(me, event.text, event.at, kind=kind, mark=mark, number=event.number)
             return _change(state, event.room, lambda room: _read(_append(room, line)))
         case LineKept(room, number, offset):
             return _change(state, room, lambda room: replace(room, items=timeline.keep(room.items, number, offset)))
@@ -283,14 +283,14 @@ def _speech(
     state: State, room: Room, event: tsudoi.Message | tsudoi.Emote | tsudoi.Private, at: datetime
 ) -> tuple[Room, list[Command]]:
     is_own = event.sender == room.me
-    manner, to = Manner.SAID, ""
+    kind, to = SpeechKind.SAID, ""
     if isinstance(event, tsudoi.Emote):
-        manner = Manner.ACTED
+        kind = SpeechKind.ACTED
     elif isinstance(event, tsudoi.Private):
-        manner, to = Manner.WHISPERED, event.to
-    is_mention = not is_own and (manner is Manner.WHISPERED or mentions(event.text, room.me))
+        kind, to = SpeechKind.WHISPERED, event.to
+    is_mention = not is_own and (kind is SpeechKind.WHISPERED or mentions(event.text, room.me))
     mark = Mark.KEPT if is_own else Mark.NONE
-    line = Speech(event.sender, event.text, at, event.offset, manner, to, mark, is_mention=is_mention)
+    line = Speech(event.sender, event.text, at, event.offset, kind, to, mark, is_mention=is_mention)
     before = room.items
     room = _append(room, line)
     if is_own or room.items is before:
@@ -344,7 +344,7 @@ def _add_past(room: Room, rows: tuple[tsudoi.events.Row, ...], at: datetime) -> 
             row.text,
             datetime.fromtimestamp(row.at_ms / 1000, at.tzinfo),
             row.offset,
-            Manner.ACTED if row.acted else Manner.SAID,
+            SpeechKind.ACTED if row.acted else SpeechKind.SAID,
             mark=Mark.KEPT if row.sender == room.me else Mark.NONE,
             is_mention=row.sender != room.me and mentions(row.text, room.me),
         )

@@ -82,7 +82,7 @@ def _claim(items: Items, line: Speech) -> tuple[Items, Speech]:
             and item.number
             and item.offset is None
             and item.mark in (Mark.SENT, Mark.WAITING, Mark.KEPT)
-            and (item.text, item.manner) == (line.text, line.manner)
+            and (item.text, item.kind) == (line.text, line.kind)
         ):
             return (*items[:at], *items[at + 1 :]), replace(item, mark=Mark.KEPT, offset=line.offset)
     return items, line

@@ -10,7 +10,7 @@ from tsudoi.protocol.client.words import Language
 
 from .. import words
 from .columns import Line, Span, fit, plain, span_width, width, wrap
-from .model import Item, Manner, Mark, Note, Room, Speech, State, Tone
+from .model import Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 
 COLOURS = 7
 """Colours of names: `name0` to `name6`."""
@@ -113,16 +113,16 @@ def _speech_head(item: Speech, columns: int) -> tuple[Line, bool]:
     name, named = _shortened(item.sender, limit), colour(item.sender)
     to: Line = (("→" if columns < _COMPACT else "→ ", "quiet"), (_shortened(item.to, limit), colour(item.to)))
     if columns < _COMPACT:
-        if item.manner is Manner.ACTED:
+        if item.kind is SpeechKind.ACTED:
             return (("* ", "quiet"), (f"{name} ", named)), False
-        if item.manner is Manner.WHISPERED:
+        if item.kind is SpeechKind.WHISPERED:
             return ((name, named), *to, (": ", "bar")), False
         return ((name, named), (": " if name else "", "bar")), False
     bar: Span = (" │ ", "bar")
-    if item.manner is Manner.ACTED:
+    if item.kind is SpeechKind.ACTED:
         return ((fit("*", _NAME_COLUMNS, right=True), "quiet"), bar, (f"{name} ", named)), True
     who: Span = (fit(name, _NAME_COLUMNS, right=True), named)
-    if item.manner is Manner.WHISPERED:
+    if item.kind is SpeechKind.WHISPERED:
         return (who, bar, *to, (": ", "bar")), True
     return (who, bar), True
 

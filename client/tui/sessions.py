@@ -15,7 +15,7 @@ from tsudoi.protocol.client.words import Language
 from .. import words
 from ..error_words import explain, explain_text
 from ..state.events import Ended, Entered, Event, Heard, LineKept, LineLost, LineRefused, Posted, Told
-from ..state.model import Manner, Tone
+from ..state.model import SpeechKind, Tone
 from ..state.typed import Spoken, spoken
 
 ASKING = ("/who ", "/history ")
@@ -141,8 +141,8 @@ class Sessions:
             self._dispatch(self._posted(chat, number, said, has_receipt=False))
 
     def _posted(self, chat: ChatClient, number: int, said: Spoken, has_receipt: bool) -> Posted:
-        manner = Manner.ACTED if said.acted else Manner.SAID
-        return Posted(chat.room, number, said.text, self._now(), manner, has_receipt)
+        kind = SpeechKind.ACTED if said.acted else SpeechKind.SAID
+        return Posted(chat.room, number, said.text, self._now(), kind, has_receipt)
 
     async def _watch(self, seat: _Seat, line: Line, number: int, is_shown: bool) -> None:
         room = seat.chat.room

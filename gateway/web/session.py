@@ -59,7 +59,7 @@ class Port(Protocol):
         """Log how an attempt to connect, or to enter a room, ended; `room` may be empty."""
 
 
-class Refused(Exception):
+class RefusedCommand(Exception):
     """The command is refused with this error."""
 
     def __init__(self, code: Error, why: str) -> None:
@@ -216,7 +216,7 @@ class Session:
             return
         try:
             self._carry_out(command, now, wall_now)
-        except Refused as exc:
+        except RefusedCommand as exc:
             if command.connect is not None or command.subscribe is not None:
                 self._log_refusal(str(exc), command.subscribe.channel if command.subscribe is not None else "")
             self._error(command.id, exc.code, str(exc))
@@ -246,22 +246,22 @@ class Session:
             self._allow_question(now)
             questions.list_rooms(self._rules, _page(rpc), now, partial(reply, "rpc"), on_error)
         else:
-            raise Refused(Error.METHOD_NOT_FOUND, "there is no such method here")
+            raise RefusedCommand(Error.METHOD_NOT_FOUND, "there is no such method here")
 
     def _connect(self, number: int, connect: Connect) -> None:
         if self._who is not None:
-            raise Refused(Error.BAD_REQUEST, "this connection has connected already")
+            raise RefusedCommand(Error.BAD_REQUEST, "this connection has connected already")
         verifies = self._rules.admission.verifier is not None
         try:
             data = commands.parse_connect_data_untrusted(connect.data)
             self._language = data.language
             name = names.user_name(data.name) if data.name else ""
         except (MalformedMessage, InvalidName) as exc:
-            raise Refused(Error.BAD_REQUEST, str(exc)) from exc
+            raise RefusedCommand(Error.BAD_REQUEST, str(exc)) from exc
         if not name and not (connect.token and verifies):
-            raise Refused(Error.UNAUTHORIZED, 'give your "name" in "data"' + " or a signed token" * verifies)
+            raise RefusedCommand(Error.UNAUTHORIZED, 'give your "name" in "data"' + " or a signed token" * verifies)
         if data.session and not is_session(data.session):
-            raise Refused(Error.BAD_REQUEST, '"session" is a secret of 32 to 128 letters, digits, - and _')
+            raise RefusedCommand(Error.BAD_REQUEST, '"session" is a secret of 32 to 128 letters, digits, - and _')
         self._secret = data.session or secrets.token_hex(16)
         self._who = Identity(self._ip, name, connect.token, data.language)
         about = {"name": name, "session": self._secret}
@@ -273,21 +273,21 @@ class Session:
         channel, who = subscribe.channel, self._who
         assert who is not None
         if channel in self._rooms:
-            raise Refused(Error.ALREADY_SUBSCRIBED, "you have subscribed to this room already")
+            raise RefusedCommand(Error.ALREADY_SUBSCRIBED, "you have subscribed to this room already")
         if len(self._rooms) >= MAX_ROOMS:
-            raise Refused(Error.LIMIT_EXCEEDED, f"one connection has {MAX_ROOMS} rooms at most")
+            raise RefusedCommand(Error.LIMIT_EXCEEDED, f"one connection has {MAX_ROOMS} rooms at most")
         try:
             data = commands.parse_subscribe_data_untrusted(subscribe.data)
             normal = names.room_name(channel)
         except (MalformedMessage, InvalidName) as exc:
-            raise Refused(Error.BAD_REQUEST, str(exc)) from exc
+            raise RefusedCommand(Error.BAD_REQUEST, str(exc)) from exc
         if channel != normal:
-            raise Refused(Error.BAD_REQUEST, f"write the room's name in its normal form: {normal}")
+            raise RefusedCommand(Error.BAD_REQUEST, f"write the room's name in its normal form: {normal}")
         if subscribe.token:
             who = Identity(who.ip, who.name, subscribe.token, who.language)
         token = token_of(self._secret, channel)
         if not (self._rooms or self._takes_over(token) or self._port.has_place(channel, now)):
-            raise Refused(Error.TOO_MANY, ADDRESS_IS_FULL)
+            raise RefusedCommand(Error.TOO_MANY, ADDRESS_IS_FULL)
         room = self._rooms[channel] = _Room()
 
         def on_error(code: Error, why: str) -> None:
@@ -349,7 +349,7 @@ class Session:
         try:
             data = commands.parse_publish_data_untrusted(publish.data)
         except MalformedMessage as exc:
-            raise Refused(Error.BAD_REQUEST, str(exc)) from exc
+            raise RefusedCommand(Error.BAD_REQUEST, str(exc)) from exc
 
         def on_outcome(posted: Posted | None, code: Error, why: str) -> None:
             if posted is None:
@@ -365,7 +365,7 @@ class Session:
     def _member(self, channel: str) -> Member:
         room = self._rooms.get(channel)
         if room is None or room.member is None or not room.is_live or room.member.leaving:
-            raise Refused(Error.PERMISSION_DENIED, "you are not in this room: subscribe first")
+            raise RefusedCommand(Error.PERMISSION_DENIED, "you are not in this room: subscribe first")
         return room.member
 
     def _takes_over(self, token: str) -> bool:
@@ -376,7 +376,7 @@ class Session:
     def _allow_question(self, now: float) -> None:
         if not self._questions.touch(now, QUESTIONS_S, QUESTIONS):
             self._rules.admission.counters.questions_limited += 1
-            raise Refused(Error.TOO_MANY, "too many questions: ask again later")
+            raise RefusedCommand(Error.TOO_MANY, "too many questions: ask again later")
 
     def _reply(self, number: int, method: str, result: Any) -> None:
         if not self._is_over:
@@ -397,11 +397,11 @@ class Session:
 
 def _page(rpc: Rpc) -> int:
     if rpc.method != "rooms":
-        raise Refused(Error.METHOD_NOT_FOUND, 'there is no such method here: there is "rooms"')
+        raise RefusedCommand(Error.METHOD_NOT_FOUND, 'there is no such method here: there is "rooms"')
     try:
         return commands.parse_page_untrusted(rpc.data)
     except MalformedMessage as exc:
-        raise Refused(Error.BAD_REQUEST, str(exc)) from exc
+        raise RefusedCommand(Error.BAD_REQUEST, str(exc)) from exc
 
 
 def _subscribed(member: Member, subscribe: Subscribe, recovered: Recovered) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_a_stranger_is_told_so_and_nothing_is_kept_of_it() -> None:
     ):
         assert broker.say("/stranger", message) == [Unknown("broker-1")]
     assert not broker.turns[-1].batch
-    assert broker.core.counters.from_strangers == 5
+    assert broker.core.counters.from_unknown_gateways == 5
     assert broker.store.load().accepted == {}
 
 

@@ -150,14 +150,20 @@ async def test_a_broker_that_no_gateway_reaches_leaves_its_shards_to_the_others(
             await gateway.owned()
             lost = new_broker()
             lost.membership.endpoint = f"ipc://{tmp_path}/nowhere"
-            await gateway.until(lambda: "no gateway reaches this broker at ipc://" in lost.membership.illness())
+            await gateway.until(
+                lambda: "no gateway reaches this broker at ipc://" in lost.membership.unhealthy_reason()
+            )
             assert (len(one.shards), lost.shards) == (SHARDS, set())
             two = new_broker()
             await gateway.until(lambda: len(two.shards) == SHARDS // 2)
-            assert (one.membership.illness(), two.membership.illness(), lost.shards) == ("", "", set())
+            assert (one.membership.unhealthy_reason(), two.membership.unhealthy_reason(), lost.shards) == (
+                "",
+                "",
+                set(),
+            )
         # Without any gateway nothing is known.
         async with asyncio.timeout(10):
-            while lost.membership.illness():  # noqa: ASYNC110 - nothing tells
+            while lost.membership.unhealthy_reason():  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(LOOK_S)
 
 
@@ -363,7 +369,7 @@ async def test_a_shard_that_can_not_be_loaded_keeps_no_other_from_being_served(
         one.store.load = damaged  # type: ignore[method-assign]
         async with ClusterGateway(one.endpoint) as gateway:
             await gateway.until(lambda: one.shards == set(range(SHARDS)) - {3})
-            await gateway.until(lambda: "shard 3 can not be loaded: a turn in" in one.server.illness())
+            await gateway.until(lambda: "shard 3 can not be loaded: a turn in" in one.server.unhealthy_reason())
             room = next(each for each in rooms_of_all_shards(gateway).values() if gateway.shard(each) != 3)
             host = await gateway.create(room)
             terms = dict(one.membership.served)
@@ -373,7 +379,7 @@ async def test_a_shard_that_can_not_be_loaded_keeps_no_other_from_being_served(
             await gateway.until(lambda: 3 in one.shards)
             gateway.say(host, "one")
             await gateway.until(lambda: gateway.news[host.room] == ["one"])
-            assert one.server.illness() == ""
+            assert one.server.unhealthy_reason() == ""
 
 
 async def test_a_client_that_is_no_gateway_learns_that_a_broker_answers(tmp_path: Path) -> None:
@@ -404,29 +410,29 @@ async def test_a_broker_at_the_endpoint_of_another_is_unhealthy(
         one, other = new_broker(), new_broker()
         one.membership.endpoint = other.endpoint
         async with asyncio.timeout(10.0):
-            while "too: give each" not in one.membership.illness():  # noqa: ASYNC110
+            while "too: give each" not in one.membership.unhealthy_reason():  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_S)
         one.membership.endpoint = one.endpoint
         async with asyncio.timeout(10.0):
-            while one.membership.illness():  # noqa: ASYNC110
+            while one.membership.unhealthy_reason():  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_S)
 
 
 async def test_health_is_red_while_the_broker_is_registered_nowhere(tmp_path: Path) -> None:
     async with brokers(tmp_path, SharedMemory(SHARDS)) as new_broker:
         one = new_broker()
-        assert one.server.illness() == "the broker has not registered yet"
+        assert one.server.unhealthy_reason() == "the broker has not registered yet"
         async with ClusterGateway(one.endpoint) as gateway:
             await gateway.owned()
-            assert one.server.illness() == ""
+            assert one.server.unhealthy_reason() == ""
             one.store.is_cut_off = True
             one.store.lose("the database is away")
             await gateway.until(lambda: not one.shards)
-            assert one.server.illness() == "the database is away"
+            assert one.server.unhealthy_reason() == "the database is away"
             await gateway.until(lambda: all(not owner for _, owner in gateway.owners.values()))
             one.store.is_cut_off = False
             await gateway.until(lambda: len(one.shards) == SHARDS)
-            assert one.server.illness() == ""
+            assert one.server.unhealthy_reason() == ""
 
 
 def test_limits_of_rooms_count_all_shards_of_the_broker() -> None:

@@ -225,7 +225,7 @@ def seeds(target: str) -> list[bytes]:
             if target == "office":
                 return [written((1, ask)) for ask in asks] + [written(*((1, ask) for ask in asks))]
             told = [
-                admin_frames.Refused("why"),
+                admin_frames.AdminRefused("why"),
                 admin_frames.Done(1),
                 admin_frames.Rooms([], False),
                 admin_frames.Bans([]),

@@ -92,7 +92,7 @@ def _answer(data: bytes) -> None:
     reader = reply_decoder.AnswerReader(pieces.one_of(list(DIALECTS.values())), pieces.one_of(list(Operation)))
     for _, part in pieces.each():
         if (answer := reader.feed_untrusted(part)) is not None:
-            assert isinstance(answer, reply_decoder.Refused) or answer.token.isascii()
+            assert isinstance(answer, reply_decoder.HandshakeRefused) or answer.token.isascii()
             return
     reader.settle_untrusted()
 

@@ -49,8 +49,8 @@ class OneShard:
     def survives_a_machine(self) -> bool:
         return self._store.survives_a_machine
 
-    def illness(self) -> str:
-        return self._store.illness()
+    def unhealthy_reason(self) -> str:
+        return self._store.unhealthy_reason()
 
     def load(self, shard: int = 0) -> Snapshot:
         self._hold()

@@ -62,7 +62,7 @@ class SharedMemoryStore:
     def survives_a_machine(self) -> bool:
         return False
 
-    def illness(self) -> str:
+    def unhealthy_reason(self) -> str:
         return ""
 
     def load(self, shard: int = 0) -> Snapshot:

@@ -19,7 +19,7 @@ from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP_202, TCRP_JS
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.own_name import own_names, without_own_name
-from tsudoi.protocol.client.reply_decoder import Granted, Refused, parse_join_list_untrusted
+from tsudoi.protocol.client.reply_decoder import Granted, HandshakeRefused, parse_join_list_untrusted
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.client.slash_commands import Act, Whisper, escaped_text, parse_untrusted
 from tsudoi.protocol.codes import EntryKind, Operation, Status
@@ -86,7 +86,7 @@ def test_refused_gives_the_status(dialect: Dialect, operation: Operation, slowly
         if not enter.done:
             assert enter.waits_for_silence
             enter.settle()
-        assert isinstance(enter.result, Refused)
+        assert isinstance(enter.result, HandshakeRefused)
         silent = dialect.name == "tcrp-success"
         assert enter.result.status == (None if silent else status)
         assert enter.result.reason in ("", f"{handshake.REASONS[status]}: so it is")
@@ -97,7 +97,7 @@ def test_classic_may_be_refused_in_place_of_the_list() -> None:
     assert enter.feed(b"ERROR: Bad request: user name is longer") == b""
     assert enter.waits_for_silence
     enter.settle()
-    assert enter.result == Refused(Status.BAD_REQUEST, "Bad request: user name is longer")
+    assert enter.result == HandshakeRefused(Status.BAD_REQUEST, "Bad request: user name is longer")
 
 
 def test_a_bare_token_of_another_form_is_taken_when_no_more_comes() -> None:
@@ -373,7 +373,7 @@ def test_hostile_answers_raise_the_documented_error(
                 break
         else:
             enter.settle()
-    assert isinstance(enter.result, Granted | Refused | None)
+    assert isinstance(enter.result, Granted | HandshakeRefused | None)
 
 
 def test_every_down_form_is_covered() -> None:

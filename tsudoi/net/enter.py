@@ -12,7 +12,7 @@ from tsudoi import errors
 from tsudoi.net.cancelled_entry import Attempt, leave_if_cancelled
 from tsudoi.net.chat import ChatClient
 from tsudoi.net.datagram_chat import DatagramChat
-from tsudoi.net.rejoining import Admission, Prove
+from tsudoi.net.rejoining import HandshakeResult, Prove
 from tsudoi.net.roaming import Address, addresses_of
 from tsudoi.net.sealed_chat import SealedChat
 from tsudoi.net.sockets import ServerStream, UdpChannel, connected, reason
@@ -20,7 +20,7 @@ from tsudoi.net.trust import connected_sealed
 from tsudoi.protocol import names
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS, TSUDOI
-from tsudoi.protocol.client.reply_decoder import Refused
+from tsudoi.protocol.client.reply_decoder import HandshakeRefused
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import InvalidName
 from tsudoi.protocol.sealed.suites import PLAIN, SEALED
@@ -99,7 +99,7 @@ async def rooms(
     listing = ListRooms() if profile.lists_rooms else JoinList(profile)
     async with _way(profile, settings, remembers=False)(server, settings) as stream:
         await stream.converse(listing, settings)
-    if isinstance(listing, JoinList) and isinstance(listing.result, Refused):
+    if isinstance(listing, JoinList) and isinstance(listing.result, HandshakeRefused):
         raise errors.refusal(listing.result.status, listing.result.reason, "")
     return listing.rooms or []
 
@@ -162,7 +162,7 @@ async def _enter_by_datagrams(
             enter = Enter(dialect, operation, room, user, password, udp.getsockname()[1])
             attempt.has_asked = True
             await stream.converse(enter, settings)
-            if isinstance(enter.result, Refused):
+            if isinstance(enter.result, HandshakeRefused):
                 raise errors.refusal(enter.result.status, enter.result.reason, room)
             assert enter.result is not None
         except BaseException:
@@ -194,7 +194,7 @@ async def _enter_sealed(
 
     async def shake_hands(
         attempt: Attempt, operation: Operation, name: str, server: Server, prove: Prove | None = None
-    ) -> Admission:
+    ) -> HandshakeResult:
         enter = EnterSealed(operation, room, name, password, SEALED if is_sealed else (PLAIN,), settings.language)
         async with _way(TSUDOI_2, settings)(server, settings) as stream:
             if prove is not None:
@@ -204,24 +204,24 @@ async def _enter_sealed(
             attempt.has_asked = True
             await stream.converse(enter, settings)
             addresses = await _udp_addresses(peer, server)
-        if isinstance(enter.result, Refused):
+        if isinstance(enter.result, HandshakeRefused):
             raise _refused(enter.result, server, room, is_sealed)
         assert enter.result is not None
-        return Admission(enter.result, addresses, stream.first_seen)
+        return HandshakeResult(enter.result, addresses, stream.first_seen)
 
-    async def leave(admission: Admission) -> None:
-        unwanted = SealedChat(TSUDOI_2, room, admission, chat.server, settings, join_again)
+    async def leave(entered: HandshakeResult) -> None:
+        unwanted = SealedChat(TSUDOI_2, room, entered, chat.server, settings, join_again)
         await unwanted.open()
         await unwanted.leave()
 
-    async def join_again(prove: Prove) -> Admission:
+    async def join_again(prove: Prove) -> HandshakeResult:
         again = Attempt()
         user = name if signed else chat.name
         joining = shake_hands(again, Operation.JOIN, user, chat.server, prove)
         return await leave_if_cancelled(again, joining, leave)
 
-    admission = await shake_hands(attempt, operation, name, server)
-    chat = SealedChat(TSUDOI_2, room, admission, server, settings, join_again)
+    entered = await shake_hands(attempt, operation, name, server)
+    chat = SealedChat(TSUDOI_2, room, entered, server, settings, join_again)
     await chat.open()
     return chat
 
@@ -249,7 +249,7 @@ async def _udp_addresses(peer: tuple[Any, ...], server: Server) -> list[Address]
     return list(dict.fromkeys((first, *await addresses_of(server))))
 
 
-def _refused(refused: Refused, server: Server, room: str, is_sealed: bool) -> errors.ClientError:
+def _refused(refused: HandshakeRefused, server: Server, room: str, is_sealed: bool) -> errors.ClientError:
     if refused.status is not Status.BAD_REQUEST:
         return errors.refusal(refused.status, refused.reason, room)
     _, _, why = refused.reason.partition(": ")

@@ -23,7 +23,7 @@ GIVE_UP_S = 600.0
 Prove: TypeAlias = Callable[[], Awaitable[None]]
 
 
-class Admission(NamedTuple):
+class HandshakeResult(NamedTuple):
     """What a handshake has brought."""
 
     grant: Grant
@@ -33,7 +33,7 @@ class Admission(NamedTuple):
     """See `sockets.ServerStream`."""
 
 
-Enter: TypeAlias = Callable[[Prove], Awaitable[Admission]]
+Enter: TypeAlias = Callable[[Prove], Awaitable[HandshakeResult]]
 """Joins the room: connects, awaits the argument, then asks."""
 
 
@@ -46,7 +46,7 @@ class Rejoining:
         after_s: float,
         resume: Callable[[], None],
         tell: Callable[[str], None],
-        go_on: Callable[[Admission], None],
+        go_on: Callable[[HandshakeResult], None],
         end: Callable[[str], None],
     ) -> None:
         """Args:

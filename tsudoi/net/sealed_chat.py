@@ -11,7 +11,7 @@ from tsudoi import errors, events
 from tsudoi.events import LAST, Event, Kicked, Message, Renamed, RoomClosed, ServerAway, ServerBack, TimedOut
 from tsudoi.net.chat import ChatClient
 from tsudoi.net.line import Line
-from tsudoi.net.rejoining import Admission, Enter, Rejoining
+from tsudoi.net.rejoining import Enter, HandshakeResult, Rejoining
 from tsudoi.net.roaming import RoamingSockets, addresses_of
 from tsudoi.net.tcp_ways import TcpWays
 from tsudoi.pieces import command_in
@@ -40,13 +40,13 @@ class SealedChat(ChatClient):
         self,
         dialect: Dialect,
         room: str,
-        admission: Admission,
+        entered: HandshakeResult,
         server: Server,
         settings: Settings,
         join_again: Enter,
     ) -> None:
         """Use `tsudoi.create` or `tsudoi.join` instead."""
-        grant, addresses, self._first_seen = admission
+        grant, addresses, self._first_seen = entered
         super().__init__(dialect, SealedMembership(dialect, room, grant.name), room, server, settings)
         self._ask_again_s = ASK_AGAIN_S
         self._loop = asyncio.get_running_loop()
@@ -242,7 +242,7 @@ class SealedChat(ChatClient):
                 self._hear(raw, is_own=False)
             case sealed.Kept(number, offset):
                 self._settle(number).keep(offset)
-            case sealed.Refused(number, text):
+            case sealed.LineRefused(number, text):
                 self._settle(number).refuse(text)
             case sealed.Gap(first, last):
                 self._rename(self._core.name)
@@ -275,9 +275,9 @@ class SealedChat(ChatClient):
         if sha256:
             self._keep(events.FirstContact(str(self.server), sha256))
 
-    def _go_on_as(self, admission: Admission) -> None:
+    def _go_on_as(self, entered: HandshakeResult) -> None:
         """Go on as another member, from the position of the one before."""
-        grant, addresses, first_seen = admission
+        grant, addresses, first_seen = entered
         self._rejoining.stop()
         indices = [self._sockets.add(address) for address in addresses]
         for index, address in zip(indices, addresses, strict=True):

@@ -12,7 +12,7 @@ import msgspec
 
 from tsudoi.ops.host_port import is_fixed
 from tsudoi.ops.web_files import SECURITY, PageFile
-from tsudoi.protocol.backbone.admin_frames import Answer, Question, Refused
+from tsudoi.protocol.backbone.admin_frames import AdminRefused, Answer, Question
 from tsudoi.protocol.errors import BackboneError, MalformedMessage
 
 from .questions import parse_question_untrusted, to_json
@@ -110,7 +110,7 @@ class Requests:
             return refusal(400, str(exc))
         except BackboneError as exc:
             return refusal(503, str(exc))
-        if isinstance(answer, Refused):
+        if isinstance(answer, AdminRefused):
             return refusal(409, answer.why)
         return _json(200, {"answer": to_json(answer), "missing": dict(missing)})
 

@@ -10,7 +10,7 @@ from tests.broker.scripted import A, B, a_create, a_join, addressed, left, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Bye, Granted, Hello, Item, Join, admin_frames
 from tsudoi.protocol.backbone import Refused as Denied
-from tsudoi.protocol.backbone.admin_frames import PAGE, VERSION, Ask, Done, Refused
+from tsudoi.protocol.backbone.admin_frames import PAGE, VERSION, AdminRefused, Ask, Done
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Rights
 from tsudoi.protocol.names import RoomName
@@ -150,7 +150,7 @@ def test_what_can_not_be_is_refused_in_one_line_and_changes_nothing(
     admin.broker.ask(A, a_create("lab", "carol"))
     before = admin.rooms()
     answer = admin.ask(question)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, AdminRefused)
     assert why in answer.why
     assert "\n" not in answer.why
     assert admin.rooms() == before
@@ -159,7 +159,7 @@ def test_what_can_not_be_is_refused_in_one_line_and_changes_nothing(
 def test_an_operator_of_another_version_is_told_so(admin: OperatedBroker) -> None:
     frame = admin_frames.encode(Ask(VERSION + 1, admin_frames.ListRooms()))
     answer = admin.service.handle_untrusted(frame, admin.broker.moment)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, AdminRefused)
     assert f"version {VERSION}" in answer.why
 
 
@@ -200,7 +200,7 @@ def test_of_ipv6_a_64_is_banned(admin: OperatedBroker) -> None:
     assert isinstance(admin.broker.ask(A, a_join_from("2001:db8:1:2:3::", "eve", 3)), Denied)
     assert isinstance(admin.broker.ask(A, a_join_from("2001:db8:1:3::", "eve", 4)), Granted)
     assert [ban.ip for ban in admin.ask(admin_frames.ListBans()).bans] == ["2001:db8:1:2::/64"]
-    assert admin.ask(admin_frames.Ban("", "2001:db8:1:2::/48", 0)) == Refused(
+    assert admin.ask(admin_frames.Ban("", "2001:db8:1:2::/48", 0)) == AdminRefused(
         "'2001:db8:1:2::/48' is not an IP address"
     )
     assert admin.ask(admin_frames.Unban("2001:db8:1:2::/64")) == Done(1)
@@ -230,7 +230,9 @@ def test_no_ban_makes_an_older_one_end(admin: OperatedBroker) -> None:
     admin.broker.create()
     for number in range(RESTRICTIONS_A_ROOM):
         assert admin.ask(admin_frames.Ban(f"mallory{number}", "", 0)) == Done(0)
-    assert admin.ask(admin_frames.Ban("eve", "", 0)) == Refused("1000 names and addresses are banned: unban some first")
+    assert admin.ask(admin_frames.Ban("eve", "", 0)) == AdminRefused(
+        "1000 names and addresses are banned: unban some first"
+    )
     assert admin.ask(admin_frames.Ban("mallory0", "", 5)) == Done(0)
     assert len(admin.ask(admin_frames.ListBans()).bans) == RESTRICTIONS_A_ROOM
     admin.broker.wait(301.0, A, B)

@@ -15,7 +15,7 @@ from broker.store.interface import Snapshot
 from broker.store.sharing import Broker, View
 from broker.turn import Moment
 from tsudoi.protocol.backbone import admin_frames, shard_of
-from tsudoi.protocol.backbone.admin_frames import PAGE, Answer, Done, Question, Refused
+from tsudoi.protocol.backbone.admin_frames import PAGE, AdminRefused, Answer, Done, Question
 from tsudoi.protocol.errors import BackboneError
 from tsudoi.protocol.names import RoomName
 
@@ -132,7 +132,7 @@ def test_counters_are_sums_and_a_ban_is_listed_once(operated: Operated) -> None:
     for cores in operated.cores.values():
         assert all(core.directory.bans_and_mutes.of_room(0) for core in cores)
     assert operated.ask(admin_frames.Unban("bob")).count == 2
-    assert operated.ask(admin_frames.Unban("bob")) == Refused("bob is not banned")
+    assert operated.ask(admin_frames.Unban("bob")) == AdminRefused("bob is not banned")
     assert operated.ask(admin_frames.ListBans()).bans == []
 
 

@@ -83,13 +83,13 @@ def test_a_broker_survives_a_restart_of_the_server() -> None:
         broker.store.commit(turn(1), turn(1, 63))
         server.stop("fast")
         broker.wait_for_loss()
-        assert broker.store.illness() != ""
+        assert broker.store.unhealthy_reason() != ""
         assert not broker.store.may_serve()
         with pytest.raises(StoreError):
             broker.store.commit(turn(2))
         server.start()
         broker.wait_for(lambda view: True, "it does not come back")
-        assert broker.store.illness() == ""
+        assert broker.store.unhealthy_reason() == ""
         assert [snapshot.ends for snapshot in broker.serve_when_free(0, 63)] == [{1: (1, 1)}] * 2
         broker.store.commit(turn(2))
 
@@ -423,7 +423,7 @@ def test_a_commit_waits_until_the_standby_has_it(machines: tuple[postgres.Instan
         store = broker.store
         store.commit(turn(1))
         assert store.survives_a_machine
-        assert store.illness() == ""
+        assert store.unhealthy_reason() == ""
         standby.sql("SELECT pg_wal_replay_resume()")
         for number in range(2, 30):
             store.commit(turn(number))
@@ -541,7 +541,7 @@ def test_without_its_standby_nothing_is_accepted_until_it_is_back(
                 wait_for(lambda: waits_for_standby(primary), "the commit does not wait")
             assert isinstance(results[0], StoreError)
             assert "can not be renewed: no answer in time" in broker.wait_for_loss()
-            wait_for(lambda: "no synchronous standby" in broker.store.illness(), "it does not say why")
+            wait_for(lambda: "no synchronous standby" in broker.store.unhealthy_reason(), "it does not say why")
             assert not broker.is_registered()
         finally:
             standby.start()

@@ -6,7 +6,7 @@ import pytest
 
 from client.state import view
 from client.state.columns import Line, span_width
-from client.state.model import Manner, Mark, Note, Person, Room, Speech, State
+from client.state.model import Mark, Note, Person, Room, Speech, SpeechKind, State
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ROOMS = (
@@ -36,8 +36,8 @@ def test_the_bar_has_the_shown_room_and_what_is_new_in_the_others(columns: int, 
     [
         Speech("アリス" * 9, "長い名前の人の" * 20, AT),
         Speech("bob", "x" * 300, AT, mark=Mark.REFUSED, why="too fast " * 9),
-        Speech("bob", "to you", AT, manner=Manner.WHISPERED, to="アリス" * 9),
-        Speech("bob", "waves", AT, manner=Manner.ACTED),
+        Speech("bob", "to you", AT, kind=SpeechKind.WHISPERED, to="アリス" * 9),
+        Speech("bob", "waves", AT, kind=SpeechKind.ACTED),
         Speech("", "a line without a name\nand a second", AT),
         Note("a notice\nof two lines " + "y" * 90, AT),
     ],

@@ -31,7 +31,7 @@ from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP, TCRP_200, T
 from tsudoi.protocol.client.handshake import encode_join_list, encode_room_list, serialize_request
 from tsudoi.protocol.client.header import HEADER_SIZE, Header, frame
 from tsudoi.protocol.client.recognise import AUTO
-from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, Refused
+from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, HandshakeRefused
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.names import MAX_NAME_SIZE
 
@@ -99,7 +99,7 @@ class Client:
         return self
 
 
-def read(dialect: Dialect, operation: Operation, frames: list[bytes]) -> Granted | Refused:
+def read(dialect: Dialect, operation: Operation, frames: list[bytes]) -> Granted | HandshakeRefused:
     """What a client of the dialect makes of an answer."""
     reader = AnswerReader(dialect, operation)
     for raw in frames:
@@ -160,9 +160,9 @@ def test_a_refusal_is_told_in_the_clients_words(dialect: Dialect, status: Status
     client.handle(Declined(status, "because" if status is Status.BAD_REQUEST else ""))
     refused = read(dialect, CREATE, client.sent)
     if dialect.refused[0].state is None:  # its client takes a refusal for a token
-        assert isinstance(refused, Granted | Refused)
+        assert isinstance(refused, Granted | HandshakeRefused)
     else:
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, HandshakeRefused)
         assert refused.status in (status, None, Status.WRONG_PASSWORD)
     assert TOKEN.encode() not in b"".join(client.sent)
     if dialect.stays_open:

@@ -27,7 +27,7 @@ from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import CLASSIC, TCRP, TCRP_200, TCRP_JSON, TCRP_NO_TOKEN, TCRP_OK, TSUDOI
 from tsudoi.protocol.client.handshake import serialize_request
 from tsudoi.protocol.client.header import Header
-from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, Refused
+from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, HandshakeRefused
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Operation, Rights, Status
 from tsudoi.protocol.errors import MalformedMessage, SettingError
 from tsudoi.protocol.names import hash_token
@@ -103,7 +103,7 @@ class Client:
             except ConnectionError:
                 return b""
 
-    async def answer(self, dialect: Dialect, operation: Operation) -> Granted | Refused:
+    async def answer(self, dialect: Dialect, operation: Operation) -> Granted | HandshakeRefused:
         """What the server says to a request."""
         reader = AnswerReader(dialect, operation)
         while segment := await self.read():
@@ -216,7 +216,7 @@ def test_a_refusal_is_told(refusal: Declined, status: Status) -> None:
             gateway.refusal = refusal
             async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
                 answer = await client.answer(TSUDOI, CREATE)
-                assert isinstance(answer, Refused)
+                assert isinstance(answer, HandshakeRefused)
                 assert answer.status == status
                 await until_closed(client)
             assert sum(gateway.counters.refusals.values()) == 1
@@ -234,7 +234,7 @@ def test_while_the_broker_is_away_clients_are_told_to_try_again() -> None:
                 # The question is given up.
                 gateway.wait(gateway.settings.request_timeout_s)
                 answer = await client.answer(TSUDOI, CREATE)
-                assert isinstance(answer, Refused)
+                assert isinstance(answer, HandshakeRefused)
                 assert answer.status == Status.BUSY
 
     uvloop.run(scenario())
@@ -330,7 +330,7 @@ def test_an_address_that_asks_too_often_is_answered_busy_once() -> None:
                         answers.append(type(await client.answer(TSUDOI, CREATE)))
                     except MalformedMessage:
                         answers.append(type(None))
-            assert answers == [Granted, Refused, type(None), type(None)]
+            assert answers == [Granted, HandshakeRefused, type(None), type(None)]
             assert len(gateway.entered) == 1
             assert gateway.counters.handshakes_limited == 3
 
@@ -353,7 +353,7 @@ def test_requests_on_a_connection_that_stays_open_count_with_its_address(monkeyp
                 for client in (told, told, told, closed):
                     client.writer.write(request)
                     answer = await client.answer(TCRP_NO_TOKEN, JOIN)
-                    assert isinstance(answer, Refused)
+                    assert isinstance(answer, HandshakeRefused)
                     statuses.append(answer.status)
                 # Of each connection the first one is free: it was counted when it was opened.
                 assert statuses == [Status.ROOM_NOT_FOUND, Status.ROOM_NOT_FOUND, Status.BUSY, Status.ROOM_NOT_FOUND]
@@ -455,7 +455,7 @@ def test_what_is_answered_is_not_held_any_more(run: Callable[..., None]) -> None
         async with running("tcrp-no-token") as (gateway, listener, server):
             gateway.refusal = Declined(Status.ROOM_NOT_FOUND, "")
             async with connected(listener, serialize_request(TCRP, JOIN, "den", "bob")) as client:
-                assert isinstance(await client.answer(TCRP_NO_TOKEN, JOIN), Refused)
+                assert isinstance(await client.answer(TCRP_NO_TOKEN, JOIN), HandshakeRefused)
                 assert (server.held, server.connections) == (0, 1)
 
     run(scenario())
@@ -580,7 +580,7 @@ def test_a_signed_token_is_checked_at_the_listener() -> None:
                 (f"{token[:-4]}AAAA", "den", "Wrong password: the token is not signed by a key that is known here"),
             ):
                 async with connected(listener, serialize_request(TSUDOI, JOIN, room, user)) as client:
-                    assert await client.answer(TSUDOI, JOIN) == Refused(Status.WRONG_PASSWORD, reason)
+                    assert await client.answer(TSUDOI, JOIN) == HandshakeRefused(Status.WRONG_PASSWORD, reason)
             assert gateway.counters.refusals["token_refused"] == 3
             assert gateway.entered == []
             async with connected(listener, serialize_request(TSUDOI, JOIN, "den", token, "moon")) as client:

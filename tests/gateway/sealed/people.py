@@ -12,7 +12,7 @@ from tsudoi.protocol.backbone import Answer, Create, Granted, Join, place_of
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.names import RoomName, hash_token
 from tsudoi.protocol.sealed.client import SealedClient
-from tsudoi.protocol.sealed.client_events import ClientEvent, Delivered, Ended, Gap, Kept, Refused, Reset
+from tsudoi.protocol.sealed.client_events import ClientEvent, Delivered, Ended, Gap, Kept, LineRefused, Reset
 from tsudoi.protocol.sealed.grant import Grant
 from tsudoi.protocol.sealed.lines import member_number
 
@@ -48,7 +48,7 @@ class Person:
         return {event.number for event in self.events if isinstance(event, Kept)}
 
     def refused(self) -> set[int]:
-        return {event.number for event in self.events if isinstance(event, Refused)}
+        return {event.number for event in self.events if isinstance(event, LineRefused)}
 
     def losses(self) -> list[ClientEvent]:
         return [event for event in self.events if isinstance(event, Gap | Reset | Ended)]

@@ -18,11 +18,11 @@ PATIENCE_S = 60.0
 
 
 class Patient(MonitoringServer):
-    """A server whose illness the test names."""
+    """A server whose unhealthy_reason the test names."""
 
     def __init__(self, host: str) -> None:
-        self.illness = ""
-        super().__init__(HostPort(host, 0), lambda: self.illness, lambda: b"tsudoi_numbers 1\n")
+        self.unhealthy_reason = ""
+        super().__init__(HostPort(host, 0), lambda: self.unhealthy_reason, lambda: b"tsudoi_numbers 1\n")
 
 
 @pytest.fixture(scope="module", params=HOSTS)
@@ -43,22 +43,22 @@ def ask(server: MonitoringServer, path: str = "/healthz", method: str = "GET") -
 
 
 def test_green_is_200(server: Patient) -> None:
-    server.illness = ""
+    server.unhealthy_reason = ""
     assert ask(server) == (200, "ok\n")
 
 
 def test_red_is_503_and_why(server: Patient) -> None:
-    server.illness = "nothing came back from the broker for 2.5 s"
-    assert ask(server) == (503, f"{server.illness}\n")
+    server.unhealthy_reason = "nothing came back from the broker for 2.5 s"
+    assert ask(server) == (503, f"{server.unhealthy_reason}\n")
 
 
 def test_metrics_are_told_whether_green_or_red(server: Patient) -> None:
-    for server.illness in ("", "ill"):
+    for server.unhealthy_reason in ("", "ill"):
         assert ask(server, "/metrics") == (200, "tsudoi_numbers 1\n")
 
 
 def test_a_head_has_no_body(server: Patient) -> None:
-    server.illness = "ill"
+    server.unhealthy_reason = "ill"
     assert ask(server, method="HEAD") == (503, "")
 
 

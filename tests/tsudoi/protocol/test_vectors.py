@@ -11,7 +11,7 @@ from tsudoi.protocol.client.downlink_decoder import Noticed, NoticeKind, Said, p
 from tsudoi.protocol.client.handshake import Request
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.client.recognise import asks_for_rooms, recognise
-from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
+from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, HandshakeRefused, JoinListReader, RoomsReader
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 
@@ -80,7 +80,7 @@ def test_refused(vector: Vector) -> None:
     assert handshake.encode_refusal(dialect, request.header, vector["room"], status) == frames(vector)
     reader = AnswerReader(dialect, request.operation)
     answer = reader.feed_untrusted(b"".join(frames(vector))) or reader.settle_untrusted()
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, HandshakeRefused)
     assert answer.status in (None, status)
 
 

@@ -241,7 +241,7 @@ class Done(Wire, tag=6):
     """Where it was carried out, if it was for all shards and there are several."""
 
 
-class Refused(Wire, tag=7):
+class AdminRefused(Wire, tag=7):
     """The order was refused; `why` is one line."""
 
     why: str
@@ -305,7 +305,7 @@ class Standing(Wire):
     """Where gateways reach it."""
     since_ms: Number
     """When this run began, in milliseconds since 1970."""
-    illness: str
+    unhealthy_reason: str
     """Why it is unhealthy; empty: it is healthy."""
     store: str
     """`memory`, `file` or `database`."""
@@ -327,7 +327,7 @@ class Watched(Wire, tag=9):
     """The one that answers."""
 
 
-Answer = Rooms | Members | Gateways | Counted | Bans | Done | Refused | Shards | Watched
+Answer = Rooms | Members | Gateways | Counted | Bans | Done | AdminRefused | Shards | Watched
 
 _questions = msgspec.msgpack.Decoder(Ask)
 _answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)

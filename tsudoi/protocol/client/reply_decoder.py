@@ -34,7 +34,7 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class HandshakeRefused:
     """The server has refused the request."""
 
     status: Status | None
@@ -107,7 +107,7 @@ class AnswerReader:
         """True if a reply without a header has begun: only silence or the end shows that it is complete."""
         return bool(self._bare)
 
-    def feed_untrusted(self, data: bytes) -> Granted | Refused | None:
+    def feed_untrusted(self, data: bytes) -> Granted | HandshakeRefused | None:
         """Add received bytes; return the result when the reply is complete.
 
         Raises:
@@ -129,7 +129,7 @@ class AnswerReader:
             if answer is not None:
                 return answer
 
-    def settle_untrusted(self) -> Granted | Refused:
+    def settle_untrusted(self) -> Granted | HandshakeRefused:
         """Return the result after the connection has ended or has been silent for long.
 
         Raises:
@@ -140,7 +140,7 @@ class AnswerReader:
             raise MalformedMessage("the connection ended before the answer")
         return answer
 
-    def _judge(self, header: Header | None, payload: bytes) -> Granted | Refused | None:
+    def _judge(self, header: Header | None, payload: bytes) -> Granted | HandshakeRefused | None:
         dialect, at = self._dialect, self._read
         if self._may_be_refused and at < len(dialect.refused):
             last = at + 1 == len(dialect.refused)
@@ -212,7 +212,7 @@ class JoinListReader:
             raise MalformedMessage("the room list is no list")
         return parse_join_list_untrusted(bytes(self._buffer)) if self._buffer.endswith(b"]") else None
 
-    def settle_untrusted(self) -> Refused:
+    def settle_untrusted(self) -> HandshakeRefused:
         """Return the refusal in place of the list, after the connection has ended or has been silent for long.
 
         Raises:
@@ -221,7 +221,7 @@ class JoinListReader:
         word, _, reason = _text(bytes(self._buffer)).partition(": ")
         if word != "ERROR":
             raise MalformedMessage("the connection ended before the room list")
-        return Refused(_status_of(reason), reason)
+        return HandshakeRefused(_status_of(reason), reason)
 
 
 # One string as Python's `repr` writes it, in either kind of quotes, with its escapes.
@@ -298,7 +298,7 @@ def _says_no(dialect: Dialect, found: Mapping[str, Any]) -> bool:
     return "status" not in found or found["status"] != Status.OK
 
 
-def _refusal(dialect: Dialect, header: Header | None, found: Mapping[str, Any]) -> Refused:
+def _refusal(dialect: Dialect, header: Header | None, found: Mapping[str, Any]) -> HandshakeRefused:
     """Return the refusal, with its status from the most exact field that the frames have."""
     reason = str(found.get("reason", ""))
     status: Status | None = None
@@ -312,7 +312,7 @@ def _refusal(dialect: Dialect, header: Header | None, found: Mapping[str, Any]) 
         status = _status_of(reason)
     if status is None and header is not None:
         status = _key_of(dialect.refused_states, header.state)
-    return Refused(status, reason)
+    return HandshakeRefused(status, reason)
 
 
 def _status_of(reason: str) -> Status | None:

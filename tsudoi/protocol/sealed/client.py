@@ -78,7 +78,7 @@ class SealedClient:
     # --- what the user wants ---
 
     def say(self, text: str, now: float, *, is_command: bool = False) -> int:
-        """Say a text, or carry out a command; return the number that Kept or Refused will have.
+        """Say a text, or carry out a command; return the number that Kept or LineRefused will have.
 
         Raises:
             ValueError: the text has more than `MAX_SAID` bytes.

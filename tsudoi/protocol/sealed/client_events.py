@@ -32,7 +32,7 @@ class Kept(msgspec.Struct, frozen=True):
     """The message's position; None: it is a command, or its entry can not be had any more."""
 
 
-class Refused(msgspec.Struct, frozen=True):
+class LineRefused(msgspec.Struct, frozen=True):
     """A line was not said, and will not be."""
 
     number: int
@@ -84,4 +84,4 @@ class Ended(msgspec.Struct, frozen=True):
     """The server's words; empty for `gone`."""
 
 
-ClientEvent: TypeAlias = Delivered | Told | Kept | Refused | Gap | Reset | Away | Back | Rerouted | Moving | Ended
+ClientEvent: TypeAlias = Delivered | Told | Kept | LineRefused | Gap | Reset | Away | Back | Rerouted | Moving | Ended

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from .client_events import Kept, Refused
+from .client_events import Kept, LineRefused
 from .lines import UpLine
 
 WINDOW = 32
@@ -130,7 +130,7 @@ class Uplink:
                 line.offset = offset
                 return
 
-    def refuse(self, number: int, again: bool, text: str, now: float) -> list[Refused]:
+    def refuse(self, number: int, again: bool, text: str, now: float) -> list[LineRefused]:
         """Note that a line was not said; return the event if it never will be."""
         line = next((line for line in self._waiting if line.number == number), None)
         if line is None:
@@ -140,7 +140,7 @@ class Uplink:
             self._paused_until = now + AGAIN_S
         else:
             self._waiting.remove(line)
-            events = [Refused(number, text)]
+            events = [LineRefused(number, text)]
         # All behind it were not taken either.
         for other in self._waiting:
             if other.number >= number:

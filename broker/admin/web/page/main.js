@@ -70,7 +70,7 @@ const brokers = new Table({
   keyOf: ({ endpoint }) => endpoint,
   columns: [
     { key: 'broker', heading: words.broker, text: ({ endpoint }) => endpoint },
-    { key: 'state', heading: words.state, text: ({ illness }) => illness || words.well },
+    { key: 'state', heading: words.state, text: ({ unhealthy_reason }) => unhealthy_reason || words.well },
     { key: 'shards', heading: words.shards, isNumber: true, text: ({ shards, of_shards }) => `${shards} / ${of_shards}` },
     { key: 'running', heading: words.runningFor, isNumber: true, text: ({ since_ms }) => ago(Math.max(Date.now() - since_ms, 0)) },
   ],

@@ -138,8 +138,8 @@ export function health(state, now) {
   if (!state.answeredAt) return [];
   const found = [];
   for (const [endpoint, why] of Object.entries(state.missing)) found.push({ kind: 'bad', what: 'broker away', endpoint, why });
-  for (const { endpoint, illness } of state.brokers) {
-    if (illness) found.push({ kind: 'bad', what: 'broker ill', endpoint, why: illness });
+  for (const { endpoint, unhealthy_reason } of state.brokers) {
+    if (unhealthy_reason) found.push({ kind: 'bad', what: 'broker unhealthy', endpoint, why: unhealthy_reason });
   }
   const free = state.shards?.shards.filter(({ broker }) => !broker).length ?? 0;
   if (free) found.push({ kind: 'bad', what: 'shards free', count: free });

@@ -15,7 +15,7 @@ const ENGLISH = {
   facts: {
     'no answer': ({ ago, why }) => `No answer${ago ? ` for ${ago}` : ''}: ${why || 'is the program that serves this page still running?'}`,
     'broker away': ({ endpoint, why }) => `The broker at ${endpoint} does not answer, and its rooms are missing here: ${why}`,
-    'broker ill': ({ endpoint, why }) => `The broker at ${endpoint}: ${why}`,
+    'broker unhealthy': ({ endpoint, why }) => `The broker at ${endpoint}: ${why}`,
     'shards free': ({ count }) => `${count} parts of the rooms have no broker: their members wait.`,
     'broker well': ({ count }) => (count > 1 ? `${count} brokers answer.` : 'The broker answers.'),
     'gateways away': ({ count }) => `${count} ${count === 1 ? 'gateway that has' : 'gateways that have'} members can not be heard.`,
@@ -145,7 +145,7 @@ const JAPANESE = {
   facts: {
     'no answer': ({ ago, why }) => `${ago ? `${ago}のあいだ` : ''}応答がありません: ${why || 'このページを出しているプログラムは動いていますか。'}`,
     'broker away': ({ endpoint, why }) => `${endpoint} のブローカーが応答せず、そのルームはここに出ていません: ${why}`,
-    'broker ill': ({ endpoint, why }) => `${endpoint} のブローカー: ${why}`,
+    'broker unhealthy': ({ endpoint, why }) => `${endpoint} のブローカー: ${why}`,
     'shards free': ({ count }) => `ルームの${count}区分に担当のブローカーがなく、そのメンバーは待たされています。`,
     'broker well': ({ count }) => (count > 1 ? `${count}台のブローカーが応答しています。` : 'ブローカーは応答しています。'),
     'gateways away': ({ count }) => `メンバーのいる${count}台のゲートウェイから何も届きません。`,

@@ -10,7 +10,7 @@ from broker.admin.web.requests import PATH, WRONG_TOKEN_S, Request, Requests, Re
 from broker.admin.web.server import FILES, FOLDER
 from tsudoi.ops import web_files
 from tsudoi.protocol.backbone import admin_frames
-from tsudoi.protocol.backbone.admin_frames import Answer, Done, Question, Refused
+from tsudoi.protocol.backbone.admin_frames import AdminRefused, Answer, Done, Question
 from tsudoi.protocol.errors import BackboneError
 
 TOKEN = "a-token-of-the-operator-0123456789"
@@ -214,7 +214,7 @@ def test_what_is_no_question_is_told(server: Server) -> None:
 
 
 def test_why_an_order_is_refused_is_told(server: Server) -> None:
-    server.answers = Refused("there is no room called den")
+    server.answers = AdminRefused("there is no room called den")
     response = server.post(HOST, BEARER, JSON)
     assert (response.status, said(response)) == (409, {"error": "there is no room called den"})
 

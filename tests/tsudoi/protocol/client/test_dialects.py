@@ -11,7 +11,7 @@ from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace, Request
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.client.recognise import AUTO
-from tsudoi.protocol.client.reply_decoder import Granted, Refused
+from tsudoi.protocol.client.reply_decoder import Granted, HandshakeRefused
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.session import Enter, Membership
 
@@ -80,7 +80,7 @@ def test_a_new_dialect_is_refused(status: Status) -> None:
     request = request_of(client.start())
     for frame in handshake.encode_refusal(worked_example(), request.header, "den", status, "so it is"):
         client.feed(frame)
-    assert client.result == Refused(status, f"{handshake.REASONS[status]}: so it is")
+    assert client.result == HandshakeRefused(status, f"{handshake.REASONS[status]}: so it is")
 
 
 def test_a_new_dialect_chats_and_is_told_of_the_end() -> None:

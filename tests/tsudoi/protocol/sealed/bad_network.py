@@ -19,7 +19,7 @@ from tsudoi.protocol.sealed.client_events import (
     Ended,
     Gap,
     Kept,
-    Refused,
+    LineRefused,
     Reset,
 )
 from tsudoi.protocol.sealed.client_link import Datagram
@@ -295,7 +295,7 @@ class World:
 
     def _check_up(self, person: Person) -> None:
         kept = {event.number: event.offset for _, event in person.events if isinstance(event, Kept)}
-        refused = [event.number for _, event in person.events if isinstance(event, Refused)]
+        refused = [event.number for _, event in person.events if isinstance(event, LineRefused)]
         settled = [event.number for _, event in person.events if isinstance(event, Kept)]
         assert settled == sorted(set(settled)), "kept twice, or out of order"
         assert sorted([*settled, *refused]) == list(person.said)

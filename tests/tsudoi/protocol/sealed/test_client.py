@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from tests.tsudoi.protocol.sealed.bad_network import Person, Weather, World
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed.client import MAX_SAID, SealedClient
-from tsudoi.protocol.sealed.client_events import Away, Back, Delivered, Ended, Gap, Kept, Moving, Refused, Reset, Told
+from tsudoi.protocol.sealed.client_events import (
+    Away,
+    Back,
+    Delivered,
+    Ended,
+    Gap,
+    Kept,
+    LineRefused,
+    Moving,
+    Reset,
+    Told,
+)
 from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
 from tsudoi.protocol.sealed.lines import Resume
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, parse_untrusted, serialize_header
@@ -95,7 +106,7 @@ def test_a_refused_line_is_given_up_and_the_next_ones_are_said() -> None:
     for text in ("one", "no", "two", "three"):
         world.say(alice, text)
     world.run(1.0)
-    assert of(alice, Refused) == [Refused(2, "muted")]
+    assert of(alice, LineRefused) == [LineRefused(2, "muted")]
     assert of(alice, Kept) == [Kept(1, 1), Kept(3, 2), Kept(4, 3)]
     assert [msgspec.json.decode(event.line)["text"] for event in of(bob, Delivered)] == ["one", "two", "three"]  # type: ignore[attr-defined]
 

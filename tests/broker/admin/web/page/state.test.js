@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { KEPT_MS, START, askAfter, health, listedRoom, reduce, sortedRooms } from '../state.js';
 import { all } from '../words.js';
 
-const standing = (more) => ({ endpoint: 'tcp://a:1', illness: '', store: 'file', survives_a_machine: false, shards: 1, of_shards: 1, ...more });
+const standing = (more) => ({ endpoint: 'tcp://a:1', unhealthy_reason: '', store: 'file', survives_a_machine: false, shards: 1, of_shards: 1, ...more });
 const sample = (at_ms, more) => ({ at_ms, canaries: [4, 0], lost_canaries: 0, ...more });
 const gateway = (instance, more) => ({ instance, state: 'serves', members: 1, silent_ms: 100, ...more });
 
@@ -38,8 +38,8 @@ test('nothing is told of gateways before they are known', () => {
 });
 
 test('what is wrong comes first', () => {
-  const ill = running({ brokers: [standing({ illness: 'no standby', store: 'database' })] });
-  assert.deepEqual(facts(ill), ['bad: broker ill', 'warning: one machine', 'good: canaries']);
+  const ill = running({ brokers: [standing({ unhealthy_reason: 'no standby', store: 'database' })] });
+  assert.deepEqual(facts(ill), ['bad: broker unhealthy', 'warning: one machine', 'good: canaries']);
   const kept = running({ brokers: [standing({ store: 'database', survives_a_machine: true })] });
   assert.deepEqual(facts(kept), ['good: broker well', 'good: canaries', 'good: two machines']);
   assert.deepEqual(facts(running({ missing: { 'tcp://b:1': 'no answer' } }))[0], 'bad: broker away');
