@@ -3,7 +3,7 @@
 All live members of a room share the room's position, so an entry goes to all of them together and advances it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Answer, Entry, News, Positions, RoomPositions
@@ -88,7 +88,7 @@ class Deliver(Component):
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
         said: list[Entry] = []
         # Where a member becomes live; elsewhere messages go together also while members catch up.
-        cursors = {member.cursor for member in room.waiting.values()}
+        cursors: Collection[int] = {member.cursor for member in room.waiting.values()} if room.waiting else ()
         for entry in entries:
             if entry.offset <= room.position:
                 continue
