@@ -63,15 +63,23 @@ function namesIn(text, name) {
   const where = text.normalize('NFKC').toLowerCase();
   const what = name.normalize('NFKC').toLowerCase();
   if (!what) return false;
-  // A Latin name must not be a part of a word; Japanese has no gaps between words.
-  const isWord = (char) => char !== undefined && /[a-z0-9_]/.test(char);
   for (let at = where.indexOf(what); at >= 0; at = where.indexOf(what, at + 1)) {
-    const inside = isWord(where[at - 1]) && isWord(what[0]);
-    const goesOn = isWord(where[at + what.length]) && isWord(what.at(-1));
-    if (!inside && !goesOn) return true;
+    const before = where.slice(0, at).match(/.?$/s)[0];
+    const behind = where.slice(at + what.length);
+    const isPart = WORDS.some(
+      ({ kind, goesOn }) => (kind.test(what[0]) && kind.test(before)) || (kind.test(what.at(-1)) && goesOn.test(behind)),
+    );
+    if (!isPart) return true;
   }
   return false;
 }
+
+/* A name must not be a part of a word. Japanese has no gaps between words, but a run of katakana is one: アンケート does
+   not name アン; アンー, a call, does. */
+const WORDS = [
+  { kind: /[0-9a-z_\u00c0-\u052f]/, goesOn: /^[0-9a-z_\u00c0-\u052f]/ },
+  { kind: /[\u30a1-\u30fa\u30fc-\u30ff]/, goesOn: /^[ァィゥェォッャュョー]*(?![ァィゥェォッャュョー])[\u30a1-\u30fa\u30fc-\u30ff]/ },
+];
 
 const ADDRESS = /\bhttps?:\/\/[^\s<>"「」『』（）、。]+/gi;
 

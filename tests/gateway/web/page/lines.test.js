@@ -27,6 +27,11 @@ test('a name is found as a word; in Japanese anywhere', () => {
   assert.ok(!mentions(line('malice'), 'alice'));
   assert.ok(mentions(line('malice, alice'), 'alice'));
   assert.ok(mentions(line('アリスさんへ'), 'アリス'));
+  assert.ok(!mentions(line('アンケート'), 'アン'));
+  assert.ok(!mentions(line('ｱﾝｹｰﾄ'), 'アン'));
+  assert.ok(!mentions(line('マリアリスト'), 'アリス'));
+  assert.ok(mentions(line('アンー、いる？'), 'アン'));
+  assert.ok(!mentions(line('Иванов'), 'Иван'));
   assert.ok(!mentions(line('alice', 'alice'), 'alice'));
   assert.ok(mentions(line('psst', 'bob', 'whisper'), 'alice'));
   assert.ok(!mentions(line('alice has joined', '', 'event'), 'alice'));
