@@ -19,6 +19,7 @@ from tsudoi import ChatClient, Event, Message, Settings
 from tsudoi.net import cancelled_entry
 from tsudoi.net.known_servers import KnownServers
 from tsudoi.protocol.client.dialects import TSUDOI
+from tsudoi.protocol.client.header import frame
 
 PLAIN = replace(QUICK, security="plain")
 
@@ -492,18 +493,29 @@ def test_a_server_without_tls_is_never_spoken_to_without_seals() -> None:
     run(story)
 
 
-def test_a_server_that_hangs_up_is_not_taken_for_one_of_another_version() -> None:
-    """As one that is being stopped, or a balancer that reaches no server: a bot tries again later."""
+def test_a_server_that_hangs_up_is_away_whenever_it_does() -> None:
+    """As one that is killed, or a balancer that reaches no server: a bot tries again later."""
 
     async def story() -> None:
-        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read(1)
-            writer.close()
+        before, half = b"", frame(b"", 2, 1, b'{"status":0,"message":"ok"}')
+        for settings, dialect, answer in (
+            (QUICK, "tsudoi-2", before),
+            (PLAIN, "tsudoi-2", before),
+            (PLAIN, "tsudoi-2", half),
+            (QUICK, "tsudoi", before),
+        ):
 
-        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-            address = tsudoi.Server("127.0.0.1", server.sockets[0].getsockname()[1])
-            with pytest.raises(tsudoi.ServerUnreachable, match="it hung up"):
-                await tsudoi.join("den", name="alice", server=address, settings=QUICK)
+            async def hang_up(
+                reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bytes = answer
+            ) -> None:
+                await reader.read(65536)
+                writer.write(answer)
+                writer.close()
+
+            async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+                address = tsudoi.Server("127.0.0.1", server.sockets[0].getsockname()[1])
+                with pytest.raises(tsudoi.ServerUnreachable, match="it hung up"):
+                    await tsudoi.join("den", name="alice", server=address, settings=settings, dialect=dialect)
 
     run(story)
 

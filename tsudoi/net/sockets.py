@@ -38,10 +38,16 @@ class ServerStream:
         try:
             async with asyncio.timeout(settings.answer_timeout_s):
                 self.writer.write(conversation.start())
+                # A server that says something else than its dialect has, and hangs up, may speak another one.
+                is_of_this_dialect = isinstance(conversation, EnterSealed)
+                has_answered = False
                 while not conversation.done:
                     data = await self._read(settings.settle_s if conversation.waits_for_silence else None)
                     if data:
+                        has_answered = True
                         self.writer.write(conversation.feed(data))
+                    elif self.reader.at_eof() and (is_of_this_dialect or not has_answered):
+                        raise ServerUnreachable("the server did not answer: it hung up")
                     else:
                         conversation.settle()
                 await self.writer.drain()
