@@ -138,6 +138,11 @@ class SealedLink:
         lines = [(offset_of(payload), payload) for payload in payloads]
         self.send_bodies(body.content for body in pack(after, to, lines))
 
+    def send_body(self, body: bytes) -> None:
+        """Send a body of up to `MAX_WHOLE` bytes."""
+        if self.head:
+            self.sender.out.send(self.listener, self.address, self.seal(body))
+
     def send_bodies(self, bodies: Iterable[bytes]) -> None:
         """Send bodies, each in packets of its own."""
         if self.head:

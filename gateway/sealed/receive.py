@@ -157,7 +157,10 @@ class SealedReceiver(Component):
             group.flush()
             last, more = room.position, group.rest_of(member.id)
         pong = serialize_pong(ping, room.epoch, last)
-        link.send_bodies([pong, more] if len(more) > 1_000 else [pong + b"\n" + more if more else pong])
+        if not more:
+            link.send_body(pong)
+        else:
+            link.send_bodies([pong, more] if len(more) > 1_000 else [pong + b"\n" + more])
 
     def enter(self, member: Member, session: bytes) -> None:
         """Note the session of a member that has just joined here."""

@@ -108,9 +108,6 @@ class Sender:
 
     def send_packets(self, link: SealedLink, packets: Sequence[bytes]) -> None:
         """Send packets to one member."""
-        if len(packets) == 1:
-            self.out.send(link.listener, link.address, packets[0])
-            return
         self.out.send_many(link.listener, link.address, packets)
 
     # --- repeating ---------------------------------------------------------------------------------------------------
