@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.chaos.cluster.plan import draw as draw_cluster
 from tests.chaos.plan import OF_CLIENTS, draw
 from tests.chaos.together import APART, Together, apart, grouped
 
@@ -31,6 +32,15 @@ def test_a_plan_keeps_its_schedule_with_other_numbers_of_clients_and_rooms() -> 
         assert (after.at, after.kind, after.target, after.other) == (
             *(before.at, before.kind, before.target + by, before.other),
         )
+
+
+def test_programs_that_post_get_other_numbers_and_rooms_too() -> None:
+    plan = draw_cluster(1, 5.0, 2)
+    posts = [[action for action in each.actions if action.kind == "post"] for each in (plan, apart(plan, APART))]
+    assert [(one.target + APART, one.other + APART) for one in posts[0]] == [
+        (one.target, one.other) for one in posts[1]
+    ]
+    assert posts[0]
 
 
 @pytest.mark.slow

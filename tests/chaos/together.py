@@ -9,21 +9,23 @@ import contextlib
 import socket
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from scenarios.process import ProcessError
 from tests.chaos.checker import check
 from tests.chaos.evidence import Verdict
 from tests.chaos.faults import Faults
 from tests.chaos.history import History, RoomLog, read_log
-from tests.chaos.plan import OF_CLIENTS, Plan
+from tests.chaos.plan import OF_CLIENTS, Action, Plan
 from tests.chaos.runner import Runner
 from tests.chaos.servers import Servers
 from tests.support.legacy.wire import Address
 
+P = TypeVar("P", bound=Plan)
 APART = 1_000
 """Clients and rooms of one seed are numbered so far from the next one's."""
 
@@ -65,9 +67,29 @@ class SharedServers(Servers):
         self._copy.unlink(missing_ok=True)
         with closing(sqlite3.connect(self.store)) as source, closing(sqlite3.connect(self._copy)) as copy:
             source.backup(copy)
-        names = {client.name for client in self.plan.clients}
-        rooms = read_log(self._copy)
-        return {number: room for number, room in rooms.items() if any(one.sender in names for one in room.entries)}
+        return rooms_of(self.plan, read_log(self._copy))
+
+
+class HeldAddresses:
+    """Addresses of clients that are gone: no later client gets one, at which servers may still call a member."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    async def add(self, addresses: Iterable[Address]) -> None:
+        for address in addresses:
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            for _ in range(100):  # the loop closes sockets of the SDK a little later
+                with contextlib.suppress(OSError):
+                    sock.bind(address)
+                    break
+                await asyncio.sleep(0.01)
+
+    def close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
 
 
 class Together:
@@ -86,7 +108,7 @@ class Together:
         """Fault or move → how often it was carried out, for each plan."""
         self.failures: list[list[str]] = [[] for _ in plans]
         """Why a plan has no verdict, for each."""
-        self._held: list[socket.socket] = []
+        self._held = HeldAddresses()
 
     async def run(self) -> list[str]:
         """Play all plans; return complaints about processes, which may be of any of them."""
@@ -96,8 +118,7 @@ class Together:
         finally:
             self.servers.complaints = []
             await self.servers.end()
-            for sock in self._held:
-                sock.close()
+            self._held.close()
         return self.servers.complaints
 
     async def _play(self, number: int, plan: Plan) -> None:
@@ -109,42 +130,42 @@ class Together:
             await runner.run()
         except (AssertionError, OSError, ProcessError) as exc:
             self.failures[number].append(f"the run itself failed: {exc!r}")
-        await self._hold(runner.addresses)
+        await self._held.add(runner.addresses)
         self.counts[number] = runner.counts
-
-    async def _hold(self, addresses: Iterable[Address]) -> None:
-        """Let no later client have the address of one of this run, at which servers may still call a member."""
-        for address in addresses:
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._held.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-            for _ in range(100):  # the loop closes sockets of the SDK a little later
-                with contextlib.suppress(OSError):
-                    sock.bind(address)
-                    break
-                await asyncio.sleep(0.01)
 
     def verdict(self, number: int) -> Verdict:
         """Return what the checker says about a plan; nothing was compared if the run failed."""
         return Verdict() if self.failures[number] else check(self.histories[number])
 
 
-def grouped(plans: Iterable[Plan], most: int) -> list[list[Plan]]:
-    """Return groups of plans that can be played on the same processes, of `most` plans at most."""
-    alike: dict[tuple[bool, tuple[str, ...]], list[Plan]] = {}
+def rooms_of(plan: Plan, rooms: dict[int, RoomLog]) -> dict[int, RoomLog]:
+    """Return those rooms in which clients of a plan have been."""
+    names = {client.name for client in plan.clients}
+    return {number: room for number, room in rooms.items() if any(one.sender in names for one in room.entries)}
+
+
+def grouped(plans: Iterable[P], most: int, key_of: Callable[[P], object] | None = None) -> list[list[P]]:
+    """Return groups of plans that can be played on the same processes, of `most` plans at most.
+
+    `key_of` returns what they must have in common; None: how many gateways, with which names, and whether one process.
+    """
+    alike: dict[object, list[P]] = {}
     for plan in plans:
-        alike.setdefault(_key_of(plan), []).append(plan)
+        alike.setdefault((key_of or _key_of)(plan), []).append(plan)
     return [some[first : first + most] for some in alike.values() for first in range(0, len(some), most)]
 
 
-def _key_of(plan: Plan) -> tuple[bool, tuple[str, ...]]:
+def _key_of(plan: Plan) -> object:
     return plan.in_one_process, plan.names
 
 
-def apart(plan: Plan, by: int) -> Plan:
+def apart(plan: P, by: int) -> P:
     """Return a plan with other numbers of clients and rooms, so that nothing of it is taken for another one's."""
     clients = [replace(client, id=client.id + by, room=client.room + by) for client in plan.clients]
-    actions = [
-        replace(action, target=action.target + by) if action.kind in OF_CLIENTS else action for action in plan.actions
-    ]
-    return replace(plan, clients=clients, actions=actions)
+    return replace(plan, clients=clients, actions=[_apart(action, by) for action in plan.actions])
+
+
+def _apart(action: Action, by: int) -> Action:
+    if action.kind == "post":
+        return replace(action, target=action.target + by, other=action.other + by)
+    return replace(action, target=action.target + by) if action.kind in OF_CLIENTS else action

@@ -6,13 +6,16 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import msgspec
 
 from tests.chaos.cluster.one_run import Outcome
+from tests.chaos.cluster.plan import ClusterPlan, draw
 from tests.chaos.cluster.private import privately, why_not
+from tests.chaos.together import grouped
 
 SHOWN = 2
 """Violations of one run that are printed in full."""
@@ -23,11 +26,15 @@ COUNTED = (
 )
 
 
-def run_seed(seed: int, lasts: float, brokers: int, template: Path, keep: Path) -> Outcome:
-    """Run one seed in namespaces of its own; if it fails, its logs and its history are in a folder in `keep`."""
+def run_group(plans: list[ClusterPlan], lasts: float, template: Path, keep: Path) -> Iterator[Outcome]:
+    """Play seeds on the same machines, in namespaces of their own; yield an outcome for each.
+
+    Of one that fails the logs and the history are in a folder in `keep`.
+    """
+    seeds = [plan.seed for plan in plans]
     with tempfile.TemporaryDirectory(prefix="tsudoi-chaos-", ignore_cleanup_errors=True) as directory:
-        places = (directory, str(template), str(keep / f"seed-{seed}"))
-        command = (sys.executable, "-m", "tests.chaos.cluster.one_run", str(seed), str(lasts), str(brokers), *places)
+        parameters = (",".join(map(str, seeds)), str(lasts), str(plans[0].brokers), directory, str(template), str(keep))
+        command = (sys.executable, "-m", "tests.chaos.cluster.one_run", *parameters)
         try:
             done = subprocess.run(
                 privately(*command),
@@ -35,13 +42,15 @@ def run_seed(seed: int, lasts: float, brokers: int, template: Path, keep: Path) 
                 env={**os.environ, "TMPDIR": directory, "XDG_STATE_HOME": directory},
                 capture_output=True,
                 check=False,
-                timeout=LIMIT_S,
+                timeout=LIMIT_S * len(seeds),
             )
-        except subprocess.TimeoutExpired:
-            return Outcome(seed, failures=[f"the run did not end within {LIMIT_S:g} s"])
-    if done.returncode or not done.stdout:
-        return Outcome(seed, failures=[f"the run ended with status {done.returncode}: {done.stderr.decode()[-3000:]}"])
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Outcome)
+            lines, ended = done.stdout.splitlines(), f"with status {done.returncode}: {done.stderr.decode()[-3000:]}"
+        except subprocess.TimeoutExpired as exc:
+            lines, ended = (exc.stdout or b"").splitlines(), "not in time"
+    for line in lines:
+        yield msgspec.json.decode(line, type=Outcome)
+    for seed in seeds[len(lines) :]:
+        yield Outcome(seed, failures=[f"it was not played, or to no end; the runs of {seeds} ended {ended}"])
 
 
 def line_of(outcome: Outcome) -> str:
@@ -61,9 +70,16 @@ def line_of(outcome: Outcome) -> str:
 @click.option("--seconds", default=5.0, type=click.FloatRange(1), show_default=True, help="How long faults go on.")
 @click.option("--brokers", default=2, type=click.IntRange(1, 3), show_default=True, help="Brokers of each run.")
 @click.option(
+    "--together",
+    default=1,
+    type=click.IntRange(1, 8),
+    show_default=True,
+    help="So many seeds with the same machines are played on these, one after the other.",
+)
+@click.option(
     "--keep", default=Path("build/chaos"), show_default=True, type=click.Path(path_type=Path), help="For failed runs."
 )
-def main(seed: int, runs: int, seconds: float, brokers: int, keep: Path) -> None:
+def main(seed: int, runs: int, seconds: float, brokers: int, together: int, keep: Path) -> None:
     """Run brokers, gateways and PostgreSQL on several machines, which are network namespaces, under seeded faults.
 
     Several of these commands can run at the same time.
@@ -75,12 +91,13 @@ def main(seed: int, runs: int, seconds: float, brokers: int, keep: Path) -> None
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     done: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="tsudoi-chaos-template-") as folder:
-        for number in range(seed, seed + runs):
-            outcome = run_seed(number, seconds, brokers, Path(folder) / "database", keep.absolute())
-            done.append(outcome)
-            _print(line_of(outcome))
-            if outcome.failures:
-                _print(*outcome.failures[:SHOWN], "", f"The schedule of {outcome.plan}")
+        plans = [draw(number, seconds, brokers) for number in range(seed, seed + runs)]
+        for group in grouped(plans, together, machines_of):
+            for outcome in run_group(group, seconds, Path(folder) / "database", keep.absolute()):
+                done.append(outcome)
+                _print(line_of(outcome))
+                if outcome.failures:
+                    _print(*outcome.failures[:SHOWN], "", f"The schedule of {outcome.plan}")
     for profile in sorted({outcome.profile for outcome in done}):
         _print(_summary(profile, [outcome for outcome in done if outcome.profile == profile]))
     faults: Counter[str] = Counter()
@@ -88,6 +105,11 @@ def main(seed: int, runs: int, seconds: float, brokers: int, keep: Path) -> None
         faults.update(outcome.faults)
     _print(_summary("all", done), ", ".join(f"{count} × {kind}" for kind, count in faults.most_common()))
     sys.exit(1 if any(outcome.failures for outcome in done) else 0)
+
+
+def machines_of(plan: ClusterPlan) -> object:
+    """Return what plans have in common that can be played on the same machines."""
+    return plan.names, plan.databases, plan.fsync, plan.brokers
 
 
 def _print(*lines: str) -> None:

@@ -24,7 +24,7 @@ from tests.support.postgres import USER, Instance
 PATIENCE_S = 30.0
 _NAME = "chaos"
 _WAITS = f"wait_event = 'SyncRep' AND application_name <> '{_NAME}'"
-_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, subprocess.SubprocessError)
+ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, subprocess.SubprocessError)
 _SETTINGS = """
 listen_addresses = '*'
 unix_socket_directories = ''
@@ -245,7 +245,7 @@ async def until(work: Callable[[], Awaitable[None]], what: str) -> None:
     while True:
         try:
             return await work()
-        except _ERRORS as exc:
+        except ERRORS as exc:
             if asyncio.get_running_loop().time() > deadline:
                 raise OSError(f"can not {what}: {exc} {getattr(exc, 'output', '')}") from exc
             await asyncio.sleep(0.1)

@@ -109,8 +109,13 @@ class Machines:
         self._supervisors = [asyncio.create_task(self._supervise(broker)) for broker in self.brokers]
         await asyncio.gather(*(asyncio.to_thread(gateway.start) for gateway in self.gateways))
         self._supervisors += [asyncio.create_task(self._supervise(gateway)) for gateway in self.gateways]
-        await until(self._look_at_spread, "spread the shards over the brokers")
+        await self.settled()
         self.terms.start()
+
+    async def settled(self) -> None:
+        """Wait until all gateways run and each broker has its shards."""
+        await self.served(self.gateways)
+        await until(self._look_at_spread, "spread the shards over the brokers")
 
     async def _look_at_spread(self) -> None:
         """Raise OSError as long as a broker has no shard, or shards move."""

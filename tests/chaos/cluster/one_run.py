@@ -1,14 +1,17 @@
-"""One run, inside the namespaces that `private.py` makes: `python -m tests.chaos.cluster.one_run SEED …`.
+"""Runs on the same machines, inside the namespaces that `private.py` makes: `-m tests.chaos.cluster.one_run SEED,… …`.
 
-Prints one line of JSON.
+Prints a line of JSON for each seed. After one that does not end, none of the others is played.
 """
 
 import asyncio
+import contextlib
 import io
 import sys
 import time
+from collections import Counter
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -16,17 +19,19 @@ import uvloop
 
 from scenarios.process import ProcessError
 from tests.chaos.checker import check
-from tests.chaos.cluster.database import Database
+from tests.chaos.cluster.database import ERRORS, Database
 from tests.chaos.cluster.expulsions import expelled
 from tests.chaos.cluster.faults import ClusterFaults
 from tests.chaos.cluster.machines import Machines
 from tests.chaos.cluster.network import Network
 from tests.chaos.cluster.pauses import longest_pause_s
-from tests.chaos.cluster.plan import draw
+from tests.chaos.cluster.plan import ClusterPlan, draw
 from tests.chaos.cluster.posters import unkept
+from tests.chaos.cluster.reading import read_log
 from tests.chaos.evidence import Violation
 from tests.chaos.history import History
 from tests.chaos.runner import Runner
+from tests.chaos.together import APART, HeldAddresses, apart, rooms_of
 
 SETTLE_S = 25.0
 LIMIT_S = 90.0
@@ -59,26 +64,84 @@ class Outcome:
     took_s: float = 0.0
 
 
-async def _run(seed: int, lasts: float, brokers: int, directory: Path, template: Path, keep: Path) -> Outcome:
+class SharedMachines(Machines):
+    """Machines of several runs, one after the other: the end of a run ends no process."""
+
+    def __init__(self, plans: list[ClusterPlan], network: Network, database: Database, directory: Path) -> None:
+        clients = [client for plan in plans for client in plan.clients]
+        super().__init__(replace(plans[0], clients=clients), network, database, plans[0].brokers, directory)
+        self.plan = plans[0]
+        self._has_begun = False
+
+    async def start(self) -> None:
+        self.complaints, self.log = [], {}
+        if self._has_begun:
+            await self.settled()
+            return
+        await super().start()
+        self._has_begun = True
+
+    async def close(self) -> None:
+        """End a run."""
+        self.complaints += self.terms.complaints
+        self.terms.complaints = []
+        with contextlib.suppress(*ERRORS):
+            self.log = rooms_of(self.plan, await read_log(self.database.nodes[self.database.primary].url()))
+
+    async def end_all(self) -> None:
+        """End all processes."""
+        self.complaints = []
+        await super().close()
+
+
+async def _run(plans: list[ClusterPlan], directory: Path, template: Path, keep: Path) -> AsyncIterator[Outcome]:
     # Each program that starts keeps a thread waiting.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32))
-    plan = draw(seed, lasts, brokers)
-    outcome = Outcome(seed, plan.profile, str(plan))
-    network = Network(len(plan.names))
-    database = Database(network, plan.databases, directory, template, fsync=plan.fsync)
-    machines = Machines(plan, network, database, plan.brokers, directory)
-    history = History(plan.seed, plan.names)
-    faults = ClusterFaults(plan, machines, history)
-    runner = Runner(plan, history, machines, faults, SETTLE_S)
-    try:
+    plans = [apart(plan, number * APART) for number, plan in enumerate(plans)]
+    network = Network(len(plans[0].names))
+    database = Database(network, plans[0].databases, directory, template, fsync=plans[0].fsync)
+    machines, held = SharedMachines(plans, network, database, directory), HeldAddresses()
+    for number, plan in enumerate(plans):
+        began = time.monotonic()
+        machines.plan = plan
+        machines.counts = Counter()
+        machines.terms.moves = []
+        before = machines.terms.takeovers, database.failovers, machines.terms.looks
+        history = History(plan.seed, plan.names)
+        faults = ClusterFaults(plan, machines, history)
+        runner = Runner(plan, history, machines, faults, SETTLE_S)
+        outcome = Outcome(plan.seed, plan.profile, str(plan))
         run = asyncio.create_task(runner.run())
-        await asyncio.wait([run], timeout=LIMIT_S)
-        if not run.done():
-            raise AssertionError(f"it did not end in {LIMIT_S:g} s; tasks: {_stacks()}")
-        await run
-    except (AssertionError, OSError, ProcessError) as exc:
-        outcome.failures.append(f"the run itself failed: {exc!r} {getattr(exc, '__notes__', '')}")
-    history.moves = machines.terms.moves
+        try:
+            await asyncio.wait([run], timeout=LIMIT_S)
+            if not run.done():
+                raise AssertionError(f"it did not end in {LIMIT_S:g} s; tasks: {_stacks()}")
+            await run
+        except (AssertionError, OSError, ProcessError) as exc:
+            outcome.failures.append(f"the run itself failed: {exc!r} {getattr(exc, '__notes__', '')}")
+        is_last = number + 1 == len(plans) or not run.done()
+        if is_last and run.done():
+            await machines.end_all()
+            history.complaints += machines.complaints
+        history.moves = machines.terms.moves
+        _judge(outcome, history, faults)
+        outcome.faults = dict(machines.counts)
+        outcome.takeovers = machines.terms.takeovers - before[0]
+        outcome.failovers, outcome.looks = database.failovers - before[1], machines.terms.looks - before[2]
+        outcome.took_s = time.monotonic() - began
+        if outcome.failures:
+            folder = keep / f"seed-{plan.seed}"
+            machines.write_logs(folder)
+            (folder / "history.json").write_bytes(msgspec.json.encode(history))
+            (folder / "failures.txt").write_text("\n\n".join([*outcome.failures, outcome.plan]))
+        yield outcome
+        if is_last:
+            break
+        await held.add(runner.addresses)
+    held.close()
+
+
+def _judge(outcome: Outcome, history: History, faults: ClusterFaults) -> None:
     verdict = check(history)
     verdict.violations += [Violation("expelled", what) for what in expelled(history)]
     posted = {key: offset for poster in faults.posters for key, offset in poster.accepted.items()}
@@ -87,15 +150,8 @@ async def _run(seed: int, lasts: float, brokers: int, directory: Path, template:
     outcome.failures += map(str, verdict.violations)
     outcome.members, outcome.accepted, outcome.received = verdict.members, verdict.accepted, verdict.received
     outcome.sealed = len(history.sealed.keys() & history.members.keys())
-    outcome.posted, outcome.surely, outcome.looks = len(posted), verdict.surely_accepted, machines.terms.looks
-    outcome.repeats, outcome.faults = verdict.repeats, dict(machines.counts)
-    outcome.takeovers, outcome.failovers = machines.terms.takeovers, database.failovers
+    outcome.posted, outcome.surely, outcome.repeats = len(posted), verdict.surely_accepted, verdict.repeats
     outcome.pause_s = longest_pause_s(history)
-    if outcome.failures:
-        machines.write_logs(keep)
-        (keep / "history.json").write_bytes(msgspec.json.encode(history))
-        (keep / "failures.txt").write_text("\n\n".join([*outcome.failures, outcome.plan]))
-    return outcome
 
 
 def _stacks() -> str:
@@ -106,13 +162,17 @@ def _stacks() -> str:
     return file.getvalue()
 
 
-def main(seed: int, lasts: float, brokers: int, directory: Path, template: Path, keep: Path) -> None:
-    began = time.monotonic()
+async def _play(plans: list[ClusterPlan], directory: Path, template: Path, keep: Path) -> None:
+    async for outcome in _run(plans, directory, template, keep):
+        sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def main(seeds: str, lasts: float, brokers: int, directory: Path, template: Path, keep: Path) -> None:
+    plans = [draw(int(seed), lasts, brokers) for seed in seeds.split(",")]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        outcome = loop.run(_run(seed, lasts, brokers, directory, template, keep))
-    outcome.took_s = time.monotonic() - began
-    sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
+        loop.run(_play(plans, directory, template, keep))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), *map(Path, sys.argv[4:]))
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), *map(Path, sys.argv[4:]))

@@ -84,8 +84,8 @@ async def read_owners(database: Database) -> list[str]:
 
 
 async def read_log(url: str) -> dict[int, RoomLog]:
-    """Return the rooms' logs by room id, from a server that no broker uses any more."""
-    async with connected(url) as connection:
+    """Return the rooms' logs by room id; brokers may use the server meanwhile."""
+    async with connected(url) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         news: defaultdict[int, list[Any]] = defaultdict(list)
         for row in await connection.fetch("SELECT room, news FROM tsudoi.log ORDER BY shard, room, last"):
             news[row["room"]] += map(parse_news_untrusted, row["news"])
