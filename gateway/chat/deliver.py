@@ -119,13 +119,15 @@ class Deliver(Component):
 
     def _deliver_messages(self, room: Room, said: list[Entry], now: float) -> None:
         """Send consecutive messages to all live members, except each to the member that wrote it."""
-        if numbers := {entry.member: entry.code for entry in said if entry.code}:
-            self.on_numbered(room, numbers, now)
         if len(said) == 1:
+            if said[0].code:
+                self.on_numbered(room, {said[0].member: said[0].code}, now)
             self._deliver_message(room, said[0])
             return
         if not said:
             return
+        if numbers := {entry.member: entry.code for entry in said if entry.code}:
+            self.on_numbered(room, numbers, now)
         senders = [room.members.get(entry.member) for entry in said]
         payloads: list[bytes] = []
         encoded = None

@@ -91,7 +91,7 @@ def message(entry: Entry, room: str, style: DownStyle) -> bytes:
 
 def messages(entries: Sequence[Entry], room: str, style: DownStyle) -> list[bytes]:
     """Return what `message` does for each of several entries."""
-    if style.form is DownForm.SEALED:
+    if style.form is _SEALED:
         return list(map(sealed_message, entries))
     return [message(entry, room, style) for entry in entries]
 
