@@ -21,6 +21,7 @@ _AGED_AT_ONCE = 10_000
 _chunks = msgspec.msgpack.Decoder(list[Chunk])
 
 _NEWEST = "SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1"
+_OLDEST = "SELECT first FROM log WHERE room=? ORDER BY last LIMIT 1"
 _LOG = "room, first, last, at_ms, chunks, news"
 
 
@@ -160,9 +161,13 @@ class Logs:
         if keep < self._kept:
             self._grown.update(self.ends())
         self._kept = keep
-        for room in self._grown | self._aged_rooms(before_ms):
+        aged = self._aged_rooms(before_ms)
+        for room in self._grown | aged:
             last = self._newest(room)
-            if last is not None and (first := self._trim_room(room, last, last - keep, before_ms)):
+            # Most logs are short: a look into the index tells, and their rows are not decoded.
+            if last is None or (room not in aged and self._oldest(room) > last - keep):
+                continue
+            if first := self._trim_room(room, last, last - keep, before_ms):
                 changed[room] = first
         self._grown.clear()
         return changed
@@ -211,6 +216,10 @@ class Logs:
     def _being_folded(self, room: int) -> Sequence[Chunk]:
         """Return the chunks of a room that are being folded, and are not in its log yet."""
         return self.folding.chunks.get(room, ()) if self.folding is not None else ()
+
+    def _oldest(self, room: int) -> int:
+        """Return the first offset in a room's folded log, which has one."""
+        return int(self._db.execute(_OLDEST, (room,)).fetchone()[0])
 
     def _newest(self, room: int) -> int | None:
         """Return the last offset in a room's folded log; None if it has none."""
