@@ -62,12 +62,14 @@ class PingLane:
     def _look(self) -> None:
         # First of all: a bug in handling one ping would end the receiving of all others.
         self._resting = self._loop.call_later(REST_S, self._look)
-        if not self._receive():
+        if self._receive() % (BATCHES * BATCH) == 0:
+            # None came: the next one waits for nobody. Or more came than a turn takes: a flood must not cost the others
+            # their pings.
             self.stop()
             self.start()
 
-    def _receive(self) -> bool:
-        """Take what has come; return whether there was anything."""
+    def _receive(self) -> int:
+        """Take what has come, as far as one turn may; return how many these are."""
         taken = 0
         for _ in range(BATCHES):
             if datagrams := self._io.receive():
@@ -75,7 +77,7 @@ class PingLane:
                 self._on_datagrams(datagrams)
             if len(datagrams) < BATCH:
                 break
-        return taken > 0
+        return taken
 
 
 def open_beside(main: socket.socket) -> socket.socket | None:

@@ -22,8 +22,6 @@ from .segments import burst_ends
 DRAIN_BATCHES = 16
 """Batches taken in one turn of the event loop."""
 RECEIVE_BUFFER = 8 * 2**20
-LANE_BUFFER = 2**20
-"""For some 1,000 pings."""
 SEND_BUFFER = 4 * 2**20
 OUTBOX = 50_000
 """Datagrams that wait while the kernel's send buffer is full; beyond that the newest are dropped and counted."""
@@ -76,7 +74,7 @@ class UDPServer:
         self._stopped = False
         lane = None if pings is None else socket.socket(fileno=pings)
         if inherited is None and (lane := open_beside(self._sock)) is not None:
-            _enlarge(lane, socket.SO_RCVBUF, _SO_RCVBUFFORCE, LANE_BUFFER)
+            _enlarge(lane, socket.SO_RCVBUF, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
         self._lane = None if lane is None else PingLane(lane, kind(lane), self._on_pings)
         self._socks = [self._sock] if lane is None else [self._sock, lane]
         for sock in self._socks:

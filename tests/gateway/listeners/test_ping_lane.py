@@ -114,6 +114,32 @@ def nothing(*_: object) -> None:
 
 
 @linux_only
+def test_after_more_pings_than_a_turn_takes_the_others_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ping_lane, "REST_S", 3_600.0)
+    monkeypatch.setattr(ping_lane, "BATCHES", 1)
+    ping = packet(b'{"ping":1}')
+
+    async def scenario() -> None:
+        got: list[bytes] = []
+        server = UDPServer(
+            0,
+            Listener("127.0.0.1", 0),
+            lambda _, batch: got.extend(data for data, _ in batch),
+            nothing,
+            sendmmsg.choose(),
+        )
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", server.listener.port))
+            for _ in range(300):
+                client.send(ping)
+            server.start()
+            await until(lambda: len(got) == 300)
+        server.close()
+
+    asyncio.run(scenario())
+
+
+@linux_only
 def test_the_address_is_refused_to_others_as_ever() -> None:
     async def scenario() -> None:
         server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
