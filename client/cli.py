@@ -266,6 +266,8 @@ def _chat(
         try:
             place = await _enter(connect, room, creates, password, speaks if in_terminal else None)
         except ClientError as exc:
+            if isinstance(exc, WrongPassword) and is_about_password(exc) and not password:
+                raise ClientError(words.NEEDS_PASSWORD.text(speaks, room=room)) from exc
             raise ClientError(_why_not_entered(exc, room, server, program, speaks)) from exc
         async with place:
             if in_terminal and on_screen:

@@ -5,6 +5,7 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import CancelledError
+from datetime import UTC, datetime
 from typing import TextIO
 
 from tsudoi import (
@@ -15,7 +16,9 @@ from tsudoi import (
     Kicked,
     Line,
     LineRefused,
+    Listed,
     NotInRoom,
+    Past,
     RoomClosed,
     ServerAway,
     TimedOut,
@@ -113,7 +116,25 @@ async def _receive(room: ChatClient, printer: _Printer, language: Language) -> N
         elif is_speech(event):
             await printer.print_message(speech_line(event))
         else:
-            printer.print_notice(_notice(event, room, language))
+            for line in _notice_lines(event, room, language):
+                printer.print_notice(line)
+
+
+def _notice_lines(event: Event, room: ChatClient, language: Language) -> list[str]:
+    """Return the lines for a notice: one, or for a list one for each of its rows."""
+    if not isinstance(event, Listed):
+        return [_notice(event, room, language)]
+    if event.what != "history":  # names have no line feeds
+        return (event.text if language == "en" else notice(event, language)).split("\n")
+    head, _, rest = event.text.partition("\n")
+    rows = [row for row in event.rows if isinstance(row, Past)]
+    if not rows:
+        return [one_line(f"{head} {rest}".strip())]
+    return [head, *(f"{_utc(row.at_ms)} {earlier_line(row)}" for row in rows)]
+
+
+def _utc(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M")
 
 
 def _notice(event: Event, room: ChatClient, language: Language) -> str:

@@ -61,6 +61,10 @@ ROOM_EXISTS = Words(
 CREATE_IT = Words("/create {room} makes one.", "/create {room} で作れます。")
 ENTER_IT = Words("/join {room} enters it.", "/join {room} で入れます。")
 WRONG_PASSWORD = Words("Wrong password for {room}.", "{room} のパスワードが違います。")
+NEEDS_PASSWORD = Words(
+    "{room} has a password: --ask-password asks for it, the variable TSUDOI_PASSWORD gives it",
+    "{room} にはパスワードが必要です: --ask-password か環境変数 TSUDOI_PASSWORD で指定してください",
+)
 REFUSED = Words("The server does not let you into {room}: {why}", "サーバーが {room} への入室を断りました: {why}")
 BUSY = Words("The server is busy; try again.", "サーバーが混み合っています。もう一度お試しください。")
 BAD_NAME = Words("That can not be a name: {why}", "その名前は使えません: {why}")

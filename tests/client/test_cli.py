@@ -1,5 +1,6 @@
 """The command line: one line for what is wrong, 2 for what was typed, 1 for what could not be done."""
 
+import json
 import os
 import re
 import signal
@@ -286,6 +287,43 @@ def test_a_room_that_is_there_or_not_is_told_with_the_command_that_helps() -> No
         assert run("create", "my den", *where, "--language", "ja") == (1, "", f"client: {said}\n")
         said = "nowhere というルームはありません。作るには: client create nowhere"
         assert run("join", "nowhere", *where, LANG="ja_JP.UTF-8") == (1, "", f"client: {said}\n")
+        alice.terminate()
+
+
+def test_a_list_has_one_row_a_line_and_a_row_is_one_line() -> None:
+    who = {"notice": "who", "count": 2, "page": 1, "pages": 1, "text": "Here: 2, page 1 of 1:\nalice (host)\nbob"}
+    who["members"] = [{"name": "alice", "host": True, "idle": 0}, {"name": "bob", "host": False, "idle": 3}]
+    past = {"notice": "history", "text": "Last 2 of den, times in UTC:\n00:00 bob: one\n23:59 eve: two\n00:01 bob: x"}
+    past["messages"] = [
+        {"n": 1, "from": "bob", "said": "one\n23:59 eve: two", "at": 0},
+        {"n": 2, "from": "bob", "said": "x", "at": 60_000},
+    ]
+    rows = ["Last 2 of den, times in UTC:", "00:00 bob: one 23:59 eve: two", "00:01 bob: x"]
+    for language, people in (
+        ("en", ["Here: 2, page 1 of 1:", "alice (host)", "bob"]),
+        ("ja", ["alice (ホスト)、0 秒発言なし", "bob、3 秒発言なし"]),
+    ):
+        with Served(TSUDOI) as served, client("create", "den", served.fake, "--language", language) as alice:
+            while not (served.fake.rooms and served.fake.rooms["den"].addresses):
+                assert alice.poll() is None
+            served.tell(json.dumps(who).encode())
+            served.tell(json.dumps(past).encode())
+            assert alice.stderr is not None
+            assert [alice.stderr.readline().rstrip("\n") for _ in (*people, *rows)] == [*people, *rows]
+            alice.terminate()
+
+
+def test_a_room_with_a_password_says_so_where_none_was_given() -> None:
+    with Served(TSUDOI) as served, client("create", "den", served.fake, "--password", "moonlight") as alice:
+        while not served.fake.rooms:
+            assert alice.poll() is None
+        server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
+        where = ("den", "--name", "x", "--server", server, "--dialect", "tsudoi")
+        said = "den has a password: --ask-password asks for it, the variable TSUDOI_PASSWORD gives it"
+        assert run("join", *where) == (1, "", f"client: {said}\n")
+        said = "den にはパスワードが必要です: --ask-password か環境変数 TSUDOI_PASSWORD で指定してください"
+        assert run("join", *where, "--language", "ja") == (1, "", f"client: {said}\n")
+        assert run("join", *where, "--password", "sunlight") == (1, "", "client: wrong password for den\n")
         alice.terminate()
 
 
