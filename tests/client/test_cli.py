@@ -291,9 +291,18 @@ def test_a_room_that_is_there_or_not_is_told_with_the_command_that_helps() -> No
 
 
 def test_a_list_has_one_row_a_line_and_a_row_is_one_line() -> None:
-    who = {"notice": "who", "count": 2, "page": 1, "pages": 1, "text": "Here: 2, page 1 of 1:\nalice (host)\nbob"}
+    who: dict[str, object] = {
+        "notice": "who",
+        "count": 2,
+        "page": 1,
+        "pages": 1,
+        "text": "Here: 2, page 1 of 1:\nalice (host)\nbob",
+    }
     who["members"] = [{"name": "alice", "host": True, "idle": 0}, {"name": "bob", "host": False, "idle": 3}]
-    past = {"notice": "history", "text": "Last 2 of den, times in UTC:\n00:00 bob: one\n23:59 eve: two\n00:01 bob: x"}
+    past: dict[str, object] = {
+        "notice": "history",
+        "text": "Last 2 of den, times in UTC:\n00:00 bob: one\n23:59 eve: two\n00:01 bob: x",
+    }
     past["messages"] = [
         {"n": 1, "from": "bob", "said": "one\n23:59 eve: two", "at": 0},
         {"n": 2, "from": "bob", "said": "x", "at": 60_000},

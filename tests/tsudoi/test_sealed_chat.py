@@ -479,6 +479,12 @@ def test_a_server_of_this_machine_is_not_remembered(tmp_path: Path) -> None:
     run(story)
 
 
+def test_the_file_of_known_servers_may_be_named_by_a_text(tmp_path: Path) -> None:
+    known = KnownServers(str(tmp_path / "known_servers"))
+    known.remember("chat.example", 9001, "ab" * 32)
+    assert known.find("chat.example", 9001) == "ab" * 32
+
+
 # --- other versions ---
 
 

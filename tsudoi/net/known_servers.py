@@ -20,9 +20,9 @@ def default_path() -> Path | None:
 class KnownServers:
     """One line for each address: `HOST:PORT FINGERPRINT`."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | str | None) -> None:
         """None: `default_path`."""
-        self.path = path or default_path()
+        self.path = Path(path) if path else default_path()
 
     def find(self, host: str, port: int) -> str | None:
         """Return the SHA-256 of the certificate that was seen at an address, in hexadecimal, or `BY_AUTHORITY`."""
