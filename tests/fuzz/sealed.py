@@ -73,6 +73,7 @@ CODEC = (
     SessionKeys.uncover_untrusted,
     SealedClient._receive_untrusted,
     Link.open_untrusted,
+    EnterSealed._take_grant_untrusted,
     EnterSealed._take_status_untrusted,
 )
 
@@ -125,4 +126,4 @@ def gateway(data: bytes) -> None:
     assert all(len(payload) <= 1_200 for _, address, payload in told.outbound.sent if payload[:1] == b"\0")
 
 
-GATEWAY = (SealedReceiver.handle_untrusted, Resuming.handle_untrusted)
+GATEWAY = (SealedReceiver.handle_untrusted, SealedReceiver._open_untrusted, Resuming.handle_untrusted)
