@@ -89,6 +89,8 @@ class ChaosClient:
         self.is_in = False
         self.has_left = False
         self.lines_sent = 0
+        self.waiting = 0
+        """Lines of which it is not told whether they are kept: none, as its dialect tells that of none."""
         self._on_sent = on_sent
         self._on_received = on_received
         self._on_socket = on_socket

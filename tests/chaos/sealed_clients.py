@@ -65,6 +65,11 @@ class SealedChaosClient:
         self._nonces: dict[bytes, bytes] = {}
         self._at = plan.gateway
 
+    @property
+    def waiting(self) -> int:
+        """How many of its lines are neither kept nor refused."""
+        return 0 if self._chat is None or self._chat.closed else self._chat.waiting
+
     def close(self) -> None:
         """End without a word."""
         for task in self._tasks:
