@@ -239,3 +239,29 @@ def test_what_stands_behind_an_open_drawer_can_not_be_reached(tmp_path: Path) ->
 
     with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         asyncio.run(scenario(gateway))
+
+
+def test_a_refusal_leads_the_keyboard_to_what_answers_it(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser:
+            server = at(gateway)
+            async with await tsudoi.create("den", name="bob", password="sesame", server=server) as bob:
+                alice = await Tab.open(browser, web_of(gateway), "den")
+                await alice.page.keyboard.type("alice")
+                await alice.page.keyboard.press("Enter")
+                await expect(alice.page.locator(".alert")).to_contain_text("has a password")
+                await expect(alice.page.locator("#password")).to_be_focused()
+                await alice.page.keyboard.type("sesame")
+                await alice.page.keyboard.press("Enter")
+                await alice.say("in")
+                await alice.sees("in")
+                await bob.say("/kick alice")
+                await alice.tells("has removed you")
+                await alice.page.press(".banner button", "Enter")
+                await expect(alice.page.locator("#password")).to_be_focused()
+                await alice.page.click("button:has-text('Remove it from my rooms')")
+                await expect(alice.page.locator(".rooms")).to_have_count(0)
+            assert alice.problems == []
+
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))

@@ -7,6 +7,7 @@ import { words } from './words.js';
 export class Enter {
   #list = null;
   #room = '';
+  #refusal = '';
 
   /** `onEnter({name, room, password, create})`; `onRooms()`: show the rooms that the person is in; `onForget(room)`: it is none of them. */
   constructor({ onEnter, onRooms, onForget }) {
@@ -56,8 +57,20 @@ export class Enter {
     if (mayCreate && this.create.hidden) setTimeout(() => this.create.focus());
     this.create.hidden = !mayCreate;
     this.forget.hidden = !(room?.phase === 'refused' && room.myName);
+    this.#lookAt(state, room);
     this.listed.hidden = !state.list;
     if (state.list !== this.#list) this.#show(state.list, state.rooms);
+  }
+
+  /** Put the focus where a refusal can be answered. */
+  #lookAt({ list }, room) {
+    const refusal = room?.phase === 'refused' ? `${room.name}\n${room.why}` : '';
+    if (refusal === this.#refusal) return;
+    this.#refusal = refusal;
+    if (!refusal) return;
+    const isLocked = list?.rooms.some(({ name, locked }) => locked && name === room.name);
+    if (isLocked) this.password.focus();
+    else if (document.activeElement === document.body) this.room.focus();
   }
 
   #show(list, mine) {
