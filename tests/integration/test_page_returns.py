@@ -58,7 +58,7 @@ def test_a_reader_is_told_while_the_broker_is_away(tmp_path: Path) -> None:
             async with await tsudoi.join("den", name="bob", server=at(gateway)) as bob:
                 broker.freeze()
                 await alice.tells("can not reach this room")
-                await bob.say("meanwhile")
+                bob.post("meanwhile")  # `say` would wait until it is kept
                 await alice.say("grey")
                 await expect(alice.page.locator(".line.waiting")).to_contain_text("grey")
                 broker.resume()
