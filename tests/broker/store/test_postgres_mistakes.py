@@ -74,6 +74,16 @@ def test_why_a_database_can_not_be_used(
     assert refusal(url) == why
 
 
+def test_a_database_of_which_a_part_was_dropped_is_refused(server: postgres.Instance) -> None:
+    server.sql("CREATE DATABASE parts")
+    url = server.url().replace("/postgres", "/parts")
+    PostgresStore(url).close()
+    server.run("psql", url, "-c", "DROP TABLE tsudoi.members CASCADE")
+    why = refusal(url)
+    assert "does not exist: the schema tsudoi is not whole" in why
+    assert "HINT" not in why
+
+
 def test_the_password_is_taken_from_the_environment(server: postgres.Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "right")
     url = server.url().replace("tsudoi@", "locked@").replace("/postgres", "/locked")
