@@ -346,8 +346,7 @@ class SealedClient:
         if not self._link.is_resumed:
             return
         lines = [*self._up.due(now, self._link.round_trip_s)]
-        if (want := self._down.want(now, self._link.round_trip_s)) is not None:
-            lines.append(UpLine(want=want))
+        lines += [UpLine(want=want) for want in self._down.wants(now, self._link.round_trip_s)]
         if self._leave_at is not None and now >= self._leave_at:
             lines.append(UpLine(leave=True))
             self._leave_at = now + LEAVE_S

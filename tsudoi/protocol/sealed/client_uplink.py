@@ -12,6 +12,8 @@ WINDOW = 32
 """Lines that are on their way at once."""
 FIRST_REPEAT_S = 0.1
 """With less, a fast network gains nothing; with more, two losses in a row take longer than 0.3 s."""
+FIRST_REPEAT = 1.25
+"""The same in round trips: more than one, or each line would be repeated for nothing."""
 FIRST_REPEAT_AT_MOST_S = 1.0
 STEADY = 3
 """Times that a line is sent before its repeats become rarer."""
@@ -88,7 +90,7 @@ class Uplink:
             if line.due_at <= now:
                 if not line.times:
                     line.since = now
-                    line.repeat_s = min(max(FIRST_REPEAT_S, 1.5 * round_trip_s), FIRST_REPEAT_AT_MOST_S)
+                    line.repeat_s = min(max(FIRST_REPEAT_S, FIRST_REPEAT * round_trip_s), FIRST_REPEAT_AT_MOST_S)
                 line.times += 1
                 line.sent_at = now if line.times == 1 and line is self._waiting[0] else None
                 line.due_at = now + line.repeat_s

@@ -66,6 +66,23 @@ def test_delivery_at_ten_percent_loss_is_at_most_a_round_trip_and_0_3_s_late() -
     assert latencies[int(0.99 * len(latencies))] <= round_trip + 0.3
 
 
+def test_a_busy_room_does_not_fall_behind_at_ten_percent_loss() -> None:
+    """Holes are filled side by side: one by one they came as fast as they were filled, 1.4 s late."""
+    for lines_per_s, late_s in ((20, 0.3), (50, 0.35)):
+        latencies = []
+        for seed in range(6):
+            world = World(seed, Weather(doubling=0.0, jitter_s=0.0, clients=2, lines=0))
+            world.run(2.0)
+            for number in range(10 * lines_per_s):
+                world.run(1 / lines_per_s)
+                world.say(world.people["person-0"], f"line {number}")
+            world.run(5.0)
+            latencies += world.latencies
+        assert len(latencies) == 6 * 10 * lines_per_s
+        latencies.sort()
+        assert latencies[int(0.99 * len(latencies))] <= 0.04 + late_s
+
+
 CALM = Weather(loss=0.0, doubling=0.0, jitter_s=0.0, clients=2)
 
 
