@@ -34,8 +34,9 @@ BEHIND = MAX_BEHIND // 4
 SEND_BUFFER = 131_072
 """Bytes that the system is asked to hold for one client (Linux: twice as many). By itself it would hold megabytes, of
 which nothing tells: a client that stops reading would be noticed late, and thousands would take gigabytes."""
-NO_ROOM_S = 5.0
-"""How long a WebSocket may be in no room before it gives way to another one of its address: a page enters at once."""
+NO_ROOM_S = 2.0
+"""How long a WebSocket may be in no room before it gives way to another one of its address: a page enters at once. One
+that was refused a place in a room gives way at once, so a user can not keep the places for newcomers that way."""
 SLICE = 2_048
 """Bytes that are read of a client before its frames are counted."""
 
@@ -129,8 +130,9 @@ class WebConnection(HttpConnection):
     @property
     def is_in_no_room(self) -> bool:
         """Whether it is a WebSocket in no room, though it had time to enter one."""
-        in_none = self._session is not None and self._session.is_in_no_room
-        return in_none and monotonic() - self._opened_at > NO_ROOM_S
+        if self._session is None or not self._session.is_in_no_room:
+            return False
+        return self._session.has_no_place or monotonic() - self._opened_at > NO_ROOM_S
 
     # --- the session's port -------------------------------------------------------------------------------------------
 

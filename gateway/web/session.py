@@ -84,6 +84,7 @@ class Session:
 
     __slots__ = (
         "_commands",
+        "_has_no_place",
         "_ip",
         "_is_over",
         "_language",
@@ -105,6 +106,8 @@ class Session:
         """None: the connect command has not come."""
         self._language = ""
         """Of the reader; empty: the listener's."""
+        self._has_no_place = False
+        """It was refused for lack of a place."""
         self._rooms: dict[str, _Room] = {}
         self._commands = Bucket(FRAMES, now)
         self._questions = Bucket(QUESTIONS, now)
@@ -114,6 +117,11 @@ class Session:
     def is_in_no_room(self) -> bool:
         """Whether no room has been asked for, or all have ended."""
         return not self._rooms
+
+    @property
+    def has_no_place(self) -> bool:
+        """Whether it is in no room since its address has its most connections there."""
+        return self._has_no_place and not self._rooms
 
     def members(self) -> list[Member]:
         """Return the members that it is."""
@@ -287,6 +295,7 @@ class Session:
             who = Identity(who.ip, who.name, subscribe.token, who.language)
         token = token_of(self._secret, channel)
         if not (self._rooms or self._takes_over(token) or self._port.has_place(channel, now)):
+            self._has_no_place = True
             raise RefusedCommand(Error.TOO_MANY, ADDRESS_IS_FULL)
         room = self._rooms[channel] = _Room()
 

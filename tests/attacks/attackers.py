@@ -297,17 +297,22 @@ def web_flood(targets: Targets) -> None:
 
 
 def web_classmate(targets: Targets) -> None:
-    """A user who keeps all WebSockets that an address may have, and opens others as fast as it may."""
+    """A user who keeps all WebSockets that an address may have in rooms, and opens others, but within its rate."""
     members: list[socket.socket] = []
     while True:
         for place in targets.web:
             members.append(web_member(place, "eve", f"own{len(members) % 3}", WEB_CLASS))
         for tcp in members[-600:]:
-            with contextlib.suppress(OSError):
-                if tcp.recv(2**20) == b"":
-                    members.remove(tcp)
-                    tcp.close()
-        time.sleep(0.02)
+            try:
+                is_open = tcp.recv(2**20) != b""
+            except BlockingIOError:
+                continue
+            except OSError:
+                is_open = False
+            if not is_open:
+                members.remove(tcp)
+                tcp.close()
+        time.sleep(0.05)
 
 
 # --- nonsense -------------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def enters_beside_eve(place: tuple[str, int]) -> bool:
         with closing(web_member(place, "mate", "class", WEB_CLASS)) as tcp, suppress(OSError):
             tcp.settimeout(2.0)
             heard = b""
-            while (more := tcp.recv(2**16)) and b'"subscribe"' not in heard:
+            while b'"subscribe"' not in heard and (more := tcp.recv(2**16)):
                 heard += more
             if b'"subscribe"' in heard:
                 return True

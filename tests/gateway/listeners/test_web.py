@@ -22,6 +22,12 @@ UPGRADE = (
 )
 
 
+def frame(text: str) -> bytes:
+    """A client's frame of at most 125 bytes, masked with zeros."""
+    raw = text.encode()
+    return bytes((0x81, 0x80 | len(raw))) + bytes(4) + raw
+
+
 class Client:
     """A client's end of a connection."""
 
@@ -136,6 +142,24 @@ def test_a_websocket_in_no_room_makes_room_for_another_of_its_address(monkeypatc
         assert place.counters.web_connections_refused == 0
 
     run(scenario, address_connections=2, unlimited=())
+
+
+def test_a_websocket_that_was_refused_a_place_in_a_room_makes_room_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(place: Place) -> None:
+        refused = await place.connect()
+        assert await refused.ask(UPGRADE) == 101
+        early = await place.connect()
+        assert await early.ask(UPGRADE) == 503
+        early.writer.close()
+        await place.until(lambda: place.server.connections == 1)
+        refused.writer.write(frame('{"id":1,"connect":{"data":{"name":"eve"}}}'))
+        refused.writer.write(frame('{"id":2,"subscribe":{"channel":"lair"}}'))
+        async with asyncio.timeout(PATIENCE_S):
+            await refused.reader.readuntil(b'"your address has its most connections"')
+        assert await (await place.connect()).ask(UPGRADE) == 101
+
+    monkeypatch.setattr(web, "in_rooms", lambda most: 0)
+    run(scenario, address_connections=1, unlimited=())
 
 
 def test_a_client_that_takes_no_answers_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
