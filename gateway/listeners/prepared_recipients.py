@@ -155,11 +155,8 @@ def places(head_size: int, sizes: Sequence[int], members: int) -> Iterator[list[
         _own_iovecs[2 * slot + 1] = total
     ends = list(accumulate(sizes))
     spans = [(end - size, end - size + head_size, end) for size, end in zip(sizes, ends, strict=True)]
-    found: list[Places] = []
-    for slot in range(min(slots, members)):
-        own = _own[slot * count * _OWN_SIZE :]
-        found.append([(own[start:rest], own[rest:end]) for start, rest, end in spans])
-    yield found
+    own, first = _own, range(0, min(slots, members) * count * _OWN_SIZE, count * _OWN_SIZE)
+    yield [[(own[at + start : at + rest], own[at + rest : at + end]) for start, rest, end in spans] for at in first]
     _point(OWN, 1, used)
 
 

@@ -219,14 +219,24 @@ def seal_each(links: Sequence[SealedLink], body: bytes) -> list[bytes]:
     return packets
 
 
-def seal_into(links: Iterable[SealedLink], bodies: Sequence[bytes], places: Iterable[Places]) -> None:
+def seal_into(links: Sequence[SealedLink], bodies: Sequence[bytes], places: Iterable[Places]) -> None:
     """Write the packets of bodies for links of sealed suites where they are sent from; as `seal_each`, but faster."""
+    encrypts = links[0].sender.keys.encrypts
+    young, find = encrypts.young, encrypts.find
+    if len(bodies) == 1:
+        # The usual case at low rates, without an inner loop.
+        (body,) = bodies
+        for link, ((head, rest),) in zip(links, places, strict=False):
+            link._count = count = link._count + 1
+            head[:] = header = link.head + count.to_bytes(COUNT_SIZE, "big")
+            cipher = young.get(link.session) or find(link.session)
+            cipher.encrypt_into(header[RUN_AT:], body, header, rest)
+        return
     for link, own in zip(links, places, strict=False):
-        encrypts = link.sender.keys.encrypts
-        cipher = encrypts.young.get(link.session) or encrypts.find(link.session)
-        encrypt, start, count = cipher.encrypt_into, link.head, link._count
+        start, count = link.head, link._count
         link._count = count + len(bodies)  # before: no error lets a count be used twice
+        cipher = young.get(link.session) or find(link.session)
         for body, (head, rest) in zip(bodies, own, strict=False):
             count += 1
             head[:] = header = start + count.to_bytes(COUNT_SIZE, "big")
-            encrypt(header[RUN_AT:], body, header, rest)
+            cipher.encrypt_into(header[RUN_AT:], body, header, rest)
