@@ -18,6 +18,7 @@ from .error_words import explain, explain_text
 from .history import open_history
 from .plain_screen import Screen
 from .state.event_words import ending, notice
+from .state.mentions import mentions
 
 _COLOURS = (36, 32, 33, 35, 34, 91, 96)
 """SGR codes that can be read on light and on dark."""
@@ -127,11 +128,13 @@ def _watch(line: tsudoi.Line, language: Language) -> None:
 def _show(event: tsudoi.Event, room: tsudoi.ChatClient, language: Language) -> None:
     match event:
         case tsudoi.Emote():
-            _print(action_line(_name(event.sender), event.text))
+            _print(_bell(event, room.name) + action_line(_name(event.sender), event.text))
         case tsudoi.Private():
-            _print(f"{_name(event.sender)} {_styled('→', _QUIET)} {_name(event.to)}: {event.text}")
+            to = _name(event.to)
+            _print(f"{_bell(event, room.name)}{_name(event.sender)} {_styled('→', _QUIET)} {to}: {event.text}")
         case tsudoi.Message():
-            _print(f"{_name(event.sender)}: {event.text}" if event.sender else event.text)
+            start = f"{_name(event.sender)}: " if event.sender else ""
+            _print(f"{_bell(event, room.name)}{start}{event.text}")
         case tsudoi.Earlier():
             for row in event.rows:
                 time = datetime.fromtimestamp(row.at_ms / 1000).strftime("%H:%M")
@@ -149,6 +152,12 @@ def _show(event: tsudoi.Event, room: tsudoi.ChatClient, language: Language) -> N
                 _tell(line)
         case _:
             _tell(notice(event, language))
+
+
+def _bell(event: tsudoi.Emote | tsudoi.Private | tsudoi.Message, me: str) -> str:
+    """Return the bell for a line of another member that is for the user; nothing for others."""
+    is_for_me = isinstance(event, tsudoi.Private) or mentions(event.text, me)
+    return "\a" if is_for_me and event.sender != me else ""
 
 
 def _tell(text: str) -> None:

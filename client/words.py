@@ -200,6 +200,7 @@ WEEKDAYS = Words("Mon Tue Wed Thu Fri Sat Sun", "月 火 水 木 金 土 日")
 MONTHS = Words("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec", "1 2 3 4 5 6 7 8 9 10 11 12")
 DAY = Words("{weekday} {day} {month} {year}", "{year}年{month}月{day}日 ({weekday})")
 ENTERING = Words("Entering {room} …", "{room} に入室中…")
+NOT_ENTERED = Words("You have not entered {room}.", "{room} への入室をやめました。")
 NO_SUCH_ROOM_OPEN = Words(
     "You are in no room called {room}. /join {room} enters it.", "{room} には入っていません。/join {room} で入れます。"
 )

@@ -394,6 +394,7 @@ class ChatApp(App[None]):
             password = await self.push_screen_wait(AskPassword(question.text(self._language, room=room), keys))
             question = words.PASSWORD_AGAIN
             if password is None:
+                self._tell(words.NOT_ENTERED.text(self._language, room=room))
                 return
 
     @work

@@ -145,6 +145,10 @@ def test_a_chat(tmp_path: Path) -> None:
             notice(TSUDOI.down, "den", "whispered", {"n": 401, "name": "bob", "to": "アリス", "said": "psst"}, "?")
         )
         terminal.wait_for("bob → アリス: psst")
+        assert terminal.colours.count("\a") == 1
+        served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", 401, "bob", "アリスさん、いる？"))
+        terminal.wait_for("アリスさん、いる？")
+        assert terminal.colours.count("\a") == 2
         served.tell(
             notice(TSUDOI.down, "den", "renamed", {"n": 402, "name": "アリス", "to": "ハナ"}, "アリス is now ハナ.")
         )

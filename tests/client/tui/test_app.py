@@ -148,6 +148,7 @@ def test_escape_gives_up_a_locked_room() -> None:
         await stage.press("escape")
         assert list(stage.chats) == ["den"]
         assert "Password" not in stage.screen
+        assert "You have not entered vault." in stage.screen
 
     play(scene)
 
