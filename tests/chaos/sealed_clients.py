@@ -29,6 +29,8 @@ class SealedSeen:
     """When each of these came, as `time.time()`."""
     odd: list[str] = field(default_factory=list)
     """Events that must not be: gaps and resets, since no history was lost."""
+    notes: list[str] = field(default_factory=list)
+    """When it took its server for away, for back, and went by TCP; and how it stood at the end."""
     repeated_nonces: list[str] = field(default_factory=list)
     nonces: int = 0
     ended: str = ""
@@ -76,6 +78,9 @@ class SealedChaosClient:
             task.cancel()
         if self._chat is not None:
             self._seen.nonces = len(self._nonces)
+            core = self._chat._core
+            how = "served" if core.is_resumed else "not served"
+            self._seen.notes.append(f"{time.time():.3f} {how} by way {core.way}, at {core.position}")
             self._chat._end()
 
     async def enter(self, tcp_door: Door, udp_doors: list[Address]) -> bool:
@@ -141,6 +146,8 @@ class SealedChaosClient:
                     self._on_heard(self.plan.id, text)
                 case tsudoi.RoomClosed() | tsudoi.Kicked() | tsudoi.TimedOut():
                     self._seen.ended = f"{time.time():.3f} {event!r}"
+                case tsudoi.ServerAway() | tsudoi.ServerBack() | tsudoi.Rerouted():
+                    self._seen.notes.append(f"{time.time():.3f} {type(event).__name__}")
                 case tsudoi.Gap() | tsudoi.Reset():
                     self._seen.odd.append(f"{time.time():.3f} {event!r}")
 

@@ -46,7 +46,8 @@ def _heard(who: str, membership: Membership, seen: SealedSeen, settled: bool) ->
         yield "invented", f"{who} heard {seen.heard[len(due)]} after the last"
     if settled and len(seen.heard) < len(due):
         missed = due[len(seen.heard)]
-        yield "lost", f"{who} never heard the last {len(due) - len(seen.heard)}, from {missed[0]} {missed[2]!r} on"
+        count = len(due) - len(seen.heard)
+        yield "lost", f"{who} never heard the last {count}, from {missed[0]} {missed[2]!r} on; {seen.notes}"
 
 
 def _kept(who: str, membership: Membership, seen: SealedSeen, room: RoomLog, settled: bool) -> Iterator[Blame]:
