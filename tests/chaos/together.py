@@ -83,7 +83,8 @@ class HeldAddresses:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
             for _ in range(100):  # the loop closes sockets of the SDK a little later
                 with contextlib.suppress(OSError):
-                    sock.bind(address)
+                    # At all addresses: those of version 2 are noted as loopback's, wherever their machine is.
+                    sock.bind(("", address[1]))
                     break
                 await asyncio.sleep(0.01)
 
