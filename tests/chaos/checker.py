@@ -117,7 +117,8 @@ class Checker:
         self._verdict.members += 1
         self._verdict.received += len(seen.heard)
         self._verdict.nonces += seen.nonces
-        settled = membership.ends is None and not seen.has_left
+        stays = membership.ends is None and not seen.has_left
+        settled = stays and self._allowances.must_receive_the_end(membership)
         for kind, what in judge(membership, seen, room, settled):
             self._blame(kind, what)
 
