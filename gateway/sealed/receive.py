@@ -109,7 +109,7 @@ class SealedReceiver(Component):
             if found and found[-1].say is not None:
                 self.sender.keys.decrypts.find(link.session)  # more may come
             effects = [self._take(member, link, run, count, line, source, now) for line in found]
-            if not any(effects):
+            for _ in range(not any(effects) if body is not None else _given_up(link)):
                 self.flooding.ignored(member, source, now)
 
     def _add_part(self, link: SealedLink, count: int, part: bytes) -> bytes | None:
@@ -180,3 +180,11 @@ class SealedReceiver(Component):
         for link in self._parts_before - self._with_parts:
             link.parts = None
         self._parts_before, self._with_parts = self._with_parts, set()
+
+
+def _given_up(link: SealedLink) -> int:
+    """Return how many parts have come for nothing since the last call: such as no other part has followed."""
+    if link.parts is None:
+        return 0
+    count, link.parts.given_up = link.parts.given_up, 0
+    return count

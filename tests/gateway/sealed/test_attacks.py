@@ -1,17 +1,21 @@
 """What attackers send who have read all packets: it has no effect, no answer, and raises nothing."""
 
 import random
+from functools import partial
 
 import pytest
 
 from gateway.listeners import sockaddr
 from gateway.listeners.flood_filter import FIRST_S, PATIENCE
 from gateway.sealed.link import SealedLink
+from gateway.sealed.numbered import WINDOW
 from gateway.sealed.resuming import OPENED, RESUMES, WINDOW_S
+from gateway.settings import Settings
 from tests.gateway.sealed.people import People, Person
 from tests.gateway.sealed.test_lives import check, start
-from tests.support.fakes import FakeGateway
+from tests.support.fakes import FakeGateway, World
 from tsudoi.protocol.sealed.packets import Kind
+from tsudoi.protocol.sealed.parts import divide
 from tsudoi.protocol.sealed.suites import AES_128_GCM
 
 ATTACKER = sockaddr.pack("198.51.100.9", 666)
@@ -134,6 +138,41 @@ def test_a_member_that_floods_is_shut_out_by_the_kernel_for_a_while(line: bytes)
     people.say(mallory, "sorry")
     people.settle()
     check(people.world, people, [alice, mallory])
+
+
+def _is_kept(gateway: FakeGateway, number: int) -> bool:
+    (link,) = _links(gateway)
+    sender = link.member.sender
+    return sender is not None and sender.numbered is not None and sender.numbered.kept >= number
+
+
+def in_parts(person: Person, number: int) -> list[tuple[bytes, bytes]]:
+    """Return a long numbered line as the four packets of its client."""
+    parts = divide(b'{"say": "%s", "number": %d}' % (b"x" * 3_600, number))
+    assert len(parts) == 4
+    packets = []
+    for part in parts:
+        person.client._link._seal(Kind.PART, part)
+        packets.append((person.client._link.out.pop().data, person.address))
+    return packets
+
+
+def test_many_long_lines_are_no_flood_but_parts_without_their_others_are() -> None:
+    free = 1e6
+    world = World(12, settings=Settings(rate=free, burst=free, address_messages=free, room_rate=free))
+    people = People(world)
+    node = people.attach(world.start_gateway())
+    alice = people.enter(node, "den", "alice")
+    people.run_until(lambda: alice.client.is_resumed)
+    gateway, began = node.gateway, world.now
+    for first in range(1, PATIENCE, WINDOW):
+        for number in range(first, first + WINDOW):
+            gateway.core.handle_datagrams(0, in_parts(alice, number), began)  # all at once, for what counts floods
+        people.run_until(partial(_is_kept, gateway, first + WINDOW - 1))
+    assert gateway.counters.silenced == 0
+    for number in range(2_000, 2_000 + PATIENCE):
+        gateway.core.handle_datagrams(0, in_parts(alice, number)[1:], world.now)
+    assert gateway.counters.silenced == 1
 
 
 def test_packets_from_elsewhere_shut_no_member_out_and_few_are_opened() -> None:

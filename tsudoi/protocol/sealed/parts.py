@@ -36,6 +36,8 @@ class Parts:
         """Begin with none."""
         self._pending: dict[tuple[bytes, int], dict[int, bytes]] = {}
         """(run, count of the first part) → the pieces by index."""
+        self.given_up = 0
+        """Parts that came for nothing, as their bodies were given up."""
 
     def add_untrusted(self, run: bytes, count: int, part: bytes) -> bytes | None:
         """Take an opened part; return the body when it is complete.
@@ -56,7 +58,7 @@ class Parts:
         pieces[index] = part[PART_HEADER_SIZE:]
         if len(pieces) <= total:
             while len(self._pending) > PENDING:
-                del self._pending[next(iter(self._pending))]
+                self.given_up += len(self._pending.pop(next(iter(self._pending)))) - 1
             return None
         del self._pending[key]
         body = b"".join(pieces[index] for index in range(total))
