@@ -252,6 +252,11 @@ class ChatApp(App[None]):
         if event.rows.id == "rooms" and event.row < len(self.state.rooms):
             self._show(self.state.rooms[event.row].name)
 
+    def stop_reading(self) -> None:
+        """Let the thread that reads keys end, also if Textual was interrupted before it did so."""
+        if isinstance(self._driver, PatientDriver):
+            self._driver.exit_event.set()
+
     def _check_terminal(self) -> None:
         if isinstance(self._driver, PatientDriver) and self._driver.is_hung_up():
             hang_up()

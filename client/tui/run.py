@@ -32,6 +32,7 @@ async def chat_on_screen(first: ChatClient, is_host: bool, connect: Connect, lan
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise asyncio.CancelledError  # a signal; Textual ends without telling
     finally:
+        app.stop_reading()
         if app.sessions.unsettled:
             standard_streams.complain(words.WAITING.text(language, count=len(app.sessions.unsettled)))
         await app.sessions.leave_all()

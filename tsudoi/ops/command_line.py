@@ -228,10 +228,16 @@ def run_until_signal(coroutine: Coroutine[Any, Any, _T], waits_for_threads: bool
             asyncio.get_running_loop().set_default_executor(_DaemonThreads())
         task = asyncio.current_task()
         assert task is not None
+
+        def end() -> None:
+            # Once: a window that is closed may give two signals, and the second one would cut short what ends in order.
+            if not task.cancelling():
+                task.cancel()
+
         if sys.platform != "win32":
             # SIGHUP: the terminal's window was closed.
             for number in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+                asyncio.get_running_loop().add_signal_handler(number, end)
         return await coroutine
 
     outer = run()

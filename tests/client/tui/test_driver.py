@@ -133,6 +133,18 @@ def test_a_client_ends_with_its_terminal(has_control: bool, served: Served, tmp_
     assert served.fake.datagrams[-1].endswith(b"/leave")
 
 
+def test_a_client_ends_with_its_terminal_however_often_it_is_told(served: Served, tmp_path: Path) -> None:
+    terminal = start(served, tmp_path)
+    terminal.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while terminal.process.poll() is None:
+        assert time.monotonic() < deadline, "it still runs"
+        terminal.process.send_signal(signal.SIGHUP)
+        time.sleep(0.002)
+    assert terminal.wait() in (128 + signal.SIGTERM, -signal.SIGHUP)  # the latter: when all was done
+    assert served.fake.datagrams[-1].endswith(b"/leave")
+
+
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGTERM, 143), (signal.SIGINT, 130)],
