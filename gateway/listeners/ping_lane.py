@@ -63,7 +63,7 @@ class PingLane:
         # First of all: a bug in handling one ping would end the receiving of all others.
         self._resting = self._loop.call_later(REST_S, self._look)
         if self._receive() % (BATCHES * BATCH) == 0:
-            # None came: the next one waits for nobody. Or more came than a turn takes: a flood must not cost the others
+            # None came: the next one need not wait. Or more came than a turn takes: a flood must not cost the others
             # their pings.
             self.stop()
             self.start()

@@ -38,8 +38,8 @@ RESUMES, WINDOW_S = 20, 10.0
 its `resume` each 2 s."""
 OPENED_S, OPENED = 20.0, 40.0
 """Packets of a session that are opened although it is not served at their source, a second and at once: the keys of one
-may have to be made, 30 µs. Whoever has read a session's name can send so many that those of its client, who has moved,
-come late; to be served at its old address it needs none of them."""
+may have to be made, 30 µs. An attacker that has read a session's name can send so many that those of its client come
+late after a change of address; to be served at its old address it needs none of them."""
 SESSIONS = 4_096
 """Sessions whose packets are so counted; beyond that the oldest is forgotten."""
 MOST_PENDING = 4_096

@@ -238,6 +238,9 @@ def run_until_signal(coroutine: Coroutine[Any, Any, _T], waits_for_threads: bool
             # SIGHUP: the terminal's window was closed.
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, end)
+            # Ctrl-C, too, between two callbacks: asyncio's own handler would cancel in the midst of one.
+            if callable(interrupt := signal.getsignal(signal.SIGINT)):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt, signal.SIGINT, None)
         return await coroutine
 
     outer = run()
