@@ -5,6 +5,7 @@ The members' other end is one process on a core of its own. It opens what a few 
 
 import json
 import os
+import re
 import socket
 import ssl
 import statistics
@@ -32,6 +33,9 @@ SDK does it."""
 IDLE = 10_000
 AT_ONCE = 100
 SO_RCVBUFFORCE = 33
+_SAY = b'{"say":"' + TEXT.encode() + b'","number":%d}'
+"""As the SDK writes it; the load must be able to keep up with the service."""
+_KEPT = re.compile(rb'"number":(\d+),"by":(\d+)')
 
 
 class Member:
@@ -41,12 +45,13 @@ class Member:
         self.grant, self.seat, self.number = grant, seat, number
         self.up, self.down = cipher(grant.suite, grant.up), cipher(grant.suite, grant.down)
         self.run, self.count, self.said, self.kept = NO_RUN, 0, 0, 0
-        self.own = b'"by":%d}' % grant.member
 
-    def packet(self, *lines: dict[str, Any]) -> bytes:
+    def packet(self, line: dict[str, Any]) -> bytes:
+        return self.seal(json.dumps(line, separators=(",", ":")).encode())
+
+    def seal(self, body: bytes) -> bytes:
         self.count += 1
         header = serialize_header(Kind.BODY, self.grant.session, self.run, self.count)
-        body = b"\n".join(json.dumps(line, separators=(",", ":")).encode() for line in lines)  # as the SDK
         return header + self.up.encrypt(header[18:], body, header)
 
     def resume(self, cookie: bytes = b"") -> bytes:
@@ -55,7 +60,7 @@ class Member:
 
     def say(self, lines: int = 1) -> bytes:
         first, self.said = self.said + 1, self.said + lines
-        return self.packet(*({"say": TEXT, "number": number} for number in range(first, self.said + 1)))
+        return self.seal(b"\n".join([_SAY % number for number in range(first, self.said + 1)]))
 
     def open(self, packet: bytes) -> bytes:
         return self.down.decrypt(packet[18:30], packet[30:], packet[:30])
@@ -132,28 +137,30 @@ class Members:
         """
         senders = [member for member in self.all.values() if member.seat.sends]
         last = {member.seat.room: member for member in self.all.values()}
-        opened = {member.grant.session for member in (*(() if rate else senders), *last.values())}
-        ears = {member.grant.session for member in last.values()}
+        ears = {member.grant.session: member for member in last.values()}
+        by_number = {b"%d" % member.grant.member: member for member in senders}
         begun, sent, packets, entries = time.monotonic(), 0, 0, 0
         for member in senders:
             member.kept = member.said  # what was sent at a rate was not looked at
+        ready = dict.fromkeys(() if rate else senders)
         while (now := time.monotonic()) < begun + seconds:
             while rate and sent < (now - begun) * rate:
                 self.sock.send(senders[sent % len(senders)].say())
                 sent += 1
-            for member in () if rate else senders:
-                if (more := WINDOW - (member.said - member.kept)) > 0:
-                    self.sock.send(member.say(more))
+            for member in ready:
+                self.sock.send(member.say(WINDOW - (member.said - member.kept)))
+            ready = {}
             for packet in self.receive():
                 packets += 1
-                session = packet[2:18]
-                if session in opened and packet[1] == Kind.BODY:
-                    member = self.all[session]
-                    body = member.open(packet)
-                    entries += body.count(b'"from"') if session in ears else 0
-                    if (end := body.rfind(member.own)) > 0:
-                        at = body.rfind(b'"number":', 0, end) + len(b'"number":')
-                        member.kept = max(member.kept, int(body[at : body.index(b",", at)]))
+                if (ear := ears.get(packet[2:18])) is None or packet[1] != Kind.BODY:
+                    continue
+                body = ear.open(packet)
+                entries += body.count(b'"from"')
+                for number, by in () if rate else _KEPT.findall(body):
+                    member = by_number[by]
+                    if int(number) > member.kept:
+                        member.kept = int(number)
+                        ready[member] = None
         return packets, entries, len(self.all) // len(last)
 
 
