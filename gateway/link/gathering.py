@@ -4,32 +4,65 @@ The first item after a pause is sent at once. Further ones wait until some time 
 a wake-up in every process on the way, and a commit. That time follows the rate of items, not their number in a frame,
 which would grow with it: below the rate the wait stays short, since there is processor time for more frames; above it
 frames are saved (benchmarks/RESULTS.md, rows "200 rooms × 5").
+
+Under load, messages of rooms in which more is said than can be read wait longest: what one turn has of a room goes to
+each member in one send (`listeners/segments.py`), and there are fewer turns (rows "one room of 10", "one room of 100").
+The average over all rooms decides, so what is said elsewhere waits as long beside a room that says nearly everything.
 """
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+from tsudoi.protocol.backbone import Item
+
+from ..counters import Counters
 
 GATHER_S = 0.001
 """The least time between two frames. uvloop's timers are not finer."""
 GATHER_BUSY_S = 0.004
 """The same above the rate."""
+GATHER_TOGETHER_S = 0.025
+"""The same if many messages of each room come together."""
 BUSY_RATE, BUSY_RATE_INSIDE = 1_500, 5_000
 """Items a second above which it is; the latter if the broker is in this process: a frame then costs half as much."""
+TOGETHER_RATE = 150
+"""Messages a second, averaged over the rooms that have any, above which many of a room come together."""
+LOAD = 10_000
+"""Deliveries a second of this gateway below which nothing waits for that: there is processor time."""
+ENOUGH = 150
+"""Items that need not wait for more: what they would save is little by then."""
 WINDOW_S = 0.05
 """The rate is taken over this time, or over the pause if nothing came for longer."""
+
+_room_of = attrgetter("room")
 
 
 class Gathering:
     """The rate of all items that a gateway sends, and the wait that follows from it."""
 
-    def __init__(self, busy_rate: float = BUSY_RATE) -> None:
+    def __init__(self, counters: Counters, busy_rate: float = BUSY_RATE) -> None:
+        """Begin at rest; `counters` are the gateway's and count its deliveries."""
         self.wait_s = GATHER_S
         """How long after the last frames the next ones should be sent."""
+        self._counters = counters
         self._busy_rate = busy_rate
         self._count = 0
+        self._rooms: set[int] = set()
         self._since = 0.0
+        self._delivered = 0
 
-    def note(self, items: int, now: float) -> None:
+    def note(self, items: Sequence[Item], now: float) -> None:
         """Count items that are sent."""
-        self._count += items
+        self._count += len(items)
+        self._rooms.update(map(_room_of, items))
         passed_s = now - self._since
         if passed_s >= WINDOW_S:
-            self.wait_s = GATHER_BUSY_S if self._count > self._busy_rate * passed_s else GATHER_S
-            self._count, self._since = 0, now
+            self.wait_s = self._wait_s(passed_s)
+            self._count, self._since, self._delivered = 0, now, self._counters.deliveries
+            self._rooms.clear()
+
+    def _wait_s(self, passed_s: float) -> float:
+        deliveries = self._counters.deliveries - self._delivered
+        if self._count > TOGETHER_RATE * passed_s * len(self._rooms) and deliveries > LOAD * passed_s:
+            return max(GATHER_BUSY_S, min(GATHER_TOGETHER_S, ENOUGH * passed_s / self._count))
+        return GATHER_BUSY_S if self._count > self._busy_rate * passed_s else GATHER_S

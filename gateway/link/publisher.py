@@ -7,6 +7,7 @@ from tsudoi.ops.histogram import ITEMS, SECONDS, Histogram
 from tsudoi.protocol.backbone import Item, Publish
 from tsudoi.protocol.codes import EntryKind
 
+from ..counters import Counters
 from .gathering import Gathering
 
 ITEMS_A_FRAME, FRAMES_OUTSTANDING = 512, 16
@@ -43,7 +44,7 @@ class Publisher:
         """Items that were sent again."""
         self.accept_s = Histogram(SECONDS)
         self.batches = Histogram(ITEMS)
-        self.gathering = Gathering()
+        self.gathering = Gathering(Counters())
         """Notes how many items are sent; links of one gateway share it."""
 
     def __len__(self) -> int:
@@ -116,7 +117,7 @@ class Publisher:
             if not self._frames:
                 self._moved_at = now
             frames.append(Publish(self._sent + 1, items))
-            self.gathering.note(count, now)
+            self.gathering.note(items, now)
             self._sent += count
             if self._sent > self._highest:
                 self._highest = self._sent

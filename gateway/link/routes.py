@@ -55,7 +55,8 @@ class Routes:
         self._unaccepted = 0
         """At least as many as the items that wait in all links."""
         is_inside = self.brokers.seeds[0].startswith(INPROC)
-        self._gathering = self.links[0].publisher.gathering = Gathering(BUSY_RATE_INSIDE if is_inside else BUSY_RATE)
+        self._gathering = Gathering(counters, BUSY_RATE_INSIDE if is_inside else BUSY_RATE)
+        self.links[0].publisher.gathering = self._gathering
 
     # --- to the brokers -------------------------------------------------------------------------------------------
 

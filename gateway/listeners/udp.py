@@ -21,6 +21,8 @@ from .segments import burst_ends
 
 DRAIN_BATCHES = 16
 """Batches taken in one turn of the event loop."""
+DRAIN = DRAIN_BATCHES * BATCH
+"""Datagrams in these."""
 RECEIVE_BUFFER = 8 * 2**20
 SEND_BUFFER = 4 * 2**20
 OUTBOX = 50_000

@@ -28,7 +28,7 @@ from ..listeners import sendmmsg
 from ..listeners.options import Listener
 from ..listeners.packet_connection import PacketConnections
 from ..listeners.tcp import TCPServer
-from ..listeners.udp import UDPServer
+from ..listeners.udp import DRAIN, UDPServer
 from ..sealed.draining import ASK_S
 from ..sealed.sender import REPEAT_S
 from .health_log import HealthLog
@@ -225,7 +225,9 @@ class Service:
             raise
         self._publish(monotonic())
         if taken:
-            self._flush_timer = self._loop.call_later(self.routes.gather_s, self._flush)
+            # If the drain was full, more datagrams wait: the next one only lets this turn pass first.
+            wait_s = self.routes.gather_s if taken < DRAIN else 0.0
+            self._flush_timer = self._loop.call_later(wait_s, self._flush)
         elif self._resting:
             self._start_listeners()
 
