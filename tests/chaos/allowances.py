@@ -4,6 +4,7 @@ docs/chaos.md has the rules in words.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import pairwise
 
 from tests.chaos.evidence import Membership
@@ -125,15 +126,24 @@ class Allowances:
         member = self._history.members.get(sent.client)
         if member is None:
             return True
+        at = self._gone_at.get(member.name)
+        if at is None:
+            return False
+        # After an outage, datagrams of another gateway may have been taken first.
+        waited = any(outage.touches(sent.at, at) for outage in self._outages(sent.gateway))
+        return at < sent.at + CALM_S or waited or self._history.relayed
+
+    @cached_property
+    def _gone_at(self) -> dict[str, float]:
+        """Name of a member → when the log first has its leaving, or the end of its room."""
+        gone_at: dict[str, float] = {}
         for room in self._history.log.values():
+            inside = {entry.sender for entry in room.entries if entry.kind == EntryKind.JOINED}
             for entry in room.entries:
-                gone = entry.kind == EntryKind.CLOSED or (entry.kind == EntryKind.LEFT and entry.sender == member.name)
-                if gone and any(e.sender == member.name and e.kind == EntryKind.JOINED for e in room.entries):
-                    at = entry.at_ms / 1000
-                    # After an outage, datagrams of another gateway may have been taken first.
-                    waited = any(outage.touches(sent.at, at) for outage in self._outages(sent.gateway))
-                    return at < sent.at + CALM_S or waited or self._history.relayed
-        return False
+                if entry.kind in (EntryKind.CLOSED, EntryKind.LEFT):
+                    for name in inside if entry.kind == EntryKind.CLOSED else inside & {entry.sender}:
+                        gone_at.setdefault(name, entry.at_ms / 1000)
+        return gone_at
 
     def _was_readdressed(self, before: Received, again: Received) -> bool:
         """Say whether a gateway repeated messages that it had sent to an address that was no longer the member's.

@@ -171,7 +171,8 @@ class Recording:
 
     def note_relayed(self, at: float, raw: bytes, client: Address, source: Address, address: Address) -> None:
         """Note a datagram that a gateway sent to a relay, before the relay does anything to it."""
-        self._note(Received(at, self.client_at[client], self.gateway_at.get(source, -1), raw, address[1]))
+        if client in self.client_at:
+            self._note(Received(at, self.client_at[client], self.gateway_at.get(source, -1), raw, address[1]))
 
     def _note(self, received: Received) -> None:
         self.history.received.append(received)

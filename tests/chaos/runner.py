@@ -112,7 +112,9 @@ class Runner:
         assert self.plan.udp is not None
 
         def note_sent(at: float, raw: bytes, source: Address) -> None:
-            self._recording.note_sent(at, self._recording.client_at[source], gateway, raw)
+            # The SDK sends from a new socket before this run can ask it for the address; its lines are sealed anyhow.
+            if (client := self._recording.client_at.get(source)) is not None:
+                self._recording.note_sent(at, client, gateway, raw)
 
         seed = f"relay {self.plan.seed} {gateway}"
         return UdpRelay(door, self.plan.udp, seed, note_sent, self._recording.note_relayed)

@@ -1,6 +1,7 @@
 """The SDK in version 2 against the model server: real sockets, in the same process."""
 
 import asyncio
+import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -475,6 +476,18 @@ def test_a_server_of_this_machine_is_not_remembered(tmp_path: Path) -> None:
         settings = remembered(tmp_path / "known_servers")
         async with sealed_server() as server, await create(server, settings=settings):
             assert not (tmp_path / "known_servers").exists()
+
+    run(story)
+
+
+def test_the_systems_authorities_are_not_read_where_none_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes 50 ms of the event loop, and each member of a program that has many joins."""
+
+    async def story() -> None:
+        async with sealed_server() as server:
+            monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: pytest.fail("they were read"))
+            async with await create(server):
+                pass
 
     run(story)
 
