@@ -4,7 +4,7 @@ A client is told by a *retry*, which may get lost, and which it may have to igno
 it has resumed. First ones go before repeated ones, and all at a pace, as each leads to questions to the broker. No I/O.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tsudoi.protocol.sealed.packets import NO_RUN
@@ -18,34 +18,40 @@ AT_ONCE = 30
 """Clients that are told in one call: some 1,000 a second (`sender.REPEAT_S`). To serve one anew takes under 0.5 ms."""
 
 
+Place = tuple[int, bytes]
+"""A listener, and an address of a client there."""
+
+
 class Recalls:
     """The links whose clients are to resume: each is here once at most, so there are no more than members."""
 
     def __init__(self) -> None:
-        self._stages: tuple[dict[SealedLink, float], ...] = tuple({} for _ in WAITS_S)
-        """By how often their clients were told; each link with the time from which on that is due again, in order."""
+        self._stages: tuple[dict[SealedLink, tuple[float, Sequence[Place]]], ...] = tuple({} for _ in WAITS_S)
+        """By how often their clients were told; each link with the time from which on that is due again, in order, and
+        where its client is told."""
 
     def __bool__(self) -> bool:
         return any(self._stages)
 
-    def add(self, link: "SealedLink") -> None:
-        """Tell a client from the next call of `due` on."""
+    def add(self, link: "SealedLink", places: Sequence[Place]) -> None:
+        """Tell a client, at each of these places, from the next call of `due` on."""
         for stage in self._stages:
             stage.pop(link, None)
-        self._stages[0][link] = 0.0
+        self._stages[0][link] = 0.0, places
 
-    def due(self, now: float) -> Iterator["SealedLink"]:
-        """Yield the links whose clients are to be told now; those that have resumed or left are forgotten."""
+    def due(self, now: float) -> Iterator[tuple["SealedLink", Sequence[Place]]]:
+        """Yield the links whose clients are to be told now, and where; forget those that have resumed or left."""
         left = AT_ONCE
         for at, stage in enumerate(self._stages):
             while stage and left:
                 link = next(iter(stage))
-                if stage[link] > now:
+                due_at, places = stage[link]
+                if due_at > now:
                     break
                 del stage[link]
                 if link.run != NO_RUN or link.member.leaving or link.member.sealed is not link:
                     continue
                 if at + 1 < len(WAITS_S):
-                    self._stages[at + 1][link] = now + WAITS_S[at + 1]
+                    self._stages[at + 1][link] = now + WAITS_S[at + 1], places
                 left -= 1
-                yield link
+                yield link, places

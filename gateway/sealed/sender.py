@@ -21,7 +21,7 @@ from .group import SealedGroup
 from .keys import SessionKeys
 from .link import SealedLink, check_packet, seal_each, seal_into
 from .packing import even
-from .recalls import Recalls
+from .recalls import Place, Recalls
 
 if TYPE_CHECKING:
     from ..chat.streams import Streams
@@ -148,9 +148,10 @@ class Sender:
                 link.send_bodies([serialize_range(its_group.after, its_group.after)])
             if not is_live or quiet >= SECOND:
                 del self._joined[link]
-        for link in self.recalls.due(now):
-            self.counters.sealed_recalls += 1
-            self.retry(link.session, link.listener, link.address, now)
+        for link, places in self.recalls.due(now):
+            for listener, address in places:
+                self.counters.sealed_recalls += 1
+                self.retry(link.session, listener, address, now)
         return bool(self._bursts or self._joined or self.recalls)
 
     def may_remember(self, group: SealedGroup, size: int) -> bool:
@@ -190,12 +191,16 @@ class Sender:
         for link in self.carried.over(address):
             self.detach(link)
 
-    def recall(self, link: SealedLink) -> None:
-        """End a run, if there is one, and let the client resume: it learns what it has missed, or is lost to it."""
+    def recall(self, link: SealedLink, also: Place | None = None) -> None:
+        """End a run, if there is one, and let the client resume: it learns what it has missed, or is lost to it.
+
+        It is told at the link's address, and `also` at another one where it may be.
+        """
         self.detach(link)
         if link.address:
+            own = link.listener, link.address
             self._schedule_repeats()
-            self.recalls.add(link)
+            self.recalls.add(link, (own,) if also in (None, own) else (own, also))
 
     def retry(self, session: bytes, listener: int, address: bytes, now: float) -> None:
         """Send a cookie for a session to an address."""

@@ -65,6 +65,8 @@ class People:
         """Session, run and count of each packet that was sealed, and its direction."""
         self.wire: list[bytes] = []
         """All packets on their way up, for attackers."""
+        self.clients_go_on_at = 0.0
+        """Until then their programs stand still."""
         self._under_way: list[tuple[float, int, Callable[[], None]]] = []
         self._order, self._ports = count(), count(30_000)
 
@@ -105,11 +107,19 @@ class People:
     def _new_address(self) -> bytes:
         return sockaddr.pack("127.0.0.1", next(self._ports))
 
-    def move(self, person: Person) -> None:
-        """Give a client another address."""
+    def leave_network(self, person: Person) -> None:
+        """Let a client neither send nor hear anything."""
         del self.people[person.address]
+
+    def join_network(self, person: Person) -> None:
+        """Let a client that has left come back with another address, of which it does not know."""
         person.address = self._new_address()
         self.people[person.address] = person
+
+    def move(self, person: Person) -> None:
+        """Give a client another address."""
+        self.leave_network(person)
+        self.join_network(person)
         person.client.move(self.world.now)
         self._up(person)
 
@@ -166,6 +176,8 @@ class People:
 
     def step(self) -> None:
         self.world.step()
+        if self.world.now < self.clients_go_on_at:
+            return
         while self._under_way and self._under_way[0][0] <= self.world.now:
             heapq.heappop(self._under_way)[2]()
         for person in list(self.people.values()):

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.chat.members import Member
 from gateway.sealed.recalls import AT_ONCE, WAITS_S, Recalls
 from gateway.sealed.sender import REPEAT_S
 from tests.gateway.sealed.people import People, Person
 from tests.gateway.sealed.test_lives import check
-from tests.support.fakes import Node, ScriptedGateway, World, a_grant, address_of, said
+from tests.support.fakes import FakeGateway, Node, ScriptedGateway, Weather, World, a_grant, address_of, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.names import hash_token
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, parse_untrusted
@@ -86,10 +87,10 @@ def test_of_many_clients_so_many_a_second_are_told_and_each_once_before_any_twic
     for link in links:
         assert link is not None
         link.unbind()
-        recalls.add(link)
+        recalls.add(link, [(0, link.address)])
     told = [[*recalls.due(at * REPEAT_S)] for at in range(3)]
     assert [len(each) for each in told] == [AT_ONCE, AT_ONCE, AT_ONCE - 1]
-    assert [link for each in told for link in each] == links
+    assert [link for each in told for link, _ in each] == links
     assert [*recalls.due(WAITS_S[1] - 0.01)] == []
     assert [*recalls.due(WAITS_S[1])] == told[0]
 
@@ -133,7 +134,7 @@ def test_a_record_without_a_session_of_this_service_recalls_none(broken: Callabl
     assert 1 in gateway.members.rooms[1].members
 
 
-def test_a_session_that_comes_back_ends_its_run_and_is_recalled_where_it_was_last() -> None:
+def test_a_session_that_comes_back_ends_its_run_and_is_recalled_there_and_where_the_directory_has_it() -> None:
     gateway = ScriptedGateway()
     session = served(gateway, 1)
     link = gateway.members.by_session[session].sealed
@@ -141,10 +142,20 @@ def test_a_session_that_comes_back_ends_its_run_and_is_recalled_where_it_was_las
     adopt(gateway, 1, session, f"192.0.2.77 4000 0 ={gateway.keys.cover(session).hex()}")
     assert link.run == NO_RUN
     repeat(gateway, REPEAT_S)
-    assert retries_to(gateway, address_of(1)) == []
     assert [address for _, address, payload in gateway.outbound.sent if payload[1] == Kind.RETRY] == [
-        address_of(0, 4_000, "192.0.2.77")
+        address_of(0, 4_000, "192.0.2.77"),
+        address_of(1),
     ]
+
+
+def test_a_session_that_comes_back_to_its_own_address_is_recalled_there_once() -> None:
+    gateway = ScriptedGateway()
+    session = served(gateway, 1)
+    link = gateway.members.by_session[session].sealed
+    assert link is not None
+    adopt(gateway, 1, session, link.kept_address())
+    repeat(gateway, REPEAT_S)
+    assert retries_to(gateway, address_of(1)) == [session]
 
 
 def test_a_session_by_tcp_leaves_no_address_behind() -> None:
@@ -231,3 +242,32 @@ def test_who_only_listens_is_told_when_an_old_question_of_a_cut_gateway_has_move
     hears(people, alice, bob, "later")
     people.settle()
     check(world, people, [alice, bob])
+
+
+def test_who_only_listens_is_told_although_its_run_is_newer_than_what_the_directory_has() -> None:
+    """The broker ends while the member, which has another address, is sent what it missed: it has no news of that."""
+    world, people, alice, bob = start(("", ""))
+    second = world.nodes[1].gateway
+    people.leave_network(bob)
+    for number in range(3):
+        people.say(alice, f"line {number}")
+        people.run(0.3)
+    people.join_network(bob)
+    world.weather = Weather(delay_s=0.05)
+    bob.client.go_to(1, 2, world.now)
+    people.run_until(lambda: any(member.sealed and member.sealed.head for member in _members(second, bob)))
+    world.stop_broker()
+    people.run(5.0)
+    assert bob.client.is_resumed
+    world.restart_broker()
+    people.run_until(lambda: not second.link.canary.unhealthy_reason(world.now))
+    people.run(1.0)
+    hears(people, alice, bob, "are you there?")
+    people.settle()
+    check(world, people, [alice, bob])
+
+
+def _members(gateway: FakeGateway, person: Person) -> list[Member]:
+    """Return a person's member, if a gateway has it."""
+    found = [room.members.get(person.member) for room in gateway.members.rooms.values()]
+    return [member for member in found if member is not None]
