@@ -62,7 +62,7 @@ class Settings:
     )
     backlog: int = setting(
         100,
-        "Messages that are kept for a member whose UDP address is not known yet.",
+        "Messages that are kept for a member whose UDP address is not known 5 s after its join.",
         at_least=0,
         at_most=10_000,
         metavar="MESSAGES",

@@ -5,7 +5,7 @@ too, it is improbable: each run of the broker begins a millisecond with a number
 the ids that have the remainder of its own number.
 """
 
-_TIME_SHIFT = 16
+from tsudoi.protocol.backbone import TIME_SHIFT
 
 
 class Ids:
@@ -14,7 +14,7 @@ class Ids:
     def __init__(self, first: int = 0, shard: int = 0, shards: int = 1) -> None:
         """Begin each millisecond with the number `first`, of which the last 16 bits count."""
         self._last = 0
-        self._first = first & ((1 << _TIME_SHIFT) - 1)
+        self._first = first & ((1 << TIME_SHIFT) - 1)
         self._shard, self._shards = shard, shards
 
     def seen(self, used: int) -> None:
@@ -23,14 +23,9 @@ class Ids:
 
     def new(self, wall_ms: int) -> int:
         """Return a new id."""
-        least = max(self._last + 1, wall_ms << _TIME_SHIFT | self._first)
+        least = max(self._last + 1, wall_ms << TIME_SHIFT | self._first)
         if self._shards > 1:
             least += (self._shard - least) % self._shards
         # CPython allocates room for a carry with a sum, and keeps it; `| 0` copies the number without.
         self._last = least | 0
         return self._last
-
-
-def created_ms(given: int) -> int:
-    """Return when an id was given, in milliseconds of Unix time, as far as the clock was right."""
-    return given >> _TIME_SHIFT

@@ -161,7 +161,7 @@ class AddressMoves(Component):
             self.groups.join(member)
             return
         if is_first:
-            backlog.skip_older(member, self.settings, self.counters)
+            backlog.skip_older(member, self.settings, self.counters, self.members.standstills, now)
         self.catch_up.begin(member, now)
 
     def _listener_for(self, address: bytes) -> int:

@@ -22,7 +22,7 @@ class Standstills:
     def tick(self, now: float) -> float:
         """Note that the process runs; return for how long it has stood still until now, 0 if it has not.
 
-        Call it several times a second, before anything that asks for silences.
+        Call it several times a second.
         """
         length = 0.0 if self._ticked_at is None else now - self._ticked_at
         self._ticked_at = now
@@ -31,16 +31,21 @@ class Standstills:
         self._known.append((now, length))
         return length
 
-    @property
-    def total_s(self) -> float:
+    def total_s(self, now: float) -> float:
         """Return how long it stood still in all, as far as that is remembered."""
-        return sum(length for _, length in self._known)
+        return sum(length for _, length in self._known) + self._unnoted_s(float("-inf"), now)
 
     def silent_s(self, since: float, now: float) -> float:
         """Return how long a member has been silent that was heard last at `since`."""
-        silent_s = now - since
+        silent_s = now - since - self._unnoted_s(since, now)
         for ended, length in reversed(self._known):
             if ended <= since:
                 break
             silent_s -= length
         return silent_s
+
+    def _unnoted_s(self, since: float, now: float) -> float:
+        """Return how long it has stood still until now after `since`: it may read its sockets before it ticks."""
+        if self._ticked_at is None or now - self._ticked_at <= STOOD_STILL_S:
+            return 0.0
+        return now - max(since, self._ticked_at)

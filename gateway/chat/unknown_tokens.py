@@ -205,7 +205,7 @@ class UnknownTokens(Component):
         member = self.enter.enter(granted, token, now)
         if not sockaddr.same_host(sockaddr.ip_bytes(source), member.ip):
             # The directory has granted the member for this host, so it may move there at once.
-            member.seen = now - self.settings.move_after_s - self.members.standstills.total_s
+            member.seen = now - self.settings.move_after_s - self.members.standstills.total_s(now)
         self._receive_held(held, now)
 
     def _shown_elsewhere(self, source: bytes, held: Held, now: float) -> None:

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.rooms.ids import Ids, created_ms
+from broker.rooms.ids import Ids
+from tsudoi.protocol.backbone import created_ms
 
 
 @given(st.integers(0, 2**16), st.integers(1, 64), st.data())

@@ -76,7 +76,7 @@ def test_members_that_never_sent_a_datagram_make_room_and_the_oldest_last() -> N
     for number in range(3, MOST + 2):
         school.comes(number, room=2, registers=False)
     assert school.comes(20, room=1) is None
-    school.now += UNHEARD_S
+    school.wait(UNHEARD_S)
     assert [school.comes(number, room=1) is not None for number in (21, 22)] == [True, True]
     assert school.goes() == [MOST + 1, MOST]
     assert school.members.rate_keys[SCHOOL] == MOST
@@ -130,7 +130,7 @@ def test_who_was_heard_meanwhile_keeps_its_place() -> None:
     school = School()
     for number in range(1, MOST + 1):
         school.comes(number, room=1, registers=False)
-    school.now += UNHEARD_S
+    school.wait(UNHEARD_S)
     assert school.core.may_enter(SCHOOL, "another", school.now)
     for number in range(1, MOST + 1):
         school.receive(number, "", address_of(number))

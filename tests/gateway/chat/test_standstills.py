@@ -1,5 +1,7 @@
 """gateway/chat/standstills.py: a gateway that was stopped for a while."""
 
+import pytest
+
 from gateway.chat.standstills import REMEMBERED, STOOD_STILL_S, Standstills
 from gateway.link.canary import CANARY_S
 from tests.gateway.chat.scripting import ALICE, ELSEWHERE, raw, send
@@ -42,10 +44,13 @@ def test_only_the_standstill_itself_does_not_count(gateway: ScriptedGateway) -> 
     assert removed(gateway) == [1]
 
 
-def test_a_stolen_token_takes_over_nobody_after_a_standstill(gateway: ScriptedGateway) -> None:
+@pytest.mark.parametrize("ticks_first", [True, False])
+def test_a_stolen_token_takes_over_nobody_after_a_standstill(gateway: ScriptedGateway, ticks_first: bool) -> None:
     gateway.enter(1, address=ALICE)
     gateway.wait(1.0)
-    stand_still(gateway, gateway.settings.move_after_s)
+    gateway.now += gateway.settings.move_after_s
+    if ticks_first:
+        gateway.tick()
     # The thief's datagram waited before the member's own.
     gateway.receive(1, "stolen", ELSEWHERE)
     gateway.receive(1, "hello", ALICE)
@@ -82,9 +87,12 @@ def test_only_so_many_are_remembered() -> None:
     assert round(standstills.silent_s(-1.0, now), 6) == round(now + 1.0 - REMEMBERED * 5.0, 6)
 
 
-def test_a_host_that_the_directory_allows_is_followed_after_a_standstill_too(gateway: ScriptedGateway) -> None:
-    stand_still(gateway, 60.0)
-    gateway.wait(1.0)
+@pytest.mark.parametrize("after_s", [0.0, 1.0])
+def test_a_host_that_the_directory_allows_is_followed_after_a_standstill_too(
+    gateway: ScriptedGateway, after_s: float
+) -> None:
+    gateway.now += 60.0
+    gateway.wait(after_s)
     send(gateway, raw(1, "hello"), ELSEWHERE)
     (request,) = gateway.asked(Resume)
     gateway.reply(request.id, a_grant(1, address=b"192.0.2.1 20001 0"))

@@ -1,7 +1,7 @@
 """After faults in any order, each member hears its room within seconds, also one that only listens: no ping tells it.
 
 Broker and gateways stand still or are killed for a while, clients change addresses without knowing it, go elsewhere,
-and stand still themselves: questions and answers cross in orders that no one would think of.
+and stand still themselves, so questions and answers cross in many orders.
 """
 
 import random
