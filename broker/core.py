@@ -278,12 +278,12 @@ class Core:
                 commands.execute(directory, member, received_text(item.text), moment.wall_ms)
             elif kind == _LOCKED:
                 return commands.lock(directory, member, item.text, moment.wall_ms)
-            elif item.code and not stream_lines.is_next(member, item.code, item.after):
-                return False
-            elif not member.muted_until_ms or not commands.is_muted(directory, member, moment.wall_ms):
-                directory.say(member, received_text(item.text), moment.wall_ms, number=item.code)
-                if item.code:
-                    directory.note_number(member, item.code)
+            else:
+                number, texts = stream_lines.new_lines(member, item)
+                if not texts:
+                    return False
+                if not member.muted_until_ms or not commands.is_muted(directory, member, moment.wall_ms):
+                    directory.say(member, map(received_text, texts), moment.wall_ms, number)
             return True
         if member.gateway != peer:
             return False

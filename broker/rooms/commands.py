@@ -10,7 +10,7 @@ from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.downlink_encoder import json_size
 from tsudoi.protocol.client.notices import said_limit
 from tsudoi.protocol.client.phrases import Phrase, pack_arguments
-from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import InvalidName, MisleadingName
 
 from ..store.interface import FOREVER, Restriction, RestrictionKind
@@ -89,7 +89,7 @@ class _Run:
         match command:
             case slash_commands.Act(text):
                 if self._is_whole(text):
-                    directory.say(member, _one_line(text), wall_ms, EntryKind.ACTED)
+                    directory.act(member, _one_line(text), wall_ms)
             case slash_commands.Whisper(name, text):
                 if (target := self._find(name)) and self._is_whole(text, target.name):
                     directory.whisper(member, target, text, wall_ms)

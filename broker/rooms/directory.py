@@ -225,10 +225,18 @@ class Directory(Serving):
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def say(self, member: Member, text: str, wall_ms: int, kind: EntryKind = EntryKind.SAID, number: int = 0) -> None:
-        """Append a member's message, or its `/me` (ACTED), to its room's log; `number` is its client's own."""
+    def say(self, member: Member, texts: Iterable[str], wall_ms: int, number: int = 0) -> None:
+        """Append a member's messages to its room's log.
+
+        `number` is the first one's, by its client, and the others' follow on it; 0: they have none.
+        """
         member.spoke_ms = wall_ms
-        self._append(member.room, kind, member, text, number, wall_ms)
+        self._append_said(member, texts, wall_ms, number)
+
+    def act(self, member: Member, text: str, wall_ms: int) -> None:
+        """Append a member's `/me` to its room's log."""
+        member.spoke_ms = wall_ms
+        self._append(member.room, EntryKind.ACTED, member, text, 0, wall_ms)
 
     def post(self, room: Room, sender: UserName, text: str, wall_ms: int) -> None:
         """Append a webhook's message to a room's log."""

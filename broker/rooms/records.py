@@ -16,6 +16,9 @@ from .index import Index
 from .room_and_member import Member, Room
 from .webhooks import Posts
 
+_SAID = int(EntryKind.SAID)
+"""A plain int: an enum's member takes longer, for each message."""
+
 
 class Changes(msgspec.Struct):
     """What has changed in a turn."""
@@ -90,6 +93,18 @@ class Records(Index):
 
     def _store_member(self, member: Member) -> None:
         self._changes.batch.members[member.id] = member.row()
+
+    def _append_said(self, member: Member, texts: Iterable[str], wall_ms: int, number: int) -> None:
+        """Append a member's messages to its room's log; see `Directory.say`."""
+        room, last, step = member.room, member.room.last, int(number > 0)
+        entries = self._changes.entries[room.id]
+        for text in texts:
+            last += 1
+            entries.append(Entry(last, _SAID, member.id, member.name, text, number, wall_ms))
+            number += step
+        room.last, room.last_ms = last, wall_ms
+        if step:
+            self.note_number(member, number - 1)
 
     def _append(
         self,

@@ -4,7 +4,7 @@ They send a line again when they do not know whether it was kept. The number of 
 commit as the line.
 """
 
-from tsudoi.protocol.backbone import Posted, Say
+from tsudoi.protocol.backbone import Item, Posted, Say
 from tsudoi.protocol.client.refusals import MUTED
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import Muted, PeerError, RoomNotFound
@@ -13,6 +13,9 @@ from . import commands
 from .directory import Directory
 from .received_text import received_text
 from .room_and_member import Member
+
+NUMBERS = 2**63
+"""Numbers of lines are below this, as all numbers of frames: a gateway that was taken over may send others."""
 
 
 class LineMissing(PeerError):
@@ -51,7 +54,7 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
     elif commands.is_muted(directory, member, wall_ms):
         raise Muted(MUTED)
     else:
-        directory.say(member, text, wall_ms, number=number)
+        directory.say(member, (text,), wall_ms, number)
     # A command may have removed its member: `/leave` in another spelling, `/kick` of itself.
     if number and directory.members.get(member.id) is member:
         directory.note_number(member, number)
@@ -61,3 +64,17 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
 def is_next(member: Member, number: int, after: int) -> bool:
     """Return whether a line follows directly on the member's last line that is kept."""
     return after == member.said < number
+
+
+def new_lines(member: Member, item: Item) -> tuple[int, list[str]]:
+    """Return the texts of an item's lines that are to be kept, and the number of the first, 0 if they have none.
+
+    Of numbered lines these are the ones behind the member's last line that is kept; none if the first does not follow.
+    """
+    number, texts = item.code, [item.text, *item.more]
+    if not number or number + len(texts) > NUMBERS:
+        return 0, texts[: not number]
+    if is_next(member, number, item.after):
+        return number, texts
+    known = member.said - number + 1
+    return number + known, texts[known:] if known > 0 else []

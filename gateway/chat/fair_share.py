@@ -24,10 +24,16 @@ class FairShare:
         """Members with a share in the last window."""
         self._window = 0
 
-    def touch(self, member: int, now: float, rate: float, burst: float) -> bool:
-        """Return whether a message of a member is allowed at `now`, and count it if it is."""
-        if self._bucket.touch(now, rate, burst):
-            return True
+    def take(self, member: int, now: float, rate: float, burst: float, count: int) -> int:
+        """Return how many of `count` messages of a member are allowed at `now`, and count these."""
+        allowed = self._bucket.take(now, rate, burst, count)
+        while allowed < count and self._take_share(member, now, rate):
+            self._bucket.borrow(burst)
+            allowed += 1
+        return allowed
+
+    def _take_share(self, member: int, now: float, rate: float) -> bool:
+        """Return whether a message is within its member's share, and count it if it is."""
         window = int(now) // WINDOW_S
         if window != self._window:
             self._shares_before = len(self._shares) if window == self._window + 1 else 0
@@ -37,5 +43,4 @@ class FairShare:
         if taken >= max(rate * WINDOW_S / sharing, 1.0):
             return False
         self._shares[member] = taken + 1
-        self._bucket.borrow(burst)
         return True

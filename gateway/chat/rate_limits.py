@@ -40,6 +40,10 @@ class RateLimits(Component):
 
     def allows_message(self, member: Member, sender: SenderState, now: float) -> bool:
         """Count a message; if it is beyond a limit, mute the member for a moment, warn it and return False."""
+        return self.allowed_messages(member, sender, 1, now) == 1
+
+    def allowed_messages(self, member: Member, sender: SenderState, count: int, now: float) -> int:
+        """Return how many of `count` messages are within the limits; if not all, mute the member and warn it."""
         settings, room = self.settings, member.room
         rate, burst = settings.rate, settings.burst
         crowd = len(room.members)
@@ -48,21 +52,23 @@ class RateLimits(Component):
         bucket = sender.bucket
         if bucket is None:
             bucket = sender.bucket = Bucket(burst, now)
-        if not bucket.touch(now, rate, burst):
+        allowed = bucket.take(now, rate, burst, count)
+        if allowed < count:
             self.counters.rate_limited += 1
-            return self._refuse(member, sender, now)
-        rate = settings.address_messages
-        if member.rate_key and not self._of_address(member.rate_key, now).touch(member.id, now, rate, 2.0 * rate):
-            self.counters.address_limited += 1
-            return self._refuse(member, sender, now)
-        rate = settings.room_rate
-        share = room.share
-        if share is None:
-            share = room.share = FairShare(2.0 * rate, now)
-        if not share.touch(member.id, now, rate, 2.0 * rate):
-            self.counters.room_limited += 1
-            return self._refuse(member, sender, now)
-        return True
+        if member.rate_key and allowed:
+            rate, wanted = settings.address_messages, allowed
+            allowed = self._of_address(member.rate_key, now).take(member.id, now, rate, 2.0 * rate, wanted)
+            self.counters.address_limited += allowed < wanted
+        if allowed:
+            rate, wanted = settings.room_rate, allowed
+            share = room.share
+            if share is None:
+                share = room.share = FairShare(2.0 * rate, now)
+            allowed = share.take(member.id, now, rate, 2.0 * rate, wanted)
+            self.counters.room_limited += allowed < wanted
+        if allowed < count:
+            self._refuse(member, sender, now)
+        return allowed
 
     def _of_address(self, rate_key: str, now: float) -> FairShare:
         share = self._by_address.pop(rate_key, None) or FairShare(2.0 * self.settings.address_messages, now)
@@ -70,10 +76,9 @@ class RateLimits(Component):
         drop_oldest(self._by_address, ADDRESSES)
         return share
 
-    def _refuse(self, member: Member, sender: SenderState, now: float) -> bool:
+    def _refuse(self, member: Member, sender: SenderState, now: float) -> None:
         sender.muted_until = now + MUTE_S
         self.warn(member, sender, TOO_FAST, now)
-        return False
 
     def warn(self, member: Member, sender: SenderState, text: str, now: float) -> None:
         """Notify a member that its messages are dropped, if its dialect has that notice and one is due."""

@@ -4,7 +4,7 @@ A message, and a command that changes something, is a question to the broker (`S
 for the answer, and repeats the line with the same number where none comes. What only asks is answered as everywhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,6 +42,8 @@ class Refusal(NamedTuple):
 
 
 COMMAND_TOO_FAST = Refusal(Error.TOO_MANY, "too many commands: it was not carried out, send it again later")
+TOO_FAST = Refusal(Error.TOO_MANY, "too fast: nothing was said, send it again later")
+BUSY = Refusal(Error.INTERNAL, "busy with your last command: send it again")
 
 
 def text_of(raw: str) -> str:
@@ -58,6 +60,16 @@ def as_command(member: Member, text: str) -> tuple[bool, str]:
     if escaped := escaped_text(text):
         return False, escaped
     return True, text
+
+
+def _fault(member: Member, text: str) -> Refusal | None:
+    """Return why a text can not be said; None: it can."""
+    if not text.strip():
+        return Refusal(Error.BAD_REQUEST, "the text is empty")
+    size = len(text.encode())
+    if size > MAX_TEXT or (size > SURELY_WHOLE and not fits_every_form(member.room.name, member.name, text)):
+        return Refusal(Error.BAD_REQUEST, f"the text is too long, {MAX_TEXT} bytes at most are said: shorten it")
+    return None
 
 
 @dataclass(slots=True, eq=False)
@@ -81,19 +93,26 @@ class Speak(Component):
 
     def refusal(self, member: Member, text: str, now: float) -> Refusal | None:
         """Count a line, and return why it is refused; None: it is not."""
-        sender = member.sender_state()
-        if not text.strip():
-            return Refusal(Error.BAD_REQUEST, "the text is empty")
-        size = len(text.encode())
-        if size > MAX_TEXT or (size > SURELY_WHOLE and not fits_every_form(member.room.name, member.name, text)):
-            words = f"the text is too long, {MAX_TEXT} bytes at most are said: shorten it"
-            return Refusal(Error.BAD_REQUEST, words)
-        if sender.muted_until > now or not self.limits.allows_message(member, sender, now):
-            self.counters.rate_limited += sender.muted_until > now
-            return Refusal(Error.TOO_MANY, "too fast: nothing was said, send it again later")
-        if sender.held is not None:
-            return Refusal(Error.INTERNAL, "busy with your last command: send it again")
-        return None
+        return self.allowed(member, (text,), now)[1]
+
+    def allowed(self, member: Member, texts: Sequence[str], now: float) -> tuple[int, Refusal | None]:
+        """Count lines; return how many of them are said, from the first on, and why the next one is refused."""
+        sender, refusal, count = member.sender_state(), None, 0
+        for text in texts:
+            if 4 * len(text) > SURELY_WHOLE or not text.strip():
+                refusal = _fault(member, text)
+                if refusal is not None:
+                    break
+            count += 1
+        if not count:
+            return 0, refusal
+        if sender.muted_until > now:
+            self.counters.rate_limited += 1
+            return 0, TOO_FAST
+        allowed = self.limits.allowed_messages(member, sender, count, now)
+        if allowed < count:
+            return allowed, TOO_FAST
+        return (count, refusal) if sender.held is None else (0, BUSY)
 
     def _take(self, member: Member, text: str, number: int, now: float, on_outcome: OnOutcome) -> None:
         is_command, text = as_command(member, text)

@@ -24,7 +24,7 @@ GATHER_BUSY_S = 0.004
 GATHER_TOGETHER_S = 0.025
 """The same if many messages of each room come together."""
 BUSY_RATE, BUSY_RATE_INSIDE = 1_500, 5_000
-"""Items a second above which it is; the latter if the broker is in this process: a frame then costs half as much."""
+"""Lines a second above which it is; the latter if the broker is in this process: a frame then costs half as much."""
 TOGETHER_RATE = 150
 """Messages a second, averaged over the rooms that have any, above which many of a room come together."""
 LOAD = 10_000
@@ -52,8 +52,8 @@ class Gathering:
         self._delivered = 0
 
     def note(self, items: Sequence[Item], now: float) -> None:
-        """Count items that are sent."""
-        self._count += len(items)
+        """Count the lines of items that are sent."""
+        self._count += len(items) + sum([len(item.more) for item in items])
         self._rooms.update(map(_room_of, items))
         passed_s = now - self._since
         if passed_s >= WINDOW_S:

@@ -10,8 +10,8 @@ from tsudoi.protocol.codes import EntryKind
 from ..counters import Counters
 from .gathering import Gathering
 
-ITEMS_A_FRAME, FRAMES_OUTSTANDING = 512, 16
-"""Most items in a frame, and most frames that are not yet accepted."""
+LINES_A_FRAME, FRAMES_OUTSTANDING = 512, 16
+"""Lines in a frame from which on it takes no further item, and most frames that are not yet accepted."""
 RESEND_S = 1.0
 """After this time without progress all unaccepted items are sent again."""
 
@@ -23,10 +23,12 @@ class Publisher:
     """The sending half of a stream whose items the broker accepts exactly once; `now` is monotonic seconds."""
 
     def __init__(self, capacity: int) -> None:
-        """Begin closed; keep at most `capacity` items before messages and commands are refused."""
+        """Begin closed; keep at most `capacity` lines before messages and commands are refused."""
         self.capacity = capacity
         self._items: deque[Item] = deque()
         """Unaccepted; the first has number `accepted + 1`."""
+        self.lines = 0
+        """How many messages, commands and events these are: an item may have several lines."""
         self.accepted = 0
         """Number of the last item that the broker has accepted."""
         self._sent = 0
@@ -58,9 +60,10 @@ class Publisher:
 
     def add(self, item: Item) -> bool:
         """Take an item; return False if it is a message or a command and too many items wait."""
-        if len(self._items) >= self.capacity and item.kind in TALK:
+        if self.lines >= self.capacity and item.kind in TALK:
             return False
         self._items.append(item)
+        self.lines += 1 + len(item.more)
         self.added += 1
         return True
 
@@ -68,6 +71,7 @@ class Publisher:
         """Return all items that are not accepted, and keep none."""
         items = list(self._items)
         self._items.clear()
+        self.lines = 0
         self._frames.clear()
         self._sent = self.accepted
         return items
@@ -96,7 +100,7 @@ class Publisher:
         count = min(number - self.accepted, len(items))
         if count > 0:
             for _ in range(count):
-                items.popleft()
+                self.lines -= 1 + len(items.popleft().more)
             self.accepted += count
             self._moved_at = now
         while frames and frames[0][0] <= number:
@@ -112,7 +116,12 @@ class Publisher:
             self._send_again(now)
         frames = []
         while (skip := self._sent - self.accepted) < len(self._items) and len(self._frames) < FRAMES_OUTSTANDING:
-            items = list(islice(self._items, skip, skip + ITEMS_A_FRAME))
+            items, lines = list[Item](), 0
+            for item in islice(self._items, skip, None):
+                items.append(item)
+                lines += 1 + len(item.more)
+                if lines >= LINES_A_FRAME:
+                    break
             count = len(items)
             if not self._frames:
                 self._moved_at = now

@@ -73,7 +73,7 @@ class Routes:
         if self.owners is not None:
             if item.kind in TALK and self._is_full(link):
                 return False
-            self._unaccepted += 1
+            self._unaccepted += 1 + len(item.more)
             self._active.add(shard)
         return link.publish(item)
 
@@ -89,12 +89,12 @@ class Routes:
     def _is_full(self, link: Link) -> bool:
         if self._unaccepted < self.capacity // 2:
             return False
-        self._unaccepted = sum(len(each.publisher) for each in self.links)
+        self._unaccepted = sum(each.publisher.lines for each in self.links)
         if self._unaccepted >= self.capacity:
             return True
         if link.is_welcomed or self._unaccepted < self.capacity // 2:
             return False
-        return sum(len(each.publisher) for each in self.links if not each.is_welcomed) >= self.capacity // 2
+        return sum(each.publisher.lines for each in self.links if not each.is_welcomed) >= self.capacity // 2
 
     def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
         """Ask a shard; `on_answer` is called later, or at once with None if the only broker is away.
@@ -198,7 +198,7 @@ class Routes:
         for link in self.links:
             link.tick(now)
         self._active.update(range(len(self.links)))
-        self._unaccepted = sum(len(link.publisher) for link in self.links)
+        self._unaccepted = sum(link.publisher.lines for link in self.links)
         if self.owners is not None:
             self.brokers.tick(self.owners, now)
 
@@ -310,7 +310,7 @@ class Routes:
     @property
     def unaccepted(self) -> int:
         """How many items wait in all links."""
-        return sum(len(link.publisher) for link in self.links)
+        return sum(link.publisher.lines for link in self.links)
 
     @property
     def resent(self) -> int:

@@ -2,18 +2,23 @@
 
 A line names the line before it. It is *published* as soon as that one is: the broker keeps it only directly behind it,
 so nothing is doubled or overtaken whatever is lost on the way. A published line is *kept* when it comes back in the
-room's order. If it does not, and its client repeats it, the broker is asked.
+room's order. If it does not, and its client repeats it, the broker is asked. Lines that follow each other in one body
+are published together.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum, auto
-from typing import NamedTuple
 
-WINDOW = 32
+import msgspec
+
+from tsudoi.protocol.backbone import MAX_LINES
+
+WINDOW = MAX_LINES
 """Lines of a client that are on their way at once."""
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """A line as its client sent it."""
 
     number: int
@@ -39,14 +44,17 @@ class Verdict(Enum):
 class NumberedLines:
     """The lines of one member at this gateway."""
 
-    __slots__ = ("_published", "_refused", "asking", "held", "kept", "last")
+    __slots__ = ("_published", "_refused", "_waiting", "asking", "held", "kept", "last")
 
     def __init__(self, kept: int) -> None:
         """Begin with the number of the member's last line that is kept."""
         self.kept = self.last = kept
         """`last`: the number of the last line that was published, behind which the next one goes."""
-        self._published: deque[tuple[int, int]] = deque()
-        """Number of each published line that is not known to be kept, and the count of items with it (`Publisher`)."""
+        self._published: deque[tuple[int, int, int]] = deque()
+        """Numbers of the first and the last of published lines that are not all known to be kept, and the count of
+        items with theirs (`Publisher`)."""
+        self._waiting = 0
+        """How many lines these are, with those of them that are kept."""
         self.held: dict[int, Line] = {}
         """Lines that came too early, by the number of the line that they follow on; `next` gives them out."""
         self._refused: dict[int, str] = {}
@@ -61,13 +69,23 @@ class NumberedLines:
         if line.number <= self.kept or line.after < self.kept:
             return Verdict.KEPT
         if line.number > self.last:
-            if line.after == self.last and not self.asking and len(self._published) < WINDOW:
+            if line.after == self.last and not self.asking and self._waiting < WINDOW:
                 return Verdict.TAKE
             if line.after >= self.last:
                 self.hold(line)
-        elif self._published and self._published[0][0] == line.number and not self.asking:
+        elif self._published and max(self._published[0][0], self.kept + 1) == line.number and not self.asking:
             return Verdict.ASK
         return Verdict.WAIT
+
+    def together(self, lines: Sequence[Line]) -> int:
+        """Return how many lines can be taken together, of which the first can."""
+        number, most = lines[0].number, min(len(lines), WINDOW - self._waiting)
+        for count in range(1, most):
+            line = lines[count]
+            if line.after != number or line.number != number + 1 or line.number in self._refused:
+                return count
+            number += 1
+        return most
 
     def hold(self, line: Line) -> None:
         """Hold a line that can not be taken yet."""
@@ -76,7 +94,7 @@ class NumberedLines:
 
     def next(self) -> Line | None:
         """Return the held line whose turn has come, and hold it no more."""
-        if self.asking or len(self._published) >= WINDOW:
+        if self.asking or self._waiting >= WINDOW:
             return None
         line = self.held.pop(self.last, None)
         return line if line is not None and line.number > self.last and line.number not in self._refused else None
@@ -86,29 +104,31 @@ class NumberedLines:
         """Whether all published lines are kept; a command is not sent to the broker before that."""
         return not self._published
 
-    def published(self, number: int, item: int) -> None:
-        """Note that a line was published as item number `item` of its shard (`Outbound.published`)."""
-        self._published.append((number, item))
-        self.last = number
+    def published(self, first: int, last: int, item: int) -> None:
+        """Note that lines were published as item number `item` of their shard (`Outbound.published`)."""
+        self._published.append((first, last, item))
+        self._waiting += last - first + 1
+        self.last = last
 
     def item_of(self, number: int) -> int:
         """Return the number of the item as which a line was published; 0 if it was not."""
-        return next((item for published, item in self._published if published == number), 0)
+        return next((item for first, last, item in self._published if first <= number <= last), 0)
 
     def note_kept(self, number: int) -> None:
         """Note that a line is kept, and so all before it."""
         if number <= self.kept:
             return
         self.kept = number
-        while self._published and self._published[0][0] <= number:
-            self._published.popleft()
+        while self._published and self._published[0][1] <= number:
+            first, last, _ = self._published.popleft()
+            self._waiting -= last - first + 1
         self.last = max(self.last, number)
         if self.held:
             self.held = {after: line for after, line in self.held.items() if line.number > number}
 
     def refuse(self, number: int, why: str, *, for_good: bool) -> None:
         """Note that a line was refused, with the reason `why`; published lines behind it are not kept either."""
-        self._published.clear()
+        self._forget_published()
         self.last = self.kept
         if for_good:
             self._refused[number] = why
@@ -124,5 +144,9 @@ class NumberedLines:
         self.held.clear()
         self._refused.clear()
         self.asking = 0
-        self._published.clear()
+        self._forget_published()
         self.kept = self.last = said
+
+    def _forget_published(self) -> None:
+        self._published.clear()
+        self._waiting = 0

@@ -5,6 +5,7 @@ not be opened is counted, and never answered.
 """
 
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import MalformedMessage
@@ -108,8 +109,14 @@ class SealedReceiver(Component):
             run = link.head
             if found and found[-1].say is not None:
                 self.sender.keys.decrypts.find(link.session)  # more may come
-            effects = [self._take(member, link, run, count, line, source, now) for line in found]
-            for _ in range(not any(effects) if body is not None else _given_up(link)):
+            had_effect = False
+            for says, some in groupby(found, _says):
+                if says:
+                    had_effect |= self.saying.say(link, run, some, now)
+                else:
+                    for line in some:
+                        had_effect |= self._take(member, link, run, count, line, source, now)
+            for _ in range(not had_effect if body is not None else _given_up(link)):
                 self.flooding.ignored(member, source, now)
 
     def _add_part(self, link: SealedLink, count: int, part: bytes) -> bytes | None:
@@ -124,8 +131,6 @@ class SealedReceiver(Component):
         """Carry out a line; return whether it had an effect."""
         if member.leaving or link.head != run:
             return True  # a line before it has ended this
-        if line.say is not None:
-            return self.saying.say(link, line, now)
         if line.resume is not None:
             return self.resuming.take(link.session, count, line.resume, link.listener, source, now)
         if line.leave:
@@ -180,6 +185,10 @@ class SealedReceiver(Component):
         for link in self._parts_before - self._with_parts:
             link.parts = None
         self._parts_before, self._with_parts = self._with_parts, set()
+
+
+def _says(line: UpLine) -> bool:
+    return line.say is not None
 
 
 def _given_up(link: SealedLink) -> int:

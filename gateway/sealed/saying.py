@@ -4,6 +4,7 @@ A message goes the fast way, as an item among others, and is kept when it comes 
 a line whose client repeats it although the broker has accepted it, are questions (`Say`): their answers tell more.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Item, Posted, Say
@@ -28,32 +29,42 @@ class Saying(Component):
     commands: Commands
     leaving: Leaving
 
-    def say(self, link: SealedLink, up: UpLine, now: float) -> bool:
-        """Publish, hold or answer a numbered line (`say`) of a client; `now` is monotonic seconds.
+    def say(self, link: SealedLink, run: bytes, said: Iterable[UpLine], now: float) -> bool:
+        """Publish, hold or answer numbered lines (`say`) of a client; `now` is monotonic seconds.
+
+        `run` is the link's `head` when their packet came.
 
         Returns:
-            Whether anything goes to the broker for it.
+            Whether anything goes to the broker for them, or a line has ended the run.
         """
-        if up.say is None or up.number is None:
-            return False
-        member, after = link.member, up.number - 1 if up.after is None else up.after
-        line = Line(up.number, after, up.say)
+        member = link.member
+        lines = [
+            Line(up.number, up.number - 1 if up.after is None else up.after, up.say)
+            for up in said
+            if up.say is not None and up.number is not None
+        ]
         sender = member.sender
         numbered = (None if sender is None else sender.numbered) or _numbered(member)
         before = numbered.last, numbered.asking
-        match numbered.judge(line):
-            case Verdict.TAKE:
-                if self._take(link, numbered, line, now) and numbered.held:
-                    self._go_on(link, numbered, now)
-            case Verdict.ASK:
-                self._ask_again(link, numbered, line, now)
-            case Verdict.KEPT:
-                _answer_kept(link, numbered)
-            case Verdict.REFUSED:
-                _answer_refused(link, line.number, numbered.why_refused(line.number), again=False)
-            case Verdict.WAIT:
-                pass
-        return (numbered.last, numbered.asking) != before
+        at = 0
+        while at < len(lines) and not member.leaving and link.head == run:
+            line = lines[at]
+            match numbered.judge(line):
+                case Verdict.TAKE:
+                    at += self._take(link, numbered, lines[at : at + numbered.together(lines[at:])], now)
+                    if numbered.held and numbered.last == lines[at - 1].number:
+                        self._go_on(link, numbered, now)
+                    continue
+                case Verdict.ASK:
+                    self._ask_again(link, numbered, line, now)
+                case Verdict.KEPT:
+                    _answer_kept(link, numbered)
+                case Verdict.REFUSED:
+                    _answer_refused(link, line.number, numbered.why_refused(line.number), again=False)
+                case Verdict.WAIT:
+                    pass
+            at += 1
+        return (numbered.last, numbered.asking) != before or member.leaving or link.head != run
 
     def note_kept(self, room: Room, numbers: dict[int, int], now: float) -> None:
         """Note that numbered lines have come back in their room's order: of each member the last one, by its id."""
@@ -67,31 +78,45 @@ class Saying(Component):
 
     def _go_on(self, link: SealedLink, numbered: NumberedLines, now: float) -> None:
         """Take the lines whose turn has come."""
-        while (line := numbered.next()) is not None and self._take(link, numbered, line, now):
-            pass
+        while (line := numbered.next()) is not None:
+            self._take(link, numbered, [line], now)
+            if numbered.last != line.number:
+                return
 
-    def _take(self, link: SealedLink, numbered: NumberedLines, line: Line, now: float) -> bool:
-        """Take a line; return whether the next one's turn has come."""
-        member = link.member
-        text = text_of(line.text)
-        is_command, text = as_command(member, text)
-        if is_command and not numbered.are_all_kept:
-            numbered.hold(line)
-            return False
-        if (refusal := self.speak.refusal(member, text, now)) is not None:
+    def _take(self, link: SealedLink, numbered: NumberedLines, lines: Sequence[Line], now: float) -> int:
+        """Take lines whose turn has come, as many as can be published together; return how many are done with."""
+        member, first = link.member, lines[0]
+        texts, text = list[str](), ""
+        for line in lines:
+            is_command, text = as_command(member, text_of(line.text))
+            if is_command:
+                break
+            texts.append(text)
+        if not texts:
+            self._take_command(link, numbered, first, text, now)
+            return 1
+        count, refusal = self.speak.allowed(member, texts, now)
+        if count:
+            room, more = member.room, texts[1:count]
+            item = Item(EntryKind.SAID, room.id, member.id, texts[0], first.number, first.after, more)
+            if not self.out.publish(room.shard, item):
+                self.counters.window_full += 1
+                return 1  # the others are held
+            self.counters.accepted_messages += count
+            numbered.published(first.number, first.number + count - 1, self.out.published(room.shard))
+        if refusal is not None:
             if refusal.code is not Error.INTERNAL:
-                self._refuse(link, numbered, line.number, refusal.why, again=refusal.code.is_temporary)
-            return False
-        if is_command:
+                self._refuse(link, numbered, first.number + count, refusal.why, again=refusal.code.is_temporary)
+            count += 1
+        return count
+
+    def _take_command(self, link: SealedLink, numbered: NumberedLines, line: Line, text: str, now: float) -> None:
+        if not numbered.are_all_kept:
+            numbered.hold(line)
+        elif (refusal := self.speak.refusal(link.member, text, now)) is None:
             self._carry_out(link, numbered, line, text, now)
-            return False
-        item = Item(EntryKind.SAID, member.room.id, member.id, text, line.number, line.after)
-        if not self.out.publish(member.room.shard, item):
-            self.counters.window_full += 1
-            return False
-        self.counters.accepted_messages += 1
-        numbered.published(line.number, self.out.published(member.room.shard))
-        return True
+        elif refusal.code is not Error.INTERNAL:
+            self._refuse(link, numbered, line.number, refusal.why, again=refusal.code.is_temporary)
 
     def _carry_out(self, link: SealedLink, numbered: NumberedLines, line: Line, text: str, now: float) -> None:
         member = link.member

@@ -13,7 +13,7 @@ ID = 2**56
 
 
 def test_gateways_put_no_more_into_a_frame_than_is_taken() -> None:
-    assert publisher.ITEMS_A_FRAME <= backbone.MAX_ITEMS
+    assert publisher.LINES_A_FRAME <= backbone.MAX_ITEMS
     assert deliver.POSITIONS_AT_ONCE <= backbone.ROOMS_ASKED
     assert room_list.LISTED_ROOMS <= LISTED_ROOMS
 
@@ -23,7 +23,7 @@ def test_the_largest_frames_are_taken_by_the_sockets() -> None:
     for message in (
         Request(1, Reconcile([ID] * backbone.MAX_MEMBERS)),
         Delivered([(ID, 2**31, 2**31)] * backbone.MAX_ROOMS),
-        Publish(1, [Item(1, ID, ID, text, 0)] * publisher.ITEMS_A_FRAME),
+        Publish(1, [Item(1, ID, ID, text, 0)] * publisher.LINES_A_FRAME),
     ):
         assert len(backbone.encode(message)) < zeromq.MAX_FRAME_SIZE
     assert backbone.PACKED_SIZE + 2**16 < zeromq.MAX_FRAME_SIZE

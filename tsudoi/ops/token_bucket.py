@@ -29,6 +29,17 @@ class Bucket:
         self._left = left - cost
         return True
 
+    def take(self, now: float, rate: float, burst: float, count: int) -> int:
+        """Return how many of `count` events are allowed at `now`, and subtract these."""
+        left = self._left + (now - self._at) * rate
+        if left > burst:
+            left = burst
+        self._at = now
+        if left < count:
+            count = max(int(left), 0)
+        self._left = left - count
+        return count
+
     def borrow(self, burst: float) -> None:
         """Subtract one event's cost although it is not there; at most `burst` is owed."""
         self._left = max(self._left - 1.0, -burst)

@@ -84,11 +84,11 @@ def test_offsets_have_no_gaps_whatever_happens(here: Here) -> None:
     host = here.create()
     room, directory = host.room, here.directory
     guests = [here.join() for _ in range(3)]
-    directory.say(guests[0], "one", NOW_MS)
+    directory.say(guests[0], ["one"], NOW_MS)
     directory.leave(guests[1], LeaveReason.IDLE, NOW_MS)
     directory.locate(guests[0], b"192.0.2.1 5 0", room.last)
     directory.move(guests[0], "b/1", room.last)
-    directory.say(host, "two", NOW_MS)
+    directory.say(host, ["two"], NOW_MS)
     directory.leave(host, LeaveReason.LEFT, NOW_MS)
     entries = here.entries(room.id)
     assert [entry.offset for entry in entries] == list(range(1, len(entries) + 1))
@@ -228,7 +228,7 @@ def test_who_is_not_live_has_heard_nothing_of_what_its_gateway_tells_others(here
     host = here.create()
     guest = here.join()
     for _ in range(10):
-        here.directory.say(host, "hi", NOW_MS)
+        here.directory.say(host, ["hi"], NOW_MS)
     here.directory.note_delivered([(host.room.id, 1, 8)], "a/1")
     assert (host.received(), guest.received()) == (1, 2)
     here.directory.locate(host, b"192.0.2.1 5 0", 8)
@@ -242,7 +242,7 @@ def test_who_moves_has_heard_what_its_old_gateway_told_it_and_no_more(here: Here
     here.join(gateway="b/1")
     here.directory.locate(host, b"192.0.2.1 5 0", 1)
     for _ in range(10):
-        here.directory.say(host, "hi", NOW_MS)
+        here.directory.say(host, ["hi"], NOW_MS)
     here.directory.note_delivered([(host.room.id, 1, 5)], "a/1")
     here.directory.note_delivered([(host.room.id, 1, 12)], "b/1")
     here.directory.move(host, "b/1", host.received())
@@ -257,7 +257,7 @@ def test_who_moves_has_heard_what_its_old_gateway_told_it_and_no_more(here: Here
 def test_what_was_delivered_never_goes_back_or_beyond_the_room(here: Here) -> None:
     host = here.create()
     here.directory.locate(host, b"192.0.2.1 5 0", 1)
-    here.directory.say(host, "hi", NOW_MS)
+    here.directory.say(host, ["hi"], NOW_MS)
     here.batch()
     here.directory.note_delivered([(host.room.id, 1, 99)], "a/1")
     assert host.received() == 2

@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from tests.broker.scripted import A, B, Broker
-from tsudoi.protocol.backbone import Answer, Granted, Posted, Refused, Say
+from tsudoi.protocol.backbone import Answer, Granted, Item, Posted, Refused, Say
 from tsudoi.protocol.codes import EntryKind, Status
 
 
@@ -78,3 +78,47 @@ def test_a_muted_member_is_told_in_the_answer(broker: Broker, den: Granted) -> N
     assert say(broker, bob, "psst", 1) == Refused(Status.BAD_REQUEST, "you are muted")
     say(broker, den, "/unmute bob", is_command=True)
     assert isinstance(say(broker, bob, "psst", 1), Posted)
+
+
+# --- items of several lines -------------------------------------------------------------------------------------------
+
+
+def lines(den: Granted, first: int, after: int, *texts: str) -> Item:
+    return Item(EntryKind.SAID, den.room, den.member, texts[0], first, after, list(texts[1:]))
+
+
+def test_lines_of_one_item_have_numbers_that_follow_each_other(broker: Broker, den: Granted) -> None:
+    last = broker.log(den.room)[-1].offset
+    broker.publish(A, lines(den, 1, 0, "one", "two", "three"), lines(den, 5, 3, "five", "six"))
+    expected = [("one", 1), ("two", 2), ("three", 3), ("five", 5), ("six", 6)]
+    assert said(broker, den) == expected
+    assert [entry.offset for entry in broker.log(den.room)[-5:]] == list(range(last + 1, last + 6))
+    broker.restart(A)
+    broker.publish(A, lines(den, 1, 0, "one", "two", "three"), lines(den, 5, 3, "five", "six"))
+    assert said(broker, den) == expected
+
+
+def test_of_an_item_only_lines_behind_the_last_kept_one_are_said(broker: Broker, den: Granted) -> None:
+    broker.publish(A, lines(den, 1, 0, "one", "two"))
+    broker.publish(A, lines(den, 2, 1, "two", "three"))
+    assert said(broker, den) == [("one", 1), ("two", 2), ("three", 3)]
+    broker.publish(A, lines(den, 2, 1, "two", "three"))
+    broker.publish(A, lines(den, 5, 4, "five", "six"))
+    assert said(broker, den) == [("one", 1), ("two", 2), ("three", 3)]
+    assert broker.core.counters.refused_items == 2
+
+
+def test_a_muted_member_says_none_of_an_items_lines(broker: Broker, den: Granted) -> None:
+    bob = broker.join()
+    say(broker, den, "/mute bob", 1, is_command=True)
+    broker.publish(A, lines(bob, 1, 0, "one", "two"))
+    assert said(broker, den) == []
+
+
+def test_numbers_stay_within_what_a_frame_can_carry(broker: Broker, den: Granted) -> None:
+    broker.publish(A, lines(den, 2**63 - 1, 0, "one", "two"))
+    assert said(broker, den) == []
+    broker.publish(A, lines(den, 2**63 - 2, 0, "one", "two"))
+    assert said(broker, den) == [("one", 2**63 - 2), ("two", 2**63 - 1)]
+    broker.publish(A, lines(den, 2**63 - 1, 0, "two", "three"))
+    assert broker.core.counters.refused_items == 2

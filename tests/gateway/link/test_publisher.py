@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.link.publisher import FRAMES_OUTSTANDING, ITEMS_A_FRAME, RESEND_S, Publisher
+from gateway.link.publisher import FRAMES_OUTSTANDING, LINES_A_FRAME, RESEND_S, Publisher
 from tsudoi.protocol.backbone import Item, Publish
 from tsudoi.protocol.codes import EntryKind
 
@@ -67,19 +67,41 @@ def test_accepted_items_are_forgotten(publisher: Publisher) -> None:
 
 
 def test_a_frame_has_a_bound_and_so_have_frames_outstanding(publisher: Publisher) -> None:
-    total = ITEMS_A_FRAME * FRAMES_OUTSTANDING + 1
+    total = LINES_A_FRAME * FRAMES_OUTSTANDING + 1
     for number in range(1, total + 1):
         publisher.add(said(number))
     frames = publisher.frames(0.0)
-    assert [frame.first for frame in frames] == list(range(1, total, ITEMS_A_FRAME))
-    assert {len(frame.items) for frame in frames} == {ITEMS_A_FRAME}
+    assert [frame.first for frame in frames] == list(range(1, total, LINES_A_FRAME))
+    assert {len(frame.items) for frame in frames} == {LINES_A_FRAME}
     assert publisher.waiting
     assert publisher.frames(0.1) == []
     # Half a frame accepted opens nothing; a whole one does.
-    publisher.accept(ITEMS_A_FRAME // 2, 0.2)
+    publisher.accept(LINES_A_FRAME // 2, 0.2)
     assert publisher.frames(0.2) == []
-    publisher.accept(ITEMS_A_FRAME, 0.3)
+    publisher.accept(LINES_A_FRAME, 0.3)
     assert texts(publisher.frames(0.3)) == [(total, [str(total)])]
+
+
+def lines(*texts: str) -> Item:
+    return Item(EntryKind.SAID, 1, 2, texts[0], 1, 0, list(texts[1:]))
+
+
+def test_the_bounds_count_the_lines_of_items() -> None:
+    publisher = Publisher(5)
+    assert [publisher.add(lines("a", "b", "c")) for _ in range(3)] == [True, True, False]
+    assert (len(publisher), publisher.lines) == (2, 6)
+    publisher.welcome(0, 0.0)
+    publisher.frames(0.0)
+    publisher.accept(1, 0.0)
+    assert publisher.lines == 3
+    publisher.take_back()
+    assert publisher.lines == 0
+
+
+def test_a_frame_takes_no_item_when_it_has_enough_lines(publisher: Publisher) -> None:
+    for _ in range(LINES_A_FRAME):
+        publisher.add(lines(*"abcdefg"))
+    assert {len(frame.items) for frame in publisher.frames(0.0)[:-1]} == {-(-LINES_A_FRAME // 7)}
 
 
 def test_a_full_window_refuses_talk() -> None:

@@ -123,9 +123,13 @@ class People:
         person.client.move(self.world.now)
         self._up(person)
 
-    def say(self, person: Person, text: str) -> int:
-        number = person.client.say(text, self.world.now, is_command=text.startswith("/"))
-        person.said[number] = text
+    def say(self, person: Person, *texts: str) -> int:
+        """Say lines that go in one packet, and return the last one's number."""
+        *before, last = texts
+        for text in before:
+            person.said[person.client._up.add(text, not text.startswith("/"), self.world.now)] = text
+        number = person.client.say(last, self.world.now, is_command=last.startswith("/"))
+        person.said[number] = last
         self._up(person)
         return number
 

@@ -14,7 +14,7 @@ def line(number: int, after: int | None = None) -> Line:
 def publish(lines: NumberedLines, *numbers: int) -> None:
     for number in numbers:
         assert lines.judge(line(number)) is Verdict.TAKE
-        lines.published(number, number)
+        lines.published(number, number, number)
 
 
 def test_a_line_is_taken_behind_the_one_it_names() -> None:
@@ -48,6 +48,29 @@ def test_only_the_first_line_that_is_not_kept_is_asked_about() -> None:
     assert lines.next() == line(4)
 
 
+def test_lines_that_follow_each_other_are_taken_together() -> None:
+    lines = NumberedLines(0)
+    lines.refuse(4, "no", for_good=True)
+    assert lines.together([line(1), line(2), line(3), line(4), line(5)]) == 3
+    assert lines.together([line(1), line(2), line(7, 2), line(8)]) == 2
+    assert lines.together([line(1)]) == 1
+    assert lines.together([line(number) for number in range(1001, 2000)]) == WINDOW
+    lines.published(1, 3, 1)
+    assert lines.together([line(number) for number in range(1001, 2000)]) == WINDOW - 3
+
+
+def test_of_lines_that_were_published_together_some_may_be_kept_before_others() -> None:
+    lines = NumberedLines(0)
+    lines.published(1, 3, 7)
+    assert [lines.judge(line(number)) for number in (1, 2, 3)] == [Verdict.ASK, Verdict.WAIT, Verdict.WAIT]
+    lines.note_kept(2)
+    assert [lines.judge(line(number)) for number in (1, 2, 3)] == [Verdict.KEPT, Verdict.KEPT, Verdict.ASK]
+    assert [lines.item_of(number) for number in (3, 4)] == [7, 0]
+    assert not lines.are_all_kept
+    lines.note_kept(3)
+    assert lines.are_all_kept
+
+
 def test_behind_a_refused_line_goes_what_names_the_line_before_it() -> None:
     lines = NumberedLines(0)
     publish(lines, 1, 2, 3)
@@ -57,7 +80,7 @@ def test_behind_a_refused_line_goes_what_names_the_line_before_it() -> None:
     assert lines.why_refused(2) == "you are muted"
     assert lines.judge(line(3)) is Verdict.WAIT
     assert lines.judge(line(3, 1)) is Verdict.TAKE
-    lines.published(3, 9)
+    lines.published(3, 3, 9)
     assert lines.next() is None
 
 
@@ -74,7 +97,7 @@ def test_no_more_lines_are_held_and_published_than_a_client_may_send() -> None:
     publish(lines, 1)
     taken = 0
     while (held := lines.next()) is not None:
-        lines.published(held.number, 0)
+        lines.published(held.number, held.number, 0)
         taken += 1
     assert taken == WINDOW - 1
     assert lines.judge(line(WINDOW + 1)) is Verdict.WAIT
@@ -89,7 +112,7 @@ def test_any_order_and_repetition_gives_each_line_once_and_in_order(seed: int) -
         taken: Line | None = each if lines.judge(each) is Verdict.TAKE else None
         while taken is not None:
             said.append(taken.number)
-            lines.published(taken.number, 0)
+            lines.published(taken.number, taken.number, 0)
             taken = lines.next()
         if said and dice.random() < 0.5:
             lines.note_kept(dice.choice(said))

@@ -26,6 +26,19 @@ def test_what_weighs_more_leaves_less_for_others() -> None:
     assert bucket.touch(2.0, 1, 5, 2.5)
 
 
+@given(
+    st.floats(0, 20), st.lists(st.tuples(st.floats(0, 5), st.integers(1, 40), st.booleans()), min_size=1, max_size=20)
+)
+def test_several_events_at_once_are_allowed_as_one_by_one(burst: float, steps: list[tuple[float, int, bool]]) -> None:
+    together, single, now = Bucket(burst, 0.0), Bucket(burst, 0.0), 0.0
+    for pause, count, owes in steps:
+        now += pause
+        assert together.take(now, 2.0, burst, count) == sum(single.touch(now, 2.0, burst) for _ in range(count))
+        if owes:
+            together.borrow(burst)
+            single.borrow(burst)
+
+
 def test_trying_too_often_costs_nothing() -> None:
     bucket = Bucket(1, 0.0)
     assert bucket.touch(0.0, 1, 1)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from .wire import MAX_ITEMS, MAX_MEMBERS, MAX_ROOMS, ROOMS_ASKED, Hash, Number, Short, Text, Wire
+from .wire import MAX_ITEMS, MAX_LINES, MAX_MEMBERS, MAX_ROOMS, ROOMS_ASKED, Hash, Number, Short, Text, Wire
 
 Counts = Annotated[list[Number], msgspec.Meta(max_length=64)]
 """Values of a histogram by bucket, since the start."""
@@ -37,6 +37,8 @@ class Item(Wire):
     `after`, so that none is doubled and none overtakes another."""
     after: Number = 0
     """Of SAID with a number: the number of the member's line before it."""
+    more: Annotated[list[Text], msgspec.Meta(max_length=MAX_LINES - 1)] = msgspec.field(default_factory=list)
+    """Of SAID with a number: the member's next lines, whose numbers follow on `code`. They came in one packet."""
 
 
 Reached = Annotated[list[tuple[Number, Number, Number]], msgspec.Meta(max_length=MAX_ROOMS)]

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Version of these frames. A broker refuses a gateway of another version, with an error that names both."""
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -12,6 +12,8 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 MAX_ITEMS = 1_024
 """Items in one Publish (a gateway sends at most 512), and frames in one packed frame."""
+MAX_LINES = 32
+"""Lines in one item."""
 MAX_IDLE_MS = 30 * 86_400_000
 """Longest idle time-out of a member that a broker accepts: 30 days, so that no room stays forever."""
 MAX_MEMBERS = 200_000

@@ -1,0 +1,94 @@
+"""gateway/sealed/saying.py: lines that come in one packet."""
+
+import pytest
+
+from gateway.settings import Settings
+from tests.gateway.sealed.people import People, Person
+from tests.gateway.sealed.test_lives import BAD, check, start
+from tests.support.fakes import Node, World
+
+
+def texts(first: int, count: int) -> list[str]:
+    return [f"line {number}" for number in range(first, first + count)]
+
+
+def alone(settings: Settings | None = None) -> tuple[People, Node, Person]:
+    people = People(World(1, settings=settings))
+    node = people.attach(people.world.start_gateway())
+    alice = people.enter(node, "den", "alice")
+    people.run_until(lambda: alice.client.is_resumed)
+    return people, node, alice
+
+
+def test_lines_of_one_packet_are_one_item() -> None:
+    people, node, alice = alone()
+    publisher = node.gateway.link.publisher
+    added = publisher.added
+    people.say(alice, *texts(0, 8))
+    people.run_until(lambda: publisher.added > added)
+    assert (publisher.added, publisher.lines) == (added + 1, 8)
+    people.settle()
+    assert publisher.lines == 0
+    assert len(alice.kept()) == 8
+    check(people.world, people, [alice])
+    assert node.gateway.counters.accepted_messages == 8
+
+
+def test_a_limit_within_a_packet_lets_the_first_lines_pass_and_refuses_the_next() -> None:
+    people, node, alice = alone(Settings(rate=1.0, burst=3.0))
+    people.say(alice, *texts(0, 5))
+    people.run_until(lambda: node.gateway.counters.accepted_messages > 0)
+    assert node.gateway.counters.accepted_messages == 3
+    assert node.gateway.counters.rate_limited == 1
+    people.settle()  # its client says the others again, later
+    check(people.world, people, [alice])
+    assert alice.kept() == set(range(1, 6))
+
+
+def test_an_empty_text_between_others_is_refused_alone() -> None:
+    people, _, alice = alone()
+    people.say(alice, "one", "two", " ", "three", "four")
+    people.settle()
+    check(people.world, people, [alice])
+    assert alice.refused() == {3}
+    assert alice.kept() == {1, 2, 4, 5}
+
+
+def test_a_command_between_others_keeps_its_place() -> None:
+    people, _, alice = alone()
+    people.say(alice, "one", "two", "/me waves", "three", "/nick ann", "four")
+    people.settle()
+    check(people.world, people, [alice])
+    room = people.world.broker.core.directory.by_name["den"]
+    said = [entry.text for entry in people.world.broker.log(room.id) if entry.member == alice.member]
+    assert [text for text in said if text] == ["one", "two", "waves", "three", "ann", "four"]
+
+
+def test_nothing_is_said_behind_a_line_that_leaves() -> None:
+    people, node, _ = alone()
+    bob = people.enter(node, "den", "bob")
+    people.run_until(lambda: bob.client.is_resumed)
+    people.say(bob, "one", "/leave", "two")
+    people.run(5.0)
+    room = people.world.broker.core.directory.by_name["den"]
+    said = [entry.text for entry in people.world.broker.log(room.id) if entry.member == bob.member]
+    assert "one" in said
+    assert "two" not in said
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bursts_are_kept_once_and_in_order_by_a_bad_network(seed: int) -> None:
+    people = start(seed, network=BAD)
+    nodes, dice = people.world.nodes, people.world.dice
+    everyone = [people.enter(nodes[number % 2], "den", f"p{number}") for number in range(4)]
+    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    first = 0
+    for _ in range(20):
+        count = dice.randrange(1, 20)
+        people.say(dice.choice(everyone), *texts(first, count))
+        first += count
+        if dice.random() < 0.1:
+            people.move(dice.choice(everyone))
+        people.run(dice.random() * 0.1)
+    people.settle()
+    check(people.world, people, everyone)
