@@ -44,6 +44,8 @@ class Refusal(NamedTuple):
 COMMAND_TOO_FAST = Refusal(Error.TOO_MANY, "too many commands: it was not carried out, send it again later")
 TOO_FAST = Refusal(Error.TOO_MANY, "too fast: nothing was said, send it again later")
 BUSY = Refusal(Error.INTERNAL, "busy with your last command: send it again")
+NOT_IN_ROOM = Refusal(Error.PERMISSION_DENIED, "you are not in that room")
+"""Also of a line that is sent again, and was kept before its room was closed or its member removed."""
 
 
 def text_of(raw: str) -> str:
@@ -147,7 +149,7 @@ class Speak(Component):
                     code = Error.PERMISSION_DENIED if detail == MUTED else Error.BAD_REQUEST
                     on_outcome(None, code, detail or "the room does not take this")
                 case Refused(Status.ROOM_NOT_FOUND):
-                    on_outcome(None, Error.PERMISSION_DENIED, "you are not in that room")
+                    on_outcome(None, *NOT_IN_ROOM)
                 case _:
                     # Whether it was said is not known if the broker was asked.
                     on_outcome(None, Error.INTERNAL, "the broker does not answer: send it again with the same number")

@@ -8,6 +8,7 @@ import pytest
 from tests.gateway.sealed.people import Network, People, Person
 from tests.support.fakes import Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.sealed.client_events import Ended
 
 BAD = Network(loss=0.1, doubling=0.1, delay_s=0.01, jitter_s=0.04)
 
@@ -65,6 +66,21 @@ def test_a_bad_network_loses_nothing(suite: str) -> None:
         people.run(0.03)
     people.settle()
     check(people.world, people, everyone)
+
+
+def test_a_kept_line_is_not_refused_because_its_room_has_closed_since() -> None:
+    people = start(5)
+    host, guest = (people.enter(node, "den", name) for node, name in zip(people.world.nodes, ("p0", "p1"), strict=True))
+    people.run_until(lambda: host.client.is_resumed and guest.client.is_resumed)
+    people.world.weather = Weather(dropped_news=1.0)  # so the gateway does not see that the line is kept
+    people.say(guest, "my last line")
+    people.run(0.05)
+    people.say(host, "/leave")
+    people.run(1.0)  # the line is repeated, and the broker is asked about it
+    assert guest.refused() == set()
+    people.world.settle()
+    people.run_until(lambda: any(isinstance(event, Ended) for event in guest.events))
+    assert guest.refused() == set()
 
 
 def test_commands_and_whispers_keep_their_places() -> None:
