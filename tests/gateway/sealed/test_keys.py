@@ -1,29 +1,41 @@
 """gateway/sealed/keys.py and cookies.py"""
 
-import secrets
-
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.sealed.cookies import VALID_S, Cookies
-from gateway.sealed.keys import MOST_KEPT, SessionKeys, hkdf
+from gateway.sealed.keys import MOST_KEPT, SessionKeys, derive
 from tsudoi.protocol.names import hash_token
-from tsudoi.protocol.sealed.suites import AES_128_GCM, KEY_SIZES, PLAIN
+from tsudoi.protocol.sealed.suites import AES_128_GCM, KEY_SIZES, PLAIN, SEALED
 
 ONE, OTHER = bytes(32), b"x" * 32
 
 
-@pytest.mark.parametrize("size", [16, 32])
-def test_keys_are_those_of_the_library_s_hkdf(size: int) -> None:
-    secret, salt = secrets.token_bytes(32), secrets.token_bytes(16)
-    assert hkdf(secret, salt, b"info", size) == HKDF(hashes.SHA256(), size, salt, b"info").derive(secret)
+def test_rfc_7693_appendix_a() -> None:
+    """Without a key and a purpose it is the hash of the RFC's example."""
+    made = derive(b"", b"abc", b"", 64)
+    assert made.hex().startswith("ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d1")
 
 
-def test_rfc_5869_case_1() -> None:
-    prk_salt = bytes(range(13))
-    made = hkdf(b"\x0b" * 22, prk_salt, bytes(range(0xF0, 0xFA)), 32)
-    assert made.hex() == "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
+def test_all_that_is_derived_of_a_session_differs() -> None:
+    """Keys, check key and token have nothing in common, whichever secret and session they are of."""
+    found: set[bytes] = set()
+    for keys in (SessionKeys([ONE]), SessionKeys([OTHER])):
+        for suite in SEALED:
+            session = keys.new(suite, 0, 0)
+            token = bytes.fromhex(keys.token(session))
+            derived = (keys.key(session, up=True), keys.key(session, up=False), keys.check_key(session), token)
+            found |= {each[:16] for each in derived}
+    assert len(found) == 2 * len(SEALED) * 4
+
+
+def test_the_keys_of_one_session_are_never_taken_for_those_of_another() -> None:
+    """The last keys are remembered."""
+    keys = SessionKeys([ONE])
+    sessions = [keys.new(AES_128_GCM, 0, 0) for _ in range(3)]
+    asked = [(session, up) for session in (*sessions, *reversed(sessions)) for up in (True, False)]
+    assert [keys.key(session, up=up) for session, up in asked] == [
+        SessionKeys([ONE]).key(session, up=up) for session, up in asked
+    ]
 
 
 @pytest.mark.parametrize("suite", KEY_SIZES)
