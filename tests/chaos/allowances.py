@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from tests.chaos.evidence import Membership
-from tests.chaos.history import History, Outage, Received, Sent
+from tests.chaos.history import History, Outage, Received, Sent, Uplink
 from tsudoi.protocol.backbone import SHARDS, shard_named
 from tsudoi.protocol.codes import EntryKind
 
@@ -113,12 +113,22 @@ class Allowances:
     def _is_contested(self, sent: Sent) -> bool:
         """Say whether another gateway may have asked for the sender before, and got it as this one was away."""
         since = self._unreported_since(sent.at) - ASKS_S  # a question waits while the broker is away
-        elsewhere = any(
-            uplink.client == sent.client and uplink.gateway != sent.gateway and since < uplink.at < sent.at
+        elsewhere = [
+            uplink
             for uplink in self._history.uplinks
+            if uplink.client == sent.client and uplink.gateway != sent.gateway and uplink.at < sent.at
+        ]
+        was_away = any(outage.touches(sent.at - ASKS_S, sent.at + ASKS_S) for outage in self._outages(sent.gateway))
+        return any(
+            (was_away and uplink.at > since) or self._was_taken_late(uplink, sent.at - ASKS_S, sent.at)
+            for uplink in elsewhere
         )
-        return elsewhere and any(
-            outage.touches(sent.at - ASKS_S, sent.at + ASKS_S) for outage in self._outages(sent.gateway)
+
+    def _was_taken_late(self, uplink: Uplink, since: float, until: float) -> bool:
+        """Say whether a datagram waited in the socket of a frozen gateway, which went on and took its sender then."""
+        return any(
+            outage.kind == "freeze" and outage.touches(uplink.at, uplink.at) and since < outage.end < until
+            for outage in self._outages(uplink.gateway)
         )
 
     def _may_have_left(self, sent: Sent) -> bool:

@@ -273,6 +273,21 @@ def test_a_gateway_whose_member_another_one_may_have_got_from_a_broker_that_came
     assert count_kinds(check(history))["not accepted"] == 0
 
 
+def test_a_gateway_whose_member_another_one_has_got_as_it_went_on_need_not_accept() -> None:
+    history = a_history()
+    history.sent.append(Sent(START + 9, 11, text_of(11, 500), 1))
+    history.uplinks.append(Uplink(START + 6.0, 11, 0))
+    history.uplinks.append(Uplink(START + 6.1, 11, 1))
+    history.sent.append(Sent(START + 6.1, 11, text_of(11, 501), 1))
+    taken = Entry(0, EntryKind.SAID, 11, "user11", text_of(11, 501), 0, int((START + 6.1) * 1000))
+    put(history, history.log[1].entries[-1].offset, taken)
+    assert count_kinds(check(history))["not accepted"] == 1
+    history.outages.append(Outage("freeze", "gateway 0", START + 5.9, START + 8.9))
+    assert count_kinds(check(history))["not accepted"] == 0
+    history.outages[-1].start = START + 6.05  # it had that datagram before
+    assert count_kinds(check(history))["not accepted"] == 1
+
+
 def test_what_waits_for_the_broker_may_come_after_the_rooms_end() -> None:
     history = a_history()
     last = history.log[1].entries[-1]
