@@ -10,7 +10,8 @@ WEBHOOK_STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 
 """Of answers to webhooks."""
 SEALED_DROPS = ("malformed", "unknown", "forged", "replayed", "limited")
 """Why a packet of version 2 is dropped: it is none; its session is none of this service's; it can not be opened; its
-count has come already, or one that is much higher; too many of its session come from where it is not served."""
+count has come already, or one that is much higher; too many of its session come from where it is not served, or too
+many in vain from its source."""
 OUTCOMES = (*(status.name.lower() for status in Status if status is not Status.OK), TOKEN_REFUSED)
 
 

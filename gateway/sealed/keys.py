@@ -19,7 +19,7 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 from tsudoi.protocol.names import TOKEN_SIZE, hash_token
-from tsudoi.protocol.sealed.packets import HEADER_SIZE, MARK, SESSION_SIZE, Kind
+from tsudoi.protocol.sealed.packets import HEADER_SIZE, MARK, PART, SESSION_SIZE
 from tsudoi.protocol.sealed.suites import (
     AES_128_GCM,
     CHACHA20_POLY1305,
@@ -164,7 +164,7 @@ def is_meant(data: bytes) -> bool:
 
     Datagrams with sizes of two bytes or with the header of a request, mistakes of beginners, begin with 0 too.
     """
-    is_packet = len(data) >= HEADER_SIZE and data[0] == MARK and 0 < data[1] <= Kind.PART
+    is_packet = len(data) >= HEADER_SIZE and data[0] == MARK and 0 < data[1] <= PART
     return is_packet and data[2] in _SUITES and any(data[5:14])
 
 

@@ -12,14 +12,14 @@ from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import lines
 from tsudoi.protocol.sealed.lines import UpLine, serialize_pong
 from tsudoi.protocol.sealed.packets import (
+    BODY,
     COUNT_AT,
     HEADER_SIZE,
     MARK,
     MAX_PACKET,
+    PART,
     RUN_AT,
     SESSION_AT,
-    Kind,
-    parse_untrusted,
 )
 from tsudoi.protocol.sealed.parts import Parts
 from tsudoi.protocol.sealed.suites import open_untrusted
@@ -39,8 +39,6 @@ from .wants import Wants
 
 ASKS, ASKS_S = 100, 2.0
 """Lines of a member that are answered (`ping`, `want`) in this time: `want` may come each 0.06 s."""
-BODY, PART = int(Kind.BODY), int(Kind.PART)
-"""Plain ints: they are compared for each packet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,12 +75,7 @@ class SealedReceiver(Component):
         ):
             self._open_untrusted(member, link, data, source, now)
         else:
-            try:
-                packet = parse_untrusted(data)
-            except MalformedMessage:
-                self.counters.sealed_dropped["malformed"] += 1
-                return
-            self.resuming.handle_untrusted(packet, listener, source, now)
+            self.resuming.handle_untrusted(data, link, listener, source, now)
 
     def _open_untrusted(self, member: Member, link: SealedLink, data: bytes, source: bytes, now: float) -> None:
         """Open a packet of the run that is served at its source, and carry it out."""
@@ -102,13 +95,12 @@ class SealedReceiver(Component):
             found = lines.parse_up_untrusted(body) if body else []
         except MalformedMessage:
             self.counters.sealed_dropped["forged"] += 1
+            self.sender.keys.decrypts.find(link.session)  # more may come
             return
         self.counters.sealed_opened += 1
         if not member.leaving:
             member.seen = now
             run = link.head
-            if found and found[-1].say is not None:
-                self.sender.keys.decrypts.find(link.session)  # more may come
             had_effect = False
             for says, some in groupby(found, _says):
                 if says:
@@ -116,7 +108,10 @@ class SealedReceiver(Component):
                 else:
                     for line in some:
                         had_effect |= self._take(member, link, run, count, line, source, now)
-            for _ in range(not had_effect if body is not None else _given_up(link)):
+            wasted = not had_effect if body is not None else _given_up(link)
+            if wasted or (found and found[-1].say is not None):
+                self.sender.keys.decrypts.find(link.session)  # more may come
+            for _ in range(wasted):
                 self.flooding.ignored(member, source, now)
 
     def _add_part(self, link: SealedLink, count: int, part: bytes) -> bytes | None:

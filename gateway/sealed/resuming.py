@@ -7,13 +7,23 @@ cookie the directory is asked for the session's member, also if it is served her
 from dataclasses import dataclass, field
 
 from tsudoi.ops.bounded import drop_oldest
-from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol.backbone import Answer, Granted, Refused, Resume
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import hash_token
 from tsudoi.protocol.sealed import lines
-from tsudoi.protocol.sealed.packets import CHECK_SIZE, COOKIE_SIZE, HEADER_SIZE, Kind, Packet
+from tsudoi.protocol.sealed.packets import (
+    BODY,
+    CHECK_SIZE,
+    COOKIE_SIZE,
+    COUNT_AT,
+    HEADER_SIZE,
+    MARK,
+    PART,
+    RUN_AT,
+    SESSION_AT,
+    Kind,
+)
 from tsudoi.protocol.sealed.suites import open_untrusted
 from tsudoi.protocol.web.codes import Ending
 
@@ -22,6 +32,7 @@ from ..chat.outbound import Component
 from ..chat.recovery import Missed, recover
 from ..chat.streams import Streams
 from ..listeners import sockaddr
+from .elsewhere import Elsewhere
 from .keys import PLACE
 from .link import SealedLink, check_packet
 from .numbered import NumberedLines
@@ -36,12 +47,6 @@ MOST_REMEMBERED = 20_000
 RESUMES, WINDOW_S = 20, 10.0
 """Runs of a session that begin in this time: each asks the directory and the log. A client without an answer repeats
 its `resume` each 2 s."""
-OPENED_S, OPENED = 20.0, 40.0
-"""Packets of a session that are opened although it is not served at their source, a second and at once: the keys of one
-may have to be made, 30 µs. An attacker that has read a session's name can send so many that those of its client come
-late after a change of address; to be served at its old address it needs none of them."""
-SESSIONS = 4_096
-"""Sessions whose packets are so counted; beyond that the oldest is forgotten."""
 MOST_PENDING = 4_096
 """Sessions that the directory is asked about at a time."""
 
@@ -68,40 +73,50 @@ class Resuming(Component):
     _pending: dict[bytes, _Pending] = field(default_factory=dict)
     _resumes: dict[bytes, int] = field(default_factory=dict)
     """Session → the highest count of a `resume` that was opened."""
-    _elsewhere: Buckets[bytes] = field(default_factory=lambda: Buckets(SESSIONS))
-    """By session, its packets from where it is not served."""
+    _elsewhere: Elsewhere = field(default_factory=Elsewhere)
     _begun: dict[bytes, int] = field(default_factory=dict)
     """Session → its runs that have begun in the present window; an idle member takes no place."""
     _window_ends: float = 0.0
 
-    def handle_untrusted(self, packet: Packet, listener: int, source: bytes, now: float) -> None:
-        """Handle a packet that is not of a run that is served at its source."""
-        keys, session = self.sender.keys, packet.session
-        member = self.members.by_session.get(session)
-        link = None if member is None else member.sealed
-        if link is not None and link.window.has(packet.count):
-            self.counters.sealed_dropped["replayed"] += 1
-            return
-        if packet.kind not in (Kind.BODY, Kind.PART) or keys.suite_of(session) is None:
-            self.counters.sealed_dropped["unknown"] += 1
-            return
-        if not self._elsewhere.touch(session, now, OPENED_S, OPENED):
+    def handle_untrusted(self, data: bytes, link: SealedLink | None, listener: int, source: bytes, now: float) -> None:
+        """Handle a packet that is not of a run that is served at its source; its session's link, if there is one."""
+        if self._elsewhere.is_muted(source, now):
             self.counters.sealed_dropped["limited"] += 1
-            return
+        elif reason := self._open_untrusted(data, link, listener, source, now):
+            self.counters.sealed_dropped[reason] += 1
+            self._elsewhere.in_vain(source, now)
+
+    def _open_untrusted(
+        self, data: bytes, link: SealedLink | None, listener: int, source: bytes, now: float
+    ) -> str | None:
+        """Open a packet, and answer it; return which of `counters.SEALED_DROPS` it is if it is dropped."""
+        # What costs least comes first; what attackers can make up, before a packet takes a place in any table.
+        keys, header = self.sender.keys, data[:HEADER_SIZE]
+        session, count, kind = data[SESSION_AT:RUN_AT], int.from_bytes(header[COUNT_AT:]), data[1]
+        if data[0] != MARK or (kind != BODY and kind != PART):
+            return "malformed"
+        if link is not None:
+            if link.window.has(count):
+                return "replayed"
+        elif keys.suite_of(session) is None:
+            return "unknown"
+        if not self._elsewhere.may_open(session, now):
+            return "limited"
         try:
-            body = open_untrusted(keys.decrypts.borrow(session).decrypt, packet.nonce, packet.rest, packet.header)
-            found = lines.parse_up_untrusted(body) if packet.kind == Kind.BODY else []
+            cipher = keys.decrypts.borrow(session)
+            body = open_untrusted(cipher.decrypt, header[RUN_AT:], data[HEADER_SIZE:], header)
+            found = lines.parse_up_untrusted(body) if kind == BODY else []
         except MalformedMessage:
-            self.counters.sealed_dropped["forged"] += 1
-            return
+            return "forged"
         resume = next((line.resume for line in found if line.resume is not None), None)
         if link is not None:
-            is_newest = packet.count > link.window.highest
-            link.window.add(packet.count)
+            is_newest = count > link.window.highest
+            link.window.add(count)
             if resume is None and not is_newest:
-                return  # it was late, or an attacker has kept it
-        if len(packet.header) + len(packet.rest) > RETRY_SIZE:
-            self.take(session, packet.count, resume, listener, source, now)
+                return None  # it was late, or an attacker has kept it
+        if len(data) > RETRY_SIZE:
+            self.take(session, count, resume, listener, source, now)
+        return None
 
     def take(
         self, session: bytes, count: int, resume: lines.Resume | None, listener: int, source: bytes, now: float

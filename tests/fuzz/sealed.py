@@ -126,4 +126,9 @@ def gateway(data: bytes) -> None:
     assert all(len(payload) <= 1_200 for _, address, payload in told.outbound.sent if payload[:1] == b"\0")
 
 
-GATEWAY = (SealedReceiver.handle_untrusted, SealedReceiver._open_untrusted, Resuming.handle_untrusted)
+GATEWAY = (
+    SealedReceiver.handle_untrusted,
+    SealedReceiver._open_untrusted,
+    Resuming.handle_untrusted,
+    Resuming._open_untrusted,
+)

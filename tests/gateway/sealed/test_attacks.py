@@ -7,9 +7,10 @@ import pytest
 
 from gateway.listeners import sockaddr
 from gateway.listeners.flood_filter import FIRST_S, PATIENCE
+from gateway.sealed.elsewhere import OPENED
 from gateway.sealed.link import SealedLink
 from gateway.sealed.numbered import WINDOW
-from gateway.sealed.resuming import OPENED, RESUMES, WINDOW_S
+from gateway.sealed.resuming import RESUMES, WINDOW_S
 from gateway.settings import Settings
 from tests.gateway.sealed.people import People, Person
 from tests.gateway.sealed.test_lives import check, start
@@ -187,7 +188,9 @@ def test_packets_from_elsewhere_shut_no_member_out_and_few_are_opened() -> None:
     assert 0 < dropped["forged"] <= OPENED
     assert dropped["forged"] + dropped["limited"] == len(packets)
     # Made-up sessions take no place among those that are counted.
-    gateway.core.handle_datagrams(0, [(data[:5] + b"made up" + data[12:], ATTACKER) for data in packets], now)
+    ports = [sockaddr.pack("198.51.100.9", port) for port in range(1_000, 6_000)]
+    made_up = [(data[:5] + b"made up" + data[12:], port) for data, port in zip(packets, ports, strict=True)]
+    gateway.core.handle_datagrams(0, made_up, now)
     assert dropped["unknown"] == len(packets)
     assert gateway.counters.silenced == 0
     assert not gateway.outbound.filter

@@ -34,6 +34,10 @@ class Kind(IntEnum):
     GONE = 4
 
 
+BODY, PART = int(Kind.BODY), int(Kind.PART)
+"""Plain ints: they are compared for each packet."""
+
+
 class Packet(msgspec.Struct, frozen=True):
     """A packet whose rest has not been opened or checked yet."""
 

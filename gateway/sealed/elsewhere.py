@@ -1,0 +1,51 @@
+"""Limit packets that come from where their session is not served; a session's name is no secret.
+
+A client whose address has changed sends a few such packets, attackers send floods, which wait in one queue with the
+packets of members. To open one takes 30 µs, to look at it 5 µs. So few of a session are opened; and a source that sends
+too many in vain is ignored for a moment, at 1.5 µs a packet.
+"""
+
+from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.token_bucket import Buckets
+
+OPENED_S, OPENED = 20.0, 40.0
+"""Packets of a session that are opened although it is not served at their source, a second and at once. An attacker
+that has read a session's name can send so many that those of its client come late after a change of address; to be
+served at its old address it needs none of them."""
+SESSIONS = 4_096
+"""Sessions whose packets are so counted; beyond that the oldest is forgotten."""
+VAIN_S, VAIN = 50.0, 100.0
+"""Packets from which nothing comes that are looked at from one source, a second and at once: more than are opened, so
+that they hold up no client more than the bound above."""
+MUTE_S = 0.5
+"""How long a source that exceeds this is ignored, except for packets of a run that is served there."""
+SOURCES = 4_096
+"""Sources that are counted, and ignored; beyond that the oldest is forgotten."""
+
+
+class Elsewhere:
+    """Counts by session and by source, an address with its port; times are monotonic seconds."""
+
+    __slots__ = ("_muted", "_opened", "_vain")
+
+    def __init__(self) -> None:
+        """Begin without floods."""
+        self._opened: Buckets[bytes] = Buckets(SESSIONS)
+        self._vain: Buckets[bytes] = Buckets(SOURCES)
+        self._muted: dict[bytes, float] = {}
+        """Source → until when it is ignored."""
+
+    def is_muted(self, source: bytes, now: float) -> bool:
+        """Return whether packets from a source are ignored."""
+        return self._muted.get(source, 0.0) > now
+
+    def may_open(self, session: bytes, now: float) -> bool:
+        """Count a packet of a session that this service has made; return whether to open it."""
+        return self._opened.touch(session, now, OPENED_S, OPENED)
+
+    def in_vain(self, source: bytes, now: float) -> None:
+        """Count a packet from which nothing came; if they are too many, ignore their source for a moment."""
+        if not self._vain.touch(source, now, VAIN_S, VAIN):
+            self._muted.pop(source, None)
+            self._muted[source] = now + MUTE_S
+            drop_oldest(self._muted, SOURCES)
