@@ -4,7 +4,7 @@ All times are `time.time()`. Received datagrams have the kernel's time of arriva
 """
 
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,6 +13,7 @@ from tests.chaos.clients import key_of, text_of
 from tests.chaos.sealed_clients import SealedSeen
 from tests.support.legacy.wire import Address
 from tsudoi.protocol.backbone import Entry, parse_news_untrusted
+from tsudoi.protocol.codes import EntryKind
 
 FOREVER = float("inf")
 
@@ -131,6 +132,20 @@ def read_log(path: Path) -> dict[int, RoomLog]:
             epochs = frozenset(piece.epoch for piece in news)
             logs[room_id] = RoomLog(room_id, epochs, tuple(entry for piece in news for entry in piece.entries))
     return logs
+
+
+def take_names(history: History) -> None:
+    """Give each member the name that its room has for it: a client that entered twice did not get the one it asked for.
+
+    Its first membership is without a client then, and is not judged.
+    """
+    for room in history.log.values():
+        for entry in room.entries:
+            asked_for, _, again = entry.sender.rpartition("#")
+            if entry.kind == EntryKind.JOINED and again:
+                for member in list(history.members.values()):
+                    if member.name.partition("#")[0] == asked_for:
+                        history.members[member.id] = replace(member, name=entry.sender)
 
 
 class Recording:

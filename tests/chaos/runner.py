@@ -7,7 +7,7 @@ from typing import Self
 
 from tests.chaos.clients import KINDS, ChaosClient, text_of
 from tests.chaos.faults import Faults
-from tests.chaos.history import History, Member, Recording
+from tests.chaos.history import History, Member, Recording, take_names
 from tests.chaos.plan import OF_CLIENTS, SEALED, Action, ClientPlan, Plan
 from tests.chaos.relay import UdpRelay
 from tests.chaos.sealed_clients import SealedChaosClient, SealedSeen
@@ -71,6 +71,7 @@ class Runner:
         finally:
             await self._close()
         self.history.log = self._servers.read_log()
+        take_names(self.history)
         return self.history
 
     async def _open(self) -> None:

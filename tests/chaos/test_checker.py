@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tests.chaos.checker import check, count_kinds
 from tests.chaos.clients import HABITS, KINDS, key_of, text_of
-from tests.chaos.history import History, Member, Move, Outage, Received, RoomLog, Sent, Uplink
+from tests.chaos.history import History, Member, Move, Outage, Received, RoomLog, Sent, Uplink, take_names
 from tests.support.legacy.wire import Door
 from tsudoi.protocol.backbone import SHARDS, Entry, shard_named
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -286,6 +287,19 @@ def test_a_gateway_whose_member_another_one_has_got_as_it_went_on_need_not_accep
     assert count_kinds(check(history))["not accepted"] == 0
     history.outages[-1].start = START + 6.05  # it had that datagram before
     assert count_kinds(check(history))["not accepted"] == 1
+
+
+def test_a_client_that_entered_twice_is_judged_by_its_second_membership() -> None:
+    """It read the first answer badly, as the real one does; its name was taken then."""
+    history = a_history()
+    room = history.log[1]
+    fields = {"sender": "user12#2", "member": 99}
+    renamed = [structs.replace(entry, **fields) if entry.sender == "user12" else entry for entry in room.entries]
+    entries = [structs.replace(entry, offset=at) for at, entry in enumerate([room.entries[2], *renamed], 1)]
+    history.log[1] = replace(room, entries=tuple(entries))
+    assert "client 12 " in "".join(str(violation) for violation in check(history).violations)
+    take_names(history)
+    assert "client 12 " not in "".join(str(violation) for violation in check(history).violations)
 
 
 def test_what_waits_for_the_broker_may_come_after_the_rooms_end() -> None:
