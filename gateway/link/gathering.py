@@ -5,9 +5,10 @@ a wake-up in every process on the way, and a commit. That time follows the rate 
 which would grow with it: below the rate the wait stays short, since there is processor time for more frames; above it
 frames are saved (benchmarks/RESULTS.md, rows "200 rooms × 5").
 
-Under load, messages of rooms in which more is said than can be read wait longest: what one turn has of a room goes to
-each member in one send (`listeners/segments.py`), and there are fewer turns (rows "one room of 10", "one room of 100").
-The average over all rooms decides, so what is said elsewhere waits as long beside a room that says nearly everything.
+Messages of rooms under load wait longest: what one turn has of a room goes to each member in one send
+(`listeners/segments.py`), and there are fewer turns (rows "one room of 10", "one room of 100"). A game of ten players
+who each send 20 messages a second is no such room: 25 ms would be half of its time between two pictures. The average
+over all rooms decides, so messages of others wait as long beside a room that has nearly all.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ BUSY_RATE, BUSY_RATE_INSIDE = 1_500, 5_000
 TOGETHER_RATE = 150
 """Messages a second, averaged over the rooms that have any, above which many of a room come together."""
 LOAD = 10_000
-"""Deliveries a second of this gateway below which nothing waits for that: there is processor time."""
+"""Deliveries a second of this gateway, averaged over these rooms, below which nothing waits for that."""
 ENOUGH = 150
 """Items that need not wait for more: what they would save is little by then."""
 WINDOW_S = 0.05
@@ -63,6 +64,7 @@ class Gathering:
 
     def _wait_s(self, passed_s: float) -> float:
         deliveries = self._counters.deliveries - self._delivered
-        if self._count > TOGETHER_RATE * passed_s * len(self._rooms) and deliveries > LOAD * passed_s:
+        in_rooms = passed_s * len(self._rooms)
+        if self._count > TOGETHER_RATE * in_rooms and deliveries > LOAD * in_rooms:
             return max(GATHER_BUSY_S, min(GATHER_TOGETHER_S, ENOUGH * passed_s / self._count))
         return GATHER_BUSY_S if self._count > self._busy_rate * passed_s else GATHER_S

@@ -73,7 +73,7 @@ def test_a_burst_after_a_pause_is_no_load() -> None:
     assert gathering.wait_s == GATHER_S
 
 
-@pytest.mark.parametrize(("rooms", "room_size"), [(1, 100), (3, 50)])
+@pytest.mark.parametrize(("rooms", "room_size"), [(1, 100), (3, 100)])
 def test_messages_of_a_room_wait_longest_where_many_come_together_under_load(rooms: int, room_size: float) -> None:
     gateway = Gateway(rooms, room_size)
     assert gateway.send(1.3 * TOGETHER_RATE * rooms, 1.0) == GATHER_TOGETHER_S
@@ -82,6 +82,12 @@ def test_messages_of_a_room_wait_longest_where_many_come_together_under_load(roo
 def test_messages_of_many_rooms_do_not_wait_for_those_of_the_same_room() -> None:
     # 4,000 messages a second in 200 rooms of five.
     assert Gateway(200, 5).send(0.9 * BUSY_RATE, 1.0) == GATHER_S
+
+
+def test_messages_of_games_do_not_wait_however_many_there_are() -> None:
+    """Ten players who each send 20 messages a second."""
+    for games in (1, 7, 100):
+        assert Gateway(games, 10).send(200.0 * games, 1.0) <= GATHER_BUSY_S
 
 
 def test_few_deliveries_are_no_load() -> None:
