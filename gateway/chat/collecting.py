@@ -1,5 +1,7 @@
 """Groups that collect what a turn has for them, and send it as one."""
 
+from collections.abc import Sequence
+
 
 class Collecting:
     """A group, `members.Recipients`, that is not sent each payload as a datagram of its own.
@@ -9,6 +11,9 @@ class Collecting:
 
     __slots__ = ()
 
-    def fan_out(self, payload: bytes) -> None:
-        """Collect a payload for all members of the group; it is sent together with others."""
+    def collect(self, payloads: Sequence[bytes]) -> None:
+        """Collect payloads for all members of the group; they are sent together with others.
+
+        Several payloads are of consecutive messages of the room, up to its position.
+        """
         raise NotImplementedError

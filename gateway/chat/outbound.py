@@ -41,7 +41,10 @@ class Outbound(Protocol):
     def fan_out_many(
         self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
     ) -> None:
-        """Send datagrams as `fan_out` does, in order, each except to the member in the slot at the same place."""
+        """Send datagrams as `fan_out` does, in order, each except to the member in the slot at the same place.
+
+        They are of consecutive messages, up to the room's position.
+        """
 
     def new_own_recipients(self) -> Recipients:
         """Return an empty group of recipients for `send_each`."""

@@ -3,7 +3,7 @@
 PROTOCOL.md, "Told" and "Phrases", lists them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -43,6 +43,19 @@ _CLOSED = {
 }
 
 _PRESENCE = {int(EntryKind.JOINED): "join", int(EntryKind.LEFT): "leave"}
+
+
+class _Said(msgspec.Struct, omit_defaults=True, gc=False):
+    """A line of version 2: a struct takes half the time of a dict."""
+
+    n: int
+    sender: str = msgspec.field(name="from")
+    text: str
+    number: int = 0
+    by: int = 0
+
+
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 _Event = tuple[str, Phrase, dict[str, Any]]
 """(the notice for NATIVE, the phrase for other forms, the values of both)"""
@@ -85,24 +98,24 @@ def message(entry: Entry, room: str, style: DownStyle) -> bytes:
     if style.form is _WEB:
         return web_publication(entry, room, 0) or b""
     if style.form is _SEALED:
-        return sealed_message(entry)
+        return sealed_messages((entry,))[0]
     return downlink_encoder.encode_message(style, room, entry.offset, entry.sender, entry.text)
 
 
 def messages(entries: Sequence[Entry], room: str, style: DownStyle) -> list[bytes]:
     """Return what `message` does for each of several entries."""
     if style.form is _SEALED:
-        return list(map(sealed_message, entries))
+        return sealed_messages(entries)
     return [message(entry, room, style) for entry in entries]
 
 
-def sealed_message(entry: Entry) -> bytes:
-    """Return the line of version 2 for an entry of the kind SAID. It is not cut: a body may have more bytes."""
-    if entry.code:
-        by = member_number(entry.member)
-        said = {"n": entry.offset, "from": entry.sender, "text": entry.text, "number": entry.code, "by": by}
-        return msgspec.json.encode(said)
-    return msgspec.json.encode({"n": entry.offset, "from": entry.sender, "text": entry.text})
+def sealed_messages(entries: Iterable[Entry]) -> list[bytes]:
+    """Return the lines of version 2 for entries of the kind SAID. They are not cut: a body may have more bytes."""
+    said = [
+        _Said(entry.offset, entry.sender, entry.text, entry.code, member_number(entry.member) if entry.code else 0)
+        for entry in entries
+    ]
+    return _encode_lines(said).splitlines()
 
 
 def web_publication(entry: Entry, room: str, options: int, member: int = 0) -> bytes | None:

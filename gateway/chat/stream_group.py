@@ -4,7 +4,7 @@
 changes, and before anything is sent to one member alone. So each stream has all in order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -76,12 +76,12 @@ class StreamGroup(Collecting):
         """Raise LookupError: streams have no addresses."""
         raise LookupError(slot)
 
-    def fan_out(self, payload: bytes) -> None:
-        """Send a payload to all, in the next frame."""
+    def collect(self, payloads: Sequence[bytes]) -> None:
+        """Send payloads to all, in the next frame."""
         if not self._payloads:
             self._pending.add(self)
-        self._payloads.append(payload)
-        self._size += len(payload)
+        self._payloads += payloads
+        self._size += sum(map(len, payloads))
         if self._size > MAX_COLLECTED:
             self.flush()
 

@@ -142,16 +142,21 @@ class WatchedOutbound(GatewayOutbound):
     """Gets the addresses and the payload."""
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        addresses = [recipients.address_in(slot) for slot in range(len(recipients)) if slot != skip]
-        if addresses and not isinstance(recipients, Collecting):
-            self.show_down(addresses, payload)
+        self._show_all(recipients, payload, skip)
         super().fan_out(listener, recipients, payload, skip)
 
     def fan_out_many(
         self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
     ) -> None:
         for payload, skip in zip(payloads, skips, strict=True):
-            self.fan_out(listener, recipients, payload, skip)
+            self._show_all(recipients, payload, skip)
+        super().fan_out_many(listener, recipients, payloads, skips)
+
+    def _show_all(self, recipients: Recipients, payload: bytes, skip: int) -> None:
+        if isinstance(recipients, Collecting):
+            return
+        if addresses := [recipients.address_in(slot) for slot in range(len(recipients)) if slot != skip]:
+            self.show_down(addresses, payload)
 
     def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
         for payload in payloads:

@@ -45,7 +45,7 @@ class GatewayOutbound:
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
         self._counters.deliveries += len(recipients) - (skip >= 0)
         if isinstance(recipients, Collecting):
-            recipients.fan_out(payload)
+            recipients.collect((payload,))
         else:
             self._udp[listener].fan_out(recipients, payload, skip)
 
@@ -54,8 +54,7 @@ class GatewayOutbound:
     ) -> None:
         self._counters.deliveries += len(payloads) * len(recipients) - sum(skip >= 0 for skip in skips)
         if isinstance(recipients, Collecting):
-            for payload in payloads:
-                recipients.fan_out(payload)
+            recipients.collect(payloads)
         else:
             self._udp[listener].fan_out_many(recipients, payloads, skips)
 

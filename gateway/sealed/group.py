@@ -1,11 +1,12 @@
 """Groups of live members of version 2: what a turn has for a room is one body, sealed for each of them.
 
-`fan_out` only collects. `flush` sends: when the turn of the event loop ends, and before the group changes. The body
+`collect` only collects. `flush` sends: when the turn of the event loop ends, and before the group changes. The body
 says which offsets it covers. A member for which the turn has an entry of its own (a whisper, an answer) gets a body of
 its own for the same offsets, in its place, so that it sees no hole and loses none.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from .sender import Sender
 
 MAX_COLLECTED = 65_536
-"""Bytes that are collected at most."""
+"""Bytes above which what is collected is sent at once. Not within a run of messages: the room's position is at its end,
+and a body says up to there that it has all."""
 MOST_OWN = 20
 """Entries for single members without a common body between: a whisper should not cost a body for each member."""
 LARGE = 50
@@ -116,15 +118,15 @@ class SealedGroup(Collecting):
 
     # --- collecting --------------------------------------------------------------------------------------------------
 
-    def fan_out(self, payload: bytes) -> None:
-        """Send a line to all, with the next body."""
+    def collect(self, payloads: Sequence[bytes]) -> None:
+        """Send lines to all, with the next body."""
         if not self._size:
             self._sender.begin(self)
-        if offset := offset_of(payload):
-            self._lines.append((offset, payload))
+        if first := offset_of(payloads[0]):
+            self._lines += enumerate(payloads, first)
         else:
-            self._loose.append(payload)
-        self._size += len(payload) + 1
+            self._loose += payloads
+        self._size += sum(map(len, payloads)) + len(payloads)
         if self._size > MAX_COLLECTED:
             self.flush()
 

@@ -129,7 +129,7 @@ class FakeOutbound:
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
         if isinstance(recipients, Collecting):
-            recipients.fan_out(payload)
+            recipients.collect((payload,))
             return
         for slot in range(len(recipients)):
             if slot != skip:
@@ -138,6 +138,9 @@ class FakeOutbound:
     def fan_out_many(
         self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
     ) -> None:
+        if isinstance(recipients, Collecting):
+            recipients.collect(payloads)
+            return
         for payload, skip in zip(payloads, skips, strict=True):
             self.fan_out(listener, recipients, payload, skip)
 

@@ -64,8 +64,8 @@ def groups() -> Groups:
 
 
 def test_what_is_collected_is_one_frame_the_same_bytes_for_each(groups: Groups) -> None:
-    groups.group.fan_out(b"one")
-    groups.group.fan_out(b"two")
+    groups.group.collect([b"one"])
+    groups.group.collect([b"two"])
     assert groups.pipes[0].frames == []
     groups.pending.flush()
     assert [pipe.frames for pipe in groups.pipes] == [[b"<one\ntwo>"]] * 2
@@ -74,8 +74,8 @@ def test_what_is_collected_is_one_frame_the_same_bytes_for_each(groups: Groups) 
 
 def test_writing_is_scheduled_once_until_it_is_done(groups: Groups) -> None:
     for _ in range(2):
-        groups.group.fan_out(b"one")
-        groups.group.fan_out(b"two")
+        groups.group.collect([b"one"])
+        groups.group.collect([b"two"])
         groups.pending.flush()
     assert groups.scheduled == 2
     groups.pending.flush()
@@ -83,17 +83,17 @@ def test_writing_is_scheduled_once_until_it_is_done(groups: Groups) -> None:
 
 
 def test_what_is_for_one_alone_comes_after_what_was_for_all(groups: Groups) -> None:
-    groups.group.fan_out(b"for all")
+    groups.group.collect([b"for all"])
     groups.pipes[0].send(b"for one")
     assert groups.pipes[0].frames == [b"<for all>", b"for one"]
 
 
 def test_a_member_gets_what_came_while_it_was_in(groups: Groups) -> None:
-    groups.group.fan_out(b"before")
+    groups.group.collect([b"before"])
     groups.group.remove(groups.members[0])
-    groups.group.fan_out(b"after")
+    groups.group.collect([b"after"])
     groups.group.add(groups.members[0], b"")
-    groups.group.fan_out(b"again")
+    groups.group.collect([b"again"])
     groups.pending.flush()
     assert groups.pipes[0].frames == [b"<before>", b"<again>"]
     assert groups.pipes[1].frames == [b"<before>", b"<after>", b"<again>"]
@@ -102,7 +102,7 @@ def test_a_member_gets_what_came_while_it_was_in(groups: Groups) -> None:
 
 def test_a_long_turn_is_several_frames(groups: Groups) -> None:
     for _ in range(5):
-        groups.group.fan_out(b"x" * (MAX_COLLECTED // 2))
+        groups.group.collect([b"x" * (MAX_COLLECTED // 2)])
     groups.pending.flush()
     assert len(groups.pipes[0].frames) == 2
     assert max(map(len, groups.pipes[0].frames)) < 2 * MAX_COLLECTED

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.sealed.group import MAX_COLLECTED
 from gateway.settings import Settings
 from tests.gateway.sealed.people import People, Person
 from tests.gateway.sealed.test_lives import BAD, check, start
@@ -74,6 +75,19 @@ def test_nothing_is_said_behind_a_line_that_leaves() -> None:
     said = [entry.text for entry in people.world.broker.log(room.id) if entry.member == bob.member]
     assert "one" in said
     assert "two" not in said
+
+
+def test_a_turn_of_more_than_a_group_collects_reaches_each_member_whole() -> None:
+    """A body says up to which offset it is complete: not up to the room's position while a part is left."""
+    people, node, alice = alone()
+    others = [people.enter(node, "den", f"p{number}") for number in range(2)]
+    people.run_until(lambda: all(person.client.is_resumed for person in others))
+    for start_at in range(0, 3 * MAX_COLLECTED // 1_000, 30):
+        for person in (alice, *others):
+            people.say(person, *(each.ljust(1_000, ".") for each in texts(start_at, 30)))
+    people.settle()
+    check(people.world, people, [alice, *others])
+    assert node.gateway.counters.sealed_wants == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
