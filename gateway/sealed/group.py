@@ -30,6 +30,13 @@ MOST_OWN = 20
 LARGE = 50
 """Members from which on also a single packet for each is sealed where it is sent from: to prepare that costs as much as
 20 packets. Several for each pass the kernel together so, in any room."""
+TRAIL, TRAIL_SIZE = 3, 400
+"""Bodies and bytes of lines that go again before the next ones: a member that has lost them needs no round trip."""
+TRAIL_TICKS = 5
+"""Ticks of the repeater since the last body, after which none do: it has been repeated. Neither do any before the first
+tick: a room that talks so fast has the next body soon."""
+TRAILS = 1_000
+"""Bodies with such lines after a member has missed something: where the network loses nothing, there are none."""
 RECENT_BYTES = 65_536
 """Bytes of bodies that a group remembers for members that miss some."""
 
@@ -40,6 +47,13 @@ class Recent(NamedTuple):
     body: Body
     but: frozenset[int]
     """The ids of these."""
+
+
+class Sent(NamedTuple):
+    """The lines of a body that was sent to all members."""
+
+    after: int
+    lines: list[Numbered]
 
 
 class SealedGroup(Collecting):
@@ -55,6 +69,8 @@ class SealedGroup(Collecting):
         "_room",
         "_sender",
         "_size",
+        "_trail",
+        "_trails",
         "after",
         "links",
         "quiet",
@@ -77,6 +93,10 @@ class SealedGroup(Collecting):
         self._size = 0
         self._last: tuple[bytes | None, dict[int, bytes]] | None = None
         """The last body of the burst (None: only some got bodies), and those of members with their own."""
+        self._trail: tuple[Sent, ...] = ()
+        """What may go again with the next body."""
+        self._trails = 0
+        """So many bodies more have such lines."""
         self.quiet = 0
         """Ticks of the repeater since the last body."""
         self._recent: deque[Recent] | None = None
@@ -89,6 +109,7 @@ class SealedGroup(Collecting):
     def add(self, member: Member, address: bytes) -> None:
         """Add a member that has a link."""
         self.flush()
+        self._trail = ()  # it may be older than this member's join
         if not self.links:
             self.after = self._room.position
         link = member.sealed
@@ -152,8 +173,13 @@ class SealedGroup(Collecting):
         if is_common:
             bodies = pack(self.after, to, lines)
             own_bodies = self._own_bodies(to, lines)
-            self._send([body.content for body in bodies], own_bodies)
-            self._last = bodies[-1].content, {member: contents[-1] for member, contents in own_bodies.items()}
+            contents = [body.content for body in bodies]
+            if own_bodies or not self._trails or len(bodies) > 1:
+                self._trail = ()
+            else:
+                contents = self._with_trail(to, lines) or contents
+            self._send(contents, own_bodies)
+            self._last = contents[-1], {member: contents[-1] for member, contents in own_bodies.items()}
             self._remember(bodies, frozenset(own_bodies))
             self.after = to
             self._own = {}
@@ -170,6 +196,22 @@ class SealedGroup(Collecting):
             self._sender.repeat_later(self)
         if loose:
             self._send([join(loose)], {})
+
+    def note_missed(self) -> None:
+        """Note that a member has missed something."""
+        self._trails = TRAILS
+
+    def _with_trail(self, to: int, lines: list[Numbered]) -> list[bytes]:
+        """Return the body of some lines with those of the last bodies before them; none if that should not be."""
+        trail = self._trail if self.quiet <= TRAIL_TICKS else ()
+        self._trail = (*trail[1 - TRAIL :], Sent(self.after, lines))
+        self._trails -= 1
+        while trail and sum(len(line) for sent in trail for _, line in sent.lines) > TRAIL_SIZE:
+            trail = trail[1:]
+        if not self.quiet or not trail:
+            return []
+        bodies = pack(trail[0].after, to, [line for sent in (*trail, Sent(self.after, lines)) for line in sent.lines])
+        return [bodies[0].content] if len(bodies) == 1 else []
 
     def _own_bodies(self, to: int, lines: list[Numbered]) -> dict[int, list[bytes]]:
         """Return the bodies of the members with entries of their own since the last common body, by their ids."""

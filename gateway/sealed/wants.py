@@ -34,6 +34,7 @@ class Wants(Component):
         self.counters.sealed_wants += 1
         if isinstance(group := member.recipients, SealedGroup):
             group.flush()
+            group.note_missed()
             if bodies := group.recent_bodies(member.id, after, to):
                 link.send_bodies(bodies)
                 return

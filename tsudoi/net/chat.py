@@ -129,7 +129,7 @@ class ChatClient(Commands):
 
         Returns:
             the message's position in `tsudoi-2`; None for a command, if the position of a message that is kept has not
-            come within 6 s, and in all other dialects.
+            come within 30 s, and in all other dialects.
 
         Raises:
             InvalidText: empty, too long (`text_limit`, `limit_of`, `pieces`), not Unicode, or a word that the dialect

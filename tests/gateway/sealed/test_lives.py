@@ -8,7 +8,7 @@ import pytest
 from tests.gateway.sealed.people import Network, People, Person
 from tests.support.fakes import Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
-from tsudoi.protocol.sealed.client_events import Ended
+from tsudoi.protocol.sealed.client_events import Delivered, Ended
 
 BAD = Network(loss=0.1, doubling=0.1, delay_s=0.01, jitter_s=0.04)
 
@@ -93,6 +93,65 @@ def test_commands_and_whispers_keep_their_places() -> None:
     people.settle()
     check(people.world, people, everyone)
     assert all(person.refused() == set() for person in everyone)
+
+
+@pytest.mark.parametrize(("round_trip_s", "lines_per_s"), [(0.14, 20), (0.3, 10)])
+def test_lines_are_at_most_0_3_s_late_at_a_loss_of_a_tenth(round_trip_s: float, lines_per_s: int) -> None:
+    """Beyond the round trip, at the 99th percentile: losses in a row, up or down, must not cost round trips."""
+    people = start(4, network=Network(delay_s=round_trip_s / 2), nodes=1)
+    world = people.world
+    alice, bob = (people.enter(world.nodes[0], "den", name) for name in ("alice", "bob"))
+    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    people.run(1.0)
+    people.network.loss = 0.1
+    said_at: list[float] = []
+    late_s: list[float] = []
+    until = world.now + 42.0
+    while world.now < until:
+        if len(said_at) < 40 * lines_per_s and world.now >= until - 42.0 + len(said_at) / lines_per_s:
+            people.say(alice, f"line {len(said_at)}")
+            said_at.append(world.now)
+        people.step()
+        heard = sum(isinstance(event, Delivered) for event in bob.events) - (bob.begun < alice.begun)
+        late_s += [world.now - at - round_trip_s for at in said_at[len(late_s) : heard]]
+    assert len(late_s) == len(said_at)
+    assert sorted(late_s)[int(0.99 * len(late_s))] <= 0.3
+    people.settle()
+    check(world, people, [alice, bob])
+
+
+def test_lines_go_again_with_the_next_ones_only_where_some_were_missed() -> None:
+    people = start(5)
+    node = people.world.nodes[0]
+    everyone = [people.enter(node, "den", f"p{number}") for number in range(2)]
+    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    sizes: list[int] = []
+    down = node.gateway.outbound.on_send
+    assert down is not None
+
+    def measured(listener: int, address: bytes, data: bytes) -> None:
+        sizes.append(len(data))
+        if not is_dropping:
+            down(listener, address, data)
+
+    def talk() -> int:
+        """Return the size of the largest packet down, with a line each 0.06 s."""
+        sizes.clear()
+        for number in range(20):
+            people.say(everyone[0], f"line {number}")
+            people.run(0.06)
+        return max(sizes)
+
+    node.gateway.outbound.on_send, is_dropping = measured, False
+    alone = talk()
+    is_dropping = True
+    people.say(everyone[0], "this is missed")
+    people.run(0.03)
+    is_dropping = False
+    assert talk() > alone + 100
+    assert node.gateway.counters.sealed_wants > 0
+    people.settle()
+    check(people.world, people, everyone)
 
 
 def some_fault(people: People, node: Node) -> None:

@@ -7,6 +7,9 @@ from .client_events import Delivered, Gap, Reset
 PATIENCE_S = 0.04
 """How long bodies that are missing are waited for: what was overtaken comes within that."""
 WANT_S = 0.1
+EARLY_S = 0.12
+EARLY = 2
+"""So many questions wait no longer than that for the one before: it may be lost, or its answer."""
 STEADY = 3
 """Times that a hole is asked for again before that becomes rarer: else two losses in a row take more than 0.3 s."""
 LAST_WANT_S = 1.0
@@ -30,11 +33,11 @@ class Hole(msgspec.Struct):
 
     def ask(self, now: float, round_trip_s: float) -> None:
         """Note that they are asked for now."""
-        self.due_at = now + max(self.interval_s, round_trip_s)
         self.times += 1
         if self.times > STEADY:
             self.interval_s = min(2 * self.interval_s, LAST_WANT_S)
-            self.due_at = now + max(self.interval_s, round_trip_s)
+        patience_s = max(self.interval_s, round_trip_s)
+        self.due_at = now + (min(patience_s, EARLY_S) if self.times <= EARLY else patience_s)
 
 
 class Range:

@@ -15,6 +15,12 @@ FIRST_REPEAT_S = 0.1
 FIRST_REPEAT = 1.25
 """The same in round trips: more than one, or each line would be repeated for nothing."""
 FIRST_REPEAT_AT_MOST_S = 1.0
+EARLY_REPEAT_S = 0.12
+EARLY = 3
+"""So many repeats wait no longer than that, however long a round trip takes: two losses in a row must not cost two."""
+RIDES, RIDE_S, RIDE_SIZE = 5, 0.03, 300
+"""A line goes again so often with the next ones, if these go so much later: that costs no packet. All that go so have
+so many bytes at most."""
 STEADY = 3
 """Times that a line is sent before its repeats become rarer."""
 LAST_REPEAT_S = 2.0
@@ -22,7 +28,9 @@ AGAIN_S = 1.0
 """Pause after a refusal that is not for good."""
 MISSED_S = 0.3
 """How late the entry of a line that is kept may be, before the server is asked for the room's newest offset."""
-ENTRY_S = 6.0
+ASK_AGAIN_S = 1.0
+"""Between two such questions: the server may not have the entry yet, if its broker has just been started again."""
+ENTRY_S = 30.0
 """How long the offset of a line that is kept is waited for."""
 
 
@@ -36,14 +44,41 @@ class Line(msgspec.Struct):
     due_at: float = 0.0
     repeat_s: float = 0.0
     times: int = 0
+    rides: int = 0
+    """How often it went with others before its time."""
     sent_at: float | None = None
     """When it was sent, if it was sent once, and did not have to wait for a line before it."""
     since: float = 0.0
     """When it was sent first in this run."""
+    went_at: float = 0.0
+    """When it was sent last."""
     kept_at: float = 0.0
-    is_asked_for: bool = False
-    """Its entry is late, and `misses_entry` has said so."""
+    ask_at: float = 0.0
+    """When `misses_entry` says again that its entry is late."""
     offset: int | None = None
+
+    def may_ride(self, now: float) -> bool:
+        """Return whether it may go again with others, before its time."""
+        return self.times > 0 and self.rides < RIDES and now >= self.went_at + RIDE_S
+
+    def ride(self, now: float) -> None:
+        """Note that it goes with others now."""
+        self.rides += 1
+        self.went_at = now
+        self.sent_at = None
+        self.due_at = max(self.due_at, now + EARLY_REPEAT_S)
+
+    def send(self, now: float, round_trip_s: float, *, is_first: bool) -> None:
+        """Note that it is sent now; `is_first`: no line before it waits."""
+        if not self.times:
+            self.since, self.rides = now, 0
+            self.repeat_s = min(max(FIRST_REPEAT_S, FIRST_REPEAT * round_trip_s), FIRST_REPEAT_AT_MOST_S)
+        self.times += 1
+        self.went_at = now
+        self.sent_at = now if self.times == 1 and is_first else None
+        self.due_at = now + (min(self.repeat_s, EARLY_REPEAT_S) if self.times <= EARLY else self.repeat_s)
+        if self.times >= STEADY:
+            self.repeat_s = min(1.5 * self.repeat_s, LAST_REPEAT_S)
 
 
 class Uplink:
@@ -85,17 +120,19 @@ class Uplink:
         """Yield the lines to send now."""
         if now < self._paused_until:
             return
+        window = [line for line, _ in zip(self._waiting, range(WINDOW), strict=False)]
+        room = RIDE_SIZE if any(line.due_at <= now for line in window) else 0
         before = self._base
-        for line, _ in zip(self._waiting, range(WINDOW), strict=False):
-            if line.due_at <= now:
-                if not line.times:
-                    line.since = now
-                    line.repeat_s = min(max(FIRST_REPEAT_S, FIRST_REPEAT * round_trip_s), FIRST_REPEAT_AT_MOST_S)
-                line.times += 1
-                line.sent_at = now if line.times == 1 and line is self._waiting[0] else None
-                line.due_at = now + line.repeat_s
-                if line.times >= STEADY:
-                    line.repeat_s = min(1.5 * line.repeat_s, LAST_REPEAT_S)
+        for line in window:
+            size = len(line.text.encode())
+            is_due = line.due_at <= now
+            if is_due:
+                line.send(now, round_trip_s, is_first=line is self._waiting[0])
+            elif size <= room and line.may_ride(now):
+                room -= size
+                line.ride(now)
+                is_due = True
+            if is_due:
                 yield UpLine(say=line.text, number=line.number, after=None if before == line.number - 1 else before)
             before = line.number
 
@@ -110,7 +147,8 @@ class Uplink:
             times = [max(min(times), self._paused_until)]
         if whole_since is not None and self._kept:
             line = self._kept[0]
-            times.append(max(line.kept_at, whole_since) + (ENTRY_S if line.is_asked_for else MISSED_S))
+            begun = max(line.kept_at, whole_since)
+            times.append(min(max(line.ask_at, begun + MISSED_S), begun + ENTRY_S))
         return min(times, default=None)
 
     def keep(self, number: int, now: float) -> tuple[list[Kept], float | None]:
@@ -166,12 +204,12 @@ class Uplink:
         return self._settled()
 
     def misses_entry(self, now: float, whole_since: float) -> bool:
-        """Return, once for each line, whether the entry of a line that is kept is late."""
+        """Return, each `ASK_AGAIN_S`, whether the entry of a line that is kept is late."""
         line = self._kept[0] if self._kept else None
-        if line is None or line.is_asked_for or now < max(line.kept_at, whole_since) + MISSED_S:
+        if line is None or now < max(line.ask_at, max(line.kept_at, whole_since) + MISSED_S):
             return False
         for each in self._kept:
-            each.is_asked_for = True
+            each.ask_at = now + ASK_AGAIN_S
         return True
 
     def stop_waiting_for_entries(self) -> list[Kept]:

@@ -68,9 +68,9 @@ def test_delivery_at_ten_percent_loss_is_at_most_a_round_trip_and_0_3_s_late() -
 
 def test_a_busy_room_does_not_fall_behind_at_ten_percent_loss() -> None:
     """Holes are filled side by side: one by one they came as fast as they were filled, 1.4 s late."""
-    for lines_per_s, late_s in ((20, 0.3), (50, 0.35)):
+    for lines_per_s, late_s, seeds in ((20, 0.3, 12), (50, 0.35, 6)):
         latencies = []
-        for seed in range(6):
+        for seed in range(seeds):
             world = World(seed, Weather(doubling=0.0, jitter_s=0.0, clients=2, lines=0))
             world.run(2.0)
             for number in range(10 * lines_per_s):
@@ -78,7 +78,7 @@ def test_a_busy_room_does_not_fall_behind_at_ten_percent_loss() -> None:
                 world.say(world.people["person-0"], f"line {number}")
             world.run(5.0)
             latencies += world.latencies
-        assert len(latencies) == 6 * 10 * lines_per_s
+        assert len(latencies) == seeds * 10 * lines_per_s
         latencies.sort()
         assert latencies[int(0.99 * len(latencies))] <= 0.04 + late_s
 
