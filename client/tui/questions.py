@@ -1,5 +1,7 @@
 """Questions that stand over the screen: shall a room be closed, what is its password."""
 
+from typing import TypeVar
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.events import Key
@@ -11,6 +13,8 @@ from textual.widgets import Input
 
 from ..state.columns import plain, wrap
 from .colours import strip
+
+_T = TypeVar("_T")
 
 
 class Wrapped(Widget):
@@ -31,13 +35,17 @@ class Wrapped(Widget):
         return strip(((lines[y], self._style),) if y < len(lines) else (), self.size.width)
 
 
-class Confirm(ModalScreen[bool]):
-    """Asks yes or no."""
+class _Question(ModalScreen[_T]):
+    """A question, and the keys that answer it."""
 
     def __init__(self, question: str, keys: str) -> None:
         super().__init__()
         self._question = question
         self._keys = keys
+
+
+class Confirm(_Question[bool]):
+    """Asks yes or no."""
 
     def compose(self) -> ComposeResult:
         """See Textual."""
@@ -54,13 +62,8 @@ class Confirm(ModalScreen[bool]):
             self.dismiss(False)
 
 
-class AskPassword(ModalScreen[str | None]):
+class AskPassword(_Question[str | None]):
     """Asks for a room's password, which is neither shown nor kept."""
-
-    def __init__(self, question: str, keys: str) -> None:
-        super().__init__()
-        self._question = question
-        self._keys = keys
 
     def compose(self) -> ComposeResult:
         """See Textual."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.conftest import Enter, NewRoom
 from tests.support.services import Gateway
-from tests.support.typist import Start, typists
+from tests.support.typist import Start, they_chat, two_in, typists
 
 PROGRAM = Path(__file__).resolve().parents[2] / "docs" / "minimal_client.py"
 
@@ -24,16 +24,7 @@ def test_it_has_fewer_than_fifty_lines() -> None:
 
 
 def test_two_of_them_chat(start: Start, new_room: NewRoom) -> None:
-    room = new_room("部屋")
-    alice = start("create", room, "アリス")
-    alice.reads(f"You are in {room}, アリス.")
-    bob = start("join", room, "bob")
-    bob.reads(f"You are in {room}, bob.")
-    bob.types("hello\nanybody here?")
-    alice.reads("bob: hello")
-    alice.reads("bob: anybody here?")
-    alice.types("お茶をどうぞ")
-    bob.reads("アリス: お茶をどうぞ")
+    they_chat(start, new_room("部屋"))
 
 
 @pytest.mark.parametrize("dialect", ["classic", "tcrp-json"])
@@ -50,11 +41,7 @@ def test_it_chats_with_clients_of_other_dialects(
 
 
 def test_when_the_host_presses_ctrl_c_the_room_is_closed_and_all_programs_end(start: Start, new_room: NewRoom) -> None:
-    room = new_room("den")
-    alice = start("create", room, "alice")
-    alice.reads(f"You are in {room}, alice.")
-    bob = start("join", room, "bob")
-    bob.reads(f"You are in {room}, bob.")
+    alice, bob = two_in(start, new_room("den"))
     bob.types("hello")
     alice.reads("bob: hello")
     alice.presses_ctrl_c()

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.conftest import NewRoom
 from tests.support.lossy_relay import LossyRelay
 from tests.support.services import Gateway
-from tests.support.typist import Start, typists
+from tests.support.typist import Start, they_chat, two_in, typists
 
 PROGRAM = Path(__file__).resolve().parents[2] / "docs" / "minimal_client_2.py"
 
@@ -40,16 +40,7 @@ def test_it_has_fewer_than_150_lines() -> None:
 
 
 def test_two_of_them_chat(start: Start, new_room: NewRoom) -> None:
-    room = new_room("部屋")
-    alice = start("create", room, "アリス")
-    alice.reads(f"You are in {room}, アリス.")
-    bob = start("join", room, "bob")
-    bob.reads(f"You are in {room}, bob.")
-    bob.types("hello\nanybody here?")
-    alice.reads("bob: hello")
-    alice.reads("bob: anybody here?")
-    alice.types("お茶をどうぞ")
-    bob.reads("アリス: お茶をどうぞ")
+    _, bob = they_chat(start, new_room("部屋"))
     bob.types("/who")
     bob.reads_what_begins("  | アリス (host), silent for ")
     bob.presses_ctrl_d()
@@ -60,11 +51,7 @@ def test_two_of_them_chat(start: Start, new_room: NewRoom) -> None:
 def test_each_line_comes_once_and_in_order_through_ten_percent_loss_both_ways(
     start_far_away: Start, new_room: NewRoom
 ) -> None:
-    room = new_room("far")
-    alice = start_far_away("create", room, "alice")
-    alice.reads(f"You are in {room}, alice.")
-    bob = start_far_away("join", room, "bob")
-    bob.reads(f"You are in {room}, bob.")
+    alice, bob = two_in(start_far_away, new_room("far"))
     for number in range(30):
         alice.types(f"a{number}")
         bob.types(f"b{number}")

@@ -104,8 +104,7 @@ def test_several_rooms_with_unread_marks(tmp_path: Path) -> None:
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             async with await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
-                await alice.page.click(".rooms button[title=Refresh]")
-                await alice.page.click(".rooms button.room:has-text('tea')")
+                await alice.open_also("tea")
                 await expect(alice.page.locator("header h1")).to_have_text("tea")
                 assert alice.page.url.endswith("#tea")
                 await alice.page.keyboard.press("Alt+ArrowUp")

@@ -52,8 +52,7 @@ def test_a_click_that_takes_its_time_finds_its_room_while_much_is_said_there(tmp
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             async with await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
-                await alice.page.click(".rooms button[title=Refresh]")
-                await alice.page.click(".rooms button.room:has-text('tea')")
+                await alice.open_also("tea")
                 await alice.page.keyboard.press("Alt+ArrowUp")
                 await expect(alice.page.locator("header h1")).to_have_text("den")
                 await alice.page.hover(".rooms button.room:has-text('tea')")
@@ -175,8 +174,7 @@ def test_a_browser_whose_notifications_can_not_be_made_shows_the_line_all_the_sa
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             async with await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
-                await alice.page.click(".rooms button[title=Refresh]")
-                await alice.page.click(".rooms button.room:has-text('tea')")
+                await alice.open_also("tea")
                 await alice.page.keyboard.press("Alt+ArrowUp")
                 await alice.page.evaluate(OLD_ANDROID)
                 await bob.say("alice?")

@@ -83,6 +83,11 @@ class Tab:
         await expect(self.page.locator(".roster .member").first).to_be_visible()
         return self
 
+    async def open_also(self, room: str) -> None:
+        """Open another room that exists, from the list."""
+        await self.page.click(".rooms button[title=Refresh]")
+        await self.page.click(f".rooms button.room:has-text('{room}')")
+
     async def say(self, text: str) -> None:
         """Write a line and press Enter."""
         await self.page.fill(".composer textarea", text)

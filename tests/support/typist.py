@@ -88,3 +88,23 @@ def typists(program: Path, server: str) -> Iterator[Start]:
             return typist
 
         yield start
+
+
+def two_in(start: Start, room: str, host: str = "alice", guest: str = "bob") -> tuple[Typist, Typist]:
+    """Return two that have come into a new room."""
+    first = start("create", room, host)
+    first.reads(f"You are in {room}, {host}.")
+    second = start("join", room, guest)
+    second.reads(f"You are in {room}, {guest}.")
+    return first, second
+
+
+def they_chat(start: Start, room: str) -> tuple[Typist, Typist]:
+    """Return two that have come into a new room, when each has read what the other has typed."""
+    alice, bob = two_in(start, room, "アリス")
+    bob.types("hello\nanybody here?")
+    alice.reads("bob: hello")
+    alice.reads("bob: anybody here?")
+    alice.types("お茶をどうぞ")
+    bob.reads("アリス: お茶をどうぞ")
+    return alice, bob

@@ -113,6 +113,12 @@ def nothing(*_: object) -> None:
     """Do nothing."""
 
 
+def into(got: list[bytes]) -> UDPServer:
+    """Return a listener that adds what it receives to a list."""
+    take = lambda _, batch: got.extend(data for data, _ in batch)  # noqa: E731
+    return UDPServer(0, Listener("127.0.0.1", 0), take, nothing, sendmmsg.choose())
+
+
 @linux_only
 def test_after_more_pings_than_a_turn_takes_the_others_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ping_lane, "REST_S", 3_600.0)
@@ -121,13 +127,7 @@ def test_after_more_pings_than_a_turn_takes_the_others_do_not_wait(monkeypatch: 
 
     async def scenario() -> None:
         got: list[bytes] = []
-        server = UDPServer(
-            0,
-            Listener("127.0.0.1", 0),
-            lambda _, batch: got.extend(data for data, _ in batch),
-            nothing,
-            sendmmsg.choose(),
-        )
+        server = into(got)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.connect(("127.0.0.1", server.listener.port))
             for _ in range(300):
@@ -174,13 +174,7 @@ def test_without_such_programs_pings_come_as_all_else(monkeypatch: pytest.Monkey
 
     async def scenario() -> None:
         got: list[bytes] = []
-        server = UDPServer(
-            0,
-            Listener("127.0.0.1", 0),
-            lambda _, batch: got.extend(data for data, _ in batch),
-            nothing,
-            sendmmsg.choose(),
-        )
+        server = into(got)
         assert server._lane is None
         server.start()
         sent = [packet(b'{"ping":%d}' % number) for number in range(20)]
