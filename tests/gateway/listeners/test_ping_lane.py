@@ -57,6 +57,30 @@ def test_the_program_is_one_that_a_kernel_takes() -> None:
 
 
 @linux_only
+def test_what_comes_before_the_program_is_there_is_not_received_late_from_the_socket_for_pings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attach = bpf.attach_reuseport
+
+    def attach_late(sock: socket.socket, steps: list[bytes]) -> bool:
+        for number in range(64):  # from so many ports that the kernel gives about half of them to each socket
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"line %d" % number, sock.getsockname())
+        return attach(sock, steps)
+
+    monkeypatch.setattr(bpf, "attach_reuseport", attach_late)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as main:
+        main.bind(("127.0.0.1", 0))
+        lane = ping_lane.open_beside(main)
+        assert lane is not None
+        with lane, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            ping = packet(serialize(UpLine(ping=1)))
+            sender.sendto(ping, main.getsockname())
+            lane.settimeout(PATIENCE_S)
+            assert lane.recv(100) == ping
+
+
+@linux_only
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_pings_wait_for_each_other_and_nothing_else_does(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ping_lane, "REST_S", 3_600.0)
