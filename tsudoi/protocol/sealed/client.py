@@ -12,6 +12,7 @@ from tsudoi.protocol.errors import MalformedMessage
 from .client_downlink import DownEvent, Downlink, Range
 from .client_events import Away, Back, ClientEvent, Delivered, Ended, Moving, Rerouted, Reset, Told
 from .client_link import AWAY_S, Datagram, Link
+from .client_path import is_tcp
 from .client_uplink import Uplink
 from .grant import Grant
 from .lines import DownLine, Resumed, UpLine, join, parse_down_untrusted, serialize
@@ -345,7 +346,7 @@ class SealedClient:
             self._events.append(Rerouted(self._is_rerouted))
         if not self._link.is_resumed:
             return
-        lines = [*self._up.due(now, self._link.round_trip_s)]
+        lines = [*self._up.due(now, self._link.round_trip_s, is_lossless=is_tcp(self._link.way))]
         lines += [UpLine(want=want) for want in self._down.wants(now, self._link.round_trip_s)]
         if self._leave_at is not None and now >= self._leave_at:
             lines.append(UpLine(leave=True))

@@ -68,15 +68,15 @@ class Line(msgspec.Struct):
         self.sent_at = None
         self.due_at = max(self.due_at, now + EARLY_REPEAT_S)
 
-    def send(self, now: float, round_trip_s: float, *, is_first: bool) -> None:
-        """Note that it is sent now; `is_first`: no line before it waits."""
+    def send(self, now: float, round_trip_s: float, early: int, *, is_first: bool) -> None:
+        """Note that it is sent now; `early` repeats wait for no round trip. `is_first`: no line before it waits."""
         if not self.times:
             self.since, self.rides = now, 0
             self.repeat_s = min(max(FIRST_REPEAT_S, FIRST_REPEAT * round_trip_s), FIRST_REPEAT_AT_MOST_S)
         self.times += 1
         self.went_at = now
         self.sent_at = now if self.times == 1 and is_first else None
-        self.due_at = now + (min(self.repeat_s, EARLY_REPEAT_S) if self.times <= EARLY else self.repeat_s)
+        self.due_at = now + (min(self.repeat_s, EARLY_REPEAT_S) if self.times <= early else self.repeat_s)
         if self.times >= STEADY:
             self.repeat_s = min(1.5 * self.repeat_s, LAST_REPEAT_S)
 
@@ -116,18 +116,18 @@ class Uplink:
         self._waiting.append(Line(self._last, text, has_entry, due_at=now))
         return self._last
 
-    def due(self, now: float, round_trip_s: float) -> Iterator[UpLine]:
-        """Yield the lines to send now."""
+    def due(self, now: float, round_trip_s: float, *, is_lossless: bool = False) -> Iterator[UpLine]:
+        """Yield the lines to send now; over TCP, which `is_lossless`, none goes again before its answer is late."""
         if now < self._paused_until:
             return
         window = [line for line, _ in zip(self._waiting, range(WINDOW), strict=False)]
-        room = RIDE_SIZE if any(line.due_at <= now for line in window) else 0
+        room = RIDE_SIZE if not is_lossless and any(line.due_at <= now for line in window) else 0
         before = self._base
         for line in window:
             size = len(line.text.encode())
             is_due = line.due_at <= now
             if is_due:
-                line.send(now, round_trip_s, is_first=line is self._waiting[0])
+                line.send(now, round_trip_s, 0 if is_lossless else EARLY, is_first=line is self._waiting[0])
             elif size <= room and line.may_ride(now):
                 room -= size
                 line.ride(now)

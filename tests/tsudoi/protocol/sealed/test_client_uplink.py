@@ -6,18 +6,18 @@ from tsudoi.protocol.sealed.client_events import Kept
 from tsudoi.protocol.sealed.client_uplink import ASK_AGAIN_S, ENTRY_S, MISSED_S, RIDE_S, RIDE_SIZE, Uplink
 
 
-def sent(uplink: Uplink, now: float, round_trip_s: float = 0.3) -> list[int | None]:
-    return [line.number for line in uplink.due(now, round_trip_s)]
+def sent(uplink: Uplink, now: float, round_trip_s: float = 0.3, *, is_lossless: bool = False) -> list[int | None]:
+    return [line.number for line in uplink.due(now, round_trip_s, is_lossless=is_lossless)]
 
 
-def times_sent(round_trip_s: float) -> list[float]:
+def times_sent(round_trip_s: float, *, is_lossless: bool = False) -> list[float]:
     """Return when a line goes that is alone, the first five times."""
     uplink, times = Uplink(), []
     uplink.add("hello", True, 0.0)
     for _ in range(5):
         now = uplink.deadline(None)
         assert now is not None
-        assert sent(uplink, now, round_trip_s) == [1]
+        assert sent(uplink, now, round_trip_s, is_lossless=is_lossless) == [1]
         times.append(round(now, 3))
     return times
 
@@ -28,6 +28,14 @@ def test_a_line_goes_three_times_more_before_it_waits_for_round_trips() -> None:
 
 def test_on_a_fast_network_a_line_goes_again_each_tenth_of_a_second() -> None:
     assert times_sent(0.02) == [0.0, 0.1, 0.2, 0.3, 0.45]
+
+
+def test_by_tcp_a_line_goes_again_only_when_its_answer_is_late() -> None:
+    assert times_sent(0.3, is_lossless=True) == [0.0, 0.375, 0.75, 1.125, 1.688]
+    uplink = Uplink()
+    for number in range(3):
+        uplink.add(f"line {number}", True, number * 0.05)
+        assert sent(uplink, number * 0.05, is_lossless=True) == [number + 1]
 
 
 def test_lines_that_are_not_kept_go_with_the_next_ones() -> None:
