@@ -25,6 +25,14 @@ def step(code: int, if_true: int = 0, if_false: int = 0, number: int = 0) -> byt
     return _FILTER.pack(code, if_true, if_false, number)
 
 
+DROP = (step(RETURN, number=0),)
+"""A filter for a socket of a group that has no program yet: it gets nothing.
+
+The sender's address would decide which socket of the group gets a datagram, and what waits in one would be received
+behind what comes later to another.
+"""
+
+
 def attach_filter(sock: socket.socket, program: Sequence[bytes]) -> bool:
     """Attach a program that returns how many bytes of each datagram a socket gets (0: it is dropped).
 

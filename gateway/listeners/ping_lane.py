@@ -94,9 +94,7 @@ def open_beside(main: socket.socket) -> socket.socket | None:
             lane.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
         for sock in (main, lane):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        # Until the program is there, the sender's address decides. What came here then would be received behind what
-        # came after it; so it is dropped, as all that came before this process.
-        bpf.attach_filter(lane, [bpf.step(bpf.RETURN, number=0)])
+        bpf.attach_filter(lane, bpf.DROP)
         lane.bind(main.getsockname())
         if bpf.attach_reuseport(main, program()):
             bpf.attach_filter(lane, ())

@@ -26,7 +26,10 @@ def route_by_token(group: list[socket.socket]) -> bool:
 
     The group has a socket for each worker, and then one for the pings of each (`ping_lane.py`).
     """
-    return bpf.attach_reuseport(group[0], program(len(group) // 2))
+    is_routed = bpf.attach_reuseport(group[0], program(len(group) // 2))
+    for sock in group:
+        bpf.attach_filter(sock, ())
+    return is_routed
 
 
 def program(workers: int) -> list[bytes]:

@@ -250,7 +250,10 @@ class UDPServer:
 
 
 def bind_udp(listener: Listener, *, is_shared: bool = False) -> socket.socket:
-    """Return a socket at an address, in its SO_REUSEPORT group if it `is_shared`; raise SettingError if that fails."""
+    """Return a socket at an address; raise SettingError if that fails.
+
+    If it `is_shared`, it is in the address's SO_REUSEPORT group, and gets nothing before `route_by_token`.
+    """
     family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     if family == socket.AF_INET6:
@@ -258,6 +261,7 @@ def bind_udp(listener: Listener, *, is_shared: bool = False) -> socket.socket:
     try:
         if is_shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bpf.attach_filter(sock, bpf.DROP)
         sock.bind((listener.host, listener.port))
     except OSError as exc:
         sock.close()

@@ -54,7 +54,8 @@ class Workers:
         except BaseException:
             self._close()
             raise
-        is_routed = all(route_by_token(group) for group in udp)
+        routed = [route_by_token(group) for group in udp]  # each, also after one that can not be: else it gets nothing
+        is_routed = all(routed)
         # Workers with one name take over each other's members.
         name = config.name or ("" if config.key else f"workers-{secrets.token_hex(4)}")
         self._children = []

@@ -105,6 +105,14 @@ def test_what_holds_no_token_is_spread_and_none_of_it_lost(group: list[socket.so
     assert len({at % WORKERS for at, _ in found}) == WORKERS
 
 
+def test_what_comes_before_the_program_is_there_is_not_received_late(group: list[socket.socket]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.sendto(b"before", group[0].getsockname())
+        assert route_by_token(group)
+        client.sendto(b"after", group[0].getsockname())
+    assert [data for _, data in came_to(group)] == [b"after"]
+
+
 def test_a_socket_that_shares_its_port_with_nobody_can_not_be_routed() -> None:
     with bind_udp(Listener("127.0.0.1", 0)) as alone:
         assert not route_by_token([alone])
