@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def test_it_prints_the_same_and_ends_with_the_same_status(arguments: list[str], 
     assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
 
 
-def descriptors(start: Start) -> dict[str, str]:
+def descriptors(start: Start) -> tuple[list[str], Counter[str]]:
+    """Return what its standard streams are, and how many of each kind it has; their numbers are a matter of threads."""
     with start(BROKER, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as broker:
         assert broker.stdout is not None
         assert broker.stdout.readline().startswith(b"ready ")
@@ -56,7 +58,7 @@ def descriptors(start: Start) -> dict[str, str]:
         assert os.getsid(broker.pid) == broker.pid
         broker.kill()
     assert broker.returncode == -signal.SIGKILL
-    return kinds
+    return [kinds[number] for number in "012"], Counter(kinds.values())
 
 
 def test_it_has_the_same_descriptors() -> None:
