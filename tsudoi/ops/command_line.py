@@ -217,6 +217,20 @@ class _DaemonThreads(ThreadPoolExecutor):
         return future
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """The usual event loop, which handles no more signals when it closes.
+
+    asyncio's closes first what a signal is written to, and one that comes then is told on stderr.
+    """
+
+    def close(self) -> None:
+        """See asyncio."""
+        if not self.is_closed():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                self.remove_signal_handler(number)
+        super().close()
+
+
 def run_until_signal(coroutine: Coroutine[Any, Any, _T], waits_for_threads: bool = False) -> _T:
     """Run a coroutine. SIGTERM and SIGHUP cancel it as Ctrl-C does, so that it can leave its rooms.
 
@@ -245,7 +259,8 @@ def run_until_signal(coroutine: Coroutine[Any, Any, _T], waits_for_threads: bool
 
     outer = run()
     try:
-        return asyncio.run(outer)
+        with asyncio.Runner(loop_factory=None if sys.platform == "win32" else _Loop) as runner:
+            return runner.run(outer)
     finally:
         # If no event loop could be made, they were never awaited.
         outer.close()

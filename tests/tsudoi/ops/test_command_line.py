@@ -42,6 +42,27 @@ def test_a_signal_ends_it_though_a_thread_waits_for_a_name_server(number: signal
     assert (program.returncode, err.strip()) == (status, "")
 
 
+CLOSING = """
+import asyncio, os, signal
+from asyncio.selector_events import BaseSelectorEventLoop
+from tsudoi.ops.command_line import run_until_signal
+
+close = BaseSelectorEventLoop._close_self_pipe
+
+def close_and_get_a_signal(loop):
+    close(loop)
+    os.kill(os.getpid(), signal.SIGHUP)
+
+BaseSelectorEventLoop._close_self_pipe = close_and_get_a_signal
+run_until_signal(asyncio.sleep(0))
+"""
+
+
+def test_a_signal_that_comes_while_the_event_loop_closes_ends_it_without_a_word() -> None:
+    ended = subprocess.run([sys.executable, "-c", CLOSING], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGHUP, "")
+
+
 BETWEEN = """
 import click, signal, sys
 from tsudoi.ops.command_line import OneLineCommand
