@@ -97,7 +97,7 @@ class Saying(Component):
             return 1
         count, refusal = self.speak.allowed(member, texts, now)
         if count:
-            room, more = member.room, texts[1:count]
+            room, more = member.room, tuple(texts[1:count])
             item = Item(EntryKind.SAID, room.id, member.id, texts[0], first.number, first.after, more)
             if not self.out.publish(room.shard, item):
                 self.counters.window_full += 1

@@ -171,6 +171,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
             return st.one_of(*map(values, arguments))
         case origin if origin is list:
             return st.lists(values(arguments[0]), max_size=4)
+        case origin if origin is tuple and arguments[1:] == (...,):
+            return st.lists(values(arguments[0]), max_size=4).map(tuple)
         case origin if origin is tuple:
             return st.tuples(*map(values, arguments))
     if isinstance(kind, type) and issubclass(kind, Wire):

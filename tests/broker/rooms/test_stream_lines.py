@@ -84,7 +84,7 @@ def test_a_muted_member_is_told_in_the_answer(broker: Broker, den: Granted) -> N
 
 
 def lines(den: Granted, first: int, after: int, *texts: str) -> Item:
-    return Item(EntryKind.SAID, den.room, den.member, texts[0], first, after, list(texts[1:]))
+    return Item(EntryKind.SAID, den.room, den.member, texts[0], first, after, texts[1:])
 
 
 def test_lines_of_one_item_have_numbers_that_follow_each_other(broker: Broker, den: Granted) -> None:

@@ -83,7 +83,7 @@ def test_a_frame_has_a_bound_and_so_have_frames_outstanding(publisher: Publisher
 
 
 def lines(*texts: str) -> Item:
-    return Item(EntryKind.SAID, 1, 2, texts[0], 1, 0, list(texts[1:]))
+    return Item(EntryKind.SAID, 1, 2, texts[0], 1, 0, texts[1:])
 
 
 def test_the_bounds_count_the_lines_of_items() -> None:

@@ -37,7 +37,7 @@ class Item(Wire):
     `after`, so that none is doubled and none overtakes another."""
     after: Number = 0
     """Of SAID with a number: the number of the member's line before it."""
-    more: Annotated[list[Text], msgspec.Meta(max_length=MAX_LINES - 1)] = msgspec.field(default_factory=list)
+    more: Annotated[tuple[Text, ...], msgspec.Meta(max_length=MAX_LINES - 1)] = ()
     """Of SAID with a number: the member's next lines, whose numbers follow on `code`. They came in one packet."""
 
 
