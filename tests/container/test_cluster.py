@@ -92,8 +92,8 @@ class Talk:
         return all(len(heard) >= count for heard in self.heard.values())
 
     def wait_until_heard(self, limit_s: float = TAKE_OVER_S) -> None:
-        """Return when all that was said before is heard."""
-        count = len(self.said)
+        """Return when all that was said before, and a line more of each, is heard: what was killed is replaced then."""
+        count = len(self.said) + len(self.heard)
         until(lambda: self.has_heard(count), f"both hear {count} lines", limit_s)
 
     def end(self) -> None:
