@@ -261,28 +261,27 @@ def test_what_came_while_the_broker_was_away_is_to_be_accepted_later() -> None:
     assert count_kinds(check(history)) == {"not accepted": 1}
 
 
-def test_a_gateway_whose_member_another_one_may_have_got_from_a_broker_that_came_back_need_not_accept() -> None:
+def moved(before: float, after: float) -> History:
+    """Return a history in which a member goes from one gateway to another, which takes one line and later none."""
     history = a_history()
     history.sent.append(Sent(START + 9, 11, text_of(11, 500), 1))
-    history.uplinks.append(Uplink(START + 2.95, 11, 0))
-    history.uplinks.append(Uplink(START + 3.0, 11, 1))
-    history.sent.append(Sent(START + 3.0, 11, text_of(11, 501), 1))
-    taken = Entry(0, EntryKind.SAID, 11, "user11", text_of(11, 501), 0, int((START + 3) * 1000))
+    history.uplinks.append(Uplink(START + before, 11, 0))
+    history.uplinks.append(Uplink(START + after, 11, 1))
+    history.sent.append(Sent(START + after, 11, text_of(11, 501), 1))
+    taken = Entry(0, EntryKind.SAID, 11, "user11", text_of(11, 501), 0, int((START + after) * 1000))
     put(history, history.log[1].entries[-1].offset, taken)
     assert count_kinds(check(history))["not accepted"] == 1
+    return history
+
+
+def test_a_gateway_whose_member_another_one_may_have_got_from_a_broker_that_came_back_need_not_accept() -> None:
+    history = moved(2.95, 3.0)
     history.outages.append(Outage("kill", "broker", START + 2.5, START + 12))
     assert count_kinds(check(history))["not accepted"] == 0
 
 
 def test_a_gateway_whose_member_another_one_has_got_as_it_went_on_need_not_accept() -> None:
-    history = a_history()
-    history.sent.append(Sent(START + 9, 11, text_of(11, 500), 1))
-    history.uplinks.append(Uplink(START + 6.0, 11, 0))
-    history.uplinks.append(Uplink(START + 6.1, 11, 1))
-    history.sent.append(Sent(START + 6.1, 11, text_of(11, 501), 1))
-    taken = Entry(0, EntryKind.SAID, 11, "user11", text_of(11, 501), 0, int((START + 6.1) * 1000))
-    put(history, history.log[1].entries[-1].offset, taken)
-    assert count_kinds(check(history))["not accepted"] == 1
+    history = moved(6.0, 6.1)
     history.outages.append(Outage("freeze", "gateway 0", START + 5.9, START + 8.9))
     assert count_kinds(check(history))["not accepted"] == 0
     history.outages[-1].start = START + 6.05  # it had that datagram before
