@@ -137,7 +137,7 @@ def _not_held(rows: Sequence[Row], level: str = "##") -> list[str]:
             reasons.setdefault(row.target.why_not, []).append(row)
     if not reasons:
         return []
-    lines = ["", f"{level} Not held", "", "Where the time goes is from profiles (py-spy) of 2026-11-28."]
+    lines = ["", f"{level} Not held", "", "Where the time goes is from profiles (py-spy) of 2026-11-28 and 29."]
     for why_not, missed in reasons.items():
         names = "; ".join(f"**{row.what}** ({_reading(row)}; target {row.target.text})" for row in missed if row.target)
         lines += ["", f"{names}: {why_not}"]
