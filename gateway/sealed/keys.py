@@ -115,7 +115,7 @@ class SessionKeys:
         """Return the key of a direction; empty in the suite `plain`."""
         size = KEY_SIZES[_SUITES[session[0]]]
         of, both = self._last_keys
-        if of != session:
+        if size and of != session:
             both = self._derive(session, b"tsudoi 2 keys", 2 * MAX_KEY_SIZE)
             self._last_keys = session, both
         return both[:size] if up else both[MAX_KEY_SIZE : MAX_KEY_SIZE + size]
