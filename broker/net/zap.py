@@ -54,6 +54,16 @@ def present(socket: "zmq.Socket[Any]", public: str, secret: str, broker: str) ->
     socket.curve_serverkey = broker.encode()
 
 
+def close_protected(socket: "zmq.Socket[Any]", linger_ms: int = 0) -> None:
+    """Close a socket that may be protected.
+
+    It reports no more failed handshakes first: libzmq's I/O thread, which closes it later, would wait for ever for
+    one who reads them, and bind and connect nothing any more (github.com/zeromq/libzmq/issues/3575).
+    """
+    socket.monitor(None, 0)
+    socket.close(linger_ms)
+
+
 class ZapHandler:
     """Answers libzmq's question whether a client's key may connect, from the allow list as it is now."""
 
@@ -76,7 +86,7 @@ class ZapHandler:
         self._denied_log = LogThrottle[tuple[str, str]](LOGGED, TELL_AGAIN_S)
 
     def protect(self, socket: "zmq.Socket[bytes]", domain: bytes) -> None:
-        """Let a socket that will be bound admit only connections that this handler admits."""
+        """Let a socket that will be bound admit only whom this handler admits; `close_protected` closes it."""
         own = self.allow_list.own
         socket.curve_server = True
         socket.curve_publickey = own.public.encode()

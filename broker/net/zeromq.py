@@ -15,7 +15,7 @@ from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import SettingError
 
 from . import socket_files
-from .zap import COMMANDS, NEWS, ZapHandler
+from .zap import COMMANDS, NEWS, ZapHandler, close_protected
 
 logger = logs.get("broker.zeromq")
 
@@ -311,7 +311,7 @@ class GatewaySockets:
         for socket in (self._router, self._xpub):
             if not socket.closed:
                 self._loop.remove_reader(socket)
-                socket.close(linger_ms)
+                close_protected(socket, linger_ms)
         self.has_gateways = False
 
     def _bind(self, bind: str) -> "tuple[str, zmq.Socket[bytes], zmq.Socket[bytes]]":
@@ -332,7 +332,7 @@ class GatewaySockets:
                 socket_files.bind(xpub, backbone.publish_endpoint(endpoint))
             except (zmq.ZMQError, SettingError) as exc:
                 for socket in made:
-                    socket.close(0)
+                    close_protected(socket)
                 if isinstance(exc, SettingError):
                     raise
                 if not any_port or exc.errno != zmq.EADDRINUSE:

@@ -23,11 +23,12 @@ from broker.keys.allow_list import AllowList
 from broker.net import incoming, zeromq
 from broker.net.ping import ping
 from broker.net.server import Server
-from broker.net.zap import make_pair
+from broker.net.zap import make_pair, present
 from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
 from tests.broker.test_server import PATIENCE_S, Gateway
+from tests.support.services import steady_endpoint
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
 from tsudoi.protocol import backbone
@@ -93,7 +94,7 @@ class KeyedBroker:
         limits = limits or Limits()
         self.core = Core(store.load(), "broker", limits, 0.0)
         allow_list = AllowList(folder)
-        self.server = Server(Cores([self.core]), store, limits, "tcp://127.0.0.1:0", lambda: None, allow_list)
+        self.server = Server(Cores([self.core]), store, limits, steady_endpoint(), lambda: None, allow_list)
         self.own = allow_list.own
         self._context = zmq.asyncio.Context()
         self._context.linger = 0
@@ -358,6 +359,31 @@ async def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
         assert denied >= 2
         await knock_until(lambda: here.server.denied > denied)
         assert log.getvalue().count("a client without a key, or with a key for another broker") == 2
+
+
+async def test_sockets_are_bound_again_while_clients_are_denied(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        wrong = replace(here.key(EAST), broker=make_pair()[0])
+
+        async def is_denied_again() -> None:
+            denied = here.server.denied
+            await until(lambda: here.server.denied > denied)
+
+        with zmq.Context() as strangers:
+            for number in range(10):
+                with contextlib.ExitStack() as stack:
+                    for _ in range(10):
+                        stranger = stack.enter_context(strangers.socket(zmq.DEALER))
+                        stranger.reconnect_ivl = 1
+                        present(stranger, wrong.public, wrong.secret, wrong.broker)
+                        stranger.connect(here.server.endpoint)
+                    await is_denied_again()
+                    await here.peer(f"east/{number}", here.key(EAST)).greet()
+                    key_folder.remove(here.folder, EAST)
+                    await until(lambda: "east" not in here.server._zap.names())  # type: ignore[union-attr]
+                    await until(lambda: here.server.sockets.is_open)
+                    await is_denied_again()
+                (here.folder.parent / f"{EAST}.key").unlink()
 
 
 async def test_socket_files_are_for_our_own_user(tmp_path: Path) -> None:
