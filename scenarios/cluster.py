@@ -36,6 +36,7 @@ class Broker(Process):
         """
         super().__init__(name)
         self.endpoint = bind
+        self._steady = not bind.endswith(":0")
         engine = store if isinstance(store, str) else "memory" if store is None else f"sqlite:{store}"
         # Without keys, unless the caller passes some: keys in data/ are not for this run.
         keys = () if "--keys" in options else ("--insecure",)
@@ -45,6 +46,10 @@ class Broker(Process):
         return (*program_command("broker"), "--bind", self.endpoint, *self._options)
 
     def start(self) -> None:
+        if not self._steady and not self.endpoint.endswith(":0"):
+            raise ProcessError(
+                f"{self.name} is started again, and another program may have its ports: bind a steady one"
+            )
         super().start()
         self.endpoint = self.ready.split()[1]
 
@@ -68,6 +73,7 @@ class Gateway(Process):
         steady: choose ports that no other program gets while the gateway is down.
         """
         super().__init__(name)
+        self._steady = steady
         self.tcp = {dialect: (host, steady_port() if steady else 0) for dialect in dialects}
         self.udp: Address = (host, steady_port() if steady else 0)
         self._options = [*options]
@@ -85,6 +91,8 @@ class Gateway(Process):
         return (*program_command("gateway"), *parts, *self._options)
 
     def start(self) -> None:
+        if self.udp[1] and not self._steady:
+            raise ProcessError(f"{self.name} is started again, and another program may have its ports: say steady=True")
         super().start()
         tcp, udp = [*self.addresses("tcp")], [*self.addresses("udp")]
         if len(tcp) < len(self.tcp) or not udp:

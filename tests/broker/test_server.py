@@ -39,7 +39,7 @@ from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.errors import SettingError, StoreError
 from tsudoi.protocol.names import RoomName
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 
 
 class Reluctant(MemoryStore):

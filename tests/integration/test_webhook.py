@@ -21,7 +21,7 @@ import trustme
 import tsudoi
 from gateway.listeners import webhook
 from tests.integration.conftest import Enter
-from tests.support.services import HEAR_S, ROOT, Broker, Gateway, at
+from tests.support.services import HEAR_S, ROOT, Broker, Gateway, at, steady_endpoint
 
 HERE = "127.0.0.1"
 PATIENCE_S = 60.0
@@ -138,7 +138,10 @@ def test_while_the_broker_is_away_nothing_is_said_and_afterwards_it_is_said_once
             assert (await asyncio.to_thread(say, "three", "c"))[1]["offset"] == second["offset"] + 1
             assert [await hear(alice) for _ in range(3)] == [("ci[bot]", text) for text in ("one", "two", "three")]
 
-    with Broker(tmp_path / "rooms.sqlite") as broker, Gateway(*issuer.flags, broker=broker, doors=["auto"]) as gateway:
+    with (
+        Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
+        Gateway(*issuer.flags, broker=broker, doors=["auto"]) as gateway,
+    ):
         asyncio.run(scenario(broker, gateway))
 
 

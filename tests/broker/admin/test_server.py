@@ -29,7 +29,7 @@ from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.backbone.admin_frames import VERSION, Ask, Done, Rooms
 from tsudoi.protocol.errors import BackboneError, SettingError, StoreError
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 LIST = Ask(VERSION, admin_frames.ListRooms())
 
 

@@ -18,6 +18,7 @@ from broker.net.zap import make_pair
 from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
 from gateway.link.broker_sockets import BrokerSockets
+from tests.support.services import steady_endpoint
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
 from tsudoi.protocol.backbone import publish_endpoint
 
@@ -42,9 +43,10 @@ async def connecting(endpoint: str, key: SecretKey | None) -> AsyncIterator[Brok
 
 
 @asynccontextmanager
-async def serving(folder: Path | None, bind: str = "tcp://127.0.0.1:0") -> AsyncIterator[Server]:
+async def serving(folder: Path | None, bind: str = "") -> AsyncIterator[Server]:
     store, limits = MemoryStore(), Limits()
     ring = AllowList(folder) if folder else None
+    bind = bind or steady_endpoint()
     server = Server(Cores([Core(store.load(), "broker", limits, 0.0)]), store, limits, bind, lambda: None, ring)
     server.start()
     try:

@@ -17,7 +17,7 @@ from tsudoi.protocol.sealed.lines import UpLine, serialize
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, serialize_header
 from tsudoi.protocol.sealed.suites import AES_128_GCM, CHACHA20_POLY1305, PLAIN, cipher
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 KEYS = SessionKeys([bytes(32)])
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="another kernel")
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not sendmmsg.is_supported(), reason="not 64-bit 
 
 ENGINES: dict[str, type[LinuxIo] | type[PortableIo]] = {"linux": LinuxIo, "portable": PortableIo}
 FAMILIES = {"ipv4": (socket.AF_INET, "127.0.0.1"), "ipv6": (socket.AF_INET6, "::1")}
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 
 NewSocket = Callable[[], socket.socket]
 

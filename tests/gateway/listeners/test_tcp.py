@@ -32,7 +32,7 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason, Operation, Rights, Sta
 from tsudoi.protocol.errors import MalformedMessage, SettingError
 from tsudoi.protocol.names import hash_token
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 
 

@@ -27,7 +27,7 @@ from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import SettingError
 from tsudoi.protocol.names import MAX_NAME_SIZE, hash_token
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 HERE = "127.0.0.1"
 CA = trustme.CA()
 BOTH_LOOPS = pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])

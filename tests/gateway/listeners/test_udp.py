@@ -19,7 +19,7 @@ from tests.support.fakes import a_grant, token_of
 from tsudoi.protocol.client.dialects import TCRP
 from tsudoi.protocol.errors import SettingError
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 
 
 def nothing(*_: object) -> None:
