@@ -92,6 +92,8 @@ class Server:
         self._gateway_log = GatewayLog()
         self._files = socket_files.SocketFiles()
         self.timers = Timers()
+        self.before_tick: Callable[[], None] = lambda: None
+        """Of the gateway in this process: its canary and its report are then in the same turn."""
         self.membership: Membership | None = None
         """This broker's part among those that share the store; None: they do not."""
         self.checked_at = time.monotonic()
@@ -200,6 +202,12 @@ class Server:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
+        try:
+            self.before_tick()
+        finally:
+            self._look_around()
+
+    def _look_around(self) -> None:
         self.checked_at = time.monotonic()
         moment = self._clock.read()
         self._clock.log_steps()

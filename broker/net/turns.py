@@ -186,7 +186,8 @@ class Turns:
 
     def _woken(self) -> None:
         self._is_woken = False
-        self.pump()
+        if self._sockets.has_more():  # else a turn since then has had all of it
+            self.pump()
 
     @property
     def _is_serving(self) -> bool:

@@ -84,7 +84,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             loop.add_reader(sys.stdin.fileno(), stopped.set)
         service = Service(config, endpoints, broker.context if isinstance(broker, LocalBroker) else None, sessions)
         if isinstance(broker, LocalBroker):
-            broker.join(service.sockets)
+            broker.join(service)
         if config.inherited is None:
             warn(config, sessions)
         on_hangup.when_ready(partial(_reload, service, broker, configure_again))

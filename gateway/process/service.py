@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 import zmq
@@ -21,6 +21,7 @@ from ..counters import Counters
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import load_verifier
 from ..link.broker_pool import BrokerPool
+from ..link.broker_sockets import WakeBroker
 from ..link.canary import CANARY_S, HEALTHY_S
 from ..link.reachability import unhealthy_reason
 from ..link.routes import Routes
@@ -122,6 +123,9 @@ class Service:
         out.subscribe, out.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
         self.is_draining = False
         """It stops soon: no new clients should be sent here."""
+        self._lives_with_broker = False
+        """The broker in this process calls `tick`. Both end together."""
+        self._is_stopped = False
         self._published_at = 0.0
         self._resting = False
         """Datagrams are received at each flush, not on arrival."""
@@ -134,7 +138,7 @@ class Service:
         self._health_log = HealthLog()
         self._measured_at = float("-inf")
         self.checked_at = self._begun_at = monotonic()
-        """When the event loop last called `_tick`: the gateway is unhealthy if it stops doing so."""
+        """When the event loop last called `tick`: the gateway is unhealthy if it stops doing so."""
 
     def unhealthy_reason(self, now: float) -> str:
         """Return why the gateway is unhealthy, empty if it is not. May be called from another thread: it only reads."""
@@ -145,6 +149,11 @@ class Service:
         reason, why = unhealthy_reason(self.routes, now), self.sockets.connect_error
         return f"{reason}: {why}" if reason and why else reason
 
+    def stay_in_process(self, endpoint: str, wake: WakeBroker) -> Callable[[int, int], None]:
+        """Join a broker in this process, which calls `tick` from now on; see `BrokerPool.stay_in_process`."""
+        self._lives_with_broker = True
+        return self.sockets.stay_in_process(endpoint, wake)
+
     async def start(self) -> list[Listener]:
         """Serve clients; return the TCP listeners with their ports when the first canary has come back.
 
@@ -152,7 +161,7 @@ class Service:
             SettingError: a TCP address can not be bound.
         """
         self.sockets.start()
-        self._tick()
+        self.tick()
         config, listeners = self.config, list[Listener]()
         if config.inherited is None:
             listeners = [await self.tcp.open(listener) for listener in config.tcp]
@@ -190,6 +199,7 @@ class Service:
         for timer in timers:
             if timer is not None:
                 timer.cancel()
+        self._is_stopped = True
         self.sockets.close()
         for server in self.udp:
             server.close()
@@ -282,7 +292,9 @@ class Service:
             self._repeat_later()
 
     def _report_later(self, now: float) -> None:
-        """Report deliveries later, if no items take the report along before."""
+        """Report deliveries later, if no items take the report along before, and it does not go with the tick."""
+        if self._lives_with_broker:
+            return
         if self._report_timer is None and (wait_s := self.core.reports.wait_s(now)) is not None:
             # Somewhat later than it is due: the next items may take it along.
             self._report_timer = self._loop.call_later(max(wait_s, 0.0) + REPORT_FEW_S, self._report)
@@ -298,14 +310,20 @@ class Service:
         self.core.deliver.go_on(monotonic())
         self.settle()
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Run the periodic work, every `CANARY_S`."""
+        if self._is_stopped:
+            return  # a broker in this process goes on for a moment
         self.checked_at, routes = monotonic(), self.routes
-        self._tick_timer = self._loop.call_later(until_next(CANARY_S, self.checked_at), self._tick)
+        if not self._lives_with_broker:
+            self._tick_timer = self._loop.call_later(until_next(CANARY_S, self.checked_at), self.tick)
         self.core.tick(self.checked_at)
         self.tcp.look()
         if self.checked_at - self._measured_at >= REPORT_S - CANARY_S / 2:
             self._measured_at = self.checked_at
             routes.report(measure(self.counters, routes, self.udp, self.checked_at))
+        if self._lives_with_broker:
+            self.core.reports.report()
         self._publish(self.checked_at)
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
         reason = "" if is_starting else unhealthy_reason(routes, self.checked_at)

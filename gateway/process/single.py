@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from broker.config import Config as BrokerConfig
     from broker.net.service import BrokerService
 
-    from ..link.broker_pool import BrokerPool
+    from .service import Service
 
 ENDPOINT = f"{INPROC}broker"
 
@@ -56,11 +56,12 @@ class LocalBroker:
         except StoreError as exc:
             raise SettingError(str(exc)) from exc
 
-    def join(self, sockets: "BrokerPool") -> None:
-        """Let this broker and the gateway with these sockets call each other when they have sent something."""
+    def join(self, gateway: "Service") -> None:
+        """Let this broker and a gateway call each other when they have sent something, and at each tick."""
         assert self._service is not None
         server = self._service.server
-        server.sockets.wake_gateway = sockets.stay_in_process(ENDPOINT, server.turns.wake)
+        server.sockets.wake_gateway = gateway.stay_in_process(ENDPOINT, server.turns.wake)
+        server.before_tick = gateway.tick
 
     def prepare_reload(self) -> Apply:
         """Read its settings again, and return the function that applies them; raise SettingError for a mistake."""

@@ -169,7 +169,7 @@ def test_gateway_and_broker_call_each_other_and_need_no_descriptors(tmp_path: Pa
         service = GatewayService(
             Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), [broker.endpoint], broker.context
         )
-        broker.join(service.sockets)
+        broker.join(service)
         (listener,) = await service.start()
         assert broker._service is not None
         ends = service.sockets._sockets[broker.endpoint], broker._service.server.sockets
@@ -186,6 +186,57 @@ def test_gateway_and_broker_call_each_other_and_need_no_descriptors(tmp_path: Pa
             await bob.leave()
             await alice.leave()
         assert not service.unhealthy_reason(time.monotonic())
+        await service.stop()
+        await broker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_one_turn_of_the_broker_has_the_tick_of_both(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        broker = LocalBroker(tmp_path, None, "human", lambda: None)
+        await broker.start()
+        service = GatewayService(
+            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), [broker.endpoint], broker.context
+        )
+        broker.join(service)
+        await service.start()
+        assert broker._service is not None
+        canary = service.routes.links[0].canary
+        before = canary.back_at
+        broker._service.server._tick()
+        assert canary.back_at > before
+        assert service._tick_timer is None
+        await service.stop()
+        broker._service.server._tick()
+        await broker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_what_was_delivered_is_stored_at_a_tick_without_a_wake_up_of_its_own(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        broker = LocalBroker(tmp_path, None, "human", lambda: None)
+        await broker.start()
+        service = GatewayService(
+            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), [broker.endpoint], broker.context
+        )
+        broker.join(service)
+        (listener,) = await service.start()
+        assert broker._service is not None
+        store = broker._service.server.store
+        server = tsudoi.Server("127.0.0.1", listener.port, service.udp[0].listener.port)
+        async with asyncio.timeout(PATIENCE_S):
+            alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="classic")
+            bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="classic")
+            await alice.say("hello")
+            assert await hear(bob, "hello") == ["hello"]
+            (room,) = service.core.members.rooms.values()
+            while room.position not in store.load().delivered.values():
+                assert service._report_timer is None
+                await asyncio.sleep(0.01)
+            await bob.leave()
+            await alice.leave()
         await service.stop()
         await broker.stop()
 
