@@ -49,6 +49,8 @@ class Counters:
     told_to_slow_down: int = 0
     # Delivery.
     deliveries: int = 0
+    to_one: int = 0
+    """Of these, to one member alone: answers, and what it has missed."""
     gaps: int = 0
     """Times that news were missing, and the log was asked."""
     lost_entries: int = 0

@@ -29,7 +29,8 @@ BUSY_RATE, BUSY_RATE_INSIDE = 1_500, 5_000
 TOGETHER_RATE = 150
 """Messages a second, averaged over the rooms that have any, above which many of a room come together."""
 LOAD = 10_000
-"""Deliveries a second of this gateway, averaged over these rooms, below which nothing waits for that."""
+"""Deliveries a second of this gateway, averaged over these rooms, below which nothing waits for that. A member that
+catches up does not make others wait."""
 ENOUGH = 150
 """Items that need not wait for more: what they would save is little by then."""
 WINDOW_S = 0.05
@@ -59,11 +60,15 @@ class Gathering:
         passed_s = now - self._since
         if passed_s >= WINDOW_S:
             self.wait_s = self._wait_s(passed_s)
-            self._count, self._since, self._delivered = 0, now, self._counters.deliveries
+            self._count, self._since, self._delivered = 0, now, self._fanned_out
             self._rooms.clear()
 
+    @property
+    def _fanned_out(self) -> int:
+        return self._counters.deliveries - self._counters.to_one
+
     def _wait_s(self, passed_s: float) -> float:
-        deliveries = self._counters.deliveries - self._delivered
+        deliveries = self._fanned_out - self._delivered
         in_rooms = passed_s * len(self._rooms)
         if self._count > TOGETHER_RATE * in_rooms and deliveries > LOAD * in_rooms:
             return max(GATHER_BUSY_S, min(GATHER_TOGETHER_S, ENOUGH * passed_s / self._count))

@@ -60,10 +60,12 @@ class GatewayOutbound:
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         self._counters.deliveries += 1
+        self._counters.to_one += 1
         self.listeners[listener].send_to(address, payload)
 
     def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
         self._counters.deliveries += len(payloads)
+        self._counters.to_one += len(payloads)
         self.listeners[listener].send_many_to(address, payloads)
 
     def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:

@@ -95,6 +95,14 @@ def test_few_deliveries_are_no_load() -> None:
     assert Gateway(1, 0.8 * LOAD / rate).send(rate, 1.0) == GATHER_S
 
 
+def test_a_member_that_catches_up_makes_no_other_wait() -> None:
+    gateway = Gateway(1, 10)
+    for _ in range(10):
+        gateway.counters.deliveries += 10_000
+        gateway.counters.to_one += 10_000
+        assert gateway.send(1.3 * TOGETHER_RATE, 0.1) == GATHER_S
+
+
 def test_a_slow_room_does_not_wait_however_large_it_is() -> None:
     assert Gateway(1, 1_000).send(0.5 * TOGETHER_RATE, 1.0) == GATHER_S
 
