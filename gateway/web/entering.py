@@ -66,6 +66,8 @@ class Entering:
         self._on_member = on_member
         self._on_error = on_error
         self._wall_now = 0.0
+        self._may_create = data.create
+        """Once: another client may create the room between the answers to Join and Create."""
 
     def begin(self, now: float, wall_now: float) -> None:
         """Begin; `wall_now` is seconds since 1970."""
@@ -119,8 +121,11 @@ class Entering:
             self._on_member(admission.member, Outcome.CREATED if created else Outcome.JOINED, now)
             return
         assert isinstance(outcome, Declined)
-        if outcome.status is Status.ROOM_NOT_FOUND and operation is Operation.JOIN and self._data.create:
+        if outcome.status is Status.ROOM_NOT_FOUND and self._may_create:
+            self._may_create = False
             self._enter(Operation.CREATE, now)
+        elif outcome.status is Status.ROOM_EXISTS and operation is Operation.CREATE:
+            self._enter(Operation.JOIN, now)
         else:
             self._decline(outcome)
 

@@ -1,6 +1,7 @@
 """Bots: functions that answer commands and events of a room, and a member that joins again when it must."""
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import random
@@ -131,7 +132,9 @@ class Bot:
         except errors.RoomNotFound:
             if not self._creates:
                 raise
-        return await create(self.room, server=self.server, settings=self._settings, **how)  # type: ignore[arg-type]
+        with contextlib.suppress(errors.RoomExists):  # another client has created it meanwhile
+            return await create(self.room, server=self.server, settings=self._settings, **how)  # type: ignore[arg-type]
+        return await join(self.room, server=self.server, settings=self._settings, **how)  # type: ignore[arg-type]
 
     async def _answer(self, chat: ChatClient) -> Event | None:
         """Answer until the membership ends; return its last event."""

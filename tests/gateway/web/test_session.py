@@ -101,6 +101,19 @@ def test_without_create_there_is_no_such_room(world: World, node: Node) -> None:
     assert "temporary" not in refused
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_all_enter_who_create_a_room_at_the_same_time(seed: int) -> None:
+    world = World(seed)
+    surfers = [Surfer(world, world.start_gateway()) for _ in range(3)]
+    for surfer in surfers:
+        surfer.send(subscribe={"channel": "den", "data": {"create": True}})
+    world.run(1)
+    assert sorted(name for surfer in surfers for name, _ in surfer.port.logged) == ["created", "joined", "joined"]
+    surfers[0].say("hello")
+    world.run(0.5)
+    assert [surfer.texts() for surfer in surfers] == [["hello"]] * 3
+
+
 def test_a_rooms_password_is_asked_for(world: World, node: Node) -> None:
     Surfer(world, node).ask(subscribe={"channel": "den", "data": {"create": True, "password": "sesame"}})
     bob = Surfer(world, node, "bob")

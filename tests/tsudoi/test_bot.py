@@ -1,0 +1,38 @@
+"""tsudoi/net/bot.py: how a bot enters; tests/integration/test_examples.py has the rest."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+import pytest
+
+from tsudoi import Bot, RoomExists, RoomNotFound
+from tsudoi.net import bot as module
+from tsudoi.net.chat import ChatClient
+
+CHAT = cast(ChatClient, object())
+
+
+def entering(*answers: Exception | ChatClient) -> Callable[..., Coroutine[Any, Any, ChatClient]]:
+    """Return a stand-in for `join` or `create` with these answers, one for each call."""
+    left = iter(answers)
+
+    async def enter(room: str, **about: object) -> ChatClient:
+        answer = next(left)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return enter
+
+
+def test_a_bot_enters_a_room_that_another_client_creates_at_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "join", entering(RoomNotFound("den"), CHAT))
+    monkeypatch.setattr(module, "create", entering(RoomExists("den")))
+    assert asyncio.run(Bot("den", name="bot", creates=True)._enter_once()) is CHAT
+
+
+def test_a_bot_creates_no_room_unless_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "join", entering(RoomNotFound("den")))
+    with pytest.raises(RoomNotFound):
+        asyncio.run(Bot("den", name="bot")._enter_once())
