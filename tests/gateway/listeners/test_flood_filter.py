@@ -8,7 +8,16 @@ from itertools import pairwise
 import pytest
 
 from gateway.listeners import bpf
-from gateway.listeners.flood_filter import FILTERED, FIRST_S, FLOODERS, FORGIVEN_S, LONGEST_S, PATIENCE, FloodFilter
+from gateway.listeners.flood_filter import (
+    FILTERED,
+    FIRST_S,
+    FLOODERS,
+    FORGIVEN_S,
+    LONGEST_S,
+    PATIENCE,
+    PATIENCE_AGAIN,
+    FloodFilter,
+)
 from tests.support.fakes import token_of
 
 ROOM = "部屋".encode()
@@ -55,6 +64,14 @@ def test_each_time_is_longer_until_it_is_forgiven() -> None:
     assert all(later in (2 * earlier, LONGEST_S) for earlier, later in pairwise(lengths))
     assert flood(flood_filter, 1, now + FORGIVEN_S - 1.0) == LONGEST_S
     assert flood(flood_filter, 1, now + LONGEST_S + 2 * FORGIVEN_S) == FIRST_S
+
+
+def test_a_member_that_was_shut_out_is_borne_less_until_it_is_forgiven() -> None:
+    flood_filter = FloodFilter()
+    until = flood(flood_filter, 1, 0.0)
+    assert not any(flood_filter.is_flood(1, until) for _ in range(PATIENCE_AGAIN))
+    assert flood_filter.is_flood(1, until)
+    assert not any(flood_filter.is_flood(1, until + FORGIVEN_S) for _ in range(PATIENCE))
 
 
 def test_there_is_a_program_while_somebody_is_silenced() -> None:
