@@ -6,7 +6,10 @@ import zlib
 from datetime import datetime
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import ANSI
+from prompt_toolkit.key_binding import KeyBindings
 
 import tsudoi
 from tsudoi.protocol.client.lines import FURTHER
@@ -22,6 +25,7 @@ from .state.mentions import mentions
 
 _COLOURS = (36, 32, 33, 35, 34, 91, 96)
 """SGR codes that can be read on light and on dark."""
+_YES = frozenset({"y", "yes", "ｙ", "はい"})
 _QUIET = "3;90"
 _LOUD = "1;33"
 
@@ -33,11 +37,14 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Lan
     # does neither: [measured] 3,000 lines took ten seconds, and some came before earlier ones.
     with screen.used():
         # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
-        session: PromptSession[str] = PromptSession(history=open_history(), erase_when_done=room.dialect.echo)
+        session: PromptSession[str] = PromptSession(
+            history=open_history(), erase_when_done=room.dialect.echo, key_bindings=_keys()
+        )
         _tell((words.OPEN if is_host else words.INSIDE).text(language, room=room.room, name=room.name))
         _tell(words.PLAIN_HELP.text(language))
-        receiving = asyncio.create_task(_receive(room, screen, language))
-        typing = asyncio.create_task(_type(room, session, screen, language))
+        hosting = Hosting(is_host)
+        receiving = asyncio.create_task(_receive(room, screen, hosting, language))
+        typing = asyncio.create_task(_type(room, session, screen, hosting, language))
         showing = asyncio.create_task(screen.above.show())
         try:
             await asyncio.wait({receiving, typing}, return_when=asyncio.FIRST_COMPLETED)
@@ -48,39 +55,98 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Lan
             for task in (receiving, typing):
                 task.cancel()
             await asyncio.gather(receiving, typing, return_exceptions=True)
-            if _watching:
-                # What was typed stands in the terminal as if it were said: name what is not kept in the end.
-                _tell(words.WAITING.text(language, count=len(_watching)))
-                await room.leave()
-                await asyncio.gather(*_watching, return_exceptions=True)
-            showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
-            screen.above.finish()
+            try:
+                if _watching:
+                    # What was typed stands in the terminal as if it were said: name what is not kept in the end.
+                    _tell(words.WAITING.text(language, count=len(_watching)))
+                    await room.leave()
+                    await asyncio.gather(*_watching, return_exceptions=True)
+            finally:
+                for line in _watching.values():  # the user did not wait, and pressed Ctrl-C
+                    _tell(words.NOT_KEPT.text(language, text=line.text))
+                showing.cancel()
+                await asyncio.gather(showing, return_exceptions=True)
+                screen.above.finish()
 
 
-async def _receive(room: tsudoi.ChatClient, screen: Screen, language: Language) -> None:
+def _keys() -> KeyBindings:
+    """Let Ctrl-C clear the line first; on an empty line it leaves."""
+    keys = KeyBindings()
+    keys.add("c-c", filter=Condition(lambda: bool(get_app().current_buffer.text)))(
+        lambda event: event.current_buffer.reset()
+    )
+    return keys
+
+
+class Hosting:
+    """Whether the room closes for other members when the user leaves."""
+
+    def __init__(self, is_host: bool) -> None:
+        self.is_host = is_host
+        self._others: int | None = 0 if is_host else None
+        """The number of other members; None: not known."""
+
+    def hear(self, event: tsudoi.Event, me: str) -> None:
+        """Take an event of the room."""
+        match event:
+            case tsudoi.HostChanged(name=name):
+                self.is_host = name == me
+            case tsudoi.PeopleChanged():
+                self._others = None
+            case tsudoi.Joined() if self._others is not None:
+                self._others += 1
+            case tsudoi.Left() if self._others is not None:
+                self._others = max(self._others - 1, 0)
+
+    def question(self, room: str, language: Language) -> str:
+        """Return what to ask before the user leaves; nothing if no other member is there, or the user is no host."""
+        if not self.is_host or self._others == 0:
+            return ""
+        asked = words.LEAVE_AS_HOST if self._others else words.LEAVE_AS_HOST_UNKNOWN
+        return asked.text(language, room=room, others=self._others)
+
+
+async def _receive(room: tsudoi.ChatClient, screen: Screen, hosting: Hosting, language: Language) -> None:
     dropped = 0
     async for event in room:
         await screen.keep_up()
         if room.dropped > dropped:
             _tell(words.LOST_EVENTS.text(language, count=room.dropped - dropped))
             dropped = room.dropped
+        hosting.hear(event, room.name)
         _show(event, room, language)
 
 
-async def _type(room: tsudoi.ChatClient, session: PromptSession[str], screen: Screen, language: Language) -> None:
+async def _may_leave(question: str, screen: Screen, language: Language) -> bool:
+    """Ask a host before the room closes for others; a second Ctrl-C or Ctrl-D means yes."""
+    if not question:
+        return True
+    _tell(question)
+    screen.above.finish()
+    session: PromptSession[str] = PromptSession()  # with no history: it is for lines
+    try:
+        answer = await session.prompt_async(f"{words.QUESTION_KEYS.text(language)}: ")
+    except (EOFError, KeyboardInterrupt):
+        return True
+    return answer.strip().lower() in _YES
+
+
+async def _type(
+    room: tsudoi.ChatClient, session: PromptSession[str], screen: Screen, hosting: Hosting, language: Language
+) -> None:
     while True:
         # While a line is typed, what is printed takes the keys from the user for a moment.
         screen.above.finish()
         try:
             line = await session.prompt_async(lambda: ANSI(f"{_name(room.name)}: "))  # /nick changes it
         except (EOFError, KeyboardInterrupt):
-            return
+            line = "/leave"
         match line.strip().replace("／", "/").split():
             case []:
                 continue
             case ["/quit" | "/exit" | "/leave"]:
-                return
+                if await _may_leave(hosting.question(room.room, language), screen, language):
+                    return
             case ["/help"]:
                 _tell(words.PLAIN_HELP.text(language))
                 await _say(room, "/help", language)
@@ -105,8 +171,8 @@ async def _say(room: tsudoi.ChatClient, line: str, language: Language) -> None:
         return
 
 
-_watching: set[asyncio.Task[None]] = set()
-"""Held here: asyncio does not hold them."""
+_watching: dict[asyncio.Task[None], tsudoi.Line] = {}
+"""Lines that are neither kept nor refused. The tasks are held here: asyncio does not hold them."""
 
 
 def _watch(line: tsudoi.Line, language: Language) -> None:
@@ -121,8 +187,8 @@ def _watch(line: tsudoi.Line, language: Language) -> None:
             _tell(words.NOT_KEPT.text(language, text=line.text))
 
     task = asyncio.create_task(wait())
-    _watching.add(task)
-    task.add_done_callback(_watching.discard)
+    _watching[task] = line
+    task.add_done_callback(_watching.pop)
 
 
 def _show(event: tsudoi.Event, room: tsudoi.ChatClient, language: Language) -> None:

@@ -27,8 +27,9 @@ OPEN = Words(
 )
 INSIDE = Words("You are in {room}, {name}.", "{room} に入りました、{name} さん。")
 PLAIN_HELP = Words(
-    "Type a line and press Enter to say it. /help tells what else there is; /quit, Ctrl-D or Ctrl-C leaves.",
-    "文を入力して Enter で発言します。ほかのコマンドは /help。/quit、Ctrl-D、Ctrl-C で退室します。",
+    "Type a line and press Enter to say it. /help tells what else there is; /quit, or Ctrl-D or Ctrl-C on an empty"
+    " line, leaves.",
+    "文を入力して Enter で発言します。ほかのコマンドは /help。/quit か、空行での Ctrl-D、Ctrl-C で退室します。",
 )
 
 NO_ROOMS = Words("There are no rooms at {server}.", "{server} にルームはありません。")
@@ -129,6 +130,11 @@ REJOIN = Words(
     "/join enters it again, /leave takes it off the screen.", "/join でもう一度入り、/leave で画面から消します。"
 )
 
+REOPEN = Words(
+    "/create {room} opens a new one, /leave takes it off the screen.",
+    "/create {room} で新しく開き、/leave で画面から消します。",
+)
+
 # --- the server is away ---
 AWAY = Words(
     "The server is away since {time}. What you say waits and is sent when it is back.",
@@ -186,9 +192,11 @@ PEOPLE_UNKNOWN = Words("Here", "メンバー")
 MORE_PEOPLE = Words("and {count} more", "ほか {count} 人")
 NEW = Words("new", "ここから新着")
 NEWER_BELOW = Words("{count} newer lines below: Alt-End", "下に新しい行 {count} 件: Alt-End")
-BEGINNING = Words("Older lines can not be had from this server.", "これより前の発言はこのサーバーから取り出せません。")
+BEGINNING = Words("This is the beginning of what the server keeps.", "サーバーに保存されている発言はここからです。")
+CUT = Words("Older lines are not loaded.", "これより前の発言は読み込みません。")
 WRITE = Words("Message {room}", "{room} への発言")
 ENDED_HINT = Words("/join to enter again, /leave to close", "/join で再入室、/leave で閉じる")
+CLOSED_HINT = Words("/create {room} anew, /leave to close", "/create {room} で新規作成、/leave で閉じる")
 MARK_WAITING = Words("not kept yet", "未確定")
 MARK_UNKNOWN = Words("not known whether it was said", "届いたかどうか不明")
 MARK_WAITING_MEANS = Words(
@@ -244,6 +252,7 @@ HELP: tuple[tuple[str, Words], ...] = (
         Words("next room, previous room, room 1 to 9", "次のルーム、前のルーム、1〜9 番のルーム"),
     ),
     ("Alt-A", Words("the next room with something new, mentions first", "新着のあるルームへ。あなた宛てが先")),
+    ("Alt-U", Words("where the new lines begin", "新着の先頭へ")),
     ("F2, F3", Words("show or hide the rooms, the people", "ルーム一覧、メンバー一覧の表示と非表示")),
     ("Ctrl-L", Words("draw all anew", "画面を描き直す")),
     ("Ctrl-C", Words("clear the line; on an empty line: quit", "入力を消す。空なら終了")),

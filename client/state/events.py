@@ -23,6 +23,8 @@ class Entered:
     has_receipts: bool = False
     answers_with_values: bool = True
     """The dialect is `tsudoi`: the client may ask for members and history by itself."""
+    after: int | None = None
+    """The position in the room's log after which lines come; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

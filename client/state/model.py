@@ -139,6 +139,8 @@ class Room:
     is_banner_bad: bool = False
     ended: str = ""
     """Why the user is no member any more; empty: the user is one."""
+    is_closed: bool = False
+    """It has ended for all; one of this name is another room."""
     echoes: bool = False
     """The server sends the user's own lines back."""
     has_receipts: bool = False

@@ -36,6 +36,7 @@ from .events import (
 )
 from .mentions import mentions
 from .model import MAX_ITEMS, Awaited, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
+from .timeline import Items
 
 FIRST_HISTORY = 20
 """Lines from before that are shown in a room that was just entered."""
@@ -107,7 +108,7 @@ def _entered(state: State, event: Entered) -> Result:
     room = Room(
         event.room,
         event.me,
-        items=old.items if old else (),
+        items=_items_before(old, event) if old else (),
         echoes=event.echoes,
         has_receipts=event.has_receipts,
         draft=old.draft if old else "",
@@ -123,6 +124,16 @@ def _entered(state: State, event: Entered) -> Result:
     if not event.is_host:
         commands.append(Ask(event.room, f"/history {FIRST_HISTORY}"))
     return state, commands
+
+
+def _items_before(old: Room, event: Entered) -> Items:
+    """Return the items of a room that is entered again; without positions if it is another room of the same name.
+
+    That one counts from 1 again: its lines would be taken for those that are here already.
+    """
+    newest = timeline.newest(old.items)
+    is_behind = newest is not None and event.after is not None and event.after < newest
+    return timeline.forget_positions(old.items) if old.is_closed or event.is_host or is_behind else old.items
 
 
 def _closed(state: State, name: str) -> State:
@@ -152,11 +163,14 @@ def _append(room: Room, item: Item) -> Room:
     return replace(room, items=timeline.add(room.items, item))
 
 
-def _end(room: Room, why: str, at: datetime, language: Language) -> Room:
+def _end(room: Room, why: str, at: datetime, language: Language, *, is_closed: bool = False) -> Room:
     if room.ended:
         return room
-    room = _append(room, Note(f"{why} {words.REJOIN.text(language)}", at, tone=Tone.LOUD))
-    return replace(room, ended=why, banner="", is_banner_bad=False, away_since=None, people=(), count=0)
+    room = _append(room, Note(why, at, tone=Tone.LOUD))
+    hint = words.REOPEN if is_closed else words.REJOIN
+    room = _append(room, Note(hint.text(language, room=room.name), at))
+    room = replace(room, ended=why, is_closed=is_closed, people=(), count=0)
+    return replace(room, banner="", is_banner_bad=False, away_since=None)
 
 
 def _load_older(state: State, name: str, at: datetime) -> Result:
@@ -238,7 +252,8 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
         case tsudoi.Earlier():
             return _add_past(room, event.rows, at), []
         case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked():
-            room = _end(room, ending(event, room.name, language), at, language)
+            is_closed = isinstance(event, tsudoi.RoomClosed)
+            room = _end(room, ending(event, room.name, language), at, language, is_closed=is_closed)
             if state.shown != room.name:  # it is marked, as a line that mentions the user
                 room = replace(room, unread=room.unread + 1, mentions=room.mentions + 1)
             return room, []

@@ -10,7 +10,7 @@ from tsudoi.protocol.client.words import Language
 
 from .. import words
 from .columns import Line, Span, fit, plain, span_width, width, wrap
-from .model import Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
+from .model import MAX_ITEMS, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 
 COLOURS = 7
 """Colours of names: `name0` to `name6`."""
@@ -70,7 +70,8 @@ def timeline(
     """
     day = room.items[start - 1].at.date() if start else None
     if room.is_cut and room.items and not start:
-        yield None, _note_lines(words.BEGINNING.text(language), "", "quiet", columns)
+        end = words.CUT if len(room.items) >= MAX_ITEMS else words.BEGINNING
+        yield None, _note_lines(end.text(language), "", "quiet", columns)
     for item in room.items[start:]:
         if item.at.date() != day:
             day = item.at.date()

@@ -37,7 +37,7 @@ from ..state.events import (
     Shown,
     Told,
 )
-from ..state.model import Room, State, Tone
+from ..state.model import Note, Room, State, Tone
 from ..state.reduce import reduce
 from ..state.typed import Enter, Go, Leave, Nameless, Quit, Say, ShowHelp, understand
 from .attention import sequence
@@ -71,6 +71,7 @@ class ChatApp(App[None]):
         Binding("ctrl+n", "turn(1)", priority=True),
         Binding("ctrl+p", "turn(-1)", priority=True),
         Binding("alt+a", "unread", priority=True),
+        Binding("alt+u", "first_unread", priority=True),
         Binding("pageup", "page(-1)", priority=True),
         Binding("pagedown", "page(1)", priority=True),
         Binding("ctrl+end,alt+end", "end", priority=True),
@@ -205,7 +206,7 @@ class ChatApp(App[None]):
         self._draw_hint()
         composer = screen.query_one(Composer)
         if room is not None:
-            hint = words.ENDED_HINT if room.ended else words.WRITE
+            hint = words.CLOSED_HINT if room.is_closed else words.ENDED_HINT if room.ended else words.WRITE
             composer.placeholder = hint.text(self._language, room=room.name)
 
     def _draw_banner(self, banner: Rows, room: Room | None, columns: int) -> None:
@@ -288,6 +289,12 @@ class ChatApp(App[None]):
         if rooms:
             self._show(max(rooms, key=lambda room: bool(room.mentions)).name)
 
+    def action_first_unread(self) -> None:
+        """Scroll to where the new lines begin."""
+        room = self.state.current
+        if room is not None and room.first_unread is not None:
+            self.query_one(Timeline).reveal(room.first_unread)
+
     def action_page(self, direction: int) -> None:
         """Scroll."""
         self.query_one(Timeline).page(direction)
@@ -308,12 +315,15 @@ class ChatApp(App[None]):
         """Take a key that Textual would end at."""
 
     def action_help(self) -> None:
-        """List the keys."""
-        self._tell(words.HELP_HEAD.text(self._language))
+        """List the keys, and scroll to the first: they may be more than the screen has lines for."""
+        self._tell(head := words.HELP_HEAD.text(self._language))
         for key, does in words.HELP:
             self._tell(f"{key}  {does.text(self._language)}", Tone.TABLE)
         waiting, means = words.MARK_WAITING.text(self._language), words.MARK_WAITING_MEANS.text(self._language)
         self._tell(f"[{waiting}]  {means}", Tone.TABLE)
+        items = self.state.current.items if self.state.current else ()
+        if first := next((item for item in reversed(items) if isinstance(item, Note) and item.text == head), None):
+            self.query_one(Timeline).reveal(first)
 
     # --- what the user types ---
 

@@ -35,8 +35,15 @@ async def chat_on_screen(first: ChatClient, is_host: bool, connect: Connect, lan
         app.stop_reading()
         if app.sessions.unsettled:
             standard_streams.complain(words.WAITING.text(language, count=len(app.sessions.unsettled)))
-        await app.sessions.leave_all()
-        for text in list(app.sessions.unsettled.values())[:NAMED]:
-            standard_streams.complain(words.NOT_KEPT.text(language, text=one_line(text)))
-        if len(app.sessions.unsettled) > NAMED:
-            standard_streams.complain(words.NOT_KEPT_MORE.text(language, count=len(app.sessions.unsettled) - NAMED))
+        try:
+            await app.sessions.leave_all()
+        finally:  # also if the user does not wait for it and presses Ctrl-C
+            _name_lines(list(app.sessions.unsettled.values()), language)
+
+
+def _name_lines(texts: list[str], language: Language) -> None:
+    """Tell which lines are not kept."""
+    for text in texts[:NAMED]:
+        standard_streams.complain(words.NOT_KEPT.text(language, text=one_line(text)))
+    if len(texts) > NAMED:
+        standard_streams.complain(words.NOT_KEPT_MORE.text(language, count=len(texts) - NAMED))

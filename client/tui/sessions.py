@@ -70,6 +70,7 @@ class Sessions:
                 chat.dialect.echo,
                 chat.has_receipts,
                 chat.dialect.down.form is DownForm.NATIVE,
+                chat.position[1] if chat.position else None,
             )
         )
         self._start(seat, self._receive(seat))

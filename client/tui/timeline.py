@@ -58,6 +58,8 @@ class Timeline(Widget, can_focus=False):
         """The place of the first line that is shown."""
         self._follows = True
         """The newest line is shown, and stays so."""
+        self._wanted: Item | None = None
+        """What is to be the first item on the screen when it is laid out."""
 
     @property
     def lines_below(self) -> int:
@@ -79,7 +81,15 @@ class Timeline(Widget, can_focus=False):
             item, within = anchor
             self._top = next((placed.start + within for placed in self._items if placed.item == item), self._top)
         self._top = self._last_top if self._follows else min(self._top, self._last_top)
+        self._reveal_wanted()
         self.refresh()
+
+    def _reveal_wanted(self) -> None:
+        at = next((at for at, placed in enumerate(self._items) if placed.item is self._wanted), None)
+        if at is not None and self.size.height:
+            self._wanted = None
+            # With the day or the `new` that stands before it.
+            self._move((self._items[at - 1].end if at else 0) - self._top)
 
     def _lay_out(self) -> None:
         """Make the lines anew, from the first item on that is not as it was: one new line costs one line."""
@@ -144,6 +154,11 @@ class Timeline(Widget, can_focus=False):
     def page(self, direction: int) -> None:
         """Scroll by most of a page: -1 up, 1 down."""
         self._move(direction * max(self.size.height - 2, 1))
+
+    def reveal(self, item: Item) -> None:
+        """Scroll to an item, now or when it is laid out: it is the first on the screen, or all below it is shown."""
+        self._wanted = item
+        self._reveal_wanted()
 
     def end(self) -> None:
         """Scroll to the newest line."""

@@ -33,6 +33,7 @@ class FakeChat:
         self.dropped = 0
         self.closed = False
         self.said: list[str] = []
+        self.position: tuple[int, int] | None = None
         self.left = False
         self.inbox: asyncio.Queue[Any] = asyncio.Queue()
 

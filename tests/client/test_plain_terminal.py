@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -85,6 +86,10 @@ class Terminal:
         """Keys that are typed before would go to the terminal's own line editor."""
         wait_for(lambda: f"{name}:" in self.shown.partition("leaves.")[2], lambda: f"no prompt: {self.shown!r}")
 
+    def wait_for_prompt_after(self, text: str, prompt: str = "alice:") -> None:
+        """Before it, keys would go to the terminal's own line editor, and Ctrl-C be lost."""
+        wait_for(lambda: prompt in self.shown.rpartition(text)[2], lambda: self.shown)
+
     def wait(self) -> int:
         status = self.process.wait(PATIENCE_S)
         self._thread.join(PATIENCE_S)
@@ -123,7 +128,7 @@ def test_a_chat(tmp_path: Path) -> None:
         terminal.wait_for("Your name")
         terminal.type("アリス\r")
         terminal.wait_for("den is open, and you are its host, アリス")
-        terminal.wait_for("/quit, Ctrl-D or Ctrl-C leaves")
+        terminal.wait_for("Ctrl-C on an empty line, leaves.")
         terminal.wait_for_prompt("アリス")
         terminal.type("half a li")
         terminal.wait_for("half a li")
@@ -208,6 +213,73 @@ def test_keys_that_leave(key: str, tmp_path: Path) -> None:
         assert fake.datagrams[-1].endswith(b"/leave")
 
 
+def test_ctrl_c_clears_a_line_first(tmp_path: Path) -> None:
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
+        terminal.wait_for_prompt("alice")
+        terminal.type("not this")
+        terminal.wait_for("not this")
+        terminal.type("\x03but this\r")
+        wait_for(lambda: fake.datagrams[-1].endswith(b"but this"), lambda: repr(fake.datagrams))
+        assert not any(b"not this" in each for each in fake.datagrams)
+        terminal.wait_for_prompt_after("but this")
+        terminal.type("\x03")
+        assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize("leave", ["/quit\r", "\x03", "\x04"], ids=["/quit", "Ctrl-C", "Ctrl-D"])
+def test_a_host_is_asked_before_the_room_closes_for_others(leave: str, tmp_path: Path) -> None:
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, fake, terminal):
+        terminal.wait_for_prompt("alice")
+        wait_for(lambda: bool(fake.rooms["den"].addresses), lambda: "not registered")
+        served.tell(notice(TSUDOI.down, "den", "joined", {"n": 1, "name": "bob"}, "bob has joined."))
+        terminal.wait_for("bob has joined.")
+        terminal.wait_for_prompt_after("bob has joined.")
+        terminal.type(leave)
+        terminal.wait_for("others in it: 1. Leave?")
+        terminal.wait_for("y: yes   n: no:")
+        terminal.type("n\r")
+        terminal.wait_for_prompt_after("n: no:")
+        terminal.type("still here\r")
+        wait_for(lambda: fake.datagrams[-1].endswith(b"still here"), lambda: repr(fake.datagrams))
+        terminal.wait_for_prompt_after("still here")
+        terminal.type(leave)
+        terminal.wait_for_prompt_after("still here", "n: no:")
+        terminal.type("y\r")
+        assert terminal.wait() == 0
+        assert fake.datagrams[-1].endswith(b"/leave")
+
+
+@pytest.mark.parametrize("mode", [["--plain"], []], ids=["plain", "whole screen"])
+def test_lines_that_are_not_kept_are_named_also_if_the_user_does_not_wait_for_them(
+    mode: list[str], tmp_path: Path
+) -> None:
+    with Gateway(data=tmp_path / "data", doors=["auto"]) as gateway:
+        host, port = gateway.tcp["auto"]
+        server = f"{host}:{port}:{gateway.udp[1]}"
+        terminal = Terminal(["create", "den", "--name", "alice", "--server", server, *mode], tmp_path / "state")
+        try:
+            if mode:
+                terminal.wait_for_prompt("alice")
+            else:
+                terminal.wait_for("1 here")
+            gateway.kill()
+            terminal.type("to nowhere\r")
+            wait_for(lambda: _is_sent("to nowhere", terminal.shown, mode), lambda: terminal.shown)
+            terminal.type("\x04")
+            terminal.wait_for("Waiting for lines that are not kept yet: 1")
+            terminal.process.send_signal(signal.SIGINT)
+            terminal.wait_for("not kept: to nowhere")
+            terminal.wait()
+            assert "Traceback" not in terminal.shown
+        finally:
+            terminal.close()
+
+
+def _is_sent(line: str, shown: str, mode: list[str]) -> bool:
+    """Return whether the line was taken: the next prompt is there, or the line is marked."""
+    return ("alice:" if mode else "not kept yet") in shown.rpartition(line)[2]
+
+
 def test_a_line_that_is_not_kept_when_the_user_leaves_is_named(tmp_path: Path) -> None:
     with Gateway(data=tmp_path / "data", doors=["auto"]) as gateway:
         host, port = gateway.tcp["auto"]
@@ -217,8 +289,7 @@ def test_a_line_that_is_not_kept_when_the_user_leaves_is_named(tmp_path: Path) -
             terminal.wait_for_prompt("alice")
             gateway.kill()
             terminal.type("to nowhere\r")
-            # The next prompt: Ctrl-D leaves only where nothing has been typed.
-            wait_for(lambda: "alice:" in terminal.shown.rpartition("to nowhere")[2], lambda: terminal.shown)
+            terminal.wait_for_prompt_after("to nowhere")  # Ctrl-D leaves only where nothing has been typed.
             terminal.type("\x04")
             terminal.wait_for("Waiting for lines that are not kept yet: 1")
             terminal.wait_for("not kept: to nowhere")

@@ -40,8 +40,8 @@ class Call:
         return self.text.split()
 
 
-CommandHandler: TypeAlias = Callable[[Call], Awaitable[str | None]]
-EventHandler: TypeAlias = Callable[[ChatClient, Event], Awaitable[None]]
+CommandHandler: TypeAlias = Callable[[Call], Awaitable[str | None] | str | None]
+EventHandler: TypeAlias = Callable[[ChatClient, Event], Awaitable[None] | None]
 _C = TypeVar("_C", bound=CommandHandler)
 _E = TypeVar("_E", bound=EventHandler)
 
@@ -77,6 +77,8 @@ class Bot:
     def command(self, name: str) -> Callable[[_C], _C]:
         """Let a function answer the command `name`: it gets a Call, and what it returns is said to the room.
 
+        It may be `async def` or `def`; all others wait for it.
+
         The first line of its docstring is shown by `help`, a command that every bot has.
         """
 
@@ -96,8 +98,9 @@ class Bot:
         return take
 
     def run(self) -> None:
-        """Run until the room is closed, or the bot is removed from it; see `serve`."""
-        asyncio.run(self.serve())
+        """Run until the room is closed, or the bot is removed from it; see `serve`. Ctrl-C leaves the room, too."""
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(self.serve())
 
     async def serve(self) -> None:
         """Join the room and answer, until the room is closed or the bot is removed from it.
@@ -143,7 +146,7 @@ class Bot:
                 return event
             for kind, handler in self._events:
                 if isinstance(event, kind):
-                    await self._try(handler(chat, event))
+                    await self._try(handler, chat, event)
             if isinstance(event, Message) and event.text.startswith(self._prefix):
                 await self._obey(chat, event)
         return None
@@ -152,26 +155,29 @@ class Bot:
         name, _, text = message.text.removeprefix(self._prefix).partition(" ")
         handler = self._commands.get(name.lower(), self._help if name.lower() == "help" else None)
         if handler is not None:
-            said = await self._try(handler(Call(chat, message.sender, name.lower(), text.strip())))
+            said = await self._try(handler, Call(chat, message.sender, name.lower(), text.strip()))
             for piece in chat.pieces(chat.as_text(said)) if said else ():
-                await self._try(chat.say(piece))
+                await self._try(chat.say, piece)
 
-    async def _help(self, call: Call) -> str:
+    def _help(self, call: Call) -> str:
         lines = (
             f"{self._prefix}{name}  {(inspect.getdoc(handler) or '').partition(chr(10))[0]}".rstrip()
             for name, handler in sorted(self._commands.items())
         )
         return "\n".join(lines) or "There are no commands."
 
-    async def _try(self, work: Awaitable[str | int | None]) -> str | None:
+    async def _try(self, handler: Callable[..., object], *arguments: object) -> str | None:
+        name = getattr(handler, "__name__", repr(handler))
         try:
-            said = await work
+            said = handler(*arguments)
+            if inspect.isawaitable(said):
+                said = await said
         except errors.NotInRoom:
             return None  # The last event follows.
         except errors.ClientError as exc:
-            logger.warning("%s", exc)
+            logger.warning("%s: %s", name, exc)
             return None
         except Exception:
-            logger.exception("a handler failed")
+            logger.exception("the handler %s failed", name)
             return None
         return said if isinstance(said, str) else None

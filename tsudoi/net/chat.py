@@ -87,6 +87,15 @@ class ChatClient(Commands):
         return False
 
     @property
+    def position(self) -> tuple[int, int] | None:
+        """The room's (epoch, offset) up to which this client has received all, in `tsudoi-2`; None in other dialects.
+
+        Right after `join` it is the place of the member's own entry. A room that is made anew under the same name
+        counts offsets from 1 again.
+        """
+        return None
+
+    @property
     def text_limit(self) -> int:
         """The largest size, in bytes, of a message that `say` accepts: no member's dialect needs to cut it.
 

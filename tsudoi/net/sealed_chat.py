@@ -174,6 +174,11 @@ class SealedChat(ChatClient):
         """See `ChatClient`."""
         return True
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """See `ChatClient`."""
+        return self._core.position
+
     # --- the core ---
 
     def _post(self, text: str) -> Line:

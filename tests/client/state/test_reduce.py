@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 import tsudoi
 from client.state.events import (
     AnswerDue,
@@ -143,7 +145,7 @@ def test_an_end_is_told_once_and_history_is_not_asked_for_after_it() -> None:
         entered(), heard(Message("bob", "hi", 5)), heard(tsudoi.TimedOut("Timeout!")), Ended("den", "over", AT)
     )
     assert den(state).ended == "The server heard nothing of you for too long: you are not in the room any more."
-    assert sum(isinstance(item, Note) for item in den(state).items) == 2
+    assert sum(isinstance(item, Note) for item in den(state).items) == 3
     assert after(ScrolledToTop("den", AT), state=state)[1] == []
 
 
@@ -275,3 +277,54 @@ def test_messages_from_before_the_join_stand_once_at_their_places_also_when_they
     answer = Listed("history", (Past("bob", "two", 2, 2_000, False), *past), 0, 1, 1, "?")
     state, _ = after(entered(), Asked("den", "history", by_user=False), heard(Earlier(past)), heard(answer))
     assert [item.text for item in den(state).items if isinstance(item, Speech)] == ["two", "three", "four"]
+
+
+def texts(state: State) -> list[str]:
+    return [item.text for item in den(state).items if isinstance(item, Speech)]
+
+
+@pytest.mark.parametrize("old_lines", [12, 300])
+@pytest.mark.parametrize(
+    ("ends", "again"),
+    [
+        (tsudoi.RoomClosed("The host has left."), Entered("den", "alice", AT)),
+        (tsudoi.RoomClosed("The host has left."), Entered("den", "alice", AT, after=999)),
+        (tsudoi.TimedOut("?"), Entered("den", "alice", AT, after=2)),
+        (tsudoi.TimedOut("?"), Entered("den", "alice", AT, is_host=True)),
+    ],
+    ids=["closed", "closed, and the new one has more lines", "timed out, and the new one has few lines", "made anew"],
+)
+def test_lines_of_a_new_room_of_the_same_name_come_behind_those_of_the_old_one(
+    old_lines: int, ends: tsudoi.Event, again: Entered
+) -> None:
+    old = [heard(Message("bob", f"old {offset}", offset)) for offset in range(2, old_lines)]
+    new = [heard(Message("bob", f"new {offset}", offset)) for offset in range(3, 10)]
+    said_at_ms = round(AT.timestamp() * 1000)
+    earlier = Listed("history", (Past("bob", "new 2", 2, said_at_ms, False),), 1, 1, 1, "?")
+    state, _ = after(entered(), *old, heard(ends), again, heard(earlier), *new)
+    assert texts(state)[-8:] == [f"new {offset}" for offset in range(2, 10)]
+    assert len(texts(state)) == len(old) + 8
+
+
+def test_a_room_that_is_entered_again_shows_lines_that_it_has_once() -> None:
+    old = [heard(Message("bob", f"line {offset}", offset)) for offset in range(2, 9)]
+    past = tuple(Past("bob", f"line {offset}", offset, offset * 1_000, False) for offset in range(5, 11))
+    state, _ = after(
+        entered(),
+        *old,
+        heard(tsudoi.Kicked("?", "bob", "")),
+        Entered("den", "alice", AT, after=12),
+        heard(Listed("history", past, 6, 1, 1, "?")),
+        heard(Message("bob", "line 13", 13)),
+    )
+    assert texts(state) == [*(f"line {offset}" for offset in range(2, 11)), "line 13"]
+
+
+def test_what_can_be_done_in_a_room_that_is_over_depends_on_how_it_ended() -> None:
+    closed, _ = after(entered(), heard(tsudoi.RoomClosed("?")))
+    assert den(closed).items[-1].text.startswith("/create den opens a new one")
+    kicked, _ = after(entered(), heard(tsudoi.Kicked("?", "bob", "spam")))
+    assert [item.text for item in den(kicked).items[-2:]] == [
+        "bob has removed you from den: spam",
+        "/join enters it again, /leave takes it off the screen.",
+    ]

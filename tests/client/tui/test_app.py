@@ -247,6 +247,49 @@ def test_scrolling_up_loads_older_lines_once_and_stays_in_place() -> None:
     play(scene)
 
 
+def test_the_oldest_line_is_told_to_be_the_first_that_the_server_keeps() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(*(Message("bob", f"line {n}", 5 + n) for n in range(30)))
+        for _ in range(5):
+            await stage.press("pageup")
+        await stage.hear(tsudoi.Answered("no-history", "", None, "?"))
+        await stage.press("pageup")
+        assert "This is the beginning of what the server keeps." in stage.screen
+
+    play(scene, (100, 20))
+
+
+def test_alt_u_goes_to_where_the_new_lines_begin() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("/join garden")
+        await stage.hear(*(Message("bob", f"<{n}>", 5 + n) for n in range(60)))
+        await stage.press("alt+1")
+        assert "<59>" in stage.screen
+        await stage.press("alt+u")
+        rows = stage.screen.splitlines()
+        assert " new " in rows[2]
+        assert "<0>" in rows[3]
+        assert "<59>" not in stage.screen
+        await stage.hear(Message("bob", "<60>", 65))
+        assert "<0>" in stage.screen.splitlines()[3]
+
+    play(scene)
+
+
+def test_the_help_begins_at_its_head_also_for_a_user_who_has_scrolled_up() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(*(Message("bob", f"line {n}", 5 + n) for n in range(60)))
+        for key in ("f1", "pageup"):
+            await stage.press(key)
+        await stage.press("alt+end", "pageup", "pageup", "f1")
+        assert "Keys and commands of this client" in stage.screen.splitlines()[1]
+        assert "newer lines below: Alt-End" in stage.screen
+        await stage.type("hello")
+        assert "hello" in stage.screen
+
+    play(scene)
+
+
 def test_old_lines_of_which_a_part_is_lost_are_asked_for_again_until_all_are_there() -> None:
     async def scene(stage: Stage) -> None:
         stage.app.answer_s = 0.01

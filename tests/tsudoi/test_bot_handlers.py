@@ -1,0 +1,116 @@
+"""tsudoi/net/bot.py: which handlers are called, and what becomes of those that fail."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+import tsudoi
+from tsudoi import Joined, Message
+
+
+class Chat:
+    """Stands for a ChatClient that has received some events."""
+
+    def __init__(self, *events: tsudoi.Event) -> None:
+        self._events = [*events, tsudoi.RoomClosed("?")]
+        self.said: list[str] = []
+
+    def __aiter__(self) -> "Chat":
+        return self
+
+    async def __anext__(self) -> tsudoi.Event:
+        return self._events.pop(0)
+
+    def as_text(self, line: str) -> str:
+        return line
+
+    def pieces(self, line: str) -> list[str]:
+        return [line]
+
+    async def say(self, text: str) -> int:
+        self.said.append(text)
+        return len(self.said)
+
+
+def hear(bot: tsudoi.Bot, *events: tsudoi.Event) -> list[str]:
+    """Let a bot take events; return what it says."""
+    chat: Any = Chat(*events)
+    asyncio.run(bot._answer(chat))
+    return chat.said  # type: ignore[no-any-return]
+
+
+def test_handlers_may_be_plain_functions() -> None:
+    bot = tsudoi.Bot("den", name="bot")
+    joined: list[str] = []
+
+    @bot.command("echo")
+    def echo(call: tsudoi.Call) -> str:
+        """Say it again."""
+        return call.text
+
+    @bot.command("later")
+    async def later(call: tsudoi.Call) -> str:
+        await asyncio.sleep(0)
+        return "later"
+
+    @bot.on(Joined)
+    def note(chat: tsudoi.ChatClient, event: tsudoi.Event) -> None:
+        assert isinstance(event, Joined)
+        joined.append(event.name)
+
+    said = hear(
+        bot,
+        Joined("bob", 3, "?"),
+        Message("bob", "!echo a b", 4),
+        Message("bob", "!later", 5),
+        Message("bob", "!none", 6),
+        Message("bob", "!help", 7),
+    )
+    assert said == ["a b", "later", "!echo  Say it again.\n!later"]
+    assert joined == ["bob"]
+
+
+def test_a_handler_that_fails_is_named_and_the_bot_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    bot = tsudoi.Bot("den", name="bot")
+
+    @bot.on(Joined)  # type: ignore[type-var]
+    def takes_too_little(chat: tsudoi.ChatClient) -> None: ...
+
+    @bot.command("plain")
+    def plain_one(call: tsudoi.Call) -> str:
+        raise ValueError(call.text)
+
+    @bot.command("asynchronous")
+    async def asynchronous_one(call: tsudoi.Call) -> str:
+        raise ValueError(call.text)
+
+    @bot.command("refused")
+    async def refused_one(call: tsudoi.Call) -> str:
+        raise tsudoi.LineRefused("too fast")
+
+    @bot.command("ok")
+    async def fine(call: tsudoi.Call) -> str:
+        return "fine"
+
+    with caplog.at_level(logging.WARNING, "tsudoi.bot"):
+        names = ("plain", "asynchronous", "refused", "ok")
+        said = hear(bot, Joined("bob", 3, "?"), *(Message("bob", f"!{name}", 4) for name in names))
+    assert said == ["fine"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the handler takes_too_little failed",
+        "the handler plain_one failed",
+        "the handler asynchronous_one failed",
+        "refused_one: too fast",
+    ]
+
+
+def test_ctrl_c_ends_a_bot_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    bot = tsudoi.Bot("den", name="bot")
+
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bot, "serve", interrupted)
+    bot.run()
