@@ -35,7 +35,8 @@ class Groups(Component):
             room.groups[key] = recipients
         recipients.add(member, member.address or b"")
         member.recipients = recipients
-        self.publish_address(member, room.position)
+        if member.sealed is None:
+            self.publish_address(member, room.position)  # that of one of version 2 is known since its run began
 
     def leave(self, member: Member) -> None:
         """Remove a live member from its group; from now on its own cursor counts."""

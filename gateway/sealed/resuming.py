@@ -213,6 +213,8 @@ class Resuming(Component):
         member.listener = pending.listener
         self.streams.attach(member, link, now)
         self.silence.begin(link, now)
+        # Before the answer leaves, so that its client is recalled when this gateway is killed while the member catches up.
+        self.streams.groups.publish_address(member, missed.offset)
         state: lines.State = "complete" if missed.is_complete else "reset" if missed.lost is None else "gap"
         link.send_bodies([resumed(link, pending.count, missed.offset, said, state, missed.lost)])
         self.streams.begin(member, missed.offset, now)

@@ -218,6 +218,28 @@ def test_who_only_listens_is_told_by_the_gateway_that_was_started_again() -> Non
     check(world, people, [alice, bob])
 
 
+def test_who_was_not_live_yet_is_told_too() -> None:
+    """Its gateway is killed while the member waits for the room's first news there."""
+    world = World(1)
+    people = People(world)
+    for name in ("one", "two"):
+        people.attach(world.start_gateway(name))
+    alice = people.enter(world.nodes[1], "den", "alice")
+    world.weather = Weather(dropped_news=1.0)
+    bob = people.enter(world.nodes[0], "den", "bob")
+    people.run_until(lambda: bob.client.is_resumed)
+    people.run(0.1)
+    (member,) = _members(world.nodes[0].gateway, bob)
+    assert member.recipients is None
+    world.kill(world.nodes[0])
+    world.weather = Weather()
+    again = people.attach(world.start_gateway("one"))
+    _take_place(people, world.nodes[0], again)
+    people.run(1.0)
+    hears(people, alice, bob, "are you there?")
+    check(world, people, [alice, bob])
+
+
 def _take_place(people: People, dead: Node, again: Node) -> None:
     """Let a gateway have the address of one that is dead."""
     nodes = people.world.nodes
