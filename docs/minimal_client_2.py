@@ -57,7 +57,7 @@ class Client:
             self.cookie, self.resumed, self.resume_at = packet[18:30].hex(), False, 0.0
         elif kind == 4 and packet[18:30].hex() == self.cookie:
             show("You are not in the room any more.")
-            self.ended = True
+            self.ended, self.last = True, 0
         if kind not in (1, 2) or (run == self.run and count in self.seen):
             return
         if kind == 2:
@@ -101,7 +101,7 @@ class Client:
                 self.last, self.ping_at = max(self.last, line["last"]), monotonic() + 20
             elif "n" not in line and "text" in line:
                 show(line["text"])
-                self.ended = self.ended or "ended" in line
+                self.ended, self.last = self.ended or "ended" in line, max(self.last, line.get("last", 0))
         while self.held and min(self.held) <= self.offset:  # this body goes on from here, or has come before
             to, entries = self.held.pop(min(self.held))
             for entry in sorted(entries, key=lambda entry: entry["n"]):
@@ -134,7 +134,7 @@ class Client:
 client, typing, leaves = Client(), True, 0
 show(f"You are in {room}, {grant['name']}.")
 with open(0, "rb", buffering=0) as keyboard:
-    while not client.ended and leaves < 20:
+    while not (client.ended and client.offset >= client.last) and leaves < 20:
         client.tick(monotonic())
         ready = select.select([udp.fileno(), *([0] if typing else [])], [], [], 0.02)[0]
         if udp.fileno() in ready and len(packet := udp.recv(2048)) >= 30 and packet[2:18] == client.session:

@@ -338,7 +338,7 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The room's log has no more what was at these positions: this member was away for too long."""
+    """What was at these positions is lost to this member: the log has it no more, or the membership has ended."""
 
     first: int
     last: int

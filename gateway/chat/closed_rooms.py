@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.backbone import Entry, Item
 from tsudoi.protocol.client.closing_words import closing_text
+from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.client.downlink_encoder import encode_closing
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.web.codes import Ending
@@ -23,8 +24,8 @@ class ClosedRooms(Component):
     """Ends rooms for their members."""
 
     leaving: Leaving
-    _told: dict[int, None] = field(default_factory=dict)
-    """Ids of members that got the notice."""
+    _told: dict[int, bool] = field(default_factory=dict)
+    """Ids of members that got the notice, and whether the directory is to forget them."""
 
     def end(self, room: Room, entry: Entry) -> None:
         """Handle the entry that closes a room; members that are behind get it when they have caught up."""
@@ -46,11 +47,13 @@ class ClosedRooms(Component):
 
         This is reported to the directory, so that no other gateway notifies the member. A member without an address
         stays in the directory for a minute, and is notified if its address becomes known meanwhile; so does one that is
-        `DISPLACED`: its client may be another member now, and would quit.
+        `DISPLACED`: its client may be another member now, and would quit; and one of version 2, whose client resumes if
+        it lacks entries before the end.
         """
         room = member.room
         if member.stream is not None:
-            member.stream.end(member, Ending.CLOSED, render.why_closed(entry, member.options))
+            last = None if entry is None else entry.offset - 1
+            member.stream.end(member, Ending.CLOSED, render.why_closed(entry, member.options), last)
             self._note_told(member)
         elif member.address is not None and member.source != DISPLACED:
             for template in member.dialect.closed:
@@ -60,13 +63,14 @@ class ClosedRooms(Component):
         self.leaving.drop(member)
 
     def _note_told(self, member: Member) -> None:
-        self._told[member.id] = None
+        self._told[member.id] = is_over = member.dialect is not TSUDOI_2
         drop_oldest(self._told, TOLD)
-        self._publish_left(member.room.shard, member.room.id, member.id)
+        if is_over:
+            self._publish_left(member.room.shard, member.room.id, member.id)
 
     def was_told(self, shard: int, room_id: int, member_id: int) -> bool:
         """Return whether a member was notified that its room is closed; if so, report it again to the shard."""
-        if member_id in self._told:
+        if self._told.get(member_id):
             self._publish_left(shard, room_id, member_id)
         return member_id in self._told
 

@@ -60,8 +60,11 @@ class Stream(Protocol):
     def new_group(self) -> Recipients:
         """Return an empty group of streams of this kind."""
 
-    def end(self, member: "Member", ending: Ending, why: str = "") -> None:
-        """Tell the client that it is no longer in a member's room, and serve the member no more, if it did."""
+    def end(self, member: "Member", ending: Ending, why: str = "", last: int | None = None) -> None:
+        """Tell the client that it is no longer in a member's room, and serve the member no more, if it did.
+
+        `last` is the offset up to which it has been sent its entries; None: the log has no more what follows.
+        """
 
     def interrupt(self, member: "Member", now: float) -> None:
         """Detach the member, so that its client comes back with its position and learns what is lost to it."""

@@ -66,7 +66,7 @@ class RoomEvents(Component):
         """Drop a member that has left or was removed; send it the reason, unless it left by itself."""
         if member.stream is not None:
             why = render.why_removed(entry, member.room.name, member.options)
-            member.stream.end(member, _ENDINGS.get(entry.code, Ending.LEFT), why)
+            member.stream.end(member, _ENDINGS.get(entry.code, Ending.LEFT), why, entry.offset - 1)
         elif member.source != DISPLACED:
             for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
                 self.send_to(member, payload)

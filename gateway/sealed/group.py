@@ -220,14 +220,14 @@ class SealedGroup(Collecting):
             for member, own in self._own.items()
         }
 
-    def rest_of(self, member: int) -> bytes:
-        """Return the body with a member's entries since the last common body; empty if there is nothing to tell.
+    def rest_of(self, member: int, to: int) -> list[bytes]:
+        """Return the bodies with a member's entries since the last common body, up to the offset `to`; none of none.
 
         After `flush`. These are its own, if any; the others have no line for it.
         """
-        to = self._room.position
-        own = self._own.get(member, ())
-        return pack(self.after, to, own)[-1].content if to > self.after and len(own) < 2 else b""
+        if to <= self.after:
+            return []
+        return [body.content for body in pack(self.after, to, self._own.get(member, ()))]
 
     def repeat(self) -> None:
         """Send the last body once more."""

@@ -153,13 +153,19 @@ class SealedLink:
         """Return an empty group of members of its room."""
         return SealedGroup(self.sender, self.member.room)
 
-    def end(self, member: Member, ending: Ending, why: str = "") -> None:
-        """Tell the client that its membership has ended, and serve it no more.
+    def end(self, member: Member, ending: Ending, why: str = "", last: int | None = None) -> None:
+        """Tell the client that its membership has ended, behind all that it is to have before; serve it no more.
 
         `INSUFFICIENT` and `ELSEWHERE`: another gateway serves it, so nothing is told.
         """
         if (word := ENDINGS.get(ending)) is not None and self.head:
-            self.send_bodies([serialize(DownLine(ended=word, text=why))])
+            if isinstance(group := member.recipients, SealedGroup):
+                group.flush()
+                if last is not None:
+                    self.send_bodies(group.rest_of(member.id, last))
+            body = serialize(DownLine(ended=word, text=why, last=last or 0))
+            self.send_bodies([body])
+            self.sender.repeat_ending(self, self._count, body)
         self.sender.detach(self)
 
     def interrupt(self, member: Member, now: float) -> None:

@@ -155,7 +155,9 @@ class SealedReceiver(Component):
         more = b""
         if isinstance(group, SealedGroup):
             group.flush()
-            last, more = room.position, group.rest_of(member.id)
+            last = room.position
+            if len(rest := group.rest_of(member.id, last)) == 1:
+                (more,) = rest
         pong = serialize_pong(ping, room.epoch, last)
         if not more:
             link.send_body(pong)

@@ -213,7 +213,7 @@ class Resuming(Component):
         member.listener = pending.listener
         self.streams.attach(member, link, now)
         self.silence.begin(link, now)
-        # Before the answer leaves, so that its client is recalled when this gateway is killed while the member catches up.
+        # Now, and not when the member has caught up: its client is recalled if this gateway is killed meanwhile.
         self.streams.groups.publish_address(member, missed.offset)
         state: lines.State = "complete" if missed.is_complete else "reset" if missed.lost is None else "gap"
         link.send_bodies([resumed(link, pending.count, missed.offset, said, state, missed.lost)])

@@ -17,6 +17,7 @@ from ..chat.outbound import Outbound, Places
 from ..counters import Counters
 from .carried import Carried
 from .cookies import Cookies
+from .farewells import Farewells
 from .group import SealedGroup
 from .keys import SessionKeys
 from .link import SealedLink, check_packet, seal_each, seal_into
@@ -46,6 +47,7 @@ class Sender:
     cookies: Cookies = field(default_factory=Cookies)
     carried: Carried = field(default_factory=Carried)
     recalls: Recalls = field(default_factory=Recalls)
+    farewells: Farewells = field(default_factory=Farewells)
     streams: "Streams" = field(init=False)
     schedule: Callable[[], object] = field(init=False)
     """Is called when there is something to flush, once until the next `flush`."""
@@ -124,11 +126,17 @@ class Sender:
             self._schedule_repeats()
             self._joined[link] = 0
 
+    def repeat_ending(self, link: SealedLink, count: int, body: bytes) -> None:
+        """Send the body that tells of a link's end twice more, with the counts behind `count`."""
+        if not self._is_carried(link):
+            self._schedule_repeats()
+            self.farewells.add(link, count, body)
+
     def _is_carried(self, link: SealedLink) -> bool:
         return link.listener == self.carried.listener
 
     def _schedule_repeats(self) -> None:
-        if not self._bursts and not self._joined and not self.recalls:
+        if not self._bursts and not self._joined and not self.recalls and not self.farewells:
             self.schedule_repeats()
 
     def repeat(self, now: float) -> bool:
@@ -152,7 +160,10 @@ class Sender:
             for listener, address in places:
                 self.counters.sealed_recalls += 1
                 self.retry(link.session, listener, address, now)
-        return bool(self._bursts or self._joined or self.recalls)
+        for listener, address, packet in self.farewells.due():
+            self.counters.sealed_repeats += 1
+            self.out.send(listener, address, packet)
+        return bool(self._bursts or self._joined or self.recalls or self.farewells)
 
     def may_remember(self, group: SealedGroup, size: int) -> bool:
         """Return whether a group may remember so many bytes more, and count them if so."""

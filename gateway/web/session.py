@@ -166,7 +166,7 @@ class Session:
         """Let the client subscribe again."""
         self.end(member, Ending.INSUFFICIENT)
 
-    def end(self, member: Member, ending: Ending, why: str = "") -> None:
+    def end(self, member: Member, ending: Ending, why: str = "", last: int | None = None) -> None:
         """Tell the client that it is no longer in a member's room, and serve the member no more, if it did."""
         if member.stream is not self:
             return

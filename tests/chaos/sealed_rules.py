@@ -28,7 +28,9 @@ def judge(membership: Membership, seen: SealedSeen, room: RoomLog, settled: bool
         yield "lost", f"{who}: {odd}, and no history was lost"
     if settled and seen.ended:
         yield "lost", f"{who}: {seen.ended}, and it is in the room"
-    yield from _heard(who, membership, seen, settled)
+    # Of a room that has closed it has heard all when it is told the end: no fault excuses an end that comes too early.
+    is_over = bool(seen.ended) and membership.ends is not None and membership.ends.kind == EntryKind.CLOSED
+    yield from _heard(who, membership, seen, settled or is_over)
     yield from _kept(who, membership, seen, room, settled)
 
 

@@ -1,6 +1,7 @@
 """Doctored histories: each kind of violation by a member of version 2 is found."""
 
 import copy
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -32,8 +33,8 @@ def good() -> SealedSeen:
     )
 
 
-def found(seen: SealedSeen, room: RoomLog = ROOM, settled: bool = True) -> list[str]:
-    return [kind for kind, _ in judge(ANN, seen, room, settled)]
+def found(seen: SealedSeen, room: RoomLog = ROOM, settled: bool = True, ends: Entry | None = None) -> list[str]:
+    return [kind for kind, _ in judge(dataclasses.replace(ANN, ends=ends), seen, room, settled)]
 
 
 def test_a_good_run_has_no_violation() -> None:
@@ -65,6 +66,16 @@ def test_each_violation_is_found(doctor: Callable[[SealedSeen], object], kinds: 
 def test_a_line_that_is_twice_in_the_log_is_found() -> None:
     twice = RoomLog(1, frozenset({1}), (*LOG, entry(9, "ann", LOG[0].text)))
     assert "doubled" in found(good(), twice)
+
+
+def test_one_that_is_told_that_its_room_has_closed_has_heard_all_before() -> None:
+    closed = Entry(9, EntryKind.CLOSED, 3, "bob", "", 0, 0)
+    seen = good()
+    assert found(seen, settled=False, ends=closed) == []
+    seen.heard.pop()
+    assert found(seen, settled=False, ends=closed) == []  # it was not told yet
+    seen.ended = "1.000 RoomClosed(text='')"
+    assert found(seen, settled=False, ends=closed) == ["lost"]
 
 
 def test_one_that_left_need_not_have_heard_the_end() -> None:

@@ -125,9 +125,13 @@ def test_removed_members_are_told_why(service: Gateway, new_room: NewRoom) -> No
                 with pytest.raises(Refused, match="closed"):  # what ends the membership is not kept
                     await alice.say("/close")
                 assert (await event(carol, "ended"))["ended"] == "closed"
-            with Probe(carol.session, service.udp) as probe:
+            with Probe(bob.session, service.udp) as probe:
                 probe.count = 1000  # counts go on
                 assert probe.resume() == [{"gone": probe.cookie.hex()}]
+            with Probe(carol.session, service.udp) as probe:
+                probe.count = 1000
+                assert probe.resume()[0]["resumed"]["state"] == "complete"
+                assert probe.until("ended")["ended"] == "closed"
 
     asyncio.run(run())
 

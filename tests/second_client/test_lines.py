@@ -78,13 +78,15 @@ def test_reset(probe: Probe, position: dict[str, Any]) -> None:
     assert (answer["state"], answer["epoch"], answer["offset"]) == ("reset", granted["epoch"], granted["offset"])
 
 
-def test_gone(service: Gateway, probe: Probe) -> None:
-    """A `leave` whose `ended` was lost is repeated: the answers are *retry*, and *gone*."""
+def test_an_end_that_was_lost(service: Gateway, probe: Probe) -> None:
+    """A host's `leave` whose `ended` was lost is repeated: the answers are *retry*, and *ended* when it has resumed."""
     probe.send({"leave": True})
-    assert probe.until("ended")["ended"] == "closed"
+    ended = probe.until("ended")
+    assert (ended["ended"], ended["last"]) == ("closed", probe.session.granted["offset"])
     probe.send({"leave": True})
     assert probe.until("retry")
-    assert probe.resume() == [{"gone": probe.cookie.hex()}]
+    assert probe.resume()[0]["resumed"]["state"] == "complete"
+    assert probe.until("ended") == ended
 
 
 def test_wants(probe: Probe) -> None:

@@ -36,7 +36,7 @@ class Pipe:
     def new_group(self) -> StreamGroup:
         return StreamGroup(self.pending)
 
-    def end(self, member: Member, ending: Ending, why: str = "") -> None:
+    def end(self, member: Member, ending: Ending, why: str = "", last: int | None = None) -> None:
         member.stream = None
 
 

@@ -19,8 +19,10 @@ from .lines import DownLine, Resumed, UpLine, join, parse_down_untrusted, serial
 from .packets import Kind, Packet
 from .parts import MAX_WHOLE
 
-LINGER_S = 0.5
+LINGER_S = 10.0
 """How long entries before the end of a membership are waited for, when they are known to be missing."""
+LEFT = "left"
+"""The ending that the client has asked for: it waits for no entries before that."""
 MOVING_S = 300.0
 """The longest time that a server may let its clients take to go elsewhere."""
 LEAVE_S = 0.25
@@ -210,7 +212,7 @@ class SealedClient:
             self._link.take_retry(packet, server, now, self._position())
         elif packet.kind == Kind.GONE:
             if self._link.shows(packet):
-                self._end(Ended("gone", ""))
+                self._end(Ended("gone", "") if self._ended is None else self._ended[0], now)
         elif body is not None:
             lines = parse_down_untrusted(body)
             if not self._link.is_current(packet):
@@ -248,7 +250,7 @@ class SealedClient:
         for each in ranges:
             self._deliver(self._down.take(each, now, self._link.round_trip_s), now)
         if self._ended is not None and self._down.deadline() is None:
-            self._end(self._ended[0])
+            self._end(self._ended[0], now)
 
     def _take_answer(self, line: DownLine, now: float) -> bool:
         """Take a line that is no entry; return whether it is known here."""
@@ -267,6 +269,8 @@ class SealedClient:
         elif line.ended is not None:
             if self._ended is None:
                 self._ended = Ended(line.ended, line.text), now + LINGER_S
+            if line.ended != LEFT:
+                self._down.note_last(self._down.epoch, line.last, now)
         elif line.moving is not None:
             if self._move_at is None and self._link.is_resumed:
                 within_s = min(line.moving.within, MOVING_S)
@@ -309,8 +313,10 @@ class SealedClient:
         else:
             self._events += self._up.settled()
 
-    def _end(self, ended: Ended) -> None:
+    def _end(self, ended: Ended, now: float) -> None:
         self.has_ended = True
+        if ended.reason != LEFT:
+            self._deliver(self._down.give_up(), now)
         self._events.append(ended)
 
     # --- sending ---
@@ -321,7 +327,7 @@ class SealedClient:
     def _send(self, now: float) -> None:
         """Send what is due, and see what is overdue."""
         if self._ended is not None and now >= self._ended[1] and not self.has_ended:
-            self._end(self._ended[0])
+            self._end(self._ended[0], now)
         if self.has_ended:
             return
         if self._move_at is not None and now >= self._move_at[0]:

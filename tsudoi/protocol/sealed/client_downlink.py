@@ -104,6 +104,11 @@ class Downlink:
         del lost  # It begins behind the position that the client told, so it says nothing new.
         return self._skip(offset) + self._advance(now, round_trip_s)
 
+    def give_up(self) -> list[DownEvent]:
+        """Deliver what is held, and report what is missing before the newest offset as lost: nothing more comes."""
+        self._holes = []
+        return self._skip(self._last)
+
     def wants(self, now: float, round_trip_s: float) -> list[tuple[int, int]]:
         """Return the holes to ask for now: for each the offsets behind the first number, up to the second."""
         due = [hole for hole in self._holes[:HOLES] if hole.due_at <= now]

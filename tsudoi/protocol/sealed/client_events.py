@@ -41,7 +41,7 @@ class LineRefused(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """The room's log has no more what was at these positions: they are lost to this member."""
+    """What was at these positions is lost to this member: the log has it no more, or the membership has ended."""
 
     first: int
     last: int

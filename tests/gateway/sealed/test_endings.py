@@ -1,0 +1,167 @@
+"""Members of version 2 hear all that comes before the end of their membership, or which of it they lack."""
+
+import pytest
+
+from tests.gateway.sealed.people import People, Person
+from tests.gateway.sealed.test_lives import BAD, start
+from tests.gateway.sealed.test_recalls import repeat, served
+from tests.support.fakes import ScriptedGateway, address_of, entry, said
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.sealed.client_events import Delivered, Ended, Gap
+from tsudoi.protocol.sealed.lines import DownLine, parse_down_untrusted
+from tsudoi.protocol.sealed.packets import HEADER_SIZE, RUN_AT, Kind, parse_untrusted
+from tsudoi.protocol.sealed.suites import AES_128_GCM, cipher
+
+# --- what a gateway sends ---
+
+
+def lines_to(gateway: ScriptedGateway, session: bytes, address: bytes) -> list[DownLine]:
+    """Return the lines that went to a client, in their order."""
+    opens = cipher(AES_128_GCM, gateway.keys.key(session, up=False))
+    packets = [each for each in gateway.outbound.to(address) if parse_untrusted(each).kind == Kind.BODY]
+    assert len({each[:HEADER_SIZE] for each in packets}) == len(packets), "a nonce was used twice"
+    bodies = [opens.decrypt(each[RUN_AT:HEADER_SIZE], each[HEADER_SIZE:], each[:HEADER_SIZE]) for each in packets]
+    return [line for body in bodies for line, _ in parse_down_untrusted(body)]
+
+
+@pytest.mark.parametrize(
+    "end", [entry(42, EntryKind.CLOSED, 9), entry(42, EntryKind.LEFT, 1, LeaveReason.KICKED)], ids=["closed", "kicked"]
+)
+def test_the_end_comes_behind_what_its_turn_has_before_it(end: object) -> None:
+    gateway = ScriptedGateway()
+    session = served(gateway, 1)
+    gateway.news(*(said(offset, 9, f"line {offset}") for offset in range(2, 42)), end)  # type: ignore[arg-type]
+    gateway.core.sealed_sender.flush()
+    *before, last = lines_to(gateway, session, address_of(1))
+    assert [line.n for line in before if line.n is not None] == [*range(2, 42)]
+    assert (last.ended is not None, last.last) == (True, 41)
+
+
+def test_the_end_covers_entries_that_the_member_does_not_get() -> None:
+    gateway = ScriptedGateway()
+    session = served(gateway, 1)
+    gateway.news(said(2, 9, "hello"), entry(3, EntryKind.ANSWERED, 9), entry(4, EntryKind.CLOSED, 9))
+    gateway.core.sealed_sender.flush()
+    *before, last = lines_to(gateway, session, address_of(1))
+    assert max(line.to for line in before if line.after is not None) >= last.last == 3
+
+
+def test_the_end_is_told_three_times() -> None:
+    gateway = ScriptedGateway()
+    session = served(gateway, 1)
+    gateway.news(entry(2, EntryKind.CLOSED, 9))
+    repeat(gateway, 1.0)
+    assert [line.last for line in lines_to(gateway, session, address_of(1)) if line.ended] == [1, 1, 1]
+    assert not gateway.core.sealed_sender.repeat(gateway.now), "the timer goes on"
+
+
+def test_an_end_whose_log_is_gone_names_no_last_entry() -> None:
+    gateway = ScriptedGateway()
+    session = served(gateway, 1)
+    gateway.core.deliver.closed_rooms.log_is_gone(gateway.members.rooms[1])
+    (ended,) = lines_to(gateway, session, address_of(1))
+    assert (ended.ended, ended.last) == ("closed", 0)
+
+
+# --- what clients see ---
+
+
+def ends(person: Person) -> list[Ended]:
+    return [event for event in person.events if isinstance(event, Ended)]
+
+
+def miss_what_comes(people: People, person: Person, lines: int, speaker: Person) -> None:
+    """Let a speaker say some lines, of which one person hears nothing."""
+    outbound = people.world.nodes[0].gateway.outbound
+    down = outbound.on_send
+    assert down is not None
+
+    def without_person(listener: int, address: bytes, data: bytes) -> None:
+        if address != person.address:
+            down(listener, address, data)
+
+    outbound.on_send = without_person
+    for number in range(lines):
+        people.say(speaker, f"line {number}")
+    people.run(0.02)
+    outbound.on_send = down
+
+
+def two_who_chat() -> tuple[People, Person, Person]:
+    people = start(6, nodes=1)
+    host, guest = (people.enter(people.world.nodes[0], "den", name) for name in ("host", "guest"))
+    people.run_until(lambda: host.client.is_resumed and guest.client.is_resumed)
+    people.run(1.0)
+    return people, host, guest
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_all_hear_a_room_to_its_end_at_a_loss_of_a_tenth(seed: int) -> None:
+    people = start(seed, network=BAD)
+    world = people.world
+    everyone = [people.enter(world.nodes[n % 2], "den", f"p{n}") for n in range(6)]
+    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    people.run(1.0)
+    host, *guests = everyone
+    (room,) = world.broker.core.directory.rooms.values()
+    numbers = [people.say(host, f"line {number} " + "x" * 300) for number in range(12)]
+    people.run_until(lambda: {*numbers} <= host.kept())
+    people.say(host, "/leave")
+    begun_at = world.now
+    people.run_until(lambda: all(ends(person) for person in everyone))
+    assert world.now - begun_at < 5.0, "some learned of the end by their next ping"
+    texts = [each.offset for each in world.broker.log(room.id) if each.kind == EntryKind.SAID]
+    for person in guests:
+        assert [end.reason for end in person.losses() if isinstance(end, Ended)] == ["closed"]
+        assert len(person.losses()) == 1, person.losses()
+        assert [offset for offset in person.offsets() if offset in texts] == texts
+
+
+def test_a_member_that_is_removed_is_told_which_entries_it_lacks() -> None:
+    people, host, guest = two_who_chat()
+    miss_what_comes(people, guest, 5, host)
+    before = guest.client.position[1]
+    people.say(host, "/kick guest")
+    people.run_until(lambda: bool(ends(guest)), 2.0)
+    *heard, gap, end = guest.events
+    assert gap == Gap(before + 1, before + 5)
+    assert isinstance(end, Ended)
+    assert end.reason == "kicked"
+    assert all(isinstance(event, Delivered) for event in heard)
+
+
+def test_a_client_without_an_answer_tells_after_a_while_what_it_lacks() -> None:
+    people, host, guest = two_who_chat()
+    miss_what_comes(people, guest, 5, host)
+    people.say(host, "/leave")
+    people.run_until(lambda: guest.client._ended is not None)
+    people.world.kill(people.world.nodes[0])
+    people.run_until(lambda: bool(ends(guest)), 11.0)
+    assert [type(event) for event in guest.losses()] == [Gap, Ended]
+    assert ends(guest)[0].reason == "closed"
+
+
+def test_a_member_of_a_closed_room_that_was_away_hears_it_to_its_end() -> None:
+    people, host, guest = two_who_chat()
+    miss_what_comes(people, guest, 5, host)
+    people.leave_network(guest)
+    people.say(host, "/leave")
+    people.run(20.0)
+    people.join_network(guest)
+    people.move(guest)
+    people.run_until(lambda: bool(ends(guest)), 3.0)
+    assert ends(guest)[0].reason == "closed"
+    assert len(guest.losses()) == 1
+    texts = [event.line for event in guest.events if isinstance(event, Delivered) and b'"line ' in event.line]
+    assert len(texts) == 5
+
+
+def test_the_directory_forgets_a_closed_room_with_its_members_of_version_2() -> None:
+    people, host, _ = two_who_chat()
+    directory = people.world.broker.core.directory
+    people.say(host, "/leave")
+    people.run(30.0)
+    assert len(directory.members) == 2
+    people.run(40.0)
+    assert not directory.members
+    assert not directory.closed
