@@ -40,16 +40,6 @@ async def enter(gateway: Gateway, room: str, name: str, *, creates: bool = False
     return chat
 
 
-async def is_known(speaker: SealedChat, listener: SealedChat) -> None:
-    """Wait until the directory knows where a new listener is.
-
-    It hears the first message perhaps while it catches up. Then its address is published, before a second message.
-    """
-    for text in ("before", "and again"):
-        await speaker.say(text)
-        await hears(listener, text)
-
-
 async def hears(listener: SealedChat, text: str) -> None:
     """Wait for a text, which must be the next message."""
     async with asyncio.timeout(SOON_S):
@@ -70,7 +60,8 @@ def test_a_listener_whose_gateway_is_killed_and_started_again_hears_what_is_said
         async def story() -> None:
             alice = await enter(two, room, "alice", creates=True)
             bob = await enter(one, room, "bob")
-            await is_known(alice, bob)
+            await alice.say("before")
+            await hears(bob, "before")
             one.kill()
             await asyncio.to_thread(one.start)
             await alice.say("are you there?")
@@ -89,7 +80,8 @@ def test_a_listener_of_the_service_of_one_command_too(tmp_path: Path) -> None:
         async def story() -> None:
             host = await enter(service, room, "host", creates=True)
             bob = await enter(service, room, "bob")
-            await is_known(host, bob)
+            await host.say("before")
+            await hears(bob, "before")
             await host.vanish()  # else its own return would be told
             service.kill()
             await asyncio.to_thread(service.start)
