@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from tests.chaos.evidence import Membership
 from tests.chaos.history import History, Outage, Received, Sent, Uplink
-from tsudoi.protocol.backbone import SHARDS, shard_named
+from tsudoi.protocol.backbone import SHARDS, Entry, shard_named
 from tsudoi.protocol.codes import EntryKind
 
 REPEATED_S = 0.5
@@ -19,6 +19,9 @@ LEASE_S = 1.8
 """A gateway whose reports alone do not reach the broker goes on delivering for this time, by its lease."""
 CALM_S = 2.0
 """Traces of a fault may last for this time: a gateway is taken for dead after 2 s."""
+WOKEN_S, TURN_S = 0.05, 0.1
+"""What a gateway had in hand when it was frozen it sends within the first time after it goes on. It was accepted within
+the second before the freeze: a turn and the way to the gateway."""
 ASKS_S = 4.0
 """A gateway's question about a token may be under way for this time."""
 SURE_S = 0.6
@@ -85,6 +88,19 @@ class Allowances:
             if any(one.client == again.client and one.gateway != before.gateway for one in self._history.uplinks):
                 return True
         return False
+
+    def was_in_hand(self, before: Received, again: Received, entry: Entry) -> bool:
+        """Say whether a gateway was frozen between its look at its lease and the system call that sends a turn.
+
+        Another one has served the member meanwhile. No lease can help there: to look and to send is not one step.
+        """
+        return before.gateway != again.gateway and any(
+            outage.kind == "freeze"
+            and outage.target == f"gateway {again.gateway}"
+            and outage.start - TURN_S <= entry.at_ms / 1000 <= outage.start
+            and outage.end <= again.at <= outage.end + WOKEN_S
+            for outage in self._history.outages
+        )
 
     def must_receive_the_end(self, membership: Membership) -> bool:
         """Say whether the last messages before the end of a membership, or of the run, must have come."""

@@ -175,6 +175,8 @@ class Checker:
             self._blame_received(kind, membership, received, f"{len(missed)} before it did not come, first {line}")
         elif before is not received:
             self._verdict.repeats += 1
+            if self._allowances.was_in_hand(before, received, membership.due[place]):
+                return max(next_due, place + 1)  # what follows goes on from where the other gateway has come to
             if not self._allowances.may_repeat(before, received):
                 why = f"it came {received.at - before.at:.3f} s before, from gateway {before.gateway}"
                 self._blame_received("doubled", membership, received, f"{why}, and no fault of that explains it")

@@ -237,6 +237,31 @@ def test_no_other_repeat_is_allowed(killed: str, from_gateway: int, before_s: fl
     assert count_kinds(check(history))["doubled"] >= 1
 
 
+@pytest.mark.parametrize(
+    ("gateway", "before_s", "after_s", "kinds"),
+    [
+        (0, 0.02, 0.001, {}),
+        (0, 0.2, 0.001, {"doubled": 1}),
+        (0, -0.02, 0.001, {"doubled": 1}),
+        (0, 0.02, 0.1, {"doubled": 1}),
+        (0, 0.02, -0.1, {"doubled": 1}),
+        (1, 0.02, 0.001, {"doubled": 1}),
+    ],
+    ids=["in hand", "long before", "not yet", "later", "while it was frozen", "its own gateway"],
+)
+def test_what_a_gateway_had_in_hand_when_it_was_frozen_it_may_tell_late(
+    gateway: int, before_s: float, after_s: float, kinds: dict[str, int]
+) -> None:
+    """Another one has told it meanwhile, and what follows."""
+    history = a_history()
+    said_at = received_by(history, 11)[6].at - 0.001
+    history.outages.append(Outage("freeze", "gateway 0", said_at + before_s, said_at + 0.35))
+    repeat(history, 11, 6, 1, said_at + 0.35 + after_s, gateway)
+    verdict = check(history)
+    assert verdict.repeats == 1
+    assert count_kinds(verdict) == kinds
+
+
 def test_a_repeat_that_skips_something_is_a_loss() -> None:
     history = a_history()
     whole = received_by(history, 11)
