@@ -28,12 +28,12 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
     """Say a line, or carry out a command, of a member that the gateway `peer` serves.
 
     Raises:
-        RoomNotFound: the member is not there, or not this gateway's; or its room is closed.
+        RoomNotFound: the member is not there, or not this gateway's: whether the line is kept is not known.
         Muted: the member is muted.
-        PeerError: the text is empty, or its number is lower than that of a line before it.
+        PeerError: the text is empty, its number is lower than that of a line before it, or its room is closed.
         LineMissing: the line before it is not kept.
     """
-    if member is None or member.room.id != line.room or member.room.closed_ms:
+    if member is None or member.room.id != line.room:
         raise RoomNotFound
     if peer not in (member.gateway, member.rare.former):
         raise RoomNotFound
@@ -42,6 +42,8 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
         if number == member.said or line.after is not None:
             return Posted(member.name, room.epoch, 0, True)
         raise PeerError("a line with a higher number is kept already: numbers must grow")
+    if room.closed_ms:
+        raise PeerError("the room is closed: this was not said")
     if line.after is not None and not is_next(member, number, line.after):
         raise LineMissing  # the line before it is not kept here
     text = received_text(line.text)

@@ -45,7 +45,7 @@ COMMAND_TOO_FAST = Refusal(Error.TOO_MANY, "too many commands: it was not carrie
 TOO_FAST = Refusal(Error.TOO_MANY, "too fast: nothing was said, send it again later")
 BUSY = Refusal(Error.INTERNAL, "busy with your last command: send it again")
 NOT_IN_ROOM = Refusal(Error.PERMISSION_DENIED, "you are not in that room")
-"""Also of a line that is sent again, and was kept before its room was closed or its member removed."""
+NOT_KNOWN = Refusal(Error.INTERNAL, "whether this was said is not known: send it again with the same number")
 
 
 def text_of(raw: str) -> str:
@@ -148,8 +148,11 @@ class Speak(Component):
                 case Refused(Status.BAD_REQUEST, detail):
                     code = Error.PERMISSION_DENIED if detail == MUTED else Error.BAD_REQUEST
                     on_outcome(None, code, detail or "the room does not take this")
-                case Refused(Status.ROOM_NOT_FOUND):
+                case Refused(Status.ROOM_NOT_FOUND) if not line.number:
                     on_outcome(None, *NOT_IN_ROOM)
+                case Refused(Status.ROOM_NOT_FOUND):
+                    # It may be a repeated line, which was kept before its member was removed, or went elsewhere.
+                    on_outcome(None, *NOT_KNOWN)
                 case _:
                     # Whether it was said is not known if the broker was asked.
                     on_outcome(None, Error.INTERNAL, "the broker does not answer: send it again with the same number")

@@ -16,7 +16,7 @@ from ..chat.commands import Commands
 from ..chat.leave import Leaving
 from ..chat.members import Member, Room
 from ..chat.outbound import Component
-from ..chat.speak import COMMAND_TOO_FAST, NOT_IN_ROOM, OnOutcome, Speak, as_command, text_of
+from ..chat.speak import COMMAND_TOO_FAST, OnOutcome, Speak, as_command, text_of
 from .link import SealedLink
 from .numbered import Line, NumberedLines, Verdict
 
@@ -152,8 +152,7 @@ class Saying(Component):
                 numbered.note_kept(say.number)
                 _answer_kept(link, numbered)
                 self._go_on(link, numbered, now)
-            elif code is not Error.INTERNAL and (code, why) != NOT_IN_ROOM:
-                # Of a member that is gone it is not known whether the line was kept; its end is told by itself.
+            elif code is not Error.INTERNAL:
                 self._refuse(link, numbered, say.number, why, again=False)
 
         outcome: OnOutcome = on_outcome

@@ -4,6 +4,7 @@
 // is not beyond it came before: after a reconnect nothing is shown twice.
 
 import { lineOf, mentions } from './lines.js';
+import { Code } from './wire.js';
 
 /** Lines that are kept in memory; older ones are asked for again. */
 export const MAX_LINES = 5_000;
@@ -204,6 +205,14 @@ export function away(room) {
   const pending = room.pending.map(unsent);
   const history = room.history === 'loading' ? 'more' : room.history;
   return { ...room, phase: room.phase === 'entering' ? 'entering' : 'away', pending, history, back: null };
+}
+
+/** The membership is over: what was kept has come before, so what has not was not said; but not if it went elsewhere. */
+export function ended(room, code, why) {
+  const isKnown = code !== Code.ELSEWHERE;
+  const isOpen = ({ state }) => state === 'waiting' || state === 'sent';
+  const pending = room.pending.map((line) => (isKnown && isOpen(line) ? { ...line, state: 'refused', why } : line));
+  return { ...room, phase: 'ended', why, code, pending };
 }
 
 function unsent(line) {

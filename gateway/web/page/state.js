@@ -47,7 +47,7 @@ function inRoom(room, action, seen) {
     case 'refused':
       return { ...room, phase: 'refused', why: action.why, code: action.code };
     case 'ended':
-      return { ...room, phase: 'ended', why: action.why, code: action.code };
+      return rooms.ended(room, action.code, action.why);
     case 'interrupted':
       return rooms.away(room);
     case 'received':

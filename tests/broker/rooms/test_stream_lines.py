@@ -72,6 +72,16 @@ def test_only_the_members_gateway_may_say_it(broker: Broker, den: Granted) -> No
     assert not said(broker, den)
 
 
+def test_in_a_room_that_has_closed_it_is_known_which_lines_are_kept(broker: Broker, den: Granted) -> None:
+    bob = broker.join()
+    say(broker, bob, "hello", 5)
+    say(broker, den, "/close", is_command=True)
+    assert isinstance(say(broker, bob, "hello", 5), Posted)
+    answer = say(broker, bob, "new", 6)
+    assert isinstance(answer, Refused)
+    assert (answer.status, answer.detail) == (Status.BAD_REQUEST, "the room is closed: this was not said")
+
+
 def test_a_muted_member_is_told_in_the_answer(broker: Broker, den: Granted) -> None:
     bob = broker.join()
     say(broker, den, "/mute bob", is_command=True)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.gateway.web.surfing import Surfer
-from tests.support.fakes import Node, World
+from tests.support.fakes import Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.web.codes import Close, Ending, Error
 
@@ -274,6 +274,31 @@ def test_a_line_that_is_repeated_is_said_once(world: World, node: Node) -> None:
     world.run(0.5)
     assert alice.texts() == ["hello"]
     assert [pub["data"]["number"] for pub in alice.pubs() if "from" in pub["data"]] == [5]
+
+
+@pytest.mark.parametrize("ending", ["/leave", "/kick alice"])
+def test_a_line_that_was_kept_is_not_told_to_be_refused_when_its_member_is_gone(
+    world: World, node: Node, ending: str
+) -> None:
+    """The gateway does not know yet of the end, and a kept line is repeated; its reply was lost."""
+    host, alice = Surfer(world, node, "host"), Surfer(world, node)
+    host.enter()
+    alice.enter()
+    world.run(0.5)
+    world.weather = Weather(dropped_news=1.0)
+    alice.say("hello", 5)
+    host.say(ending)
+    again, new = alice.say("hello", 5), alice.say("new", 6)
+    if ending == "/leave":
+        assert "epoch" in again
+        assert (new["code"], new["message"]) == (Error.BAD_REQUEST, "the room is closed: this was not said")
+    else:
+        assert (again["code"], again["temporary"]) == (Error.INTERNAL, True)
+        assert alice.say("without a number")["code"] == Error.PERMISSION_DENIED
+    world.weather = Weather()
+    world.settle()
+    assert alice.texts() == ["hello"]
+    assert [code for _, code in alice.ended()] == [Ending.CLOSED if ending == "/leave" else Ending.KICKED]
 
 
 def test_while_the_broker_is_away_a_line_is_refused_for_now_and_then_said_once(world: World, node: Node) -> None:

@@ -29,6 +29,14 @@ test('the reply alone makes a line kept, and the publication takes its place whi
   assert.deepEqual(rooms.received(kept, said(1, 'alice', 'hello', number), true, 0).pending, []);
 });
 
+test('when a membership ends, what has not come was not said; but not when it went elsewhere', () => {
+  let room = rooms.say(rooms.say(rooms.say(inRoom(), 'one', 100), 'two', 100), 'three', 100);
+  room = rooms.changed(rooms.changed(room, room.pending[0].number, { state: 'kept', offset: 9 }), room.pending[1].number, { state: 'sent' });
+  const states = (code) => rooms.ended(room, code, 'why').pending.map(({ state }) => state);
+  assert.deepEqual(states(2100), ['kept', 'refused', 'refused']);
+  assert.deepEqual(states(2105), ['kept', 'sent', 'waiting']);
+});
+
 test('one line is sent at a time, in order, again with its number after a lost connection', () => {
   let room = rooms.say(rooms.say(inRoom(), 'one', 100), 'two', 100);
   const [first, second] = room.pending;
