@@ -55,18 +55,14 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Lan
             for task in (receiving, typing):
                 task.cancel()
             await asyncio.gather(receiving, typing, return_exceptions=True)
-            try:
-                if _watching:
-                    # What was typed stands in the terminal as if it were said: name what is not kept in the end.
-                    _tell(words.WAITING.text(language, count=len(_watching)))
-                    await room.leave()
-                    await asyncio.gather(*_watching, return_exceptions=True)
-            finally:
-                for line in _watching.values():  # the user did not wait, and pressed Ctrl-C
-                    _tell(words.NOT_KEPT.text(language, text=line.text))
-                showing.cancel()
-                await asyncio.gather(showing, return_exceptions=True)
-                screen.above.finish()
+            if _watching:
+                # What was typed stands in the terminal as if it were said: name what is not kept in the end.
+                _tell(words.WAITING.text(language, count=len(_watching)))
+                await room.leave()
+                await asyncio.gather(*_watching, return_exceptions=True)
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+            screen.above.finish()
 
 
 def _keys() -> KeyBindings:
@@ -171,8 +167,8 @@ async def _say(room: tsudoi.ChatClient, line: str, language: Language) -> None:
         return
 
 
-_watching: dict[asyncio.Task[None], tsudoi.Line] = {}
-"""Lines that are neither kept nor refused. The tasks are held here: asyncio does not hold them."""
+_watching: set[asyncio.Task[None]] = set()
+"""Held here: asyncio does not hold them."""
 
 
 def _watch(line: tsudoi.Line, language: Language) -> None:
@@ -187,8 +183,8 @@ def _watch(line: tsudoi.Line, language: Language) -> None:
             _tell(words.NOT_KEPT.text(language, text=line.text))
 
     task = asyncio.create_task(wait())
-    _watching[task] = line
-    task.add_done_callback(_watching.pop)
+    _watching.add(task)
+    task.add_done_callback(_watching.discard)
 
 
 def _show(event: tsudoi.Event, room: tsudoi.ChatClient, language: Language) -> None:

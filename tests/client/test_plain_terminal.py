@@ -270,6 +270,7 @@ def test_lines_that_are_not_kept_are_named_also_if_the_user_does_not_wait_for_th
             terminal.process.send_signal(signal.SIGINT)
             terminal.wait_for("not kept: to nowhere")
             terminal.wait()
+            assert terminal.shown.count("not kept: to nowhere") == 1
             assert "Traceback" not in terminal.shown
         finally:
             terminal.close()
