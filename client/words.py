@@ -25,7 +25,7 @@ OPEN = Words(
     "{room} is open, and you are its host, {name}: it closes when you leave.",
     "{room} を開きました。{name} さんがホストです。あなたが退室するとルームは閉じます。",
 )
-INSIDE = Words("You are in {room}, {name}.", "{room} に入りました、{name} さん。")
+INSIDE = Words("You are in {room}, {name}.", "{name} さん、{room} に入りました。")
 PLAIN_HELP = Words(
     "Type a line and press Enter to say it. /help tells what else there is; /quit, or Ctrl-D or Ctrl-C on an empty"
     " line, leaves.",
