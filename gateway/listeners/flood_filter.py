@@ -21,7 +21,7 @@ PATIENCE = 1_000
 """Ignored datagrams of a member, at once and in a second, before it is shut out."""
 PATIENCE_AGAIN = 100
 """The same for a member that was shut out lately. With `PATIENCE`, others' messages waited up to 0.1 s each time it
-was let in; in the attack `wandering_flood` their p99 is 8 to 9 ms, and was 28 to 35."""
+was let in; in the attack `wandering_flood` their p99 is a third to a quarter of that."""
 FIRST_S, LONGEST_S = 1.0, 16.0
 """How long a member is shut out: twice as long each time. Less than `--idle-timeout`, so that it is not removed."""
 FORGIVEN_S = 60.0
