@@ -31,9 +31,11 @@ class _Side(asyncio.DatagramProtocol):
 
 
 class _Relay:
-    def __init__(self, target: Address, loss: float, doubling: float, jitter_s: float, seed: int) -> None:
+    def __init__(
+        self, target: Address, loss: float, doubling: float, jitter_s: float, seed: int, delay_s: float
+    ) -> None:
         self._target = target
-        self._loss, self._doubling, self._jitter_s = loss, doubling, jitter_s
+        self._loss, self._doubling, self._jitter_s, self._delay_s = loss, doubling, jitter_s, delay_s
         self._dice = Random(seed)
         self._sides: dict[Address, _Side] = {}
         self.front = _Side(self, None)
@@ -64,24 +66,32 @@ class _Relay:
         """Send something now or later, once, twice or never."""
         if self._dice.random() >= self._loss:
             for _ in range(1 + (self._dice.random() < self._doubling)):
-                self._loop.call_later(self._dice.random() ** 3 * self._jitter_s, send)
+                self._loop.call_later(self._delay_s + self._dice.random() ** 3 * self._jitter_s, send)
 
 
 class LossyRelay:
     """The relay; clients send to its `port` in place of the gateway's."""
 
     def __init__(
-        self, target: Address, loss: float, *, doubling: float = 0.0, jitter_s: float = 0.02, seed: int = 1
+        self,
+        target: Address,
+        loss: float,
+        *,
+        doubling: float = 0.0,
+        jitter_s: float = 0.02,
+        seed: int = 1,
+        delay_s: float = 0.0,
     ) -> None:
         """Args:
         target: the gateway's UDP address.
         loss, doubling: of datagrams, 0 to 1, in each direction.
-        jitter_s: the longest delay, by which datagrams overtake each other.
+        jitter_s: the longest additional delay, by which datagrams overtake each other.
+        delay_s: what each is delayed by at least.
         """
         self._listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._listening.bind((target[0], 0))
         self.port = int(self._listening.getsockname()[1])
-        self._arguments = json.dumps([target, loss, doubling, jitter_s, seed])
+        self._arguments = json.dumps([target, loss, doubling, jitter_s, seed, delay_s])
 
     def __enter__(self) -> Self:
         # A program, not a fork, which would keep all that the tests' process has open.
