@@ -5,6 +5,7 @@ Calls are carried out at once and in order: a group of recipients may change wit
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 from tsudoi.protocol.backbone import Delivered, Item, Question
@@ -16,11 +17,9 @@ from ..settings import Settings
 from .dropped_log import Drop
 from .members import Member, Members, Recipients
 
-Places = list[tuple[memoryview, memoryview]]
-"""Where the datagrams for one slot are written, in order: the head of each, and its rest."""
-Fill = Callable[[int, int, list[Places]], None]
-"""Called with the index of the first datagram, the first slot, and the places of each slot from that one on; the last
-call for a group has more places than it has slots."""
+Fill = Callable[[int, int, int, int], bytes]
+"""Called with (start, end, first slot, end of the slots): returns the datagrams with the indexes from `start` to `end`
+for each of the slots, one behind the other."""
 
 
 class Outbound(Protocol):
@@ -47,17 +46,14 @@ class Outbound(Protocol):
         """
 
     def new_own_recipients(self) -> Recipients:
-        """Return an empty group of recipients for `send_each`."""
-
-    def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
-        """Send datagrams from a UDP listener to a group of `new_own_recipients`, one to each slot from `start` on."""
+        """Return an empty group of recipients for `send_filled`."""
 
     def send_filled(
-        self, listener: int, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill
+        self, listener: int, recipients: Recipients, slots: range, sizes: Sequence[int], fill: Fill
     ) -> None:
-        """Send datagrams of these sizes to each slot of a group of `new_own_recipients`, in order.
+        """Send datagrams of these sizes, which `fill` returns, to each of some slots in order.
 
-        `fill` writes them, for each slot those of lower indexes first.
+        The group is one of `new_own_recipients`.
         """
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
@@ -114,9 +110,7 @@ class Component:
             member.stream.send(payload)
 
 
-def filled(fill: Fill, index: int, slots: range, head_size: int, size: int) -> list[bytes]:
-    """Return the datagrams with one index that `fill` writes for some slots."""
-    datagrams = [bytearray(size) for _ in slots]
-    views = [memoryview(datagram) for datagram in datagrams]
-    fill(index, slots.start, [[(view[:head_size], view[head_size:])] for view in views])
-    return [bytes(datagram) for datagram in datagrams]
+def filled(fill: Fill, start: int, sizes: Sequence[int], slot: int) -> list[bytes]:
+    """Return the datagrams of these sizes, whose indexes begin at `start`, that `fill` returns for one slot."""
+    data = fill(start, start + len(sizes), slot, slot + 1)
+    return [data[end - size : end] for end, size in zip(accumulate(sizes), sizes, strict=True)]

@@ -162,15 +162,11 @@ class WatchedOutbound(GatewayOutbound):
         for payload in payloads:
             self.send(listener, address, payload)
 
-    def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
-        for slot, payload in enumerate(payloads, start):
-            self.send(listener, recipients.address_in(slot), payload)
-
     def send_filled(
-        self, listener: int, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill
+        self, listener: int, recipients: Recipients, slots: range, sizes: Sequence[int], fill: Fill
     ) -> None:
-        for index, size in enumerate(sizes):
-            self.send_each(listener, recipients, 0, filled(fill, index, range(len(recipients)), head_size, size))
+        for slot in slots:
+            self.send_many(listener, recipients.address_in(slot), filled(fill, 0, sizes, slot))
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         self.show_down([address], payload)

@@ -188,18 +188,9 @@ class PacketConnections:
         if (connection := self._by_address.get(address)) is not None:
             connection.send(packets)
 
-    def send_each(self, recipients: Recipients, start: int, packets: Sequence[bytes]) -> None:
-        """Send packets, one to each slot from `start` on."""
-        # A connection that ends here leaves the group, so the addresses are looked up before.
-        addresses = [recipients.address_in(slot) for slot in range(start, start + len(packets))]
-        for address, packet in zip(addresses, packets, strict=True):
-            self.send_to(address, packet)
-
-    def send_filled(self, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill) -> None:
+    def send_filled(self, recipients: Recipients, slots: range, sizes: Sequence[int], fill: Fill) -> None:
         """Send packets of these sizes to each slot; see `chat.outbound.Fill`."""
         # A connection that ends here leaves the group, so all are sealed before the first is sent.
-        slots = range(len(recipients))
-        packets = [filled(fill, index, slots, head_size, size) for index, size in enumerate(sizes)]
-        addresses = [recipients.address_in(slot) for slot in slots]
-        for address, own in zip(addresses, zip(*packets, strict=True), strict=True):
+        packets = [(recipients.address_in(slot), filled(fill, 0, sizes, slot)) for slot in slots]
+        for address, own in packets:
             self.send_many_to(address, own)

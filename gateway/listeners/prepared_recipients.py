@@ -6,12 +6,9 @@ struct mmsghdr, 64-bit Linux: | name: 8 | name size: 4 | - 4 | iovec: 8 | count:
 
 import ctypes
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import accumulate
+from array import array
 
 from ..chat.members import Member
-from ..chat.outbound import Places
 from . import pktinfo, sockaddr
 from .portable_io import SlotTable
 
@@ -97,67 +94,41 @@ class LinuxRecipients(SlotTable):
 
 
 OWN = 64
-"""Slots that are sent at once with payloads of their own."""
-_OWN_SIZE = 1_536
-"""Bytes of the longest of these."""
-_own = memoryview(bytearray(OWN * _OWN_SIZE))
-_own_iovecs = (ctypes.c_uint64 * (2 * OWN))()
-_OWN_IOVECS_ADDRESS = ctypes.addressof(_own_iovecs)
+"""Slots that are sent at once with payloads of their own, at most."""
+_AT_ONCE = 48 * 1_024
+"""Bytes that are sent at once, except for one slot: with more, `malloc` would give memory back after each send."""
+_own = memoryview(bytearray(64 * 1_024))
+"""These payloads, one behind the other: more than a burst has for one slot (`segments.BYTES`)."""
+_own_iovecs = memoryview(bytearray(16 * OWN)).cast("Q")
+_OWN_IOVECS_ADDRESS = ctypes.addressof(ctypes.c_char.from_buffer(_own_iovecs.obj))
 _own_start = ctypes.addressof(ctypes.c_char.from_buffer(_own))
+_own_places, _own_sizes = _own_iovecs[::2], _own_iovecs[1::2]
 
 
-def _point(slots: int, size: int, end: int = OWN) -> None:
-    """Let the headers point at the places of the first `slots`, again and again, of so many times `_OWN_SIZE` each.
+def point_own(size: int, end: int) -> int:
+    """Let the headers of slots up to `end` point at payloads of this size; return how many slots there is room for.
 
-    Those behind the first `end` headers stay as they are.
+    It is a power of two. `load_own` takes the payloads of slots between two multiples of it.
     """
-    for slot in range(end):
-        _own_iovecs[2 * slot] = _own_start + slot % slots * size * _OWN_SIZE
+    slots = min(OWN, 1 << max(_AT_ONCE // size, 1).bit_length() - 1)
+    used = min(OWN, end)
+    places = array("Q", range(_own_start, _own_start + min(slots, used) * size, size))
+    if used > slots:
+        places *= OWN // slots
+    _own_places[:used] = places[:used]
+    _own_sizes[:used] = array("Q", (size,)) * used
+    return slots
 
 
-_point(OWN, 1)
-
-
-def load_own(slot: int, payloads: Sequence[bytes]) -> None:
-    """Put payloads where the headers of slots from `slot` on point at, in a group of `OwnRecipients`.
-
-    None is beyond the next multiple of `OWN`.
-    """
-    slot %= OWN
-    at = slot * _OWN_SIZE
-    for payload in payloads:
-        size = len(payload)
-        _own[at : at + size] = payload
-        _own_iovecs[2 * slot + 1] = size
-        at += _OWN_SIZE
-        slot += 1
+def load_own(at: int, payloads: bytes) -> None:
+    """Put the payloads of consecutive slots where their headers point at; `at` is where the first one's is."""
+    _own[at : at + len(payloads)] = payloads
 
 
 def own_payload(slot: int) -> bytes:
     """Return the payload that a slot's header points at."""
-    slot %= OWN
-    at = _own_iovecs[2 * slot] - _own_start
-    return bytes(_own[at : at + _own_iovecs[2 * slot + 1]])
-
-
-@contextmanager
-def places(head_size: int, sizes: Sequence[int], members: int) -> Iterator[list[Places]]:
-    """Yield the places of payloads of these sizes, one behind the other for each slot, for up to so many members.
-
-    What is written there is sent with the headers of as many slots as there are places, of which the first is a
-    multiple of that number.
-    """
-    count = len(sizes)
-    slots = 1 << (OWN // count).bit_length() - 1
-    used, total = min(members, OWN), sum(sizes)
-    _point(slots, count, used)
-    for slot in range(used):
-        _own_iovecs[2 * slot + 1] = total
-    ends = list(accumulate(sizes))
-    spans = [(end - size, end - size + head_size, end) for size, end in zip(sizes, ends, strict=True)]
-    own, first = _own, range(0, min(slots, members) * count * _OWN_SIZE, count * _OWN_SIZE)
-    yield [[(own[at + start : at + rest], own[at + rest : at + end]) for start, rest, end in spans] for at in first]
-    _point(OWN, 1, used)
+    at = _own_places[slot % OWN] - _own_start
+    return bytes(_own[at : at + _own_sizes[slot % OWN]])
 
 
 class OwnRecipients(LinuxRecipients):

@@ -22,13 +22,12 @@ from .portable_io import BATCH, RETRY, Leftover, PortableIo
 from .prepared_recipients import (
     HEADER_SIZE,
     HEADER_START,
-    OWN,
     LinuxRecipients,
     OwnRecipients,
     load,
     load_own,
     own_payload,
-    places,
+    point_own,
 )
 
 _LENGTH_AT, _WORDS = 56 // 4, HEADER_SIZE // 4
@@ -168,42 +167,31 @@ class LinuxIo:
             start = end
         return left
 
-    def send_each(self, payloads: Sequence[bytes], recipients: OwnRecipients, start: int) -> int:
-        """Send payloads, one to each slot from `start` on; return how many the kernel had room for."""
-        done, count = 0, len(payloads)
-        while done < count:
-            slot = start + done
-            some = payloads[done : done + OWN - slot % OWN]
-            load_own(slot, some)
-            sent = self._send_own(recipients, slot, slot + len(some))
-            done += sent
-            if sent < len(some):
-                break
-        return done
-
     def send_filled(
-        self, recipients: OwnRecipients, head_size: int, sizes: Sequence[int], start: int, fill: Fill
+        self, recipients: OwnRecipients, slots: range, sizes: Sequence[int], start: int, fill: Fill
     ) -> tuple[int, Leftover]:
-        """Send payloads of these sizes, whose indexes begin at `start` and which are one burst (`segments.py`), to all.
+        """Send a burst (`segments.py`) of payloads of these sizes, whose indexes begin at `start`, to slots.
 
-        Return how many slots were filled, and the payloads of these for which the kernel had no room.
+        Return the slot behind the last one that was filled, and the payloads for which the kernel had no room.
         """
-        count, end, left = len(recipients), 0, Leftover()
-        if len(sizes) > 1:
+        slot, end, count, left = slots.start, slots.stop, len(sizes), Leftover()
+        total = sum(sizes) if count > 1 else sizes[0]
+        at_once = point_own(total, end)
+        if count > 1:
             self._set_segment_size(sizes[0])
-        with places(head_size, sizes, count) as found:
-            while end < count and not left and (len(sizes) == 1 or sizes[0] <= self.largest_segment):
-                first, end = end, min(end + len(found), count)
-                fill(start, first, found)
-                first += self._send_own(recipients, first, end, sizes)
-                left = [
-                    (payload, recipients.address_in(slot))
-                    for slot in range(first, end)
-                    for payload in segments.cut(own_payload(slot), sizes)
-                ]
-        if len(sizes) > 1:
+        while slot < end and not left and (count == 1 or sizes[0] <= self.largest_segment):
+            at, first = slot % at_once, slot
+            slot = min(slot - at + at_once, end)
+            load_own(at * total, fill(start, start + count, first, slot))
+            first += self._send_own(recipients, first, slot, sizes)
+            left = [
+                (payload, recipients.address_in(each))
+                for each in range(first, slot)
+                for payload in segments.cut(own_payload(each), sizes)
+            ]
+        if count > 1:
             self._set_segment_size(0)
-        return end, left
+        return slot, left
 
     def _send_own(self, recipients: OwnRecipients, start: int, end: int, sizes: Sequence[int] = ()) -> int:
         """Send to slots what their headers point at; return how many the kernel had room for."""

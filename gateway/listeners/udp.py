@@ -16,7 +16,6 @@ from .bound import Bound
 from .options import Listener
 from .ping_lane import PingLane, open_beside
 from .portable_io import BATCH
-from .prepared_recipients import OWN
 from .segments import burst_ends
 
 DRAIN_BATCHES = 16
@@ -179,26 +178,17 @@ class UDPServer:
         elif left := self._io.send_many(payloads, skips, recipients):  # type: ignore[arg-type]
             self._queue(left)
 
-    def send_each(self, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
-        """Send payloads to a group of `new_own_recipients`, one to each slot from `start` on."""
-        sent = 0 if self._outbox else self._io.send_each(payloads, recipients, start)  # type: ignore[arg-type]
-        if sent < len(payloads):
-            left = enumerate(payloads[sent:], start + sent)
-            self._queue([(payload, recipients.address_in(slot)) for slot, payload in left])
-
-    def send_filled(self, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill) -> None:
-        """Send payloads of these sizes to each slot of a group of `new_own_recipients`; see `chat.outbound.Fill`."""
-        start, count = 0, len(recipients)
+    def send_filled(self, recipients: Recipients, slots: range, sizes: Sequence[int], fill: Fill) -> None:
+        """Send payloads of these sizes to slots of a group of `new_own_recipients`; see `chat.outbound.Fill`."""
+        start = 0
         for end in burst_ends(sizes, self._io.largest_segment):
-            done, left = 0, list[tuple[bytes, bytes]]()
+            done, left, burst = slots.start, list[tuple[bytes, bytes]](), sizes[start:end]
             if not self._outbox:
-                done, left = self._io.send_filled(recipients, head_size, sizes[start:end], start, fill)  # type: ignore[arg-type]
+                done, left = self._io.send_filled(recipients, slots, burst, start, fill)  # type: ignore[arg-type]
             if left:
                 self._queue(left)
-            for first in range(done, count, OWN):
-                slots = range(first, min(first + OWN, count))
-                for index in range(start, end):
-                    self.send_each(recipients, first, filled(fill, index, slots, head_size, sizes[index]))
+            for slot in range(done, slots.stop):
+                self.send_many_to(recipients.address_in(slot), filled(fill, start, burst, slot))
             start = end
 
     def send_many_to(self, address: bytes, payloads: Sequence[bytes]) -> None:

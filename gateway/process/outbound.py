@@ -68,15 +68,11 @@ class GatewayOutbound:
         self._counters.to_one += len(payloads)
         self.listeners[listener].send_many_to(address, payloads)
 
-    def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
-        self._counters.deliveries += len(payloads)
-        self.listeners[listener].send_each(recipients, start, payloads)
-
     def send_filled(
-        self, listener: int, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill
+        self, listener: int, recipients: Recipients, slots: range, sizes: Sequence[int], fill: Fill
     ) -> None:
-        self._counters.deliveries += len(recipients) * len(sizes)
-        self.listeners[listener].send_filled(recipients, head_size, sizes, fill)
+        self._counters.deliveries += len(slots) * len(sizes)
+        self.listeners[listener].send_filled(recipients, slots, sizes, fill)
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         for server in self._udp:

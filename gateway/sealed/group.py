@@ -15,8 +15,8 @@ from tsudoi.protocol.sealed.parts import MAX_WHOLE
 
 from ..chat.collecting import Collecting
 from ..chat.members import Member, Room
-from .keys import is_plain
 from .packing import Body, Numbered, merge, pack
+from .seals import Seals
 
 if TYPE_CHECKING:
     from .link import SealedLink
@@ -27,9 +27,6 @@ MAX_COLLECTED = 65_536
 and a body says up to there that it has all."""
 MOST_OWN = 20
 """Entries for single members without a common body between: a whisper should not cost a body for each member."""
-LARGE = 50
-"""Members from which on also a single packet for each is sealed where it is sent from: to prepare that costs as much as
-20 packets. Several for each pass the kernel together so, in any room."""
 TRAIL, TRAIL_SIZE = 3, 400
 """Bodies and bytes of lines that go again before the next ones: a member that has lost them needs no round trip."""
 TRAIL_TICKS = 5
@@ -67,12 +64,12 @@ class SealedGroup(Collecting):
         "_recent",
         "_recipients",
         "_room",
+        "_seals",
         "_sender",
         "_size",
         "_trail",
         "_trails",
         "after",
-        "links",
         "quiet",
         "recent_size",
     )
@@ -81,8 +78,7 @@ class SealedGroup(Collecting):
         """Begin without members."""
         self._sender, self._room = sender, room
         self._recipients = sender.out.new_own_recipients()
-        self.links: list[SealedLink] = []
-        """By slot."""
+        self._seals = Seals(sender)
         self.after = room.position
         """The offset up to which its members were sent all entries."""
         self._lines: list[Numbered] = []
@@ -104,18 +100,18 @@ class SealedGroup(Collecting):
         self.recent_size = 0
 
     def __len__(self) -> int:
-        return len(self.links)
+        return len(self._seals.links)
 
     def add(self, member: Member, address: bytes) -> None:
         """Add a member that has a link."""
         self.flush()
         self._trail = ()  # it may be older than this member's join
-        if not self.links:
+        if not len(self):
             self.after = self._room.position
         link = member.sealed
         assert link is not None
         self._recipients.add(member, link.address)
-        self.links.append(link)
+        self._seals.add(link)
         if member.cursor < self._room.position:
             # There was nothing for it: it must not take that for a hole.
             link.send_entries(member.cursor, self._room.position, ())
@@ -125,12 +121,9 @@ class SealedGroup(Collecting):
         """Remove a member."""
         self.flush()
         self._own.pop(member.id, None)
-        gap = member.slot
+        self._seals.remove(member.slot)
         self._recipients.remove(member)
-        last = self.links.pop()
-        if gap < len(self.links):
-            self.links[gap] = last
-        if not self.links:
+        if not len(self):
             self._sender.forget(self)
 
     def address_in(self, slot: int) -> bytes:
@@ -193,7 +186,7 @@ class SealedGroup(Collecting):
                 link.send_bodies(contents)
         if is_common or own_bodies:
             self.quiet = 0
-            self._sender.repeat_later(self)
+            self._sender.repeat_later(self, self._seals.links[0])
         if loose:
             self._send([join(loose)], {})
 
@@ -236,7 +229,7 @@ class SealedGroup(Collecting):
         common, own = self._last
         if common is not None:
             self._send([common], own)
-            self._sender.counters.sealed_repeats += len(self.links) - len(own)
+            self._sender.counters.sealed_repeats += len(self) - len(own)
         for member, content in own.items():
             if (link := self._link_of(member)) is not None:
                 self._sender.counters.sealed_repeats += 1
@@ -253,28 +246,23 @@ class SealedGroup(Collecting):
     def _send(self, contents: list[bytes], but: "dict[int, Any]") -> None:
         """Send bodies to all but the members with these ids."""
         if not but:
-            self._send_slots(contents, 0, len(self.links))
+            self._send_slots(contents, range(len(self)))
             return
         members = self._room.members
         slots = sorted(
             member.slot for each in but if (member := members.get(each)) is not None and member.recipients is self
         )
-        for start, end in pairwise([-1, *slots, len(self.links)]):
-            self._send_slots(contents, start + 1, end)
+        for start, end in pairwise([-1, *slots, len(self)]):
+            self._send_slots(contents, range(start + 1, end))
 
-    def _send_slots(self, contents: list[bytes], start: int, end: int) -> None:
-        if start >= end:
+    def _send_slots(self, contents: list[bytes], slots: range) -> None:
+        if not slots:
             return
-        is_all = end - start == len(self.links)
-        links = self.links if is_all else self.links[start:end]
         if max(map(len, contents)) > MAX_WHOLE:
-            for link in links:
+            for link in self._seals.links[slots.start : slots.stop]:
                 link.send_bodies(contents)
-        elif is_all and (end > LARGE or len(contents) > 1) and not is_plain(links[0].session):
-            self._sender.fill_each(links, self._recipients, contents)
         else:
-            for content in contents:
-                self._sender.send_each(links, self._recipients, start, content)
+            self._seals.send(self._recipients, slots, contents)
 
     # --- what was sent lately ----------------------------------------------------------------------------------------
 

@@ -20,11 +20,12 @@ from tsudoi.protocol.web.codes import Ending
 
 from ..chat import kept_address
 from ..chat.members import Member, Recipients
-from ..chat.outbound import Places
 from ..chat.replay_limiter import ReplayLimiter
+from .farewells import AT_TICKS
 from .group import SealedGroup
 from .keys import is_plain
 from .packing import pack
+from .seals import Seals
 
 if TYPE_CHECKING:
     from .sender import Sender
@@ -44,14 +45,15 @@ class SealedLink:
     """One session here: its run, the counts of both directions, and where its client is."""
 
     __slots__ = (
-        "_count",
         "_loose",
         "address",
+        "count",
         "head",
         "is_watched",
         "listener",
         "member",
         "parts",
+        "seals",
         "sender",
         "session",
         "wants",
@@ -68,7 +70,10 @@ class SealedLink:
         self.parts: Parts | None = None
         self.wants: ReplayLimiter | None = None
         """Limits what it wants again."""
-        self._count = 0
+        self.seals: Seals | None = None
+        """Those of its group, while it is in one."""
+        self.count = 0
+        """Packets of the run; in a group, without those that all of it get (`Seals`), and perhaps below 0."""
         self.head = b""
         """The first bytes of each packet of this run; empty: it is not served."""
         self._loose: list[bytes] | None = None
@@ -87,7 +92,8 @@ class SealedLink:
         """Begin a run at an address that has shown its cookie."""
         self.unbind()
         self.listener, self.address = listener, address
-        self._count = 0
+        assert self.seals is None, "it is in no group before it is live"
+        self.count = 0
         self.head = bytes((0, Kind.BODY)) + self.session + secrets.token_bytes(RUN_SIZE)
         self.sender.carried.begin(self)
 
@@ -100,8 +106,7 @@ class SealedLink:
 
     def seal(self, body: bytes) -> bytes:
         """Return the packet of a body of up to `MAX_WHOLE` bytes."""
-        self._count = count = self._count + 1
-        header = self.head + count.to_bytes(COUNT_SIZE, "big")
+        header = self.head + self._next_count(1).to_bytes(COUNT_SIZE, "big")
         return header + self.sender.keys.encrypts.borrow(self.session).encrypt(header[RUN_AT:], body, header)
 
     def seal_all(self, body: bytes) -> list[bytes]:
@@ -110,11 +115,19 @@ class SealedLink:
             return [self.seal(body)]
         encrypt, packets = self.sender.keys.encrypts.borrow(self.session).encrypt, []
         head = bytes((0, Kind.PART)) + self.head[2:]
-        for part in divide(body):
-            self._count += 1
-            header = head + self._count.to_bytes(COUNT_SIZE, "big")
+        parts = divide(body)
+        for count, part in enumerate(parts, self._next_count(len(parts))):
+            header = head + count.to_bytes(COUNT_SIZE, "big")
             packets.append(header + encrypt(header[RUN_AT:], part, header))
         return packets
+
+    def _next_count(self, packets: int) -> int:
+        """Return the first of as many counts, which are used from now on."""
+        if self.seals is not None:
+            return self.seals.next_count(self, packets)
+        first = self.count + 1
+        self.count += packets
+        return first
 
     # --- `chat.members.Stream` ---------------------------------------------------------------------------------------
 
@@ -165,7 +178,7 @@ class SealedLink:
                     self.send_bodies(group.rest_of(member.id, last))
             body = serialize(DownLine(ended=word, text=why, last=last or 0))
             self.send_bodies([body])
-            self.sender.repeat_ending(self, self._count, body)
+            self.sender.repeat_ending(self, self._next_count(len(AT_TICKS)) - 1, body)
         self.sender.detach(self)
 
     def interrupt(self, member: Member, now: float) -> None:
@@ -211,38 +224,3 @@ def check_packet(sender: "Sender", session: bytes, kind: Kind, cookie: bytes) ->
     """Return a RETRY or GONE."""
     header = serialize_cookie_header(kind, session, cookie)
     return header + check_of(sender.keys.check_key(session), header)
-
-
-def seal_each(links: Sequence[SealedLink], body: bytes) -> list[bytes]:
-    """Return the packets of a body of up to `MAX_WHOLE` bytes for each of these; pays in benchmarks, "sealed"."""
-    packets = []
-    for link in links:
-        encrypts = link.sender.keys.encrypts
-        link._count = count = link._count + 1
-        header = link.head + count.to_bytes(COUNT_SIZE, "big")
-        cipher = encrypts.young.get(link.session) or encrypts.find(link.session)
-        packets.append(header + cipher.encrypt(header[RUN_AT:], body, header))
-    return packets
-
-
-def seal_into(links: Sequence[SealedLink], bodies: Sequence[bytes], places: Iterable[Places]) -> None:
-    """Write the packets of bodies for links of sealed suites where they are sent from; as `seal_each`, but faster."""
-    encrypts = links[0].sender.keys.encrypts
-    young, find = encrypts.young, encrypts.find
-    if len(bodies) == 1:
-        # The usual case at low rates, without an inner loop.
-        (body,) = bodies
-        for link, ((head, rest),) in zip(links, places, strict=False):
-            link._count = count = link._count + 1
-            head[:] = header = link.head + count.to_bytes(COUNT_SIZE, "big")
-            cipher = young.get(link.session) or find(link.session)
-            cipher.encrypt_into(header[RUN_AT:], body, header, rest)
-        return
-    for link, own in zip(links, places, strict=False):
-        start, count = link.head, link._count
-        link._count = count + len(bodies)  # before: no error lets a count be used twice
-        cipher = young.get(link.session) or find(link.session)
-        for body, (head, rest) in zip(bodies, own, strict=False):
-            count += 1
-            head[:] = header = start + count.to_bytes(COUNT_SIZE, "big")
-            cipher.encrypt_into(header[RUN_AT:], body, header, rest)

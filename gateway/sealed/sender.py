@@ -9,20 +9,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tsudoi.protocol.sealed.lines import offset_of, serialize_range
-from tsudoi.protocol.sealed.packets import HEADER_SIZE, Kind
-from tsudoi.protocol.sealed.suites import TAG_SIZE
+from tsudoi.protocol.sealed.packets import Kind
 
-from ..chat.members import Recipients
-from ..chat.outbound import Outbound, Places
+from ..chat.outbound import Outbound
 from ..counters import Counters
 from .carried import Carried
 from .cookies import Cookies
 from .farewells import Farewells
 from .group import SealedGroup
-from .keys import SessionKeys
-from .link import SealedLink, check_packet, seal_each, seal_into
-from .packing import even
+from .keys import MOST_KEPT, SessionKeys
+from .link import SealedLink, check_packet
 from .recalls import Place, Recalls
+from .seals import Seals
 
 if TYPE_CHECKING:
     from ..chat.streams import Streams
@@ -54,6 +52,8 @@ class Sender:
     schedule_repeats: Callable[[], object] = field(init=False)
     """Is called when there is something to repeat, once until `repeat` returns False."""
     recent_size: int = 0
+    in_columns: int = 0
+    """Ciphers that all groups together keep (`seals.py`)."""
     _groups: list[SealedGroup] = field(default_factory=list)
     _links: list[SealedLink] = field(default_factory=list)
     _is_scheduled: bool = False
@@ -62,6 +62,8 @@ class Sender:
     """Members that have caught up → ticks since then."""
     _remembering: dict[SealedGroup, int] = field(default_factory=dict)
     """Groups that remember bodies → ticks since the last one."""
+    _with_columns: dict[Seals, None] = field(default_factory=dict)
+    """Groups that keep ciphers."""
 
     # --- the turn ----------------------------------------------------------------------------------------------------
 
@@ -94,29 +96,18 @@ class Sender:
         for link in links:
             link.flush()
 
-    def send_each(self, links: Sequence[SealedLink], recipients: Recipients, start: int, body: bytes) -> None:
-        """Seal a body for members of one group, whose slots begin at `start`, and send it."""
-        self.out.send_each(links[0].listener, recipients, start, seal_each(links, body))
-
-    def fill_each(self, links: Sequence[SealedLink], recipients: Recipients, bodies: Sequence[bytes]) -> None:
-        """The same with several bodies, for all members of a group of sealed suites."""
-        bodies = even(bodies)
-
-        def fill(index: int, first: int, places: list[Places]) -> None:
-            seal_into(links[first : first + len(places)], bodies[index : index + len(places[0])], places)
-
-        sizes = [HEADER_SIZE + len(body) + TAG_SIZE for body in bodies]
-        self.out.send_filled(links[0].listener, recipients, HEADER_SIZE, sizes, fill)
-
     def send_packets(self, link: SealedLink, packets: Sequence[bytes]) -> None:
         """Send packets to one member."""
         self.out.send_many(link.listener, link.address, packets)
 
     # --- repeating ---------------------------------------------------------------------------------------------------
 
-    def repeat_later(self, group: SealedGroup) -> None:
-        """Send a group's last body twice more, when no other has followed it (`FIRST`, `SECOND`); TCP loses none."""
-        if not self._is_carried(group.links[0]):
+    def repeat_later(self, group: SealedGroup, link: SealedLink) -> None:
+        """Send a group's last body twice more, when no other has followed it (`FIRST`, `SECOND`); TCP loses none.
+
+        `link` is one of its members.
+        """
+        if not self._is_carried(link):
             self._schedule_repeats()
             self._bursts[group] = None
 
@@ -173,9 +164,23 @@ class Sender:
         self._remembering[group] = 0
         return True
 
+    def keep_column(self, seals: Seals, ciphers: int) -> None:
+        """Let a group keep so many ciphers until the next tick; if all together are too many, the others go first."""
+        if self.in_columns + ciphers > MOST_KEPT:
+            self._forget_columns()
+        self.in_columns += ciphers
+        self._with_columns[seals] = None
+
+    def _forget_columns(self) -> None:
+        for seals in self._with_columns:
+            seals.forget_columns()
+        self._with_columns.clear()
+        self.in_columns = 0
+
     def tick(self) -> None:
         """Drop ciphers and remembered bodies that are not in use. Call it every `keys.TICK_S`."""
         self.keys.tick()
+        self._forget_columns()
         for group, ticks in list(self._remembering.items()):
             if ticks >= RECENT_TICKS:
                 group.forget_recent()

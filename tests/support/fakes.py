@@ -115,16 +115,11 @@ class FakeOutbound:
 
     new_own_recipients = new_recipients
 
-    def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
-        for slot, payload in enumerate(payloads, start):
-            self.send(listener, recipients.address_in(slot), payload)
-
     def send_filled(
-        self, listener: int, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill
+        self, listener: int, recipients: Recipients, slots: range, sizes: Sequence[int], fill: Fill
     ) -> None:
-        for slot in range(len(recipients)):
-            for index, size in enumerate(sizes):
-                (payload,) = filled(fill, index, range(slot, slot + 1), head_size, size)
+        for slot in slots:
+            for payload in filled(fill, 0, sizes, slot):
                 self.send(listener, recipients.address_in(slot), payload)
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:

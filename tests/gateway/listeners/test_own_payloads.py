@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gateway.chat.outbound import Fill, Places
+from gateway.chat.outbound import Fill
 from gateway.listeners import sendmmsg
 from gateway.listeners.options import Listener
 from gateway.listeners.portable_io import PortableIo
@@ -18,7 +18,6 @@ from gateway.listeners.udp import UDPServer
 
 from .test_sendmmsg import a_member, name_of, take_all
 
-HEAD = 4
 KINDS: list[type[sendmmsg.Io]] = [PortableIo, *([LinuxIo] if sendmmsg.is_supported() else [])]
 linux_only = pytest.mark.skipif(not sendmmsg.is_supported(), reason="no sendmmsg here")
 RUNS = [(70, [100]), (70, [40, 40, 20]), (2, [1_000] * 70), (3, [30, 50, 50, 50, 7, 7, 1_400, 1_400])]
@@ -31,11 +30,9 @@ def payload(slot: int, index: int, size: int) -> bytes:
 
 
 def filler(sizes: list[int]) -> Fill:
-    def fill(start: int, first: int, places: list[Places]) -> None:
-        for slot, own_places in enumerate(places, first):
-            for index, (head, rest) in enumerate(own_places, start):
-                own = payload(slot, index, sizes[index])
-                head[:], rest[:] = own[:HEAD], own[HEAD:]
+    def fill(start: int, end: int, first: int, last: int) -> bytes:
+        indexes = range(start, end)
+        return b"".join(payload(slot, index, sizes[index]) for slot in range(first, last) for index in indexes)
 
     return fill
 
@@ -68,11 +65,12 @@ def test_each_slot_gets_its_own_payloads_in_order(kind: type[sendmmsg.Io], membe
         for number in range(members):
             recipients.add(a_member(number + 1), name_of(receiver))
         heard: list[bytes] = []
-        for _ in range(2):  # what a burst has left behind does not reach single payloads, and the other way round
-            server.send_filled(recipients, HEAD, sizes, filler(sizes))
+        for _ in range(2):  # what a burst has left behind does not reach other payloads, and the other way round
+            server.send_filled(recipients, range(members), sizes, filler(sizes))
             heard += take_all(receiver)
-            server.send_each(recipients, 0, [payload(slot, 0, sizes[0]) for slot in range(members)])
-            assert by_slot(take_all(receiver)) == expected(range(members), sizes[:1])
+            some = range(members // 2, members)
+            server.send_filled(recipients, some, sizes[:1], filler(sizes))
+            assert by_slot(take_all(receiver)) == expected(some, sizes[:1])
         server.close()
         return heard
 
@@ -89,10 +87,10 @@ def test_bursts_that_the_kernel_does_not_cut_go_one_by_one_from_then_on() -> Non
         io, recipients = LinuxIo(sock), LinuxIo.new_own_recipients()
         for number in range(70):
             recipients.add(a_member(number + 1), name_of(receiver))
-        done, left = io.send_filled(recipients, HEAD, sizes, 0, filler(sizes))
+        done, left = io.send_filled(recipients, range(70), sizes, 0, filler(sizes))
         assert (done > 0, left, io.failed, io.largest_segment) == (True, [], 0, 39)
         assert by_slot(take_all(receiver)) == expected(range(done), sizes)
-        assert io.send_filled(recipients, HEAD, sizes, 0, filler(sizes)) == (0, [])
+        assert io.send_filled(recipients, range(70), sizes, 0, filler(sizes)) == (0, [])
 
 
 @linux_only
@@ -114,7 +112,7 @@ def test_what_the_kernel_has_no_room_for_is_left_over_in_order(
         io, recipients = LinuxIo(sock), LinuxIo.new_own_recipients()
         for number in range(7):
             recipients.add(a_member(number + 1), name_of(receiver))
-        done, left = io.send_filled(recipients, HEAD, sizes, 0, filler(sizes))
+        done, left = io.send_filled(recipients, range(7), sizes, 0, filler(sizes))
         assert done == 7
         assert {address for _, address in left} == {name_of(receiver)}
         assert by_slot(take_all(receiver)) == expected(range(5), sizes)

@@ -1,0 +1,174 @@
+"""Seal the bodies that all members of a group get: the headers and ciphers of its members stand beside each other.
+
+Of a packet on cold caches, its header and cipher took as long to find as to use (benchmarks, "sealed"). So the headers
+of 64 members are one number, in which one addition counts for all of them.
+
+**No key is used with one nonce twice.** While a member is in a group, its packets are counted at two places, which only
+grow: the last one has the count `link.count` + `common`. A column is a copy of these sums, and goes when another
+thing than `common` changes.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from tsudoi.protocol.sealed.packets import COUNT_SIZE, HEADER_SIZE, RUN_AT, RUN_SIZE
+from tsudoi.protocol.sealed.suites import TAG_SIZE
+
+from ..chat.members import Recipients
+from .keys import is_plain
+from .packing import even
+
+if TYPE_CHECKING:
+    from .link import SealedLink
+    from .sender import Sender
+
+COLUMN = 64
+"""Members whose headers are one number. A packet for one of them alone makes a new number of it."""
+_FIELD = Struct(f"{HEADER_SIZE}s{RUN_SIZE + COUNT_SIZE}s")
+"""| header: 30 | nonce: 12 |: the count stands there twice, so that both are taken out by one call."""
+_ONE = 1 | 1 << 8 * (RUN_SIZE + COUNT_SIZE)
+
+
+Made = dict[tuple[int, int], list[bytes]]
+"""Index of a first body and slot → the headers of these bodies and a column."""
+
+
+@cache
+def _ones(members: int) -> int:
+    """Return what counts one packet of each member of a column."""
+    return sum(_ONE << 8 * _FIELD.size * place for place in range(members))
+
+
+class Column:
+    """What up to `COLUMN` members are sealed with."""
+
+    __slots__ = ("at", "encrypts", "headers", "one")
+
+    def __init__(self, links: "Sequence[SealedLink]", common: int) -> None:
+        ciphers = links[0].sender.keys.encrypts
+        fields: list[bytes] = []
+        for link in links:
+            count = (link.count + common).to_bytes(COUNT_SIZE, "big")
+            fields += (link.head, count, link.head[RUN_AT:], count)
+        self.headers = int.from_bytes(b"".join(fields), "big")
+        self.at = common
+        """The common count that stands in `headers`."""
+        self.one = _ones(len(links))
+        self.encrypts: list[Callable[[bytes, bytes, bytes], bytes]] = [
+            ciphers.find(link.session).encrypt for link in links
+        ]
+
+    def headers_of(self, common: int, packets: int) -> list[bytes]:
+        """Return the fields of all members for packets of which the first has a common count."""
+        made = []
+        for count in range(common, common + packets):
+            self.headers += self.one * (count - self.at)
+            self.at = count
+            made.append(self.headers.to_bytes(_FIELD.size * len(self.encrypts), "big"))
+        return made
+
+    def seal(self, headers: Sequence[bytes], bodies: Sequence[bytes], first: int, end: int) -> list[bytes]:
+        """Return the headers and seals of bodies for a part of the members, one member's behind those of another."""
+        pieces: list[bytes] = []
+        part, encrypts = slice(_FIELD.size * first, _FIELD.size * end), self.encrypts[first:end]
+        fields = [_FIELD.iter_unpack(each[part]) for each in headers]
+        if len(bodies) == 1:
+            # The usual case at low rates, without an inner loop.
+            (body,) = bodies
+            for (header, nonce), encrypt in zip(fields[0], encrypts, strict=True):
+                pieces.append(header)
+                pieces.append(encrypt(nonce, body, header))
+            return pieces
+        for encrypt, *own in zip(encrypts, *fields, strict=True):
+            for (header, nonce), body in zip(own, bodies, strict=True):
+                pieces.append(header)
+                pieces.append(encrypt(nonce, body, header))
+        return pieces
+
+
+class Seals:
+    """The members of one group, all of the suite `plain` or all of sealed ones, by slot."""
+
+    __slots__ = ("_columns", "_common", "_sender", "links")
+
+    def __init__(self, sender: "Sender") -> None:
+        self._sender = sender
+        self.links: list[SealedLink] = []
+        """By slot."""
+        self._common = 0
+        """Packets that all members had since the group began."""
+        self._columns: dict[int, Column] = {}
+
+    # --- members -----------------------------------------------------------------------------------------------------
+
+    def add(self, link: "SealedLink") -> None:
+        """Add a member behind the others."""
+        self._forget_column(len(self.links))
+        self.links.append(link)
+        link.count -= self._common
+        link.seals = self
+
+    def remove(self, slot: int) -> None:
+        """Remove a member; the last one gets its slot."""
+        link, last = self.links[slot], self.links.pop()
+        self._forget_column(slot)
+        self._forget_column(len(self.links))
+        if last is not link:
+            self.links[slot] = last
+        link.count += self._common
+        link.seals = None
+
+    def next_count(self, link: "SealedLink", packets: int) -> int:
+        """Return the first of as many counts for packets to one member, which are used from now on."""
+        self._forget_column(link.member.slot)
+        first = link.count + 1
+        link.count += packets
+        return first + self._common
+
+    # --- packets for all ---------------------------------------------------------------------------------------------
+
+    def send(self, recipients: Recipients, slots: range, bodies: Sequence[bytes]) -> None:
+        """Send bodies of up to `MAX_WHOLE` bytes to the members in some slots; the others miss as many counts."""
+        link, bodies = self.links[slots.start], even(bodies)
+        common = self._common + 1
+        self._common += len(bodies)  # before: no error lets a count be used twice
+        more = HEADER_SIZE if is_plain(link.session) else HEADER_SIZE + TAG_SIZE
+        fill = partial(self._seal, bodies, common, {})
+        self._sender.out.send_filled(link.listener, recipients, slots, [more + len(body) for body in bodies], fill)
+
+    def _seal(
+        self, bodies: Sequence[bytes], common: int, made: Made, start: int, end: int, first: int, last: int
+    ) -> bytes:
+        """Return the packets of `bodies[start:end]` for the slots from `first` up to `last`; see `outbound.Fill`.
+
+        `made` keeps the headers of the last column: of a long burst a pass has only some of its members.
+        """
+        pieces: list[bytes] = []
+        while first < last:
+            place = first % COLUMN
+            stop = min(last, first - place + COLUMN)
+            column = self._columns.get(first - place) or self._new_column(first - place, common)
+            if (key := (start, first - place)) not in made:
+                made.clear()
+                made[key] = column.headers_of(common + start, end - start)
+            pieces += column.seal(made[key], bodies[start:end], place, stop - first + place)
+            first = stop
+        return b"".join(pieces)
+
+    # --- columns -----------------------------------------------------------------------------------------------------
+
+    def _new_column(self, first: int, common: int) -> Column:
+        links = self.links[first : first + COLUMN]
+        self._sender.keep_column(self, len(links))
+        column = self._columns[first] = Column(links, common)
+        return column
+
+    def _forget_column(self, slot: int) -> None:
+        if self._columns and (column := self._columns.pop(slot - slot % COLUMN, None)) is not None:
+            self._sender.in_columns -= len(column.encrypts)
+
+    def forget_columns(self) -> None:
+        """Let go of all ciphers."""
+        self._columns.clear()
