@@ -17,6 +17,7 @@ from tsudoi.protocol.names import RoomName, UserName
 from ..config import Limits
 from ..store.interface import MemberRow, RestrictionKind, RoomRow, Snapshot
 from .free_name import free_name
+from .ids import first_epoch
 from .room_and_member import Member, Room
 from .serving import Serving
 
@@ -79,7 +80,7 @@ class Directory(Serving):
         if most and sum(each.rooms_from(rate_key(member.ip)) for each in self.siblings()) >= most:
             raise Full(f"your address has its most rooms ({most})")
         room_id = self._ids.new(wall_ms)
-        room = Room.of(RoomRow(room_id, name, 1, self._ids.new(wall_ms), password_hash, wall_ms))
+        room = Room.of(RoomRow(room_id, name, first_epoch(room_id), self._ids.new(wall_ms), password_hash, wall_ms))
         self._add_room(room)
         self._count_for(room, rate_key(member.ip))
         self._store_room(room)
@@ -113,7 +114,8 @@ class Directory(Serving):
         if room is None and not self.belongs(name):
             raise WrongShard(name)
         if room is None:
-            room = Room.of(RoomRow(self._ids.new(wall_ms), name, 1, NO_HOST, "", wall_ms))
+            room_id = self._ids.new(wall_ms)
+            room = Room.of(RoomRow(room_id, name, first_epoch(room_id), NO_HOST, "", wall_ms))
             self._add_room(room)
         if not room.persistent:
             room.persistent, room.host = True, NO_HOST

@@ -5,7 +5,7 @@ too, it is improbable: each run of the broker begins a millisecond with a number
 the ids that have the remainder of its own number.
 """
 
-from tsudoi.protocol.backbone import TIME_SHIFT
+from tsudoi.protocol.backbone import TIME_SHIFT, created_ms
 
 
 class Ids:
@@ -29,3 +29,11 @@ class Ids:
         # CPython allocates room for a carry with a sum, and keeps it; `| 0` copies the number without.
         self._last = least | 0
         return self._last
+
+
+def first_epoch(room_id: int) -> int:
+    """Return the epoch with which a room begins: when it was made, in milliseconds; at least 1.
+
+    A room that is made anew under a name so has another one: a client's position in the room before it means nothing.
+    """
+    return max(1, created_ms(room_id))

@@ -35,8 +35,8 @@ class Recovered:
 def epoch_of(room: int, epoch: int) -> str:
     """Return what clients get as the epoch of the room with this id.
 
-    With the id, since a room that is made anew under a name counts its epochs from 1 again: a position in the room
-    before it means nothing here.
+    With the id, since rooms that brokers of 0.1.0 made all began with the epoch 1: a position in another room of that
+    name means nothing here.
     """
     return f"{room:x}.{epoch}"
 

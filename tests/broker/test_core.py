@@ -135,7 +135,7 @@ def test_a_turn_is_kept_then_published_then_answered(broker: Broker) -> None:
     bundle = backbone.encode_bundle("broker-1", 2, [], [(member.room, chunk.news)])
     assert turn.news == [(backbone.own_topic(A), bundle)]
     news = backbone.parse_news_untrusted(chunk.news)
-    assert (news.epoch, news.last) == (1, 3)
+    assert (news.epoch, news.last) == (member.epoch, 3)
     assert [(entry.offset, entry.text, entry.sender, entry.member) for entry in news.entries] == [
         (2, "one", "alice", member.member),
         (3, "two", "alice", member.member),
@@ -326,9 +326,9 @@ def test_a_room_may_close_and_come_again_in_one_turn(broker: Broker) -> None:
 
 def test_create_grants_the_host(broker: Broker) -> None:
     granted = broker.create(" den ", "alice")
-    room, member = granted.room, granted.member
+    room, member, epoch = granted.room, granted.member, broker.moment.wall_ms
     assert granted == Granted(
-        room, "den", member, "alice", "tcrp", "192.0.2.1", b"", 100_000, True, 1, 1, 1, wished="alice", size=1
+        room, "den", member, "alice", "tcrp", "192.0.2.1", b"", 100_000, True, epoch, 1, 1, wished="alice", size=1
     )
     assert granted.room in broker.core.directory.rooms
 
@@ -572,7 +572,7 @@ def test_a_subscription_is_answered_with_the_rooms_position(broker: Broker) -> N
     broker.core.subscribed(backbone.room_topic(member.room))
     broker.core.subscribed(backbone.own_topic(A))
     broker.turn()
-    assert broker.news == [(backbone.room_topic(member.room), News(1, 1, []))]
+    assert broker.news == [(backbone.room_topic(member.room), News(member.epoch, 1, []))]
 
 
 def test_news_of_the_same_turn_are_answer_enough(broker: Broker) -> None:
@@ -601,8 +601,8 @@ def test_a_subscription_to_a_closed_room_says_that_it_is_no_more(broker: Broker)
 def test_a_gateway_may_ask_where_rooms_stand(broker: Broker) -> None:
     one, two = broker.create(), broker.create("attic", token=2)
     broker.publish(A, said(one, "hi"), left(two))
-    answer = broker.ask(B, Positions([(room, 1, 2, 0) for room in (one.room, two.room, 99)]))
-    assert answer == RoomPositions([(one.room, 1, 2), (two.room, 0, 2), (99, 0, 0)])
+    answer = broker.ask(B, Positions([(room, one.epoch, 2, 0) for room in (one.room, two.room, 99)]))
+    assert answer == RoomPositions([(one.room, one.epoch, 2), (two.room, 0, 2), (99, 0, 0)])
 
 
 def test_a_rooms_position_is_told_once_more_as_its_last_news_may_be_dropped(broker: Broker) -> None:
@@ -628,8 +628,8 @@ class TestReplay:
         broker.publish(A, *(said(member, number) for number in range(6, 11)))
         return member
 
-    def replay(self, broker: Broker, member: Granted, after: int, limit: int = 100, epoch: int = 1) -> Replayed:
-        answer = broker.ask(B, Replay(member.room, epoch, after, limit))
+    def replay(self, broker: Broker, member: Granted, after: int, limit: int = 100, epoch: int = 0) -> Replayed:
+        answer = broker.ask(B, Replay(member.room, epoch or member.epoch, after, limit))
         assert isinstance(answer, Replayed)
         assert answer.room == member.room
         assert [entry.offset for entry in answer.entries] == list(
@@ -640,11 +640,16 @@ class TestReplay:
     @pytest.mark.parametrize("after", range(10))
     def test_is_complete(self, broker: Broker, member: Granted, after: int) -> None:
         answer = self.replay(broker, member, after)
-        assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (1, after + 1, 10, 10 - after)
+        assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (
+            member.epoch,
+            after + 1,
+            10,
+            10 - after,
+        )
 
     def test_has_nothing_after_the_end(self, broker: Broker, member: Granted) -> None:
         answer = self.replay(broker, member, 10)
-        assert (answer.epoch, answer.first, answer.last, answer.entries) == (1, 11, 10, [])
+        assert (answer.epoch, answer.first, answer.last, answer.entries) == (member.epoch, 11, 10, [])
 
     @pytest.mark.parametrize(("after", "limit"), [(0, 1), (0, 3), (2, 1), (4, 3), (4, 2), (9, 1)])
     def test_is_limited(self, broker: Broker, member: Granted, after: int, limit: int) -> None:
@@ -661,18 +666,18 @@ class TestReplay:
     def test_tells_a_gap(self, broker: Broker, member: Granted) -> None:
         broker.core.trimmed(broker.store.trim(5, 0))
         answer = self.replay(broker, member, 2)
-        assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (1, 6, 10, 5)
+        assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (member.epoch, 6, 10, 5)
         assert broker.join(token=8).first == 6
 
     def test_of_another_epoch_begins_at_the_start(self, broker: Broker, member: Granted) -> None:
         answer = self.replay(broker, member, 8, epoch=7)
-        assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (1, 1, 10, 10)
+        assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (member.epoch, 1, 10, 10)
 
     def test_of_another_epoch_goes_on_after_what_both_have(self, broker: Broker, member: Granted) -> None:
         at_ms = broker.log(member.room)[7].at_ms
         answer = broker.ask(B, Replay(member.room, 7, 8, 100, at_ms))
         assert isinstance(answer, Replayed)
-        assert (answer.epoch, answer.first, len(answer.entries)) == (1, 9, 2)
+        assert (answer.epoch, answer.first, len(answer.entries)) == (member.epoch, 9, 2)
 
     @pytest.mark.parametrize(
         ("after", "at_ms", "first"),
@@ -687,13 +692,13 @@ class TestReplay:
         broker.news.clear()
         epochs = set()
         for _ in range(3):
-            answer = broker.ask(B, Replay(member.room, 1, after, 100, at_ms))
+            answer = broker.ask(B, Replay(member.room, member.epoch, after, 100, at_ms))
             assert isinstance(answer, Replayed)
             # What came before this run of the broker may be what the gateway has received.
             assert [entry.offset for entry in answer.entries] == list(range(first, 12))
             epochs.add(answer.epoch)
         assert len(epochs) == 1
-        assert epochs != {1}
+        assert epochs != {member.epoch}
         broker.turn()
         assert [(news.epoch, news.last) for _, news in broker.news] == [(*epochs, 11)]
         assert {(room.epoch, room.epoch_after) for room in broker.store.load().rooms} == {(*epochs, 10)}
@@ -701,7 +706,7 @@ class TestReplay:
     def test_of_a_closed_room_tells_its_end_for_a_while(self, broker: Broker, member: Granted) -> None:
         broker.publish(A, said(member, "bye"), left(member))
         answer = self.replay(broker, member, 8)
-        assert (answer.epoch, answer.last) == (1, 12)
+        assert (answer.epoch, answer.last) == (member.epoch, 12)
         assert [entry.kind for entry in answer.entries] == [1, 1, 1, EntryKind.CLOSED]
         broker.wait(CLOSED_S + 2, A, B)
         answer = self.replay(broker, member, 8)

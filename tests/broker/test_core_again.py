@@ -41,7 +41,7 @@ def test_a_broker_started_again_goes_on_where_it_was(broker: Broker) -> None:
     host, guest = broker.create(peer=A), broker.join(peer=B)
     broker.publish(A, addressed(host, 2), said(host, "one"))
     broker.publish(B, said(guest, "two"))
-    broker.say(A, Delivered([(host.room, 1, 3)]))
+    broker.say(A, Delivered([(host.room, host.epoch, 3)]))
     broker.wait(0.25)
     broker.start_again("broker-2")
     assert broker.say(A, Canary(1)) == [Unknown("broker-2")]
@@ -60,10 +60,10 @@ def test_a_report_is_stored_with_the_next_commit_or_tick(broker: Broker) -> None
     host = broker.create(peer=A)
     room = broker.core.directory.rooms[host.room]
     broker.publish(A, addressed(host, 1), said(host, "one"))
-    assert not broker.stored(lambda: broker.say(A, Delivered([(host.room, 1, 2)])))
+    assert not broker.stored(lambda: broker.say(A, Delivered([(host.room, host.epoch, 2)])))
     assert room.delivered == {A: 2}
     assert broker.stored(lambda: broker.publish(A, said(host, "two"))) == {(host.room, A): 2}
-    assert not broker.stored(lambda: broker.say(A, Delivered([(host.room, 1, 3)])))
+    assert not broker.stored(lambda: broker.say(A, Delivered([(host.room, host.epoch, 3)])))
     assert broker.stored(lambda: broker.wait(0.25)) == {(host.room, A): 3}
     assert not broker.stored(lambda: broker.wait(1.0, A))
 
@@ -71,7 +71,7 @@ def test_a_report_is_stored_with_the_next_commit_or_tick(broker: Broker) -> None
 def test_a_report_that_comes_with_items_is_stored_with_them(broker: Broker) -> None:
     host = broker.create(peer=A)
     broker.publish(A, addressed(host, 1), said(host, "one"))
-    publish = Publish(3, [said(host, "two")], [(host.room, 1, 2)])
+    publish = Publish(3, [said(host, "two")], [(host.room, host.epoch, 2)])
     assert broker.stored(lambda: broker.say(A, publish)) == {(host.room, A): 2}
     assert broker.texts(host.room) == ["one", "two"]
 
@@ -188,10 +188,11 @@ class Twins:
         peer, rooms = self.draw(st.sampled_from((A, B))), sorted(self.directory.rooms)
         if rooms:
             room = self.draw(st.sampled_from(rooms))
+            epoch = self.directory.rooms[room].epoch
             offset = self.draw(st.integers(0, self.directory.rooms[room].last + 1))
             for twin in self.twins:
                 twin.core.reports_due = True  # as after a tick
-                twin.say(peer, Delivered([(room, 1, offset)]))
+                twin.say(peer, Delivered([(room, epoch, offset)]))
 
     def move(self) -> None:
         number = self.draw(st.sampled_from(sorted(self.members)))

@@ -178,7 +178,7 @@ async def test_what_is_said_comes_back_in_order_to_who_subscribes(where: str) ->
         host = await one.ask(a_create())
         assert isinstance(host, Granted)
         other.subscribe(backbone.room_topic(host.room))
-        assert await other.news() == (backbone.room_topic(host.room), backbone.News(1, 1, []))
+        assert await other.news() == (backbone.room_topic(host.room), backbone.News(host.epoch, 1, []))
         assert isinstance(await other.ask(a_join(token=2)), Granted)
         for number in range(1, 101):
             await one.say(Publish(number, [said(host, number)]))
@@ -325,7 +325,7 @@ async def test_replays_wait_their_turn_too(where: str, monkeypatch: pytest.Monke
         host = await greedy.ask(a_create())
         # One that is asked for again while it waits is answered once.
         ids = [*range(1, 201), *range(1, 201)]
-        asked = [backbone.encode(Request(number, backbone.Replay(host.room, 1, 0, 100))) for number in ids]
+        asked = [backbone.encode(Request(number, backbone.Replay(host.room, host.epoch, 0, 100))) for number in ids]
         for frame in backbone.pack_frames(asked):
             await greedy.say_parts(frame)
         heard = [await greedy.hear()]

@@ -70,7 +70,7 @@ def test_a_room_comes_with_its_host(here: Here) -> None:
     room = host.room
     assert host.is_host
     assert (room.name, room.host, room.password_hash, room.created_ms) == ("den", host.id, "hash", NOW_MS)
-    assert (room.first, room.last, room.epoch) == (1, 1, 1)
+    assert (room.first, room.last, room.epoch) == (1, 1, NOW_MS)
     assert here.directory.find(RoomName("den")) is room
     assert [(entry.offset, entry.kind, entry.member, entry.sender) for entry in here.entries(room.id)] == [
         (1, EntryKind.JOINED, host.id, "alice")
@@ -229,11 +229,11 @@ def test_who_is_not_live_has_heard_nothing_of_what_its_gateway_tells_others(here
     guest = here.join()
     for _ in range(10):
         here.directory.say(host, ["hi"], NOW_MS)
-    here.directory.note_delivered([(host.room.id, 1, 8)], "a/1")
+    here.directory.note_delivered([(host.room.id, host.room.epoch, 8)], "a/1")
     assert (host.received(), guest.received()) == (1, 2)
     here.directory.locate(host, b"192.0.2.1 5 0", 8)
     assert (host.received(), guest.received()) == (8, 2)
-    here.directory.note_delivered([(host.room.id, 1, 10)], "a/1")
+    here.directory.note_delivered([(host.room.id, host.room.epoch, 10)], "a/1")
     assert (host.received(), guest.received()) == (10, 2)
 
 
@@ -243,12 +243,12 @@ def test_who_moves_has_heard_what_its_old_gateway_told_it_and_no_more(here: Here
     here.directory.locate(host, b"192.0.2.1 5 0", 1)
     for _ in range(10):
         here.directory.say(host, ["hi"], NOW_MS)
-    here.directory.note_delivered([(host.room.id, 1, 5)], "a/1")
-    here.directory.note_delivered([(host.room.id, 1, 12)], "b/1")
+    here.directory.note_delivered([(host.room.id, host.room.epoch, 5)], "a/1")
+    here.directory.note_delivered([(host.room.id, host.room.epoch, 12)], "b/1")
     here.directory.move(host, "b/1", host.received())
     assert host.received() == 5
     # It catches up there; what is reported meanwhile is about others still.
-    here.directory.note_delivered([(host.room.id, 1, 12)], "b/1")
+    here.directory.note_delivered([(host.room.id, host.room.epoch, 12)], "b/1")
     assert host.received() == 5
     here.directory.locate(host, b"192.0.2.1 5 0", 12)
     assert host.received() == 12
@@ -259,9 +259,9 @@ def test_what_was_delivered_never_goes_back_or_beyond_the_room(here: Here) -> No
     here.directory.locate(host, b"192.0.2.1 5 0", 1)
     here.directory.say(host, ["hi"], NOW_MS)
     here.batch()
-    here.directory.note_delivered([(host.room.id, 1, 99)], "a/1")
+    here.directory.note_delivered([(host.room.id, host.room.epoch, 99)], "a/1")
     assert host.received() == 2
-    here.directory.note_delivered([(host.room.id, 1, 1)], "a/1")
+    here.directory.note_delivered([(host.room.id, host.room.epoch, 1)], "a/1")
     assert host.received() == 2
     assert here.batch().delivered == {(host.room.id, "a/1"): 2}
     here.directory.locate(host, b"192.0.2.1 5 0", 99)
@@ -283,7 +283,7 @@ def test_members_may_go_while_those_of_a_gateway_are_looked_at(here: Here) -> No
 
 def test_a_forgotten_gateway_is_noted_for_the_store(here: Here) -> None:
     host = here.create()
-    here.directory.note_delivered([(host.room.id, 1, 1)], "b/1")
+    here.directory.note_delivered([(host.room.id, host.room.epoch, 1)], "b/1")
     here.directory.forget_gateway("b/1")
     assert here.batch().forgotten == {"b/1"}
     assert host.room.delivered == {}

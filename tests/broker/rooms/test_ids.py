@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.rooms.ids import Ids
+from broker.rooms.ids import Ids, first_epoch
 from tsudoi.protocol.backbone import created_ms
 
 
@@ -27,3 +27,8 @@ def test_a_new_id_comes_after_all_that_were_seen_and_names_its_time(used: int, w
     assert new > used
     assert new % 64 == shard
     assert created_ms(new) >= wall_ms
+
+
+def test_a_room_begins_with_the_time_of_its_making_as_its_epoch_and_never_with_none() -> None:
+    made, again = Ids(0xBEEF).new(1_700_000_000_000), Ids(3).new(1_700_000_000_001)
+    assert (first_epoch(made), first_epoch(again), first_epoch(0)) == (1_700_000_000_000, 1_700_000_000_001, 1)

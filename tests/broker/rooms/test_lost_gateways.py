@@ -88,7 +88,7 @@ def test_a_token_shown_at_another_host_takes_nobody_away_who_was_heard_lately(br
     # It goes on there, and its reports go on to count.
     broker.publish(A, kept(release), said(member, "here I am"))
     assert broker.told(B) == [refused(5)]
-    broker.say(A, Delivered([(member.room, 1, 4)]))
+    broker.say(A, Delivered([(member.room, member.epoch, 4)]))
     held = broker.core.directory.members[member.member]
     assert (held.gateway, held.live, held.received()) == (A, True, 4)
     assert (broker.core.counters.kept_elsewhere, broker.core.counters.handed_over) == (1, 0)
@@ -168,7 +168,7 @@ def test_a_member_goes_from_gateway_to_gateway_so_often_only(broker: Broker) -> 
 def test_a_gateway_that_does_not_give_up_is_not_waited_for_when_it_is_gone(broker: Broker) -> None:
     member = broker.create(peer=A)
     broker.publish(A, addressed(member, 1), said(member, "hi"))
-    broker.say(A, Delivered([(member.room, 1, 2)]))
+    broker.say(A, Delivered([(member.room, member.epoch, 2)]))
     assert broker.say(B, Request(5, Resume(a_token(1)))) == []
     broker.wait(ALIVE_S + 0.5, B)
     (reply,) = [message for message in broker.told(B) if isinstance(message, Reply)]
@@ -185,7 +185,7 @@ def test_a_broker_that_stood_still_takes_no_gateway_for_dead(broker: Broker) -> 
     broker.say(B, Request(5, Resume(a_token(1))))
     assert [message for message in broker.told(B) if isinstance(message, Reply)] == []
     (release,) = [message for message in broker.told(A) if isinstance(message, Release)]
-    broker.say(A, Delivered([(member.room, 1, 2)]))
+    broker.say(A, Delivered([(member.room, member.epoch, 2)]))
     broker.publish(A, released(release, 2))
     assert [message for message in broker.told(B) if isinstance(message, Reply)] == [
         Reply(5, replace_address(member, offset=2))
@@ -264,9 +264,9 @@ def test_an_answer_that_comes_late_says_nothing_of_a_later_stay(broker: Broker) 
 def test_what_a_gateway_reports_after_it_has_let_go_is_not_about_the_member(broker: Broker) -> None:
     member = broker.create(peer=A)
     broker.publish(A, addressed(member, 1), *(said(member, number) for number in range(3)))
-    broker.say(A, Delivered([(member.room, 1, 2)]))
+    broker.say(A, Delivered([(member.room, member.epoch, 2)]))
     broker.say(B, Request(5, Resume(a_token(1))))
-    broker.say(A, Delivered([(member.room, 1, 4)]))
+    broker.say(A, Delivered([(member.room, member.epoch, 4)]))
     # What it had let go of it asks for again, before its answer has come: that must not count as nothing.
     assert [message for message in broker.say(A, Request(6, Resume(a_token(1)))) if isinstance(message, Reply)] == []
     broker.wait(ALIVE_S + 0.5, B)
@@ -314,7 +314,7 @@ def test_a_member_without_an_address_takes_its_backlog_along(broker: Broker) -> 
     host = broker.create(peer=A)
     guest = broker.join(peer=A)
     broker.publish(A, *(said(host, number) for number in range(9)))
-    broker.say(A, Delivered([(host.room, 1, 11)]), backbone.Bye())
+    broker.say(A, Delivered([(host.room, host.epoch, 11)]), backbone.Bye())
     assert broker.ask(B, Resume(a_token(2))) == guest
 
 
@@ -404,7 +404,7 @@ def test_a_gateway_long_gone_is_forgotten(broker: Broker) -> None:
     broker.join(peer=A)
     guest = broker.core.directory.by_token[a_token(2)]
     broker.publish(A, Item(EntryKind.LEFT, guest.room.id, guest.id, "", LeaveReason.LEFT))
-    broker.say(A, Delivered([(member.room, 1, 2)]))
+    broker.say(A, Delivered([(member.room, member.epoch, 2)]))
     assert A in broker.store.load().accepted
     while broker.now < 100.0 + FORGET_S + 10:
         broker.now += 1.0
