@@ -105,6 +105,7 @@ def rows(service: Service) -> list[Row]:
         count("messages", "Messages taken from members", "accepted_messages"),
         count("commands", "Lines with a slash taken for commands"),
         count("deliveries", "Datagrams sent to members"),
+        count("to_one", "Datagrams sent to one member alone: answers, and what it had missed"),
         counter(f"{PREFIX}dropped", "Datagrams dropped by reason", lambda: drops(counters, udp), "reason"),
         # The order of rooms.
         count("gaps", "Times that news were missing and the log was asked"),
