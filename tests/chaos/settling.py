@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 
 from tests.chaos.clients import ChaosClient
 from tests.chaos.history import Recording, Uplink
@@ -16,7 +17,7 @@ LINGER_S = 0.6
 
 
 class Settling:
-    """Sends markers, one from each room and gateway, until all members have received one of each."""
+    """Sends markers, two from each room and gateway, until all members have received one of each."""
 
     def __init__(
         self, clients: dict[int, ChaosClient | SealedChaosClient], servers: Stage, recording: Recording
@@ -113,15 +114,18 @@ class Settling:
         )
 
     def _mark(self) -> dict[int, list[int]]:
-        """Let one member of each room at each gateway send a marker; return room → senders."""
+        """Let two members of each room at each gateway send a marker; return room → senders.
+
+        Two, so that a sender too has one to receive.
+        """
         speakers: dict[int, list[int]] = {}
         down = self._servers.down
-        taken: set[tuple[int, int]] = set()
+        taken: Counter[tuple[int, int]] = Counter()
         for client in self._staying():
             place = (client.plan.room, client.gateway)
-            if place in taken or client.gateway in down:
+            if taken[place] == 2 or client.gateway in down:
                 continue
-            taken.add(place)
+            taken[place] += 1
             self._recording.markers[client.plan.id, client.lines_sent + 1] = set()
             client.say()
             speakers.setdefault(client.plan.room, []).append(client.plan.id)
