@@ -125,9 +125,10 @@ class PostgresStore:
         """Trim some shards, and the next ones at the next call.
 
         What is too old by this machine's clock must be so by the database's, too: of several brokers' clocks one may
-        be wrong, and it must not delete what the others have just kept.
+        be wrong, and it must not delete what the others have just kept. Whole seconds count: less may be the time that
+        the question took.
         """
-        before_ms = max(before_ms - max(int(self._link.lease.ahead_s * 1_000), 0), 0)
+        before_ms = max(before_ms - max(int(self._link.lease.ahead_s), 0) * 1_000, 0)
         with self._committing:
             registration = self._registration()
             owned = sorted(registration.logs, key=lambda shard: (shard <= self._trimmed, shard))
