@@ -67,8 +67,10 @@ def _answers(dealer: "zmq.Socket[bytes]", endpoint: str, answer_s: float) -> boo
         poller = zmq.Poller()
         for each in (dealer, denied):
             poller.register(each, zmq.POLLIN)
-        ready = [each for each, _ in poller.poll(int(answer_s * 1000))]
-        dealer.monitor(None, 0)
+        try:
+            ready = [each for each, _ in poller.poll(int(answer_s * 1000))]
+        finally:
+            dealer.monitor(None, 0)  # also after Ctrl-C: before what it reports to is closed
     if ready and dealer not in ready:
         raise BackboneError(
             f"the broker at {endpoint} does not accept this operator's key (python -m broker keys list)"

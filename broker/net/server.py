@@ -28,7 +28,7 @@ from .clock import Clock
 from .gateway_log import GatewayLog
 from .timers import Timers
 from .turns import Turns
-from .zap import ZapHandler
+from .zap import ZapHandler, close_protected
 from .zeromq import GatewaySockets, is_readable
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Server:
         self.sockets.close(linger_ms=500)
         if self.admin is not None:
             self._loop.remove_reader(self.admin.socket)
-            self.admin.socket.close(linger=500)
+            close_protected(self.admin.socket, linger_ms=500)
         if self._zap is not None:
             self._loop.remove_reader(self._zap.socket)
             self._zap.close()
