@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,25 @@ def admin(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def children(pid: int) -> str:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+@asynccontextmanager
+async def embedded(
+    data: Path, on_failure: Callable[[], None] = lambda: None
+) -> AsyncIterator[tuple[LocalBroker, GatewayService, tsudoi.Server]]:
+    """A broker and a gateway in this process, joined, and where clients go."""
+    broker = LocalBroker(data, None, "human", on_failure)
+    await broker.start()
+    config = Config(tcp=(ANY,), udp=(ANY,), data=data, name="embedded")
+    service = GatewayService(config, [broker.endpoint], broker.context)
+    broker.join(service)
+    (listener,) = await service.start()
+    try:
+        yield broker, service, tsudoi.Server("127.0.0.1", listener.port, service.udp[0].listener.port)
+    finally:
+        if not service._is_stopped:
+            await service.stop()
+        await broker.stop()
 
 
 def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> None:
@@ -164,19 +185,11 @@ def test_the_store_is_free_only_when_the_operators_socket_is_closed(
 
 def test_gateway_and_broker_call_each_other_and_need_no_descriptors(tmp_path: Path) -> None:
     async def scenario() -> None:
-        broker = LocalBroker(tmp_path, None, "human", lambda: None)
-        await broker.start()
-        service = GatewayService(
-            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), [broker.endpoint], broker.context
-        )
-        broker.join(service)
-        (listener,) = await service.start()
-        assert broker._service is not None
-        ends = service.sockets._sockets[broker.endpoint], broker._service.server.sockets
-        for each in (ends[0]._dealer, ends[0]._sub, ends[1]._router, ends[1]._xpub):
-            asyncio.get_running_loop().remove_reader(each)
-        server = tsudoi.Server("127.0.0.1", listener.port, service.udp[0].listener.port)
-        async with asyncio.timeout(PATIENCE_S):
+        async with embedded(tmp_path) as (broker, service, server), asyncio.timeout(PATIENCE_S):
+            assert broker._service is not None
+            ends = service.sockets._sockets[broker.endpoint], broker._service.server.sockets
+            for each in (ends[0]._dealer, ends[0]._sub, ends[1]._router, ends[1]._xpub):
+                asyncio.get_running_loop().remove_reader(each)
             alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi")
             bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi")
             texts = [f"text {number}" for number in range(20)]
@@ -185,48 +198,31 @@ def test_gateway_and_broker_call_each_other_and_need_no_descriptors(tmp_path: Pa
             assert await hear(bob, texts[-1]) == texts
             await bob.leave()
             await alice.leave()
-        assert not service.unhealthy_reason(time.monotonic())
-        await service.stop()
-        await broker.stop()
+            assert not service.unhealthy_reason(time.monotonic())
 
     asyncio.run(scenario())
 
 
 def test_one_turn_of_the_broker_has_the_tick_of_both(tmp_path: Path) -> None:
     async def scenario() -> None:
-        broker = LocalBroker(tmp_path, None, "human", lambda: None)
-        await broker.start()
-        service = GatewayService(
-            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), [broker.endpoint], broker.context
-        )
-        broker.join(service)
-        await service.start()
-        assert broker._service is not None
-        canary = service.routes.links[0].canary
-        before = canary.back_at
-        broker._service.server._tick()
-        assert canary.back_at > before
-        assert service._tick_timer is None
-        await service.stop()
-        broker._service.server._tick()
-        await broker.stop()
+        async with embedded(tmp_path) as (broker, service, _):
+            assert broker._service is not None
+            canary = service.routes.links[0].canary
+            before = canary.back_at
+            broker._service.server._tick()
+            assert canary.back_at > before
+            assert service._tick_timer is None
+            await service.stop()
+            broker._service.server._tick()
 
     asyncio.run(scenario())
 
 
 def test_what_was_delivered_is_stored_at_a_tick_without_a_wake_up_of_its_own(tmp_path: Path) -> None:
     async def scenario() -> None:
-        broker = LocalBroker(tmp_path, None, "human", lambda: None)
-        await broker.start()
-        service = GatewayService(
-            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), [broker.endpoint], broker.context
-        )
-        broker.join(service)
-        (listener,) = await service.start()
-        assert broker._service is not None
-        store = broker._service.server.store
-        server = tsudoi.Server("127.0.0.1", listener.port, service.udp[0].listener.port)
-        async with asyncio.timeout(PATIENCE_S):
+        async with embedded(tmp_path) as (broker, service, server), asyncio.timeout(PATIENCE_S):
+            assert broker._service is not None
+            store = broker._service.server.store
             alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="classic")
             bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="classic")
             await alice.say("hello")
@@ -237,8 +233,6 @@ def test_what_was_delivered_is_stored_at_a_tick_without_a_wake_up_of_its_own(tmp
                 await asyncio.sleep(0.01)
             await bob.leave()
             await alice.leave()
-        await service.stop()
-        await broker.stop()
 
     asyncio.run(scenario())
 
@@ -249,21 +243,12 @@ def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest
 
     async def scenario() -> None:
         failed = asyncio.Event()
-        broker = LocalBroker(tmp_path, None, "human", failed.set)
-        await broker.start()
-        service = GatewayService(
-            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), [broker.endpoint], broker.context
-        )
-        (listener,) = await service.start()
-        server = tsudoi.Server("127.0.0.1", listener.port, service.udp[0].listener.port)
-        monkeypatch.setattr(SqliteStore, "commit", fail)
-        joining = asyncio.create_task(tsudoi.create("den", name="alice", server=server, dialect="tsudoi"))
-        async with asyncio.timeout(PATIENCE_S):
+        async with embedded(tmp_path, failed.set) as (_, _, server), asyncio.timeout(PATIENCE_S):
+            monkeypatch.setattr(SqliteStore, "commit", fail)
+            joining = asyncio.create_task(tsudoi.create("den", name="alice", server=server, dialect="tsudoi"))
             await failed.wait()
-        joining.cancel()
-        await asyncio.gather(joining, return_exceptions=True)
-        await service.stop()
-        await broker.stop()
+            joining.cancel()
+            await asyncio.gather(joining, return_exceptions=True)
 
     asyncio.run(scenario())
 
