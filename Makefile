@@ -74,16 +74,15 @@ format: $(VENV)/dev.stamp ## let ruff rewrite what it can
 	$(python) -m ruff check --fix .
 	$(python) -m ruff format .
 
-# One resolution for every Python and platform. The smaller files are constrained by the largest, so that all agree.
+# One resolution for every Python and platform. What runs is constrained by what tests it; `make fuzz` adds one library to that.
 # With their extras: older pips look for a `coverage[toml]` of its own, and find one newer than what is locked here.
 compile = $(python) -m uv pip compile pyproject.toml -qq --universal --python-version 3.11 --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 lock: $(VENV)/dev.stamp ## newest versions that pyproject.toml allows, into requirements*.txt
 	$(pip) install -qq uv
 	$(compile) --upgrade --extra auth --extra postgres --extra scenario --extra dev --output-file requirements-dev.txt
-	$(compile) --constraint requirements-dev.txt --extra auth --extra scenario --output-file requirements-client.txt
-	$(compile) --constraint requirements-dev.txt --extra auth --extra postgres --extra serve --extra chat --output-file requirements.txt
-	$(compile) --constraint requirements-dev.txt --extra auth --extra scenario --extra fuzz --output-file requirements-fuzz.txt
+	$(compile) --constraint requirements-dev.txt --extra auth --extra postgres --extra scenario --output-file requirements.txt
+	$(compile) --extra fuzz --no-deps --no-emit-package cryptography --no-emit-package msgspec --output-file requirements-fuzz.txt
 
 settings: $(VENV)/dev.stamp ## write the tables of docs/settings.md and docs/settings.ja.md, from the settings' fields
 	$(python) -m docs.settings_tables
@@ -93,7 +92,7 @@ clean: ## remove what the targets above made (not data/)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installed again only when the lock file is newer than the stamp, so the second `make run` starts at once.
-$(VENV)/run.stamp: requirements-client.txt
+$(VENV)/run.stamp: requirements.txt
 $(VENV)/dev.stamp: requirements-dev.txt
 $(VENV)/fuzz.stamp: requirements-fuzz.txt
 $(VENV)/%.stamp:

@@ -131,7 +131,7 @@ def test_the_sdk_needs_none_of_the_programs_packages(wheel: Path, tmp_path: Path
 
 def test_an_installed_service_serves_installed_clients(wheel: Path, tmp_path: Path) -> None:
     here = Environment.make(tmp_path)
-    here.install("--require-hashes", "--requirement", str(ROOT / "requirements-client.txt"))
+    here.install("--require-hashes", "--requirement", str(ROOT / "requirements.txt"))
     here.install("--no-deps", str(wheel))
     for flags in ((), ("--workers", "2")):
         with served(here, *flags) as server:
