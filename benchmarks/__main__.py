@@ -12,8 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from benchmarks import (
     cases,
     catching_up,
-    compare,
-    micro,
+    fan_out,
     own_network,
     peers,
     report,
@@ -34,19 +33,17 @@ ALL = {
     "catching-up": catching_up.catching_up,
     "sealed": sealed.sealed,
     "websocket": websocket.websocket,
-    "backbones": compare.backbones,
     "peers": peers.peers,
+    "fan-out": fan_out.fan_out,
 }
 
 
 @click.command("benchmarks", cls=OneLineCommand)
-@click.option(
-    "--quick", is_flag=True, help="Under two minutes: shorter windows, fewer rounds, no 60 seconds of anything."
-)
+@click.option("--quick", is_flag=True, help="Under two minutes: shorter windows, fewer rounds.")
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice([*ALL, "micro"]),
+    type=click.Choice([*ALL]),
     help="Nothing but this, and keep the other rows of RESULTS.md; may be repeated.",
 )
 @click.option("--host-network", is_flag=True, help="Stay in this network namespace, with its firewall's rules.")
@@ -59,10 +56,9 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     console = Console()
-    usual = [name for name in [*ALL, "micro"] if not (quick and name in ("peers", "segments"))]
-    names = [name for name in [*ALL, "micro"] if name in (only or usual)]
+    usual = [name for name in ALL if not (quick and name in ("peers", "segments"))]
+    names = [name for name in ALL if name in (only or usual)]
     rows: list[Row] = []
-    parts: list[Row] = []
     columns = (TextColumn("{task.description:>10}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
 
@@ -77,23 +73,20 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
                 build(program)
             for name in names:
                 progress.update(task, description=name)
-                if name == "micro":
-                    parts += micro.micro(runner)
-                else:
-                    if not quick:
-                        wait_until_quiet()
-                    first = len(runner.foreign)
-                    at = time.monotonic()
-                    made = ALL[name](runner)
-                    log(f"{name} took {time.monotonic() - at:.0f} s")
-                    rows += [runner.marked(row, first) for row in made]
+                if not quick:
+                    wait_until_quiet()
+                first = len(runner.foreign)
+                at = time.monotonic()
+                made = ALL[name](runner)
+                log(f"{name} took {time.monotonic() - at:.0f} s")
+                rows += [runner.marked(row, first) for row in made]
                 progress.advance(task)
         except BenchmarkError as exc:
             console.print(f"benchmarks: {exc}", markup=False)
             sys.exit(1)
-    report.show(console, [*rows, *parts])
+    report.show(console, rows)
     if not keep:
-        report.write(rows, parts, runner, is_apart, is_all=not only)
+        report.write(rows, runner, is_apart, is_all=not only)
         console.print(f"written to {report.RESULTS.relative_to(ROOT)}")
 
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.joining import Seat, join_all, seats, write_members
 from benchmarks.load import Load, Run
-from benchmarks.processes import CORES, LOAD_CORE, SERVICE_CORE, Nothing, Sendmmsg, Tsudoi, dropped_at
+from benchmarks.processes import CORES, LOAD_CORE, SERVICE_CORE, Nothing, Sendmmsg, Tsudoi
 from benchmarks.runner import Company, Row, Runner, median_of, ratio_of, relay, tsudoi
 
 TEXT_SIZE = 100
@@ -42,31 +42,6 @@ def verdict(run: Run) -> str:
     wrong = {"doubled": run.doubled, "out of order": run.disordered + run.fifo_broken, "not sent": run.send_failed}
     words = [f"{run.lost:,} of {run.wanted:,} lost"] + [f"{count} {what}" for what, count in wrong.items() if count]
     return ", ".join(words)
-
-
-def exercise(runner: Runner) -> list[Row]:
-    """500 rooms of 10, each member two messages a second."""
-    rows = []
-    with TemporaryDirectory() as folder, Tsudoi(Path(folder, "data")) as service:
-        members, wanted = Path(folder, "members"), seats(500, 10)
-        tokens, _ = join_all(service.tcp, wanted)
-        write_members(members, wanted, tokens)
-        for title, pinned in (("free on all cores", False), ("all on one core", True)):
-            service.pin((SERVICE_CORE,) if pinned else CORES)
-            dropped = dropped_at(service.udp)
-            with Load(members, service.udp, spin=pinned, core=LOAD_CORE if pinned else None) as load:
-                load.register()
-                run = runner.run(load, service, 10_000, runner.pick(60, 1.5), warm=runner.pick(1.0, 0.5))
-            parts = " + ".join(f"{used / run.wall:.2f}" for used, _ in run.cpu)
-            dropped = dropped_at(service.udp) - dropped
-            rows.append(
-                Row(
-                    f"500 rooms × 10 × 2/s, {round(run.wall, 1):g} s, {title}",
-                    f"{run.cores:.2f} cores ({parts}), p50 {run.p50 / 1e3:.1f} ms, p99 {run.p99 / 1e3:.0f} ms",
-                    note=f"{verdict(run)}; dropped by the kernel {dropped} on the way in, {run.dropped_here} out",
-                )
-            )
-    return rows
 
 
 @contextmanager
@@ -371,7 +346,6 @@ def _share(run: Run, own: list[bool]) -> float:
 
 
 CASES: dict[str, Case] = {
-    "exercise": exercise,
     "large": one_large_room,
     "middle": one_middle_room,
     "small": one_small_room,

@@ -196,16 +196,6 @@ class Nothing(Service):
         super().__init__((str(build("nothing")),), cores)
 
 
-def dropped_at(place: str) -> int:
-    """Return how many datagrams the kernel has dropped for want of room at the UDP socket bound to HOST:PORT."""
-    port = f":{int(place.rpartition(':')[2]):04X}"
-    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1].endswith(port):
-            return int(fields[12])
-    return 0
-
-
 def busy_s() -> dict[int, float]:
     """Return how long each core has been busy since the machine started, with whatever it was."""
     busy = {}

@@ -22,7 +22,7 @@ from benchmarks.runner import DISTURBED, HELD_LOSS, HELD_S, Row, Runner
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 CLUSTER = "## Several brokers, on PostgreSQL"
 """The section that `python -m benchmarks.cluster` writes; the other command keeps it."""
-EARLIER, PARTS = "## Not measured again", "## Parts"
+EARLIER = "## Not measured again"
 _HEAD = ["| what | tsudoi | beside it | ratio | target | held | note |", "|---|---|---|--:|---|---|---|"]
 PLOTS = {
     "deliveries.svg": (DELIVERIES_PLOT, "C relay"),
@@ -65,10 +65,10 @@ def show(console: Console, rows: Sequence[Row]) -> None:
     console.print(table)
 
 
-def write(rows: Sequence[Row], micro: Sequence[Row], runner: Runner, own_network: bool, *, is_all: bool) -> None:
+def write(rows: Sequence[Row], runner: Runner, own_network: bool, *, is_all: bool) -> None:
     """Write RESULTS.md and its plots; unless this `is_all`, rows that were not measured stay, with their date."""
     page, kept = _parts()
-    earlier = [] if is_all else earlier_rows(page, {row.what for row in (*rows, *micro)})
+    earlier = [] if is_all else earlier_rows(page, {row.what for row in rows})
     lines = ["# Results", "", *machine(own_network), ""]
     if runner.quick:
         lines += ["A quick run: shorter windows and fewer rounds than `make bench` takes.", ""]
@@ -82,8 +82,6 @@ def write(rows: Sequence[Row], micro: Sequence[Row], runner: Runner, own_network
         if title in runner.plots or not is_all:
             lines += ["", f"![{title}]({name})"]
     lines += _not_held(rows)
-    if micro:
-        lines += ["", PARTS, "", *_markdown(micro)]
     lines += [*earlier, "", "## Method", "", METHOD]
     RESULTS.write_text("\n".join(lines) + kept)
 
@@ -115,7 +113,7 @@ def earlier_rows(page: str, again: Set[str]) -> list[str]:
         if not line.startswith("| ") or what == "what" or what in again:
             continue
         date = about[0].removeprefix("- ") if about else ""
-        title = PARTS if heading == PARTS else f"{EARLIER}: {date.partition(',')[0]}"
+        title = f"{EARLIER}: {date.partition(',')[0]}"
         if f"\n{title}\n" not in "\n".join(["", *lines]):
             lines += ["", title, "", *about, "", *_HEAD]
         lines.append(line)

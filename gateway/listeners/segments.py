@@ -1,7 +1,8 @@
 """Decide which datagrams for one member go through the kernel in one pass: UDP segmentation offload (udp(7)).
 
 One send with `UDP_SEGMENT` becomes several datagrams of that size, of which only the last may be shorter; the receiver
-notices nothing. Source: kernel.org, Documentation/networking/segmentation-offloads.rst; benchmarks/RESULTS.md, "Parts".
+notices nothing. Source: kernel.org, Documentation/networking/segmentation-offloads.rst; benchmarks/RESULTS.md, rows
+"fan-out".
 """
 
 from collections.abc import Iterator, Sequence

@@ -3,7 +3,7 @@
 Fan-out costs no more than the kernel's work only if nothing is built per recipient. So each group of recipients keeps
 prepared headers that all point at one shared payload (`prepared_recipients.py`): to send a message is one memmove and
 one system call. Messages that go together are sent as one payload, which the kernel cuts (`segments.py`). Measured in
-benchmarks/RESULTS.md, "Parts".
+benchmarks/RESULTS.md, rows "fan-out".
 """
 
 import ctypes

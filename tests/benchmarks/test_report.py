@@ -20,10 +20,6 @@ PAGE = f"""# Results
 
 **two** (2; target 3); **three** (3; target 4): no reason.
 
-## Parts
-
-{HEAD}| four | 4 |
-
 ## Method
 
 - how
@@ -32,11 +28,8 @@ PAGE = f"""# Results
 
 def test_rows_that_were_not_measured_again_keep_their_date_and_reasons() -> None:
     kept = "\n".join(earlier_rows(PAGE, {"one", "two"}))
-    assert [line for line in kept.splitlines() if line.startswith("| ") and "what" not in line] == [
-        "| three | 3 |",
-        "| four | 4 |",
-    ]
-    assert kept.count("- 2026-11-01, commit a\n- a machine\n") == 2
+    assert [line for line in kept.splitlines() if line.startswith("| ") and "what" not in line] == ["| three | 3 |"]
+    assert kept.count("- 2026-11-01, commit a\n- a machine\n") == 1
     assert "**two** (2; target 3); **three** (3; target 4): no reason." in kept
     assert "because" not in kept
     assert "how" not in kept
@@ -46,4 +39,4 @@ def test_they_stay_as_they_are_in_the_run_after_that() -> None:
     once = earlier_rows(PAGE, {"one"})
     page = "\n".join(["# Results", "", "- 2026-12-01, commit b", "", HEAD + "| one | 9 |", *once, "", "## Method", ""])
     assert earlier_rows(page, {"one"}) == once
-    assert earlier_rows(page, {"one", "two", "three", "four"}) == []
+    assert earlier_rows(page, {"one", "two", "three"}) == []
