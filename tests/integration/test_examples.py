@@ -87,7 +87,7 @@ def test_the_echo_bot_answers(server: tsudoi.Server, new_room: NewRoom) -> None:
     run(story)
 
 
-def test_the_bot_of_the_page_has_fifteen_lines_and_works(
+def test_the_bot_of_the_page_has_fifteen_lines_works_and_leaves_at_sigterm(
     server: tsudoi.Server, new_room: NewRoom, tmp_path: Path
 ) -> None:
     code = next(content for language, content in blocks("docs/sdk.md") if language == "python")
@@ -106,6 +106,11 @@ def test_the_bot_of_the_page_has_fifteen_lines_and_works(
             async with await tsudoi.join(room, name="bob", server=server) as bob:
                 await bob.say("!roll 1")
                 await hear(bob, "bob rolls 1.")
+                bot.send_signal(signal.SIGTERM)
+                events = [event async for event in bob]  # the host has left: that ends the room
+                assert isinstance(events[-1], tsudoi.RoomClosed)
+            _, err = await asyncio.to_thread(bot.communicate, timeout=PATIENCE_S)
+            assert (bot.returncode, err) == (0, "")
         finally:
             bot.kill()
             bot.communicate()

@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import logging
 import random
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
@@ -98,9 +99,17 @@ class Bot:
         return take
 
     def run(self) -> None:
-        """Run until the room is closed, or the bot is removed from it; see `serve`. Ctrl-C leaves the room, too."""
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(self.serve())
+        """Run until the room is closed, the bot is removed from it (see `serve`), or it leaves at Ctrl-C or SIGTERM."""
+        with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+            asyncio.run(self._serve_until_sigterm())
+
+    async def _serve_until_sigterm(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            with contextlib.suppress(RuntimeError):  # Windows, or a thread that gets no signals
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await self.serve()
 
     async def serve(self) -> None:
         """Join the room and answer, until the room is closed or the bot is removed from it.
