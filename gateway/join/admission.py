@@ -162,6 +162,9 @@ class Admission:
         if asked.password and not is_create and not asked.known_only:
             rules.passwords.end(self._ip, asked.room, asked.user, was_wrong(answer), now)
         if isinstance(answer, Refused):
+            # Where a password was given it may have been hashed, which costs as much as the room.
+            if is_create and answer.status == Status.ROOM_EXISTS and not asked.password:
+                rules.quotas.not_created(self._ip)
             return Declined(Status(answer.status) if answer.status in _STATUSES else Status.BAD_REQUEST, answer.detail)
         if not isinstance(answer, Granted):
             return Declined(Status.BUSY)

@@ -103,6 +103,11 @@ class Quotas:
             return False
         return True
 
+    def not_created(self, ip: str) -> None:
+        """Uncount a room that an address was allowed to create: it exists already."""
+        if key := self._key(ip):
+            self._creates.refund(key, rate_and_burst(self._settings.create_rate)[1])
+
 
 def rate_and_burst(rate: float) -> tuple[float, float]:
     """Return the rate and the burst of an address's bucket."""

@@ -107,6 +107,17 @@ def test_rooms_and_members_of_an_address_are_limited() -> None:
     assert isinstance(entrance.decide(entrance.client(ip="192.0.2.2")), Join)
 
 
+@pytest.mark.parametrize(("password", "is_counted"), [("", False), ("moon", True)])
+def test_who_finds_the_room_created_has_created_none_unless_its_password_may_have_been_hashed(
+    password: str, is_counted: bool
+) -> None:
+    entrance = Entrance(Settings(unlimited=(), create_rate=0.1))
+    admission = entrance.client()
+    assert isinstance(entrance.decide(admission, CREATE, password=password), Create)
+    admission.answered(Refused(Status.ROOM_EXISTS, ""), entrance.gateway.now)
+    assert isinstance(entrance.decide(entrance.client(), CREATE), Declined) is is_counted
+
+
 def test_passwords_are_limited_for_joins_alone() -> None:
     entrance = Entrance(Settings(unlimited=(), password_tries=1, create_rate=1_000.0))
     admission = entrance.client()
