@@ -4,14 +4,17 @@ The few examples of `make test` are the same ones at every run, so a property te
 done. `make properties` tries many, which chance chooses.
 """
 
+import asyncio
 import gc
 import importlib
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 from scenarios.process import Process
@@ -36,6 +39,17 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine function in an event loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    run = uvloop.run if pyfuncitem.get_closest_marker("uvloop") else asyncio.run
+    names = inspect.signature(pyfuncitem.obj).parameters
+    run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

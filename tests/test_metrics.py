@@ -1,6 +1,5 @@
 """/metrics of gateway and broker: every counter is told, and docs/metrics.md says the same as the code."""
 
-import asyncio
 import json
 import re
 from dataclasses import fields
@@ -47,44 +46,38 @@ def check_labels(rows: list[Row]) -> None:
         assert {label, *values} <= explained
 
 
-def test_every_counter_of_the_gateway_is_told(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        listener = Listener("127.0.0.1", 0)
-        service = Service(Config(tcp=(listener,), udp=(listener,), data=Path("unused")), [f"ipc://{tmp_path}/b"])
-        rows = gateway_metrics.rows(service)
-        check_labels(rows)
-        by_label = service.counters.refusals, service.counters.webhook_answers, service.counters.sealed_dropped
-        for counted in by_label:
-            for label in counted:
-                before = numbers(rows)
-                counted[label] += 1
-                assert numbers(rows) != before, f"{label} is nowhere at /metrics"
-        for field in fields(GatewayCounters):
-            if getattr(service.counters, field.name) in by_label:
-                continue
+async def test_every_counter_of_the_gateway_is_told(tmp_path: Path) -> None:
+    listener = Listener("127.0.0.1", 0)
+    service = Service(Config(tcp=(listener,), udp=(listener,), data=Path("unused")), [f"ipc://{tmp_path}/b"])
+    rows = gateway_metrics.rows(service)
+    check_labels(rows)
+    by_label = service.counters.refusals, service.counters.webhook_answers, service.counters.sealed_dropped
+    for counted in by_label:
+        for label in counted:
             before = numbers(rows)
-            setattr(service.counters, field.name, getattr(service.counters, field.name) + 1)
-            assert numbers(rows) != before, f"{field.name} is nowhere at /metrics"
-        await service.stop()
+            counted[label] += 1
+            assert numbers(rows) != before, f"{label} is nowhere at /metrics"
+    for field in fields(GatewayCounters):
+        if getattr(service.counters, field.name) in by_label:
+            continue
+        before = numbers(rows)
+        setattr(service.counters, field.name, getattr(service.counters, field.name) + 1)
+        assert numbers(rows) != before, f"{field.name} is nowhere at /metrics"
+    await service.stop()
 
-    asyncio.run(scenario())
 
-
-def test_every_counter_of_the_broker_is_told(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        core = Core(store.load(), "broker", Limits(), 0.0)
-        server = Server(Cores([core]), store, Limits(), f"ipc://{tmp_path}/b", lambda: None)
-        server.start()
-        rows = broker_metrics.rows(server)
-        check_labels(rows)
-        for field in fields(BrokerCounters):
-            before = numbers(rows)
-            setattr(core.counters, field.name, getattr(core.counters, field.name) + 1)
-            assert numbers(rows) != before, f"{field.name} is nowhere at /metrics"
-        server.stop()
-
-    asyncio.run(scenario())
+async def test_every_counter_of_the_broker_is_told(tmp_path: Path) -> None:
+    store = MemoryStore()
+    core = Core(store.load(), "broker", Limits(), 0.0)
+    server = Server(Cores([core]), store, Limits(), f"ipc://{tmp_path}/b", lambda: None)
+    server.start()
+    rows = broker_metrics.rows(server)
+    check_labels(rows)
+    for field in fields(BrokerCounters):
+        before = numbers(rows)
+        setattr(core.counters, field.name, getattr(core.counters, field.name) + 1)
+        assert numbers(rows) != before, f"{field.name} is nowhere at /metrics"
+    server.stop()
 
 
 @pytest.mark.parametrize(("place", "rows"), [(0, GATEWAY), (1, BROKER)], ids=["gateway", "broker"])

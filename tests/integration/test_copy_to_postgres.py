@@ -60,40 +60,36 @@ class Pair:
                 continue
 
 
-def test_members_go_on_with_their_tokens_on_the_database(tmp_path: Path, server: postgres.Instance) -> None:
+async def test_members_go_on_with_their_tokens_on_the_database(tmp_path: Path, server: postgres.Instance) -> None:
     source, url = tmp_path / "rooms.sqlite", server.empty()
     place = f"sqlite:{source}"
-
-    async def scenario() -> None:
-        with (
-            Broker(source, bind=steady_endpoint()) as old,
-            Gateway(
-                *("--history", "200", "--session-secret", str(tmp_path / "secret")),
-                broker=old,
-                doors=["auto"],
-                steady=True,
-            ) as gateway,
-        ):
-            pairs = [await Pair.enter(room, gateway) for room in ROOMS]
+    with (
+        Broker(source, bind=steady_endpoint()) as old,
+        Gateway(
+            *("--history", "200", "--session-secret", str(tmp_path / "secret")),
+            broker=old,
+            doors=["auto"],
+            steady=True,
+        ) as gateway,
+    ):
+        pairs = [await Pair.enter(room, gateway) for room in ROOMS]
+        for pair in pairs:
+            assert len(await pair.chat(50, "before")) == 50
+        broker("--store", place, "admin", "ban", "mallory")
+        gateway.stop()
+        old.stop()
+        printed = broker("copy", "--from", place, "--to", url)
+        assert f"{len(ROOMS)} rooms, {2 * len(ROOMS)} members" in printed
+        with Broker(url, bind=old.endpoint):
+            gateway.start()
             for pair in pairs:
-                assert len(await pair.chat(50, "before")) == 50
-            broker("--store", place, "admin", "ban", "mallory")
+                await pair.go_on()
+                assert (await pair.chat(10, "after"))[-10:] == [f"after {number}" for number in range(10)]
+            await check_newcomers(gateway)
+            for pair in pairs:
+                await pair.bob.leave()
+                await pair.alice.leave()
             gateway.stop()
-            old.stop()
-            printed = broker("copy", "--from", place, "--to", url)
-            assert f"{len(ROOMS)} rooms, {2 * len(ROOMS)} members" in printed
-            with Broker(url, bind=old.endpoint):
-                gateway.start()
-                for pair in pairs:
-                    await pair.go_on()
-                    assert (await pair.chat(10, "after"))[-10:] == [f"after {number}" for number in range(10)]
-                await check_newcomers(gateway)
-                for pair in pairs:
-                    await pair.bob.leave()
-                    await pair.alice.leave()
-                gateway.stop()
-
-    asyncio.run(scenario())
 
 
 async def check_newcomers(gateway: Gateway) -> None:

@@ -97,14 +97,14 @@ def test_members_go_on_at_another_gateway_spread_over_the_time(
             asyncio.run(limited(first, second))
 
 
-def test_a_gateway_with_nobody_to_drain_stops_at_once_and_a_second_signal_ends_a_drain(tmp_path: Path) -> None:
+async def test_a_gateway_with_nobody_to_drain_stops_at_once_and_a_second_signal_ends_a_drain(tmp_path: Path) -> None:
     with Gateway("--drain", "60", data=tmp_path / "a") as idle:
         begun = time.monotonic()
         idle.popen.send_signal(signal.SIGTERM)
         assert idle.popen.wait(10) == 0
         assert time.monotonic() - begun < 8
-
-    async def story(gateway: Gateway) -> None:
+    port = steady_port(1)
+    with Gateway("--drain", "60", "--http", f"127.0.0.1:{port}", data=tmp_path / "b") as gateway:
         async with await tsudoi.create("den", name="alice", server=place(gateway), dialect="tsudoi-2") as alice:
             await alice.say("hello")
             gateway.popen.send_signal(signal.SIGTERM)
@@ -117,7 +117,3 @@ def test_a_gateway_with_nobody_to_drain_stops_at_once_and_a_second_signal_ends_a
                 while gateway.popen.poll() is None:  # noqa: ASYNC110 - a process tells nothing
                     await asyncio.sleep(0.05)
             await alice.vanish()
-
-    port = steady_port(1)
-    with Gateway("--drain", "60", "--http", f"127.0.0.1:{port}", data=tmp_path / "b") as gateway:
-        asyncio.run(story(gateway))

@@ -13,7 +13,7 @@ PATIENCE_S = 60.0
 
 
 @pytest.mark.slow
-def test_no_line_is_lost_with_the_primary() -> None:
+async def test_no_line_is_lost_with_the_primary() -> None:
     said: list[str] = []
 
     async def talk(alice: tsudoi.ChatClient, stop: asyncio.Event) -> None:
@@ -22,27 +22,24 @@ def test_no_line_is_lost_with_the_primary() -> None:
             await alice.say(said[-1])
             await asyncio.sleep(0.05)
 
-    async def scenario() -> None:
-        with postgres.pair() as (primary, standby):
-            both = f"postgresql://{postgres.USER}@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
-            with Broker(both) as broker, Gateway(broker=broker, doors=["auto"]) as gateway:
-                alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS)
-                bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS)
-                stop = asyncio.Event()
-                talking = asyncio.create_task(talk(alice, stop))
-                heard = await hear(bob, "line 20")
-                primary.stop()
-                wait = broker.stderr.wait_for
-                assert await asyncio.to_thread(wait, lambda line: "all shards are dropped" in line, PATIENCE_S)
-                standby.promote()
-                after = f"line {len(said)}"
-                heard += await hear(bob, after)
-                stop.set()
-                await talking
-                if said[-1] != after:
-                    heard += await hear(bob, said[-1])
-                assert heard == said
-                for one in (alice, bob):
-                    await one.leave()
-
-    asyncio.run(scenario())
+    with postgres.pair() as (primary, standby):
+        both = f"postgresql://{postgres.USER}@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
+        with Broker(both) as broker, Gateway(broker=broker, doors=["auto"]) as gateway:
+            alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS)
+            bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS)
+            stop = asyncio.Event()
+            talking = asyncio.create_task(talk(alice, stop))
+            heard = await hear(bob, "line 20")
+            primary.stop()
+            wait = broker.stderr.wait_for
+            assert await asyncio.to_thread(wait, lambda line: "all shards are dropped" in line, PATIENCE_S)
+            standby.promote()
+            after = f"line {len(said)}"
+            heard += await hear(bob, after)
+            stop.set()
+            await talking
+            if said[-1] != after:
+                heard += await hear(bob, said[-1])
+            assert heard == said
+            for one in (alice, bob):
+                await one.leave()

@@ -10,20 +10,17 @@ PATIENCE_S = 60.0
 """Less than broker/rooms/lost_gateways.py, MAY_WAKE_MS."""
 
 
-def test_members_of_a_killed_gateway_are_removed_after_their_idle_time_out(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        with (
-            Broker(tmp_path / "rooms.sqlite") as broker,
-            Gateway("--idle-timeout", "1", broker=broker, doors=["auto"]) as killed,
-            Gateway("--notices", "on", broker=broker, doors=["auto"]) as other,
-        ):
-            host = await tsudoi.create("den", name="host", server=at(other))
-            guest = await tsudoi.join("den", name="guest", server=at(killed))
-            killed.kill()
-            async with asyncio.timeout(PATIENCE_S):
-                left = await anext(event async for event in host if isinstance(event, tsudoi.Left))
-            assert (left.name, left.reason) == ("guest", "idle")
-            await guest.vanish()
-            await host.leave()
-
-    asyncio.run(scenario())
+async def test_members_of_a_killed_gateway_are_removed_after_their_idle_time_out(tmp_path: Path) -> None:
+    with (
+        Broker(tmp_path / "rooms.sqlite") as broker,
+        Gateway("--idle-timeout", "1", broker=broker, doors=["auto"]) as killed,
+        Gateway("--notices", "on", broker=broker, doors=["auto"]) as other,
+    ):
+        host = await tsudoi.create("den", name="host", server=at(other))
+        guest = await tsudoi.join("den", name="guest", server=at(killed))
+        killed.kill()
+        async with asyncio.timeout(PATIENCE_S):
+            left = await anext(event async for event in host if isinstance(event, tsudoi.Left))
+        assert (left.name, left.reason) == ("guest", "idle")
+        await guest.vanish()
+        await host.leave()

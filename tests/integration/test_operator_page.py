@@ -48,10 +48,10 @@ async def order(page: Page, button: str, confirm: str, **fields: str) -> None:
     await page.click(f"dialog button:has-text('{confirm}')")
 
 
-def test_an_operator_sees_a_room_and_keeps_order_in_it(tmp_path: Path) -> None:
+async def test_an_operator_sees_a_room_and_keeps_order_in_it(tmp_path: Path) -> None:
     hostile = "<img src=x onerror=document.title=1>"
-
-    async def scenario(gateway: Gateway, url: str) -> None:
+    data = tmp_path / "data"
+    with Gateway(*OPTIONS, data=data, doors=["auto"]) as gateway, operators_page(data) as url:
         server = at(gateway)
         async with (
             chromium() as browser,
@@ -105,14 +105,11 @@ def test_an_operator_sees_a_room_and_keeps_order_in_it(tmp_path: Path) -> None:
             await expect(page.locator(".members .note >> nth=1")).to_have_text("There is no such room any more.")
             assert [each for each in problems if "409" not in each] == []  # the room's members were asked for once more
 
-    data = tmp_path / "data"
-    with Gateway(*OPTIONS, data=data, doors=["auto"]) as gateway, operators_page(data) as url:
-        asyncio.run(scenario(gateway, url))
-
 
 @pytest.mark.slow
-def test_plots_show_what_happened_before_the_page_was_opened(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway, url: str) -> None:
+async def test_plots_show_what_happened_before_the_page_was_opened(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Gateway(*OPTIONS, data=data, doors=["auto"]) as gateway, operators_page(data) as url:
         async with (
             chromium() as browser,
             await tsudoi.create("den", name="alice", server=at(gateway)) as alice,
@@ -132,14 +129,11 @@ def test_plots_show_what_happened_before_the_page_was_opened(tmp_path: Path) -> 
             assert await top.inner_text() in ("10/s", "20/s")
             assert problems == []
 
-    data = tmp_path / "data"
-    with Gateway(*OPTIONS, data=data, doors=["auto"]) as gateway, operators_page(data) as url:
-        asyncio.run(scenario(gateway, url))
-
 
 @pytest.mark.slow
-def test_a_service_that_does_not_answer_is_told_and_one_that_is_back(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway, url: str) -> None:
+async def test_a_service_that_does_not_answer_is_told_and_one_that_is_back(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Gateway(*OPTIONS, data=data, doors=["auto"], steady=True) as gateway, operators_page(data) as url:
         async with chromium() as browser:
             page, _ = await opened(browser, url)
             summary = page.locator(".summary")
@@ -151,10 +145,6 @@ def test_a_service_that_does_not_answer_is_told_and_one_that_is_back(tmp_path: P
             await expect(page.locator(".result.bad")).to_contain_text("It is not known whether it was done")
             await asyncio.to_thread(gateway.start)
             await expect(summary).to_have_text("Everything works")
-
-    data = tmp_path / "data"
-    with Gateway(*OPTIONS, data=data, doors=["auto"], steady=True) as gateway, operators_page(data) as url:
-        asyncio.run(scenario(gateway, url))
 
 
 @pytest.mark.slow
@@ -221,13 +211,14 @@ def test_without_the_token_the_page_asks_for_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_checker_of_accessibility_finds_nothing_serious(tmp_path: Path, scheme: str) -> None:
+async def test_a_checker_of_accessibility_finds_nothing_serious(tmp_path: Path, scheme: str) -> None:
     async def check(page: Page) -> None:
         found = await page.evaluate("axe.run()")
         bad = [rule for rule in found["violations"] if rule["impact"] in ("serious", "critical")]
         assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in bad] == []
 
-    async def scenario(gateway: Gateway, url: str) -> None:
+    data = tmp_path / "data"
+    with Gateway(*OPTIONS, data=data, doors=["auto"]) as gateway, operators_page(data) as url:
         async with chromium() as browser, await tsudoi.create("den", name="alice", server=at(gateway)) as alice:
             await alice.say("/topic tea")
             page, problems = await opened(browser, url, color_scheme=scheme, locale="ja-JP")
@@ -247,7 +238,3 @@ def test_a_checker_of_accessibility_finds_nothing_serious(tmp_path: Path, scheme
                 pass
             assert await page.evaluate("document.activeElement.closest('.members tbody') !== null")
             assert problems == []
-
-    data = tmp_path / "data"
-    with Gateway(*OPTIONS, data=data, doors=["auto"]) as gateway, operators_page(data) as url:
-        asyncio.run(scenario(gateway, url))

@@ -35,11 +35,10 @@ async def until_ready(tab: Tab, texts: list[str]) -> None:
             await asyncio.sleep(0.05)
 
 
-def test_two_pages_and_a_member_by_datagrams_chat(tmp_path: Path) -> None:
+async def test_two_pages_and_a_member_by_datagrams_chat(tmp_path: Path) -> None:
     """What a member sends is text and nothing else; Enter of a composition sends nothing."""
     hostile = '<img src=x onerror="document.title=1"> javascript:alert(1) https://example.com/'
-
-    async def scenario(gateway: Gateway) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser:
             web = web_of(gateway)
             alice = await (await Tab.open(browser, web, "部屋")).enter("alice", create=True)
@@ -70,9 +69,6 @@ def test_two_pages_and_a_member_by_datagrams_chat(tmp_path: Path) -> None:
             await until_ready(alice, [*texts, "変換"])
             assert alice.problems == bob.problems == []
 
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
-
 
 async def compositions(tab: Tab) -> None:
     """Compose in Chromium's and in Safari's order of events: nothing is sent; then Enter sends once."""
@@ -99,8 +95,8 @@ async def compositions(tab: Tab) -> None:
 
 
 @pytest.mark.slow
-def test_several_rooms_with_unread_marks(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_several_rooms_with_unread_marks(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             async with await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
@@ -140,13 +136,10 @@ def test_several_rooms_with_unread_marks(tmp_path: Path) -> None:
                 await expect(alice.page.locator(".enter")).to_be_visible()
             assert alice.problems == []
 
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
-
 
 @pytest.mark.slow
-def test_passwords_other_windows_and_removals(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_passwords_other_windows_and_removals(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser:
             web = web_of(gateway)
             async with await tsudoi.create("den", name="bob", password="sesame", server=at(gateway)) as bob:
@@ -188,19 +181,16 @@ def test_passwords_other_windows_and_removals(tmp_path: Path) -> None:
                 await expect(alice.page.locator(".alert")).to_contain_text("You can not enter")
             assert alice.problems == []
 
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
-
 
 @pytest.mark.slow
-def test_a_link_with_a_signed_token_needs_no_name(tmp_path: Path) -> None:
+async def test_a_link_with_a_signed_token_needs_no_name(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("0123456789abcdef" * 4)
     secret.chmod(0o600)
     claims = {"aud": "tsudoi", "name": "眞子", "rooms": ["den"], "create": True, "exp": int(time.time()) + 300}
     token = jwt.encode(claims, secret.read_bytes(), algorithm="HS256")
-
-    async def scenario(gateway: Gateway) -> None:
+    flags = ("--auth", "required", "--auth-secret", str(secret))
+    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser:
             tab = await Tab.open(browser, web_of(gateway), f"den&token={token}")
             await tab.page.click(".enter .buttons button:not(.primary)")  # create the room
@@ -213,13 +203,9 @@ def test_a_link_with_a_signed_token_needs_no_name(tmp_path: Path) -> None:
             await other.page.press("#name", "Enter")
             await expect(other.page.locator(".alert")).to_contain_text("You can not enter")
 
-    flags = ("--auth", "required", "--auth-secret", str(secret))
-    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
-
 
 @pytest.mark.slow
-def test_a_screen_reader_hears_new_lines_once_and_history_not_at_all(tmp_path: Path) -> None:
+async def test_a_screen_reader_hears_new_lines_once_and_history_not_at_all(tmp_path: Path) -> None:
     """What is added to a log while it is live is read out: that must be each new line, and no other."""
     observe = """() => {
       window.heard = [];
@@ -230,8 +216,7 @@ def test_a_screen_reader_hears_new_lines_once_and_history_not_at_all(tmp_path: P
         }
       }).observe(document, { childList: true, subtree: true });
     }"""
-
-    async def scenario(gateway: Gateway) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser, await tsudoi.create("den", name="bob", server=at(gateway)) as bob:
             for number in range(150):
                 await bob.say(f"{number}")
@@ -253,12 +238,9 @@ def test_a_screen_reader_hears_new_lines_once_and_history_not_at_all(tmp_path: P
             await alice.page.wait_for_timeout(300)
             assert [text for text in await alice.page.evaluate("heard") if text] == ["new", "mine"]
 
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
-
 
 @pytest.mark.slow
-def test_ten_thousand_messages_stay_smooth(tmp_path: Path) -> None:
+async def test_ten_thousand_messages_stay_smooth(tmp_path: Path) -> None:
     """The timeline alone, in the browser: the last 1,000 of 10,000 one by one, as state.js takes them."""
     script = """async () => {
       const { Timeline } = await import('/view-timeline.js');
@@ -276,8 +258,7 @@ def test_ten_thousand_messages_stay_smooth(tmp_path: Path) -> None:
       const took = performance.now() - began;
       return [took / 1000, timeline.log.children.length, room.lines.length];
     }"""
-
-    async def scenario(gateway: Gateway) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser:
             tab = await Tab.open(browser, web_of(gateway))
             each_ms, elements, lines = await tab.page.evaluate(script)
@@ -285,20 +266,17 @@ def test_ten_thousand_messages_stay_smooth(tmp_path: Path) -> None:
             assert lines == 5_000
             assert each_ms < 10
 
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_checker_of_accessibility_finds_nothing_serious(tmp_path: Path, scheme: str) -> None:
+async def test_a_checker_of_accessibility_finds_nothing_serious(tmp_path: Path, scheme: str) -> None:
     async def check(tab: Tab) -> None:
         await tab.page.evaluate(AXE)
         found = await tab.page.evaluate("axe.run()")
         bad = [rule for rule in found["violations"] if rule["impact"] in ("serious", "critical")]
         assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in bad] == []
 
-    async def scenario(gateway: Gateway) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser:
             alice = await Tab.open(browser, web_of(gateway), "den", color_scheme=scheme)
             await check(alice)
@@ -321,6 +299,3 @@ def test_a_checker_of_accessibility_finds_nothing_serious(tmp_path: Path, scheme
                 await alice.page.keyboard.press("Escape")
                 await alice.page.fill(".composer textarea", "/")
                 await check(alice)
-
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))

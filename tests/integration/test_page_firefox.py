@@ -1,6 +1,5 @@
 """The page in Firefox: that another engine runs it."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,9 @@ from tests.support.services import Gateway, at, hear
 pytestmark = pytest.mark.slow
 
 
-def test_a_page_in_firefox_chats(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_a_page_in_firefox_chats(tmp_path: Path) -> None:
+    (tmp_path / "profile").mkdir()
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with (
             firefox(tmp_path / "profile") as tab,
             await tsudoi.create("den", name="bob", server=at(gateway)) as bob,
@@ -30,7 +30,3 @@ def test_a_page_in_firefox_chats(tmp_path: Path) -> None:
             assert await tab.evaluate("document.querySelectorAll('.line.said:not(.waiting)').length") == 2
             await tab.until("document.querySelectorAll('.roster .member').length === 2")
             assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-    (tmp_path / "profile").mkdir()
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))

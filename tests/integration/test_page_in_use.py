@@ -47,8 +47,8 @@ NEW_LINES_OF_A_LONG_ROOM = """async () => {
 }"""
 
 
-def test_a_click_that_takes_its_time_finds_its_room_while_much_is_said_there(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_a_click_that_takes_its_time_finds_its_room_while_much_is_said_there(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             async with await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
@@ -70,9 +70,6 @@ def test_a_click_that_takes_its_time_finds_its_room_while_much_is_said_there(tmp
                     await alice.page.mouse.up()
                     await expect(alice.page.locator(".composer textarea")).to_have_value("/msg bob ")
             assert alice.problems == []
-
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
 
 
 def test_rooms_and_lines_outlive_several_reloads_while_no_connection_can_be_made(tmp_path: Path) -> None:
@@ -113,8 +110,8 @@ def test_rooms_and_lines_outlive_several_reloads_while_no_connection_can_be_made
         asyncio.run(scenario(gateway))
 
 
-def test_a_host_is_asked_before_a_room_closes_for_others(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_a_host_is_asked_before_a_room_closes_for_others(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             bob = await (await Tab.open(browser, web_of(gateway), "den")).enter("bob")
@@ -135,11 +132,8 @@ def test_a_host_is_asked_before_a_room_closes_for_others(tmp_path: Path) -> None
             await expect(alice.page.locator(".enter")).to_be_visible()
             await carol.tells("the room is closed")
 
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
 
-
-def test_a_token_that_comes_to_an_open_page_is_used_and_leaves_the_address(tmp_path: Path) -> None:
+async def test_a_token_that_comes_to_an_open_page_is_used_and_leaves_the_address(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("0123456789abcdef" * 4)
     secret.chmod(0o600)
@@ -148,7 +142,8 @@ def test_a_token_that_comes_to_an_open_page_is_used_and_leaves_the_address(tmp_p
         claims = {"aud": "tsudoi", "name": name, "rooms": [room], "create": True, "exp": int(time.time()) + 300}
         return jwt.encode(claims, secret.read_bytes(), algorithm="HS256")
 
-    async def scenario(gateway: Gateway) -> None:
+    flags = ("--auth", "required", "--auth-secret", str(secret))
+    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
         password = token("bob", "den")
         async with (
             chromium() as browser,
@@ -164,13 +159,9 @@ def test_a_token_that_comes_to_an_open_page_is_used_and_leaves_the_address(tmp_p
             assert "token" not in tab.page.url
             assert tab.problems == []
 
-    flags = ("--auth", "required", "--auth-secret", str(secret))
-    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
 
-
-def test_a_browser_whose_notifications_can_not_be_made_shows_the_line_all_the_same(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_a_browser_whose_notifications_can_not_be_made_shows_the_line_all_the_same(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             async with await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
@@ -182,22 +173,16 @@ def test_a_browser_whose_notifications_can_not_be_made_shows_the_line_all_the_sa
                 await expect(alice.page.locator("header button:has-text('Notif')")).to_be_hidden()
             assert alice.problems == []
 
+
+async def test_new_lines_are_read_out_in_a_room_of_which_no_more_is_kept_and_a_burst_is_not(tmp_path: Path) -> None:
     with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
-
-
-def test_new_lines_are_read_out_in_a_room_of_which_no_more_is_kept_and_a_burst_is_not(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
         async with chromium() as browser:
             tab = await Tab.open(browser, web_of(gateway))
             assert await tab.page.evaluate(NEW_LINES_OF_A_LONG_ROOM) == ["off", "polite", "off"]
 
+
+async def test_older_lines_are_not_counted_as_new_ones(tmp_path: Path) -> None:
     with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
-
-
-def test_older_lines_are_not_counted_as_new_ones(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
         async with chromium() as browser, await tsudoi.create("den", name="bob", server=at(gateway)) as bob:
             for number in range(150):
                 await bob.say(f"{number}")
@@ -214,12 +199,9 @@ def test_older_lines_are_not_counted_as_new_ones(tmp_path: Path) -> None:
             await alice.sees("new")
             await expect(newest).to_be_hidden()
 
+
+async def test_what_stands_behind_an_open_drawer_can_not_be_reached(tmp_path: Path) -> None:
     with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
-
-
-def test_what_stands_behind_an_open_drawer_can_not_be_reached(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
         async with chromium() as browser:
             alice = await Tab.open(browser, web_of(gateway), "den", viewport={"width": 375, "height": 700})
             await expect(alice.page.locator("#name")).to_be_focused()
@@ -235,12 +217,9 @@ def test_what_stands_behind_an_open_drawer_can_not_be_reached(tmp_path: Path) ->
             await alice.say("wide again")
             await alice.sees("wide again")
 
+
+async def test_a_refusal_leads_the_keyboard_to_what_answers_it(tmp_path: Path) -> None:
     with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
-
-
-def test_a_refusal_leads_the_keyboard_to_what_answers_it(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
         async with chromium() as browser:
             server = at(gateway)
             async with await tsudoi.create("den", name="bob", password="sesame", server=server) as bob:
@@ -260,6 +239,3 @@ def test_a_refusal_leads_the_keyboard_to_what_answers_it(tmp_path: Path) -> None
                 await alice.page.click("button:has-text('Remove it from my rooms')")
                 await expect(alice.page.locator(".rooms")).to_have_count(0)
             assert alice.problems == []
-
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))

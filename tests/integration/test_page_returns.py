@@ -17,10 +17,10 @@ from tests.support.services import Broker, Gateway, at, hear
 from tests.support.trimming import TrimmingBroker
 
 
-def test_a_page_that_was_cut_off_and_whose_gateway_was_killed_misses_nothing(tmp_path: Path) -> None:
+async def test_a_page_that_was_cut_off_and_whose_gateway_was_killed_misses_nothing(tmp_path: Path) -> None:
     """All of this in little; the tests below do it at length."""
-
-    async def scenario(gateway: Gateway) -> None:
+    web = ("--notices", "on", "--web", f"{HERE}:{steady_port()}")
+    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
         async with chromium() as browser, Wire(web_of(gateway)) as wire:
             alice = await (await Tab.open(browser, wire.address, "den")).enter("alice", create=True)
             async with await tsudoi.join("den", name="bob", server=at(gateway)) as bob:
@@ -45,14 +45,13 @@ def test_a_page_that_was_cut_off_and_whose_gateway_was_killed_misses_nothing(tmp
             await until_ready(alice, texts)
             assert alice.problems == []
 
-    web = ("--notices", "on", "--web", f"{HERE}:{steady_port()}")
-    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
-        asyncio.run(scenario(gateway))
-
 
 @pytest.mark.slow
-def test_a_reader_is_told_while_the_broker_is_away(tmp_path: Path) -> None:
-    async def scenario(broker: Broker, gateway: Gateway) -> None:
+async def test_a_reader_is_told_while_the_broker_is_away(tmp_path: Path) -> None:
+    with (
+        Broker(tmp_path / "rooms.sqlite") as broker,
+        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
+    ):
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             async with await tsudoi.join("den", name="bob", server=at(gateway)) as bob:
@@ -67,16 +66,11 @@ def test_a_reader_is_told_while_the_broker_is_away(tmp_path: Path) -> None:
                 await alice.sees("meanwhile")
             assert alice.problems == []
 
-    with (
-        Broker(tmp_path / "rooms.sqlite") as broker,
-        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
-    ):
-        asyncio.run(scenario(broker, gateway))
-
 
 @pytest.mark.slow
-def test_a_killed_gateway_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_a_killed_gateway_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    web = ("--notices", "on", "--web", f"{HERE}:{steady_port()}")
+    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
         async with chromium() as browser:
             web = web_of(gateway)
             alice = await (await Tab.open(browser, web, "den")).enter("alice", create=True)
@@ -103,10 +97,6 @@ def test_a_killed_gateway_loses_and_doubles_nothing(tmp_path: Path) -> None:
             assert await bob.page.locator(".roster .member").count() == 2
             assert alice.problems == bob.problems == []
 
-    web = ("--notices", "on", "--web", f"{HERE}:{steady_port()}")
-    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
-        asyncio.run(scenario(gateway))
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -114,8 +104,11 @@ def test_a_killed_gateway_loses_and_doubles_nothing(tmp_path: Path) -> None:
     [(10_000, 0), (100, 0), (10_000, 1)],
     ids=["all is kept", "some is trimmed", "a minute offline"],
 )
-def test_what_was_said_meanwhile_comes_or_the_gap_is_told(tmp_path: Path, kept: int, minutes: int) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_what_was_said_meanwhile_comes_or_the_gap_is_told(tmp_path: Path, kept: int, minutes: int) -> None:
+    with (
+        TrimmingBroker(tmp_path / "rooms.sqlite", "--log-entries", str(kept)) as broker,
+        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
+    ):
         async with chromium() as browser, Wire(web_of(gateway)) as wire:
             alice = await (await Tab.open(browser, wire.address, "den")).enter("alice", create=True)
             async with (
@@ -154,12 +147,6 @@ def test_what_was_said_meanwhile_comes_or_the_gap_is_told(tmp_path: Path, kept: 
                     await expect(alice.page.locator(".log .gap")).to_have_count(0)
             assert alice.problems == []
 
-    with (
-        TrimmingBroker(tmp_path / "rooms.sqlite", "--log-entries", str(kept)) as broker,
-        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
-    ):
-        asyncio.run(scenario(gateway))
-
 
 async def until_trimmed(web: tuple[str, int], epoch: str) -> None:
     """Wait until the log lacks some of what was said, by asking for all; it is trimmed now and then."""
@@ -196,10 +183,9 @@ async def everything(tab: Tab) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_page_that_wakes_finds_back_by_itself(tmp_path: Path) -> None:
+async def test_a_page_that_wakes_finds_back_by_itself(tmp_path: Path) -> None:
     """The connection is dead, and no packet has told so: on waking it is tried, and made again."""
-
-    async def scenario(gateway: Gateway) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with chromium() as browser, Wire(web_of(gateway)) as wire:
             alice = await (await Tab.open(browser, wire.address, "den")).enter("alice", create=True)
             async with (
@@ -219,6 +205,3 @@ def test_a_page_that_wakes_finds_back_by_itself(tmp_path: Path) -> None:
                     # Without an answer within 0.6 s the page connects anew.
                     assert time.monotonic() - began < 1.5
                     await alice.tells("nothing was missed")
-
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))

@@ -79,27 +79,23 @@ class Talk:
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp"])
-def test_nothing_is_lost_or_doubled_while_workers_die(gateway: Gateway, deaf_port: int, way: str) -> None:
+async def test_nothing_is_lost_or_doubled_while_workers_die(gateway: Gateway, deaf_port: int, way: str) -> None:
     server = at(gateway)
     if way == "tcp":
         server = tsudoi.Server(server.host, server.tcp, deaf_port)
-
-    async def story() -> None:
-        talks = [await Talk.enter(f"room {number}", server) for number in range(ROOMS)]
-        await asyncio.gather(*(talk.speak() for talk in talks))
-        for talk in talks:
-            await talk.check(1)
-            assert all(isinstance(m, SealedChat) and is_tcp(m._core.way) == (way == "tcp") for m in talk.members)
-        for worker in sorted(workers_of(gateway)):
-            speaking = [asyncio.create_task(talk.speak()) for talk in talks]
-            os.kill(worker, signal.SIGKILL)
-            await asyncio.gather(*speaking)
-            # Its successor is there before the other one dies.
-            async with asyncio.timeout(PATIENCE_S):
-                while len(workers_of(gateway) - {worker}) < 2:  # noqa: ASYNC110 - a process
-                    await asyncio.sleep(0.05)
-        for talk in talks:
-            await talk.check(3)
-            await talk.leave()
-
-    asyncio.run(story())
+    talks = [await Talk.enter(f"room {number}", server) for number in range(ROOMS)]
+    await asyncio.gather(*(talk.speak() for talk in talks))
+    for talk in talks:
+        await talk.check(1)
+        assert all(isinstance(m, SealedChat) and is_tcp(m._core.way) == (way == "tcp") for m in talk.members)
+    for worker in sorted(workers_of(gateway)):
+        speaking = [asyncio.create_task(talk.speak()) for talk in talks]
+        os.kill(worker, signal.SIGKILL)
+        await asyncio.gather(*speaking)
+        # Its successor is there before the other one dies.
+        async with asyncio.timeout(PATIENCE_S):
+            while len(workers_of(gateway) - {worker}) < 2:  # noqa: ASYNC110 - a process
+                await asyncio.sleep(0.05)
+    for talk in talks:
+        await talk.check(3)
+        await talk.leave()

@@ -106,122 +106,105 @@ async def cluster(primary: postgres.Instance, url: str = "") -> AsyncIterator[Cl
             yield made
 
 
-def test_a_broker_that_is_killed_is_replaced_within_seconds(
+async def test_a_broker_that_is_killed_is_replaced_within_seconds(
     machines: tuple[postgres.Instance, postgres.Instance],
 ) -> None:
-    async def scenario() -> None:
-        async with cluster(machines[0]) as made:
-            one, two = made.brokers
-            made.talk()
-            await made.gateway.until(lambda: made.said > 20)
-            two.kill()
-            killed_at = time.monotonic()
-            await made.served_by(one)
-            took_s = time.monotonic() - killed_at
-            print(f"taken over after {took_s:.2f} s")
-            assert took_s <= TAKE_OVER_S
-            await made.check()
-            await asyncio.to_thread(two.start)
-            await made.served_by(one, two)
-
-    asyncio.run(scenario())
+    async with cluster(machines[0]) as made:
+        one, two = made.brokers
+        made.talk()
+        await made.gateway.until(lambda: made.said > 20)
+        two.kill()
+        killed_at = time.monotonic()
+        await made.served_by(one)
+        took_s = time.monotonic() - killed_at
+        print(f"taken over after {took_s:.2f} s")
+        assert took_s <= TAKE_OVER_S
+        await made.check()
+        await asyncio.to_thread(two.start)
+        await made.served_by(one, two)
 
 
-def test_a_broker_that_stood_still_does_no_harm(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
-    async def scenario() -> None:
-        async with cluster(machines[0]) as made:
-            one, two = made.brokers
-            made.talk()
-            await made.gateway.until(lambda: made.said > 20)
-            two.freeze()
-            await made.served_by(one)
-            await made.gateway.until(lambda: made.said > 300)
-            two.resume()
-            await made.served_by(one, two)
-            await made.check()
-            assert "all shards are dropped" in two.stderr.text
-
-    asyncio.run(scenario())
+async def test_a_broker_that_stood_still_does_no_harm(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
+    async with cluster(machines[0]) as made:
+        one, two = made.brokers
+        made.talk()
+        await made.gateway.until(lambda: made.said > 20)
+        two.freeze()
+        await made.served_by(one)
+        await made.gateway.until(lambda: made.said > 300)
+        two.resume()
+        await made.served_by(one, two)
+        await made.check()
+        assert "all shards are dropped" in two.stderr.text
 
 
-def test_brokers_come_and_leave_in_good_order_without_a_second_of_silence(
+async def test_brokers_come_and_leave_in_good_order_without_a_second_of_silence(
     machines: tuple[postgres.Instance, postgres.Instance],
 ) -> None:
-    async def scenario() -> None:
-        async with cluster(machines[0]) as made:
-            one, two = made.brokers
-            made.talk()
-            await made.gateway.until(lambda: made.said > 20)
-            made.silence_s = 0.0
-            await asyncio.to_thread(two.stop)
-            await made.served_by(one)
-            await asyncio.to_thread(two.start)
-            await made.served_by(one, two)
-            three = await made.add()
-            await made.served_by(one, two, three)
-            print(f"the longest silence was {made.silence_s:.2f} s")
-            assert made.silence_s <= SILENCE_S
-            await made.check()
-            shards = {broker.endpoint: 0 for broker in made.brokers}
-            for _, owner in made.gateway.owners.values():
-                shards[owner] += 1
-            assert max(shards.values()) <= -(-SHARDS // 3)
-
-    asyncio.run(scenario())
+    async with cluster(machines[0]) as made:
+        one, two = made.brokers
+        made.talk()
+        await made.gateway.until(lambda: made.said > 20)
+        made.silence_s = 0.0
+        await asyncio.to_thread(two.stop)
+        await made.served_by(one)
+        await asyncio.to_thread(two.start)
+        await made.served_by(one, two)
+        three = await made.add()
+        await made.served_by(one, two, three)
+        print(f"the longest silence was {made.silence_s:.2f} s")
+        assert made.silence_s <= SILENCE_S
+        await made.check()
+        shards = {broker.endpoint: 0 for broker in made.brokers}
+        for _, owner in made.gateway.owners.values():
+            shards[owner] += 1
+        assert max(shards.values()) <= -(-SHARDS // 3)
 
 
-def test_an_operator_asks_one_broker_and_sees_all(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
-    async def scenario() -> None:
-        async with cluster(machines[0]) as made:
+async def test_an_operator_asks_one_broker_and_sees_all(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
+    async with cluster(machines[0]) as made:
 
-            async def admin(*words: str) -> Any:
-                options = ("--admin", made.admins[0], "admin", "--json", *words)
-                command = [*program_command("broker"), *options]
-                done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=True)
-                return json.loads(done.stdout)
+        async def admin(*words: str) -> Any:
+            options = ("--admin", made.admins[0], "admin", "--json", *words)
+            command = [*program_command("broker"), *options]
+            done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=True)
+            return json.loads(done.stdout)
 
-            shards = (await admin("shards"))["shards"]
-            assert {row["broker"] for row in shards} == {broker.endpoint for broker in made.brokers}
-            assert (len(shards), sum(row["members"] for row in shards)) == (SHARDS, len(made.hosts))
-            names = {host.room_name for host in made.hosts}
-            assert {room["name"] for room in (await admin("rooms"))["rooms"]} == names
-            assert (await admin("ban", "alice"))["done"] == len(made.hosts)
-            assert (await admin("rooms"))["rooms"] == []
-
-    asyncio.run(scenario())
+        shards = (await admin("shards"))["shards"]
+        assert {row["broker"] for row in shards} == {broker.endpoint for broker in made.brokers}
+        assert (len(shards), sum(row["members"] for row in shards)) == (SHARDS, len(made.hosts))
+        names = {host.room_name for host in made.hosts}
+        assert {room["name"] for room in (await admin("rooms"))["rooms"]} == names
+        assert (await admin("ban", "alice"))["done"] == len(made.hosts)
+        assert (await admin("rooms"))["rooms"] == []
 
 
-def test_the_database_is_started_again_and_the_brokers_stay(
+async def test_the_database_is_started_again_and_the_brokers_stay(
     machines: tuple[postgres.Instance, postgres.Instance],
 ) -> None:
     primary, _ = machines
-
-    async def scenario() -> None:
-        async with cluster(primary) as made:
-            pids = [broker.pid for broker in made.brokers]
-            made.talk()
-            await made.gateway.until(lambda: made.said > 20)
-            await asyncio.to_thread(primary.stop)
-            await made.gateway.until(lambda: not any(owner for _, owner in made.gateway.owners.values()))
-            await asyncio.to_thread(primary.start)
-            await made.served_by(*made.brokers)
-            await made.check()
-            assert [broker.pid for broker in made.brokers] == pids
-            assert all(broker.popen.poll() is None for broker in made.brokers)
-
-    asyncio.run(scenario())
+    async with cluster(primary) as made:
+        pids = [broker.pid for broker in made.brokers]
+        made.talk()
+        await made.gateway.until(lambda: made.said > 20)
+        await asyncio.to_thread(primary.stop)
+        await made.gateway.until(lambda: not any(owner for _, owner in made.gateway.owners.values()))
+        await asyncio.to_thread(primary.start)
+        await made.served_by(*made.brokers)
+        await made.check()
+        assert [broker.pid for broker in made.brokers] == pids
+        assert all(broker.popen.poll() is None for broker in made.brokers)
 
 
-def test_a_broker_with_a_wrong_address_takes_no_rooms(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
-    async def scenario() -> None:
-        async with cluster(machines[0]) as made:
-            made.talk()
-            nowhere = f"tcp://127.0.0.1:{steady_port(2)}"
-            wrong = await made.add("--advertise", nowhere)
-            said = "no gateway reaches this broker at " + nowhere
-            assert await asyncio.to_thread(wrong.stderr.wait_for, lambda line: said in line, 30.0)
-            assert {owner for _, owner in made.gateway.owners.values()} == {each.endpoint for each in made.brokers[:2]}
-            assert made.silence_s < SILENCE_S
-            await made.check()
-
-    asyncio.run(scenario())
+async def test_a_broker_with_a_wrong_address_takes_no_rooms(
+    machines: tuple[postgres.Instance, postgres.Instance],
+) -> None:
+    async with cluster(machines[0]) as made:
+        made.talk()
+        nowhere = f"tcp://127.0.0.1:{steady_port(2)}"
+        wrong = await made.add("--advertise", nowhere)
+        said = "no gateway reaches this broker at " + nowhere
+        assert await asyncio.to_thread(wrong.stderr.wait_for, lambda line: said in line, 30.0)
+        assert {owner for _, owner in made.gateway.owners.values()} == {each.endpoint for each in made.brokers[:2]}
+        assert made.silence_s < SILENCE_S
+        await made.check()

@@ -74,8 +74,11 @@ class Witness:
 
 
 @pytest.mark.slow
-def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and_others_notice_nothing() -> None:
-    async def scenario(broker: Broker, fast: Gateway) -> None:
+async def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and_others_notice_nothing() -> None:
+    with (
+        Broker(None, "--news-high-water", "5", "--log-entries", "1000000") as broker,
+        Gateway("--rate", "1000000", "--burst", "1000000", broker=broker, doors=["auto"]) as fast,
+    ):
         door = fast.door("auto")
         at_fast = tsudoi.Server(door.tcp[0], door.tcp[1], door.udp[1])
         async with contextlib.AsyncExitStack() as stack:
@@ -124,9 +127,3 @@ def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and_other
             await until(lambda: near.heard == far.heard == said)
             for witness in (near, far):
                 await witness.stop()
-
-    with (
-        Broker(None, "--news-high-water", "5", "--log-entries", "1000000") as broker,
-        Gateway("--rate", "1000000", "--burst", "1000000", broker=broker, doors=["auto"]) as fast,
-    ):
-        asyncio.run(scenario(broker, fast))

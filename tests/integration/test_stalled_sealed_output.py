@@ -84,55 +84,49 @@ def read_until(reader: int, words: bytes, answers: int = -1) -> bytes:
     return data
 
 
-def test_a_pager_behind_the_client_loses_no_line(gateway: Gateway) -> None:
-    async def story() -> None:
-        reader, writer = os.pipe()
-        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)
-        async with host(gateway) as bob:
-            with client(gateway, stdin=subprocess.PIPE, stdout=writer) as alice:
-                os.close(writer)
-                assert alice.stdin is not None
-                await joined(bob)
-                await flood(bob)
-                alice.stdin.write(b"still here\n")
-                alice.stdin.flush()
-                assert (await hear(bob, "still here"))[-1] == "still here"
-                data = await asyncio.to_thread(read_until, reader, f"bob: {LINES - 1} {'x' * 1_000}\n".encode())
-                assert numbers(data) == list(range(LINES))
-                alice.stdin.close()
-                assert await asyncio.to_thread(alice.wait, PATIENCE_S) == 0
-        os.close(reader)
-
-    asyncio.run(story())
+async def test_a_pager_behind_the_client_loses_no_line(gateway: Gateway) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)
+    async with host(gateway) as bob:
+        with client(gateway, stdin=subprocess.PIPE, stdout=writer) as alice:
+            os.close(writer)
+            assert alice.stdin is not None
+            await joined(bob)
+            await flood(bob)
+            alice.stdin.write(b"still here\n")
+            alice.stdin.flush()
+            assert (await hear(bob, "still here"))[-1] == "still here"
+            data = await asyncio.to_thread(read_until, reader, f"bob: {LINES - 1} {'x' * 1_000}\n".encode())
+            assert numbers(data) == list(range(LINES))
+            alice.stdin.close()
+            assert await asyncio.to_thread(alice.wait, PATIENCE_S) == 0
+    os.close(reader)
 
 
 @pytest.mark.parametrize("options", [["--plain"], []], ids=["plain", "whole screen"])
-def test_a_terminal_that_stands_still_ends_no_membership(gateway: Gateway, options: list[str]) -> None:
-    async def story() -> None:
-        ours, theirs = pty.openpty()
-        try:
-            async with host(gateway) as bob:
-                with client(gateway, *options, stdin=theirs, stdout=theirs) as alice:
-                    ready = b"alice\x1b[0m:" if options else b"You are in den"
-                    await asyncio.to_thread(read_until, ours, ready, ours)
-                    await joined(bob)
-                    await flood(bob)
-                    os.write(ours, b"still here\r")
-                    assert (await hear(bob, "still here"))[-1] == "still here"
-                    if options:
-                        # When the terminal goes on, all that was said stands there, once and in order.
-                        data = await asyncio.to_thread(read_until, ours, f"{LINES - 1} {'x' * 900}".encode(), ours)
-                        assert numbers(data) == list(range(LINES))
-                    alice.send_signal(signal.SIGTERM)
-                    assert await asyncio.to_thread(alice.wait, PATIENCE_S) == 143
-                async with asyncio.timeout(PATIENCE_S):
-                    left = [event async for event in first(bob, tsudoi.Left)]
-                assert (left[0].name, left[0].reason) == ("alice", "left")
-        finally:
-            os.close(theirs)
-            os.close(ours)
-
-    asyncio.run(story())
+async def test_a_terminal_that_stands_still_ends_no_membership(gateway: Gateway, options: list[str]) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        async with host(gateway) as bob:
+            with client(gateway, *options, stdin=theirs, stdout=theirs) as alice:
+                ready = b"alice\x1b[0m:" if options else b"You are in den"
+                await asyncio.to_thread(read_until, ours, ready, ours)
+                await joined(bob)
+                await flood(bob)
+                os.write(ours, b"still here\r")
+                assert (await hear(bob, "still here"))[-1] == "still here"
+                if options:
+                    # When the terminal goes on, all that was said stands there, once and in order.
+                    data = await asyncio.to_thread(read_until, ours, f"{LINES - 1} {'x' * 900}".encode(), ours)
+                    assert numbers(data) == list(range(LINES))
+                alice.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(alice.wait, PATIENCE_S) == 143
+            async with asyncio.timeout(PATIENCE_S):
+                left = [event async for event in first(bob, tsudoi.Left)]
+            assert (left[0].name, left[0].reason) == ("alice", "left")
+    finally:
+        os.close(theirs)
+        os.close(ours)
 
 
 async def first(chat: tsudoi.ChatClient, kind: type[tsudoi.Left]) -> AsyncIterator[tsudoi.Left]:

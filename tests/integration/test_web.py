@@ -242,8 +242,11 @@ def test_after_a_killed_gateway_nothing_is_lost_and_nothing_doubled(tmp_path: Pa
         asyncio.run(scenario(gateway))
 
 
-def test_a_gap_is_told_truthfully(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_a_gap_is_told_truthfully(tmp_path: Path) -> None:
+    with (
+        TrimmingBroker(tmp_path / "rooms.sqlite", "--log-entries", "100") as broker,
+        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
+    ):
         alice, bob = Person(address_of(gateway), "alice"), Person(address_of(gateway), "bob")
         async with people(alice, bob):
             await alice.enter("den", create=True)
@@ -270,12 +273,6 @@ def test_a_gap_is_told_truthfully(tmp_path: Path) -> None:
             assert alice.heard.pubs[0][0] == lost["to"] + 1
             count = lost["to"] - lost["from"] + 1
             assert alice.heard.texts() == [f"{number}" for number in range(count, 300)]
-
-    with (
-        TrimmingBroker(tmp_path / "rooms.sqlite", "--log-entries", "100") as broker,
-        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
-    ):
-        asyncio.run(scenario(gateway))
 
 
 def free_port() -> int:
@@ -322,10 +319,10 @@ def test_the_page_is_served_and_other_pages_may_not_connect(shared: Shared) -> N
     asyncio.run(scenario(shared.gateway))
 
 
-def test_a_signed_token_stands_for_the_name(tmp_path: Path) -> None:
+async def test_a_signed_token_stands_for_the_name(tmp_path: Path) -> None:
     issuer = Issuer(tmp_path)
-
-    async def scenario(gateway: Gateway) -> None:
+    flags = ("--auth-secret", str(issuer.secret), "--auth", "required")
+    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
         host = Person(address_of(gateway), "", token=issuer.token("alice"))
         bob = Person(address_of(gateway), "bob", token="eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl")
         carol = Person(address_of(gateway), "carol")
@@ -340,12 +337,8 @@ def test_a_signed_token_stands_for_the_name(tmp_path: Path) -> None:
                 assert person.heard.ended[0].code == Error.PERMISSION_DENIED
                 assert not person.heard.subscribed
 
-    flags = ("--auth-secret", str(issuer.secret), "--auth", "required")
-    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
 
-
-def test_by_tls_and_with_workers(tmp_path: Path) -> None:
+async def test_by_tls_and_with_workers(tmp_path: Path) -> None:
     authority = trustme.CA()
     issued = authority.issue_cert(HERE)
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
@@ -353,8 +346,9 @@ def test_by_tls_and_with_workers(tmp_path: Path) -> None:
     (tmp_path / "key.pem").chmod(0o600)
     context = ssl.create_default_context()
     authority.configure_trust(context)
-
-    async def scenario(gateway: Gateway) -> None:
+    files = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    flags = ("--web", f"{HERE}:0,tls=on", *files)
+    with Gateway(*flags, "--workers", "2", data=tmp_path / "data", doors=["auto"]) as gateway:
         persons = [Person(address_of(gateway), f"m{n}", scheme="wss", ssl_context=context) for n in range(6)]
         async with people(*persons):
             for person in persons:
@@ -363,14 +357,9 @@ def test_by_tls_and_with_workers(tmp_path: Path) -> None:
                 await person.say("hello")
             await until(lambda: all(len(person.heard.texts()) == 6 for person in persons))
 
-    files = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
-    flags = ("--web", f"{HERE}:0,tls=on", *files)
-    with Gateway(*flags, "--workers", "2", data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
 
-
-def test_clients_are_told_to_come_back_when_the_server_stops(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_clients_are_told_to_come_back_when_the_server_stops(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         host, port = address_of(gateway)
         async with connect(f"ws://{host}:{port}/connection/websocket", proxy=None) as socket:
             await socket.send('{"id":1,"connect":{"data":{"name":"alice"}}}')
@@ -381,9 +370,6 @@ def test_clients_are_told_to_come_back_when_the_server_stops(tmp_path: Path) -> 
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == Close.SHUTDOWN
         await stopping
-
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
 
 
 STOPPED = 100

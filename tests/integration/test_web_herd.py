@@ -94,8 +94,11 @@ class Page:
             self.texts.append(publication["data"]["text"])
 
 
-def test_a_thousand_pages_come_back_to_a_killed_gateway(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_a_thousand_pages_come_back_to_a_killed_gateway(tmp_path: Path) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    web = ("--notices", "on", "--web", f"{HERE}:{free_port()}", "--unlimited", "192.0.2.0/24")
+    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
         pages = [Page(address_of(gateway), number) for number in range(PAGES)]
         tasks = []
         async with asyncio.timeout(PATIENCE_S):
@@ -128,9 +131,3 @@ def test_a_thousand_pages_come_back_to_a_killed_gateway(tmp_path: Path) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    web = ("--notices", "on", "--web", f"{HERE}:{free_port()}", "--unlimited", "192.0.2.0/24")
-    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
-        asyncio.run(scenario(gateway))

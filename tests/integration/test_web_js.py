@@ -71,10 +71,11 @@ class Script:
         return [event["data"]["text"] for event in self.of("publication") if "from" in event["data"]]
 
 
-def test_it_chats_and_comes_back_after_a_killed_gateway_with_nothing_lost_or_doubled(
+async def test_it_chats_and_comes_back_after_a_killed_gateway_with_nothing_lost_or_doubled(
     tmp_path: Path, client: Path
 ) -> None:
-    async def scenario(gateway: Gateway) -> None:
+    web = ("--notices", "on", "--web", f"{HERE}:{free_port()}")
+    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
         bob = Person(address_of(gateway), "bob")
         script = await Script.start(client, address_of(gateway), "アリス", "部屋1")
         try:
@@ -107,7 +108,3 @@ def test_it_chats_and_comes_back_after_a_killed_gateway_with_nothing_lost_or_dou
             if script.process.returncode is None:
                 script.process.kill()
                 await script.process.wait()
-
-    web = ("--notices", "on", "--web", f"{HERE}:{free_port()}")
-    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
-        asyncio.run(scenario(gateway))

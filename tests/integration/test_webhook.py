@@ -85,8 +85,10 @@ async def hear(chat: tsudoi.ChatClient) -> tuple[str, str]:
     raise AssertionError("it ended")
 
 
-def test_members_of_all_dialects_hear_it_and_the_history_has_it(tmp_path: Path, issuer: Issuer, client: Enter) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_members_of_all_dialects_hear_it_and_the_history_has_it(
+    tmp_path: Path, issuer: Issuer, client: Enter
+) -> None:
+    with Gateway(*issuer.flags, data=tmp_path / "data", doors=["auto", "classic"]) as gateway:
         bob = client("classic", "bob", gateway)
         async with await tsudoi.create("部屋1", name="alice", server=at(gateway)) as alice:
             await asyncio.to_thread(bob.join, "部屋1")
@@ -108,14 +110,14 @@ def test_members_of_all_dialects_hear_it_and_the_history_has_it(tmp_path: Path, 
                 await tsudoi.join("部屋1", signed_token=token, server=at(gateway))
             connection.close()
 
-    with Gateway(*issuer.flags, data=tmp_path / "data", doors=["auto", "classic"]) as gateway:
-        asyncio.run(scenario(gateway))
 
-
-def test_while_the_broker_is_away_nothing_is_said_and_afterwards_it_is_said_once(
+async def test_while_the_broker_is_away_nothing_is_said_and_afterwards_it_is_said_once(
     tmp_path: Path, issuer: Issuer
 ) -> None:
-    async def scenario(broker: Broker, gateway: Gateway) -> None:
+    with (
+        Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
+        Gateway(*issuer.flags, broker=broker, doors=["auto"]) as gateway,
+    ):
         async with await tsudoi.create("den", name="alice", server=at(gateway)) as alice:
             token = issuer.token("--webhook", "ci")
 
@@ -138,15 +140,9 @@ def test_while_the_broker_is_away_nothing_is_said_and_afterwards_it_is_said_once
             assert (await asyncio.to_thread(say, "three", "c"))[1]["offset"] == second["offset"] + 1
             assert [await hear(alice) for _ in range(3)] == [("ci[bot]", text) for text in ("one", "two", "three")]
 
-    with (
-        Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
-        Gateway(*issuer.flags, broker=broker, doors=["auto"]) as gateway,
-    ):
-        asyncio.run(scenario(broker, gateway))
 
-
-def test_each_worker_takes_posts(tmp_path: Path, issuer: Issuer) -> None:
-    async def scenario(gateway: Gateway) -> None:
+async def test_each_worker_takes_posts(tmp_path: Path, issuer: Issuer) -> None:
+    with Gateway("--workers", "2", *issuer.flags, data=tmp_path / "data", doors=["auto"]) as gateway:
         async with await tsudoi.create("den", name="alice", server=at(gateway)) as alice:
             token = issuer.token("--webhook", "ci")
             connections = [connect(gateway) for _ in range(16)]
@@ -154,9 +150,6 @@ def test_each_worker_takes_posts(tmp_path: Path, issuer: Issuer) -> None:
                 assert (await asyncio.to_thread(post, connection, token, "den", str(number)))[0] == 200
                 connection.close()
             assert [(await hear(alice))[1] for _ in connections] == [str(number) for number in range(len(connections))]
-
-    with Gateway("--workers", "2", *issuer.flags, data=tmp_path / "data", doors=["auto"]) as gateway:
-        asyncio.run(scenario(gateway))
 
 
 def test_a_listener_speaks_tls_with_the_servers_certificate(tmp_path: Path, issuer: Issuer) -> None:

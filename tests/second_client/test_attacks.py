@@ -104,58 +104,47 @@ def forged(genuine: list[bytes], count: int, seed: int) -> list[bytes]:
     return made
 
 
-def test_replayed_from_the_members_own_address(service: Gateway, new_room: NewRoom) -> None:
+async def test_replayed_from_the_members_own_address(service: Gateway, new_room: NewRoom) -> None:
     """All that the member has sent, its `resume` with a cookie too, comes a second time."""
-
-    async def run() -> None:
-        async with overheard(service, new_room()) as (alice, bob, relay):
-            before, seen, down = resumes(relay), list(relay.up), list(relay.down)
-            for packet in seen * 3:
-                relay.inject(packet)
-            await asyncio.sleep(0.6)  # until a retry would be heard again
-            for packet in down * 3:
-                relay.inject_down(packet)
-            await go_on(alice, bob)
-            assert resumes(relay) == before
-
-    asyncio.run(run())
+    async with overheard(service, new_room()) as (alice, bob, relay):
+        before, seen, down = resumes(relay), list(relay.up), list(relay.down)
+        for packet in seen * 3:
+            relay.inject(packet)
+        await asyncio.sleep(0.6)  # until a retry would be heard again
+        for packet in down * 3:
+            relay.inject_down(packet)
+        await go_on(alice, bob)
+        assert resumes(relay) == before
 
 
-def test_replayed_from_another_address(service: Gateway, new_room: NewRoom) -> None:
-    async def run() -> None:
-        async with overheard(service, new_room()) as (alice, bob, relay), attacker_at(service) as attacker:
-            before = resumes(relay)
-            assert await answers(attacker, relay.up * 3) == []
-            await go_on(alice, bob)
-            assert resumes(relay) == before
-
-    asyncio.run(run())
+async def test_replayed_from_another_address(service: Gateway, new_room: NewRoom) -> None:
+    async with overheard(service, new_room()) as (alice, bob, relay), attacker_at(service) as attacker:
+        before = resumes(relay)
+        assert await answers(attacker, relay.up * 3) == []
+        await go_on(alice, bob)
+        assert resumes(relay) == before
 
 
-def test_withheld_and_sent_from_another_address(service: Gateway, new_room: NewRoom) -> None:
+async def test_withheld_and_sent_from_another_address(service: Gateway, new_room: NewRoom) -> None:
     """A packet that the server has not had is answered with a retry, which is smaller and no use to the attacker."""
+    async with created(service, new_room()) as alice, attacker_at(service) as attacker:
+        withheld = list[bytes]()
 
-    async def run() -> None:
-        async with created(service, new_room()) as alice, attacker_at(service) as attacker:
-            withheld = list[bytes]()
+        def withholds(packet: bytes) -> bool:
+            if alice.session.unpack(packet, upwards=True) is not None:
+                withheld.append(packet)
+            return True
 
-            def withholds(packet: bytes) -> bool:
-                if alice.session.unpack(packet, upwards=True) is not None:
-                    withheld.append(packet)
-                return True
-
-            alice.lost = withholds
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(alice.ping(), 0.1)
-            alice.lost = nothing_lost
-            (answer,) = await answers(attacker, withheld[-1:])
-            assert (answer[1], len(answer)) == (RETRY, SMALLEST)
-            assert len(answer) < len(withheld[-1])
-            assert await answers(attacker, [*forged([answer], 200, 1), answer]) == []
-            await alice.say("still here")
-            assert await texts(alice, 1) == ["still here"]
-
-    asyncio.run(run())
+        alice.lost = withholds
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(alice.ping(), 0.1)
+        alice.lost = nothing_lost
+        (answer,) = await answers(attacker, withheld[-1:])
+        assert (answer[1], len(answer)) == (RETRY, SMALLEST)
+        assert len(answer) < len(withheld[-1])
+        assert await answers(attacker, [*forged([answer], 200, 1), answer]) == []
+        await alice.say("still here")
+        assert await texts(alice, 1) == ["still here"]
 
 
 @pytest.mark.parametrize("count", [4_000, pytest.param(200_000, marks=pytest.mark.slow)])
@@ -179,87 +168,69 @@ def test_forged(service: Gateway, new_room: NewRoom, count: int) -> None:
     asyncio.run(asyncio.wait_for(run(), 100))
 
 
-def test_forged_to_the_member(service: Gateway, new_room: NewRoom) -> None:
-    async def run() -> None:
-        async with overheard(service, new_room()) as (alice, bob, relay):
-            before, dropped = resumes(relay), bob.dropped
-            made = forged(relay.down[:60], 2_000, 5)
-            for number, packet in enumerate(made):
-                relay.inject_down(packet)
-                if number % 20 == 19:
-                    await asyncio.sleep(0.001)
-            await go_on(alice, bob)
-            assert resumes(relay) == before
-            assert bob.dropped > dropped + 1_000
-
-    asyncio.run(run())
+async def test_forged_to_the_member(service: Gateway, new_room: NewRoom) -> None:
+    async with overheard(service, new_room()) as (alice, bob, relay):
+        before, dropped = resumes(relay), bob.dropped
+        made = forged(relay.down[:60], 2_000, 5)
+        for number, packet in enumerate(made):
+            relay.inject_down(packet)
+            if number % 20 == 19:
+                await asyncio.sleep(0.001)
+        await go_on(alice, bob)
+        assert resumes(relay) == before
+        assert bob.dropped > dropped + 1_000
 
 
-def test_cookies_of_another_address(service: Gateway, new_room: NewRoom) -> None:
+async def test_cookies_of_another_address(service: Gateway, new_room: NewRoom) -> None:
     """A client's own `resume`, with the cookie that another address of it was given, is a resume without one."""
-
-    async def run() -> None:
-        async with created(service, new_room()) as alice:
-            with Probe(alice.session, service.udp) as here, Probe(alice.session, service.udp) as there:
-                here.count, there.count = 1000, 2000
-                here.send({"resume": {"cookie": "", "epoch": 1, "offset": 1, "next": 1}})
-                cookie = here.until("retry")["retry"]
-                assert list(there.resume(cookie)[0]) == ["retry"]
-                here.count = there.count  # a resume is taken only with a higher count than the one before
-                assert list(here.resume(cookie)[0]) == ["resumed"]
-
-    asyncio.run(run())
+    async with created(service, new_room()) as alice:
+        with Probe(alice.session, service.udp) as here, Probe(alice.session, service.udp) as there:
+            here.count, there.count = 1000, 2000
+            here.send({"resume": {"cookie": "", "epoch": 1, "offset": 1, "next": 1}})
+            cookie = here.until("retry")["retry"]
+            assert list(there.resume(cookie)[0]) == ["retry"]
+            here.count = there.count  # a resume is taken only with a higher count than the one before
+            assert list(here.resume(cookie)[0]) == ["resumed"]
 
 
 @pytest.mark.parametrize("suite", ["aes-128-gcm", "plain"])
-def test_a_retry_is_smaller_than_what_it_answers(service: Gateway, new_room: NewRoom, suite: str) -> None:
-    async def run() -> None:
-        async with created(service, new_room(), suites=(suite,)) as alice:
-            with Probe(alice.session, service.udp) as probe:
-                probe.count = 1000
-                for lines in ([], [{"ping": 7}], [{"ping": 77777777777}]):
-                    sent = probe.send(*lines)
-                    answer = await asyncio.to_thread(probe.packet, 0.1)
-                    assert answer is None or len(answer) < len(sent)
-
-    asyncio.run(run())
+async def test_a_retry_is_smaller_than_what_it_answers(service: Gateway, new_room: NewRoom, suite: str) -> None:
+    async with created(service, new_room(), suites=(suite,)) as alice:
+        with Probe(alice.session, service.udp) as probe:
+            probe.count = 1000
+            for lines in ([], [{"ping": 7}], [{"ping": 77777777777}]):
+                sent = probe.send(*lines)
+                answer = await asyncio.to_thread(probe.packet, 0.1)
+                assert answer is None or len(answer) < len(sent)
 
 
-def test_noise(service: Gateway, new_room: NewRoom) -> None:
+async def test_noise(service: Gateway, new_room: NewRoom) -> None:
     """Whatever begins as a packet, of this session or of none: no answer."""
-
-    async def run() -> None:
-        async with created(service, new_room()) as alice, attacker_at(service) as attacker:
-            noise = [bytes((0, kind)) + name + os.urandom(size) for kind in range(8) for size in range(0, 1200, 40)
-                     for name in (alice.session.id, alice.session.id[:8], os.urandom(16))]  # fmt: skip
-            assert await answers(attacker, noise) == []
-            await alice.ping()
-
-    asyncio.run(run())
+    async with created(service, new_room()) as alice, attacker_at(service) as attacker:
+        noise = [bytes((0, kind)) + name + os.urandom(size) for kind in range(8) for size in range(0, 1200, 40)
+                 for name in (alice.session.id, alice.session.id[:8], os.urandom(16))]  # fmt: skip
+        assert await answers(attacker, noise) == []
+        await alice.ping()
 
 
-def test_replayed_to_a_client_of_the_sdk(service: Gateway, new_room: NewRoom, tmp_path: Path) -> None:
+async def test_replayed_to_a_client_of_the_sdk(service: Gateway, new_room: NewRoom, tmp_path: Path) -> None:
     """All that it has received comes again, its retry too: it hears nothing twice, and does not resume."""
-
-    async def run() -> None:
-        room, settings = new_room(), tsudoi.Settings(known_servers=tmp_path / "known")
-        async with created(service, room) as alice, relay_to(service.udp) as relay:
-            server = replace(at(service), udp=relay.address[1])
-            async with await tsudoi.join(room, name="sdk", server=server, dialect="tsudoi-2", settings=settings) as sdk:
-                await alice.say("one")
-                await sdk.say("two")
-                await asyncio.sleep(0.6)  # until a retry would be heard again
-                for packet in relay.down * 3:
-                    relay.inject_down(packet)
-                for packet in forged(relay.down[:60], 1_000, 9):
-                    relay.inject_down(packet)
-                    await asyncio.sleep(0)
-                await alice.say("three")
-                heard = [event.text async for event in until_three(sdk)]
-                assert heard == ["one", "three"]
-                assert resumes(relay) == 1
-
-    asyncio.run(run())
+    room, settings = new_room(), tsudoi.Settings(known_servers=tmp_path / "known")
+    async with created(service, room) as alice, relay_to(service.udp) as relay:
+        server = replace(at(service), udp=relay.address[1])
+        async with await tsudoi.join(room, name="sdk", server=server, dialect="tsudoi-2", settings=settings) as sdk:
+            await alice.say("one")
+            await sdk.say("two")
+            await asyncio.sleep(0.6)  # until a retry would be heard again
+            for packet in relay.down * 3:
+                relay.inject_down(packet)
+            for packet in forged(relay.down[:60], 1_000, 9):
+                relay.inject_down(packet)
+                await asyncio.sleep(0)
+            await alice.say("three")
+            heard = [event.text async for event in until_three(sdk)]
+            assert heard == ["one", "three"]
+            assert resumes(relay) == 1
 
 
 async def until_three(chat: tsudoi.ChatClient) -> AsyncIterator[tsudoi.Message]:
@@ -270,20 +241,16 @@ async def until_three(chat: tsudoi.ChatClient) -> AsyncIterator[tsudoi.Message]:
                 break
 
 
-def test_packets_of_an_earlier_run(service: Gateway, new_room: NewRoom) -> None:
+async def test_packets_of_an_earlier_run(service: Gateway, new_room: NewRoom) -> None:
     """Replayed from the member's own address, they do not make it resume for ever."""
-
-    async def run() -> None:
-        async with overheard(service, new_room()) as (alice, bob, relay):
-            await relay.rebind(service.udp)
-            await bob.ping()  # the server finds it at another address: another run
-            assert resumes(relay) == 2
-            earlier = [packet for packet in relay.up[:30] if packet[18:24] != bytes(6)]
-            await asyncio.sleep(0.6)  # until a retry would be heard again
-            before = resumes(relay)
-            for packet in earlier:
-                relay.inject(packet)
-            await go_on(alice, bob)
-            assert resumes(relay) == before
-
-    asyncio.run(run())
+    async with overheard(service, new_room()) as (alice, bob, relay):
+        await relay.rebind(service.udp)
+        await bob.ping()  # the server finds it at another address: another run
+        assert resumes(relay) == 2
+        earlier = [packet for packet in relay.up[:30] if packet[18:24] != bytes(6)]
+        await asyncio.sleep(0.6)  # until a retry would be heard again
+        before = resumes(relay)
+        for packet in earlier:
+            relay.inject(packet)
+        await go_on(alice, bob)
+        assert resumes(relay) == before

@@ -17,7 +17,7 @@ LOSS = 0.05
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3])
-def test_in_order_exactly_once_under_faults(tmp_path: Path, seed: int) -> None:
+async def test_in_order_exactly_once_under_faults(tmp_path: Path, seed: int) -> None:
     randomness = random.Random(seed)
     options = ("--session-secret", str(tmp_path / "secret"))
 
@@ -27,7 +27,11 @@ def test_in_order_exactly_once_under_faults(tmp_path: Path, seed: int) -> None:
             await member.say(f"{member.name} {number}")
             await asyncio.sleep(randomness.random() * 0.05)
 
-    async def run(broker: Broker, one: Gateway, other: Gateway) -> None:
+    with (
+        Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
+        Gateway(*options, "--name", "one", broker=broker, doors=("auto",), steady=True) as one,
+        Gateway(*options, "--name", "other", broker=broker, doors=("auto",), steady=True) as other,
+    ):
         habits = {"lost": lambda packet: randomness.random() < LOSS, "quiet_s": (0.5, 0.8), "patience_s": PATIENCE_S}
         async with (
             created(one, "den", "alice", **habits) as alice,
@@ -58,10 +62,3 @@ def test_in_order_exactly_once_under_faults(tmp_path: Path, seed: int) -> None:
                 assert own == [f"{member.name} {number}" for number in range(said[member.name])]
             assert await texts(bob, len(order)) == order
             assert await texts(carol, len(order)) == order
-
-    with (
-        Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
-        Gateway(*options, "--name", "one", broker=broker, doors=("auto",), steady=True) as one,
-        Gateway(*options, "--name", "other", broker=broker, doors=("auto",), steady=True) as other,
-    ):
-        asyncio.run(run(broker, one, other))

@@ -101,21 +101,17 @@ def test_wants(probe: Probe) -> None:
     assert {first + 3: "3", first + 4: "4", first + 5: "5"}.items() <= wanted.items()
 
 
-def test_commands_beyond_the_rate(service: Gateway, new_room: NewRoom) -> None:
+async def test_commands_beyond_the_rate(service: Gateway, new_room: NewRoom) -> None:
     """Each of sixty commands at once is either carried out or refused."""
-
-    async def run() -> None:
-        async with created(service, new_room()) as alice:
-            said = [asyncio.create_task(alice.say("/time")) for _ in range(60)]
-            await asyncio.wait(said, timeout=2)
-            await alice.ping()
-            told = sum(line.get("code") == "time-is" for line in alice.heard)
-            assert told == sum(task.done() and task.exception() is None for task in said)
-            for task in said:
-                task.cancel()
-            await asyncio.wait(said)
-
-    asyncio.run(run())
+    async with created(service, new_room()) as alice:
+        said = [asyncio.create_task(alice.say("/time")) for _ in range(60)]
+        await asyncio.wait(said, timeout=2)
+        await alice.ping()
+        told = sum(line.get("code") == "time-is" for line in alice.heard)
+        assert told == sum(task.done() and task.exception() is None for task in said)
+        for task in said:
+            task.cancel()
+        await asyncio.wait(said)
 
 
 @pytest.mark.slow

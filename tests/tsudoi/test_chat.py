@@ -55,149 +55,119 @@ async def two(dialect: Dialect, settings: Settings = QUICK) -> AsyncIterator[tup
 
 
 @every_dialect
-def test_two_people_talk(dialect: Dialect) -> None:
-    async def story() -> None:
-        async with two(dialect) as (fake, alice, bob):
-            await alice.say("こんにちは")
-            heard = await hear(bob)
-            assert isinstance(heard, Message)
-            assert (heard.sender, heard.text) == ("alice", "こんにちは")
-            if dialect.echo:
-                assert await hear(alice) == heard
-            await bob.say("hi")
-            heard = await hear(alice)
-            assert isinstance(heard, Message)
-            assert (heard.sender, heard.text) == ("bob", "hi")
-            if dialect.port not in (PortPlace.NOWHERE, PortPlace.TCP_SOURCE):
-                await soon(lambda: len(fake.ports) == 2)
-                sources = {address[1] for address in fake.rooms["部屋1"].addresses.values()}
-                assert set(fake.ports) == sources
-            assert fake.asked_for_rooms == (2 if dialect is TCRP_OK else 0)
-
-    asyncio.run(story())
+async def test_two_people_talk(dialect: Dialect) -> None:
+    async with two(dialect) as (fake, alice, bob):
+        await alice.say("こんにちは")
+        heard = await hear(bob)
+        assert isinstance(heard, Message)
+        assert (heard.sender, heard.text) == ("alice", "こんにちは")
+        if dialect.echo:
+            assert await hear(alice) == heard
+        await bob.say("hi")
+        heard = await hear(alice)
+        assert isinstance(heard, Message)
+        assert (heard.sender, heard.text) == ("bob", "hi")
+        if dialect.port not in (PortPlace.NOWHERE, PortPlace.TCP_SOURCE):
+            await soon(lambda: len(fake.ports) == 2)
+            sources = {address[1] for address in fake.rooms["部屋1"].addresses.values()}
+            assert set(fake.ports) == sources
+        assert fake.asked_for_rooms == (2 if dialect is TCRP_OK else 0)
 
 
 @every_dialect
-def test_refusals_have_types(dialect: Dialect) -> None:
-    async def story() -> None:
-        async with fake_server(dialect) as fake:
-            says_why = dialect.name != "tcrp-success"
-            with pytest.raises(tsudoi.RoomNotFound if says_why else tsudoi.Refused):
-                await join(fake)
-            async with await create(fake):
-                with pytest.raises(tsudoi.RoomExists if says_why else tsudoi.Refused):
-                    await create(fake)
-
-    asyncio.run(story())
+async def test_refusals_have_types(dialect: Dialect) -> None:
+    async with fake_server(dialect) as fake:
+        says_why = dialect.name != "tcrp-success"
+        with pytest.raises(tsudoi.RoomNotFound if says_why else tsudoi.Refused):
+            await join(fake)
+        async with await create(fake):
+            with pytest.raises(tsudoi.RoomExists if says_why else tsudoi.Refused):
+                await create(fake)
 
 
-def test_names_are_told_apart_by_the_server() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await create(fake), await join(fake, "alice") as other:
-            assert other.name == "alice#2"
-
-    asyncio.run(story())
+async def test_names_are_told_apart_by_the_server() -> None:
+    async with fake_server(TSUDOI) as fake, await create(fake), await join(fake, "alice") as other:
+        assert other.name == "alice#2"
 
 
-def test_passwords() -> None:
-    async def story() -> None:
-        async with (
-            fake_server(TSUDOI) as fake,
-            await tsudoi.create("den", name="alice", password="moon", server=fake.address, dialect="tsudoi"),
-        ):
-            with pytest.raises(tsudoi.WrongPassword, match="wrong password for den"):
-                await tsudoi.join("den", name="bob", password="sun", server=fake.address, dialect="tsudoi")
-            async with await tsudoi.join("den", name="bob", password="moon", server=fake.address, dialect="tsudoi"):
-                pass
-        with pytest.raises(tsudoi.NotInDialect, match="tcrp has no passwords"):
-            await tsudoi.create("den", name="alice", password="moon", dialect="tcrp")
-
-    asyncio.run(story())
+async def test_passwords() -> None:
+    async with (
+        fake_server(TSUDOI) as fake,
+        await tsudoi.create("den", name="alice", password="moon", server=fake.address, dialect="tsudoi"),
+    ):
+        with pytest.raises(tsudoi.WrongPassword, match="wrong password for den"):
+            await tsudoi.join("den", name="bob", password="sun", server=fake.address, dialect="tsudoi")
+        async with await tsudoi.join("den", name="bob", password="moon", server=fake.address, dialect="tsudoi"):
+            pass
+    with pytest.raises(tsudoi.NotInDialect, match="tcrp has no passwords"):
+        await tsudoi.create("den", name="alice", password="moon", dialect="tcrp")
 
 
 @pytest.mark.parametrize("dialect", [TSUDOI, TCRP_OK, CLASSIC], ids=lambda dialect: dialect.name)
-def test_rooms_are_listed(dialect: Dialect) -> None:
-    async def story() -> None:
-        async with fake_server(dialect) as fake:
-            assert await tsudoi.rooms(server=fake.address, dialect=dialect.name, settings=QUICK) == []
-            async with await create(fake):
-                assert await tsudoi.rooms(server=fake.address, dialect=dialect.name, settings=QUICK) == ["部屋1"]
-        with pytest.raises(tsudoi.NotInDialect, match="no way to ask"):
-            await tsudoi.rooms(dialect="tcrp")
-
-    asyncio.run(story())
+async def test_rooms_are_listed(dialect: Dialect) -> None:
+    async with fake_server(dialect) as fake:
+        assert await tsudoi.rooms(server=fake.address, dialect=dialect.name, settings=QUICK) == []
+        async with await create(fake):
+            assert await tsudoi.rooms(server=fake.address, dialect=dialect.name, settings=QUICK) == ["部屋1"]
+    with pytest.raises(tsudoi.NotInDialect, match="no way to ask"):
+        await tsudoi.rooms(dialect="tcrp")
 
 
 @every_dialect
-def test_the_first_datagram_registers_and_the_next_keep_alive(dialect: Dialect) -> None:
-    async def story() -> None:
-        async with fake_server(dialect) as fake, await create(fake, settings=Settings(keep_alive_s=0.01)):
-            await soon(lambda: len(fake.datagrams) >= 4)
-            texts = {datagram.parse_untrusted(data)[2].decode() for data in fake.datagrams}
-            assert texts == {min(dialect.register_words, default="")}
-
-    asyncio.run(story())
+async def test_the_first_datagram_registers_and_the_next_keep_alive(dialect: Dialect) -> None:
+    async with fake_server(dialect) as fake, await create(fake, settings=Settings(keep_alive_s=0.01)):
+        await soon(lambda: len(fake.datagrams) >= 4)
+        texts = {datagram.parse_untrusted(data)[2].decode() for data in fake.datagrams}
+        assert texts == {min(dialect.register_words, default="")}
 
 
-def test_a_resting_client_sends_nothing() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await create(fake, settings=Settings(keep_alive_s=0.01)) as alice:
-            await soon(lambda: len(fake.datagrams) >= 2)
-            alice.stop_keep_alives()
-            await asyncio.sleep(0.02)
-            sent = len(fake.datagrams)
-            await asyncio.sleep(0.05)
-            assert len(fake.datagrams) == sent
-
-    asyncio.run(story())
+async def test_a_resting_client_sends_nothing() -> None:
+    async with fake_server(TSUDOI) as fake, await create(fake, settings=Settings(keep_alive_s=0.01)) as alice:
+        await soon(lambda: len(fake.datagrams) >= 2)
+        alice.stop_keep_alives()
+        await asyncio.sleep(0.02)
+        sent = len(fake.datagrams)
+        await asyncio.sleep(0.05)
+        assert len(fake.datagrams) == sent
 
 
 @every_dialect
-def test_leaving_says_the_word_and_ends_the_iteration(dialect: Dialect) -> None:
-    async def story() -> None:
-        async with two(dialect) as (fake, alice, bob):
-            await alice.say("bye")
-            await soon(lambda: fake.rooms["部屋1"].said == 1)
-            await bob.leave()
-            await bob.leave()
-            assert [event.text for event in [event async for event in bob]] in ([], ["bye"])
-            with pytest.raises(tsudoi.NotInRoom):
-                await bob.say("still here?")
-            if dialect.leave_words:
-                await soon(lambda: registered(fake) == 1)
-
-    asyncio.run(story())
+async def test_leaving_says_the_word_and_ends_the_iteration(dialect: Dialect) -> None:
+    async with two(dialect) as (fake, alice, bob):
+        await alice.say("bye")
+        await soon(lambda: fake.rooms["部屋1"].said == 1)
+        await bob.leave()
+        await bob.leave()
+        assert [event.text for event in [event async for event in bob]] in ([], ["bye"])
+        with pytest.raises(tsudoi.NotInRoom):
+            await bob.say("still here?")
+        if dialect.leave_words:
+            await soon(lambda: registered(fake) == 1)
 
 
 @every_dialect
 @pytest.mark.parametrize("kind", ["closed", "timeout"])
-def test_notices_are_the_last_event(dialect: Dialect, kind: str) -> None:
-    async def story() -> None:
-        async with two(dialect) as (fake, _, bob):
-            for words in dialect.closed if kind == "closed" else (dialect.timed_out,):
-                text = words.format(user="alice", room="部屋1")
-                fake.tell("部屋1", downlink_encoder.encode_closing(dialect, "部屋1", kind, text))
-            await soon(lambda: bob.closed)
-            (event,) = [event async for event in bob]
-            has_own_words = dialect.timed_out not in dialect.closed
-            assert isinstance(event, TimedOut if kind == "timeout" and has_own_words else RoomClosed)
-
-    asyncio.run(story())
+async def test_notices_are_the_last_event(dialect: Dialect, kind: str) -> None:
+    async with two(dialect) as (fake, _, bob):
+        for words in dialect.closed if kind == "closed" else (dialect.timed_out,):
+            text = words.format(user="alice", room="部屋1")
+            fake.tell("部屋1", downlink_encoder.encode_closing(dialect, "部屋1", kind, text))
+        await soon(lambda: bob.closed)
+        (event,) = [event async for event in bob]
+        has_own_words = dialect.timed_out not in dialect.closed
+        assert isinstance(event, TimedOut if kind == "timeout" and has_own_words else RoomClosed)
 
 
-def test_what_can_not_be_said_is_refused() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await create(fake) as alice:
-            for text in ("", "x" * 4000, "\ud800", "/leave"):
-                with pytest.raises(tsudoi.InvalidText):
-                    await alice.say(text)
+async def test_what_can_not_be_said_is_refused() -> None:
+    async with fake_server(TSUDOI) as fake, await create(fake) as alice:
+        for text in ("", "x" * 4000, "\ud800", "/leave"):
             with pytest.raises(tsudoi.InvalidText):
-                alice.pieces("one \ud800")
-            await alice.say("x" * alice.text_limit)
-            with pytest.raises(tsudoi.InvalidText, match=f"at most {alice.text_limit}"):
-                await alice.say("x" * (alice.text_limit + 1))
-
-    asyncio.run(story())
+                await alice.say(text)
+        with pytest.raises(tsudoi.InvalidText):
+            alice.pieces("one \ud800")
+        await alice.say("x" * alice.text_limit)
+        with pytest.raises(tsudoi.InvalidText, match=f"at most {alice.text_limit}"):
+            await alice.say("x" * (alice.text_limit + 1))
 
 
 @pytest.mark.parametrize("secret", [{"password": "\ud800"}, {"signed_token": "\ud800"}])
@@ -212,18 +182,15 @@ def test_names_that_no_server_takes_are_not_sent(name: str) -> None:
         asyncio.run(tsudoi.create("den", name=name, server=Server("192.0.2.1")))
 
 
-def test_a_full_queue_drops_the_oldest_and_counts() -> None:
-    async def story() -> None:
-        async with two(TSUDOI, Settings(queue_size=3)) as (fake, alice, bob):
-            for number in range(10):
-                await alice.say(str(number))
-            await soon(lambda: bob.dropped == 7)
-            fake.tell("部屋1", downlink_encoder.encode_closing(TSUDOI, "部屋1", "closed", "gone"))
-            await soon(lambda: bob.closed)
-            events = [event.text async for event in bob]
-            assert events == ["8", "9", "gone"]
-
-    asyncio.run(story())
+async def test_a_full_queue_drops_the_oldest_and_counts() -> None:
+    async with two(TSUDOI, Settings(queue_size=3)) as (fake, alice, bob):
+        for number in range(10):
+            await alice.say(str(number))
+        await soon(lambda: bob.dropped == 7)
+        fake.tell("部屋1", downlink_encoder.encode_closing(TSUDOI, "部屋1", "closed", "gone"))
+        await soon(lambda: bob.closed)
+        events = [event.text async for event in bob]
+        assert events == ["8", "9", "gone"]
 
 
 def test_bursts_are_spread() -> None:
@@ -239,51 +206,39 @@ def test_bursts_are_spread() -> None:
     assert 0.08 < asyncio.run(story()) < 2
 
 
-def test_what_comes_twice_is_heard_once() -> None:
-    async def story() -> None:
-        async with two(TSUDOI) as (fake, _, bob):
-            for number in (1, 1, 2):
-                fake.tell("部屋1", downlink_encoder.encode_message(TSUDOI.down, "部屋1", number, "eve", "hi"))
-            await soon(lambda: bob.repeated == 1)
-            assert [await hear(bob) for _ in range(2)] == [Message("eve", "hi", 1), Message("eve", "hi", 2)]
-
-    asyncio.run(story())
+async def test_what_comes_twice_is_heard_once() -> None:
+    async with two(TSUDOI) as (fake, _, bob):
+        for number in (1, 1, 2):
+            fake.tell("部屋1", downlink_encoder.encode_message(TSUDOI.down, "部屋1", number, "eve", "hi"))
+        await soon(lambda: bob.repeated == 1)
+        assert [await hear(bob) for _ in range(2)] == [Message("eve", "hi", 1), Message("eve", "hi", 2)]
 
 
-def test_strange_datagrams_are_counted() -> None:
-    async def story() -> None:
-        async with two(TSUDOI) as (fake, _, bob):
-            fake.tell("部屋1", b"\xff\xfe")
-            await soon(lambda: bob.malformed == 1)
-
-    asyncio.run(story())
+async def test_strange_datagrams_are_counted() -> None:
+    async with two(TSUDOI) as (fake, _, bob):
+        fake.tell("部屋1", b"\xff\xfe")
+        await soon(lambda: bob.malformed == 1)
 
 
-def test_moving_to_another_door() -> None:
-    async def story() -> None:
-        async with two(TSUDOI) as (fake, alice, bob):
-            before = set(fake.rooms["部屋1"].addresses.values())
-            await bob.move(Server("127.0.0.1", 1, fake.address.udp))
-            await soon(lambda: set(fake.rooms["部屋1"].addresses.values()) != before)
-            await alice.say("there?")
-            assert (await hear(bob)).text == "there?"
-
-    asyncio.run(story())
+async def test_moving_to_another_door() -> None:
+    async with two(TSUDOI) as (fake, alice, bob):
+        before = set(fake.rooms["部屋1"].addresses.values())
+        await bob.move(Server("127.0.0.1", 1, fake.address.udp))
+        await soon(lambda: set(fake.rooms["部屋1"].addresses.values()) != before)
+        await alice.say("there?")
+        assert (await hear(bob)).text == "there?"
 
 
-def test_a_server_that_goes_away_is_told_once() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake:
-            alice = await create(fake, settings=Settings(keep_alive_s=0.02))
-            await soon(lambda: registered(fake) == 1)
-        async with alice:
-            event = await hear(alice)
-            assert isinstance(event, ServerAway)
-            assert "connection refused" in event.text
-            await soon(lambda: alice.unreachable >= 2)
-            assert not alice.closed
-
-    asyncio.run(story())
+async def test_a_server_that_goes_away_is_told_once() -> None:
+    async with fake_server(TSUDOI) as fake:
+        alice = await create(fake, settings=Settings(keep_alive_s=0.02))
+        await soon(lambda: registered(fake) == 1)
+    async with alice:
+        event = await hear(alice)
+        assert isinstance(event, ServerAway)
+        assert "connection refused" in event.text
+        await soon(lambda: alice.unreachable >= 2)
+        assert not alice.closed
 
 
 def free_port() -> int:
@@ -342,28 +297,22 @@ def test_a_hung_up_connection_is_a_violation() -> None:
         asyncio.run(with_server(serve))
 
 
-def test_ipv6() -> None:
-    async def story() -> None:
-        try:
-            async with fake_server(TCRP_JSON, "::1") as fake, await create(fake) as alice, await join(fake) as bob:
-                await soon(lambda: registered(fake) == 2)
-                await alice.say("six")
-                assert await hear(bob) == Message("alice", "six")
-        except OSError:
-            pytest.skip("no IPv6 here")
-
-    asyncio.run(story())
+async def test_ipv6() -> None:
+    try:
+        async with fake_server(TCRP_JSON, "::1") as fake, await create(fake) as alice, await join(fake) as bob:
+            await soon(lambda: registered(fake) == 2)
+            await alice.say("six")
+            assert await hear(bob) == Message("alice", "six")
+    except OSError:
+        pytest.skip("no IPv6 here")
 
 
-def test_messages_only() -> None:
-    async def story() -> None:
-        async with two(TCRP) as (fake, alice, bob):
-            await alice.say("one")
-            await soon(lambda: fake.rooms["部屋1"].said == 1)
-            fake.tell("部屋1", b"exit!")
-            assert [message.text async for message in bob.messages()] == ["one"]
-
-    asyncio.run(story())
+async def test_messages_only() -> None:
+    async with two(TCRP) as (fake, alice, bob):
+        await alice.say("one")
+        await soon(lambda: fake.rooms["部屋1"].said == 1)
+        fake.tell("部屋1", b"exit!")
+        assert [message.text async for message in bob.messages()] == ["one"]
 
 
 def test_a_refusal_that_says_more_than_its_status_is_not_told_as_a_wrong_password() -> None:
@@ -372,24 +321,21 @@ def test_a_refusal_that_says_more_than_its_status_is_not_told_as_a_wrong_passwor
     assert words == "the server does not let you into den: a token is needed here"
 
 
-def test_a_program_that_is_cancelled_while_it_enters_leaves_the_room() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await create(fake):
-            room = fake.rooms["部屋1"]
-            fake.may_answer.clear()
-            joining = asyncio.create_task(join(fake))
-            await soon(lambda: len(room.names) == 2)
-            joining.cancel()
-            await asyncio.sleep(0)
-            fake.may_answer.set()
-            with pytest.raises(asyncio.CancelledError):
-                await joining
-            token = list(room.names)[1].encode()
+async def test_a_program_that_is_cancelled_while_it_enters_leaves_the_room() -> None:
+    async with fake_server(TSUDOI) as fake, await create(fake):
+        room = fake.rooms["部屋1"]
+        fake.may_answer.clear()
+        joining = asyncio.create_task(join(fake))
+        await soon(lambda: len(room.names) == 2)
+        joining.cancel()
+        await asyncio.sleep(0)
+        fake.may_answer.set()
+        with pytest.raises(asyncio.CancelledError):
+            await joining
+        token = list(room.names)[1].encode()
 
-            def said() -> set[str]:
-                found = [datagram.parse_untrusted(data) for data in fake.datagrams]
-                return {datagram.decode_text(text, TSUDOI) for _, shown, text in found if shown == token}
+        def said() -> set[str]:
+            found = [datagram.parse_untrusted(data) for data in fake.datagrams]
+            return {datagram.decode_text(text, TSUDOI) for _, shown, text in found if shown == token}
 
-            await soon(lambda: bool(TSUDOI.leave_words & said()))
-
-    asyncio.run(story())
+        await soon(lambda: bool(TSUDOI.leave_words & said()))

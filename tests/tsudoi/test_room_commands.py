@@ -127,49 +127,37 @@ async def alone(fake: FakeServer, settings: Settings = QUICK) -> ChatClient:
 
 
 @pytest.mark.parametrize(("line", "order", "answer"), ORDERS, ids=[line for line, _, _ in ORDERS])
-def test_an_order_returns_when_it_is_done(line: str, order: Order, answer: bytes) -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
-            # What others do meanwhile is no answer.
-            fake.answers[line] = [tell("left", n=9, name="carol", reason="left", by="", why=""), answer]
-            async with asyncio.timeout(3):
-                await order(room)
-
-    asyncio.run(story())
+async def test_an_order_returns_when_it_is_done(line: str, order: Order, answer: bytes) -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        # What others do meanwhile is no answer.
+        fake.answers[line] = [tell("left", n=9, name="carol", reason="left", by="", why=""), answer]
+        async with asyncio.timeout(3):
+            await order(room)
 
 
 @pytest.mark.parametrize(("line", "order", "answer"), ORDERS, ids=[line for line, _, _ in ORDERS])
-def test_an_order_that_is_not_carried_out_raises(line: str, order: Order, answer: bytes) -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
-            fake.answers[line] = [say_no("not-host")]
-            with pytest.raises(CommandRefused, match="words of answer") as caught:
-                await order(room)
-            assert caught.value.code == "not-host"
-
-    asyncio.run(story())
+async def test_an_order_that_is_not_carried_out_raises(line: str, order: Order, answer: bytes) -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        fake.answers[line] = [say_no("not-host")]
+        with pytest.raises(CommandRefused, match="words of answer") as caught:
+            await order(room)
+        assert caught.value.code == "not-host"
 
 
-def test_what_is_not_answered_raises() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await alone(fake, BRIEF) as room:
-            with pytest.raises(NoAnswer, match="/kick"):
-                await room.kick("bob")
-            with pytest.raises(NoAnswer, match="/who"):
-                await room.who()
-
-    asyncio.run(story())
+async def test_what_is_not_answered_raises() -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake, BRIEF) as room:
+        with pytest.raises(NoAnswer, match="/kick"):
+            await room.kick("bob")
+        with pytest.raises(NoAnswer, match="/who"):
+            await room.who()
 
 
-def test_one_that_has_another_name_knows_it() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
-            fake.answers["/nick rob"] = [tell("renamed", n=1, name="alice", to="rob")]
-            await room.nick("rob")
-            assert room.name == "rob"
-            assert await anext(room) == events.Renamed("alice", "rob", 1, "words of renamed")
-
-    asyncio.run(story())
+async def test_one_that_has_another_name_knows_it() -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        fake.answers["/nick rob"] = [tell("renamed", n=1, name="alice", to="rob")]
+        await room.nick("rob")
+        assert room.name == "rob"
+        assert await anext(room) == events.Renamed("alice", "rob", 1, "words of renamed")
 
 
 # --- questions ------------------------------------------------------------------------------------------------------
@@ -180,49 +168,43 @@ def people(first: int, last: int) -> list[tuple[Any, str]]:
     return [({"name": name, "host": number == 1, "idle": number}, name) for number, name in names]
 
 
-def test_who_is_here_comes_in_pages_and_parts() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
-            for page, rows in ((1, people(1, 21)), (2, people(21, 24))):
-                values = {"count": 23, "page": page, "pages": 2}
-                fake.answers[f"/who {page}"] = encode_list(TSUDOI.down, "den", "who", "members", values, "head", rows)
-            assert len(fake.answers["/who 1"]) > 1
-            found = await room.who()
-            assert found == [events.Person(f"{'member' * 10}{number}", number == 1, number) for number in range(1, 24)]
-
-    asyncio.run(story())
+async def test_who_is_here_comes_in_pages_and_parts() -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        for page, rows in ((1, people(1, 21)), (2, people(21, 24))):
+            values = {"count": 23, "page": page, "pages": 2}
+            fake.answers[f"/who {page}"] = encode_list(TSUDOI.down, "den", "who", "members", values, "head", rows)
+        assert len(fake.answers["/who 1"]) > 1
+        found = await room.who()
+        assert found == [events.Person(f"{'member' * 10}{number}", number == 1, number) for number in range(1, 24)]
 
 
-def test_other_questions() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
-            rows = [({"name": "部屋", "members": 2, "locked": True}, "")]
-            fake.answers["/rooms 1"] = [tell("rooms", count=1, page=1, pages=1, rooms=[row for row, _ in rows])]
-            assert await room.rooms() == [events.RoomInfo("部屋", 2, True)]
-            row = {"name": "bob", "address": "192.0.2.1", "muted": False, "until": 1_000}
-            fake.answers["/bans 1"] = [tell("bans", count=1, page=1, pages=1, bans=[row])]
-            assert await room.bans() == [events.Sanction("bob", "192.0.2.1", False, 1_000)]
-            fake.answers["/bans 1"] = [say_no("not-host")]
-            with pytest.raises(CommandRefused):
-                await room.bans()
-            fake.answers["/history 5"] = [
-                tell("history", messages=[{"n": 3, "from": "bob", "said": "hi", "at": 1_000}]),
-                tell("history", messages=[{"n": 4, "from": "bob", "said": "waves", "at": 2_000, "acted": True}]),
-            ]
-            assert await room.history(5) == [
-                events.Past("bob", "hi", 3, 1_000, False),
-                events.Past("bob", "waves", 4, 2_000, True),
-            ]
-            fake.answers["/history 20"] = [say_no("no-history")]
-            assert await room.history() == []
-            fake.answers["/help"] = [tell("help", commands=[{"usage": "/who", "does": "who is here"}])]
-            assert await room.help() == [events.CommandHelp("/who", "who is here")]
-            fake.answers["/topic"] = [say_no("topic-is", "tea")]
-            assert await room.topic() == "tea"
-            fake.answers["/topic"] = [say_no("no-topic")]
-            assert await room.topic() == ""
-
-    asyncio.run(story())
+async def test_other_questions() -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        rows = [({"name": "部屋", "members": 2, "locked": True}, "")]
+        fake.answers["/rooms 1"] = [tell("rooms", count=1, page=1, pages=1, rooms=[row for row, _ in rows])]
+        assert await room.rooms() == [events.RoomInfo("部屋", 2, True)]
+        row = {"name": "bob", "address": "192.0.2.1", "muted": False, "until": 1_000}
+        fake.answers["/bans 1"] = [tell("bans", count=1, page=1, pages=1, bans=[row])]
+        assert await room.bans() == [events.Sanction("bob", "192.0.2.1", False, 1_000)]
+        fake.answers["/bans 1"] = [say_no("not-host")]
+        with pytest.raises(CommandRefused):
+            await room.bans()
+        fake.answers["/history 5"] = [
+            tell("history", messages=[{"n": 3, "from": "bob", "said": "hi", "at": 1_000}]),
+            tell("history", messages=[{"n": 4, "from": "bob", "said": "waves", "at": 2_000, "acted": True}]),
+        ]
+        assert await room.history(5) == [
+            events.Past("bob", "hi", 3, 1_000, False),
+            events.Past("bob", "waves", 4, 2_000, True),
+        ]
+        fake.answers["/history 20"] = [say_no("no-history")]
+        assert await room.history() == []
+        fake.answers["/help"] = [tell("help", commands=[{"usage": "/who", "does": "who is here"}])]
+        assert await room.help() == [events.CommandHelp("/who", "who is here")]
+        fake.answers["/topic"] = [say_no("topic-is", "tea")]
+        assert await room.topic() == "tea"
+        fake.answers["/topic"] = [say_no("no-topic")]
+        assert await room.topic() == ""
 
 
 def parts_of_history(*offsets: int, of: int = 4) -> list[bytes]:
@@ -230,19 +212,16 @@ def parts_of_history(*offsets: int, of: int = 4) -> list[bytes]:
     return [tell("history", of=of, messages=[row]) for row in rows]
 
 
-def test_a_history_of_which_a_part_is_lost_is_no_answer() -> None:
-    async def story() -> None:
-        async with (
-            fake_server(TSUDOI) as fake,
-            await tsudoi.create("den", name="alice", server=fake.address, dialect="tsudoi", settings=BRIEF) as room,
-        ):
-            fake.answers["/history 20"] = parts_of_history(3, 4, 6)
-            with pytest.raises(NoAnswer, match="only a part"):
-                await room.history()
-            fake.answers["/history 20"] = parts_of_history(4, 3, 5, 6)
-            assert [row.offset for row in await room.history()] == [3, 4, 5, 6]
-
-    asyncio.run(story())
+async def test_a_history_of_which_a_part_is_lost_is_no_answer() -> None:
+    async with (
+        fake_server(TSUDOI) as fake,
+        await tsudoi.create("den", name="alice", server=fake.address, dialect="tsudoi", settings=BRIEF) as room,
+    ):
+        fake.answers["/history 20"] = parts_of_history(3, 4, 6)
+        with pytest.raises(NoAnswer, match="only a part"):
+            await room.history()
+        fake.answers["/history 20"] = parts_of_history(4, 3, 5, 6)
+        assert [row.offset for row in await room.history()] == [3, 4, 5, 6]
 
 
 def test_more_than_a_page_of_history_comes_whole() -> None:
@@ -270,29 +249,23 @@ def test_rows_that_come_again_are_no_further_rows() -> None:
     assert not waiting.over
 
 
-def test_what_nobody_waits_for_is_an_event() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
-            fake.answers["/who"] = [tell("who", count=1, page=1, pages=1, members=[])]
-            fake.answers["/dance"] = [say_no("unknown-command", "/dance")]
-            await room.command("/who")
-            assert await anext(room) == events.Listed("who", (), 1, 1, 1, "words of who")
-            await room.command("/dance")
-            assert await anext(room) == events.Answered("unknown-command", "/dance", None, "words of answer")
-
-    asyncio.run(story())
+async def test_what_nobody_waits_for_is_an_event() -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        fake.answers["/who"] = [tell("who", count=1, page=1, pages=1, members=[])]
+        fake.answers["/dance"] = [say_no("unknown-command", "/dance")]
+        await room.command("/who")
+        assert await anext(room) == events.Listed("who", (), 1, 1, 1, "words of who")
+        await room.command("/dance")
+        assert await anext(room) == events.Answered("unknown-command", "/dance", None, "words of answer")
 
 
-def test_other_dialects_send_orders_and_read_words() -> None:
-    async def story() -> None:
-        async with fake_server(CLASSIC) as fake, await alone(fake) as room:
-            fake.answers["/kick bob"] = [encode_notice(CLASSIC.down, "den", "answer", {}, "Only the host can do that.")]
-            await room.kick("bob")
-            assert await anext(room) == events.Notice("Only the host can do that.")
-            with pytest.raises(NotInDialect):
-                await room.who()
-
-    asyncio.run(story())
+async def test_other_dialects_send_orders_and_read_words() -> None:
+    async with fake_server(CLASSIC) as fake, await alone(fake) as room:
+        fake.answers["/kick bob"] = [encode_notice(CLASSIC.down, "den", "answer", {}, "Only the host can do that.")]
+        await room.kick("bob")
+        assert await anext(room) == events.Notice("Only the host can do that.")
+        with pytest.raises(NotInDialect):
+            await room.who()
 
 
 @pytest.mark.parametrize("dialect", [d for d in DIALECTS.values() if d is not TSUDOI], ids=lambda d: d.name)

@@ -37,17 +37,14 @@ def test_a_standby_is_called_so() -> None:
     assert why(exc) == "it takes no writes: it is a standby"
 
 
-def test_the_end_of_a_broker_does_not_wait_for_a_host_that_is_lost() -> None:
-    async def scenario() -> None:
-        drivers, failures = [LostHost() for _ in range(4)], list[str]()
-        connections = Connections(drivers, failures.append)
-        connections.fail("the lease was not renewed")
-        async with asyncio.timeout(10.0):
-            await connections.close()
-        assert failures == ["the lease was not renewed"]
-        assert all(driver.is_terminated for driver in drivers)
-
-    asyncio.run(scenario())
+async def test_the_end_of_a_broker_does_not_wait_for_a_host_that_is_lost() -> None:
+    drivers, failures = [LostHost() for _ in range(4)], list[str]()
+    connections = Connections(drivers, failures.append)
+    connections.fail("the lease was not renewed")
+    async with asyncio.timeout(10.0):
+        await connections.close()
+    assert failures == ["the lease was not renewed"]
+    assert all(driver.is_terminated for driver in drivers)
 
 
 @pytest.mark.parametrize("is_closed", [True, False])

@@ -39,17 +39,13 @@ def test_a_url_is_taken_apart_host_by_host() -> None:
     assert postgres_hosts.host_urls("postgresql:///c") == {"": "postgresql:///c"}
 
 
-def test_a_host_that_does_not_answer_delays_no_other(server: postgres.Instance, silent: str) -> None:
+async def test_a_host_that_does_not_answer_delays_no_other(server: postgres.Instance, silent: str) -> None:
     url = server.url().replace("@", f"@{silent},127.0.0.1:{steady_port()},")
-
-    async def scenario() -> None:
-        async with asyncio.timeout(QUICK_S):
-            chosen, connection = await postgres_hosts.connect(url, 60.0, any_host)
-        assert chosen == server.url()
-        assert await connection.fetchval("SELECT 1") == 1
-        await connection.close()
-
-    asyncio.run(scenario())
+    async with asyncio.timeout(QUICK_S):
+        chosen, connection = await postgres_hosts.connect(url, 60.0, any_host)
+    assert chosen == server.url()
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
 
 
 def test_if_no_host_takes_writes_the_error_says_why_each(server: postgres.Instance, silent: str) -> None:

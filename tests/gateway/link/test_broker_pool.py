@@ -180,10 +180,10 @@ def test_an_answer_that_waits_at_the_start_may_end_the_connection_to_another_bro
 
 
 @pytest.mark.parametrize("insecure", [False, True])
-def test_without_a_key_there_is_no_connection_to_another_machine_unless_the_operator_says_so(
+async def test_without_a_key_there_is_no_connection_to_another_machine_unless_the_operator_says_so(
     tmp_path: Path, insecure: bool
 ) -> None:
-    async def scenario(one: Broker) -> None:
+    with brokers(tmp_path) as (one, _):
         routes = Routes([one.endpoint], 100, 3.0, Counters())
         pool = BrokerPool(routes, "a/1", lambda *_: None, lambda *_: None, lambda _: [], insecure=insecure)
         try:
@@ -194,6 +194,3 @@ def test_without_a_key_there_is_no_connection_to_another_machine_unless_the_oper
             pool.send(FAR, [b"frame"])
         finally:
             pool.close()
-
-    with brokers(tmp_path) as (one, _):
-        asyncio.run(scenario(one))

@@ -65,79 +65,60 @@ def is_in(backbone: BrokerSockets) -> bool:
     return all(monitor.is_connected for monitor in backbone._monitors)
 
 
-def test_a_connection_that_works_has_no_error(key: SecretKey, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
-            await until(lambda: is_in(backbone))
-            assert backbone.connect_error == ""
-
-    asyncio.run(scenario())
+async def test_a_connection_that_works_has_no_error(key: SecretKey, tmp_path: Path) -> None:
+    async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
+        await until(lambda: is_in(backbone))
+        assert backbone.connect_error == ""
 
 
-def test_a_refused_key_is_told_until_it_is_accepted(key: SecretKey, tmp_path: Path) -> None:
+async def test_a_refused_key_is_told_until_it_is_accepted(key: SecretKey, tmp_path: Path) -> None:
     public, secret = make_pair()
-
-    async def scenario() -> None:
-        async with (
-            serving(tmp_path / "keys") as server,
-            connecting(server.endpoint, replace(key, public=public, secret=secret)) as backbone,
-        ):
-            await until(lambda: "does not accept this gateway's key: add it there" in backbone.connect_error)
-            (tmp_path / "keys" / "gateways" / "west.pub").write_text(public)
-            await until(lambda: is_in(backbone))
-            assert backbone.connect_error == ""
-
-    asyncio.run(scenario())
+    async with (
+        serving(tmp_path / "keys") as server,
+        connecting(server.endpoint, replace(key, public=public, secret=secret)) as backbone,
+    ):
+        await until(lambda: "does not accept this gateway's key: add it there" in backbone.connect_error)
+        (tmp_path / "keys" / "gateways" / "west.pub").write_text(public)
+        await until(lambda: is_in(backbone))
+        assert backbone.connect_error == ""
 
 
-def test_the_first_cause_after_a_key_was_removed_is_that(key: SecretKey, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
-            await until(lambda: is_in(backbone))
-            key_folder.remove(tmp_path / "keys", EAST)
-            await until(lambda: bool(backbone.connect_error))
-            for _ in range(200):  # it stays the cause while libzmq and we try again
-                assert "no longer accepts this gateway's key: it was removed there" in backbone.connect_error
-                await asyncio.sleep(0.01)
-            (tmp_path / "keys" / "gateways" / "east.pub").write_text(key.public)
-            await until(lambda: is_in(backbone) and not backbone.connect_error)
-
-    asyncio.run(scenario())
+async def test_the_first_cause_after_a_key_was_removed_is_that(key: SecretKey, tmp_path: Path) -> None:
+    async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
+        await until(lambda: is_in(backbone))
+        key_folder.remove(tmp_path / "keys", EAST)
+        await until(lambda: bool(backbone.connect_error))
+        for _ in range(200):  # it stays the cause while libzmq and we try again
+            assert "no longer accepts this gateway's key: it was removed there" in backbone.connect_error
+            await asyncio.sleep(0.01)
+        (tmp_path / "keys" / "gateways" / "east.pub").write_text(key.public)
+        await until(lambda: is_in(backbone) and not backbone.connect_error)
 
 
-def test_another_brokers_key_is_told(key: SecretKey, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with (
-            serving(tmp_path / "keys") as server,
-            connecting(server.endpoint, replace(key, broker=make_pair()[0])) as backbone,
-        ):
-            await until(lambda: "is not the broker that this key is for" in backbone.connect_error)
-
-    asyncio.run(scenario())
+async def test_another_brokers_key_is_told(key: SecretKey, tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path / "keys") as server,
+        connecting(server.endpoint, replace(key, broker=make_pair()[0])) as backbone,
+    ):
+        await until(lambda: "is not the broker that this key is for" in backbone.connect_error)
 
 
-def test_a_key_that_is_missing_is_told(key: SecretKey, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with serving(tmp_path / "keys") as server, connecting(server.endpoint, None) as backbone:
-            await until(lambda: "wants a key: --key FILE" in backbone.connect_error)
-
-    asyncio.run(scenario())
+async def test_a_key_that_is_missing_is_told(key: SecretKey, tmp_path: Path) -> None:
+    async with serving(tmp_path / "keys") as server, connecting(server.endpoint, None) as backbone:
+        await until(lambda: "wants a key: --key FILE" in backbone.connect_error)
 
 
-def test_a_broker_without_keys_is_told_and_one_that_comes_back_with_them_is_found(
+async def test_a_broker_without_keys_is_told_and_one_that_comes_back_with_them_is_found(
     key: SecretKey, tmp_path: Path
 ) -> None:
-    async def scenario() -> None:
-        async with serving(None) as server:
-            endpoint = server.endpoint
-            async with connecting(endpoint, key) as backbone:
-                await until(lambda: "uses no keys, and we have one" in backbone.connect_error)
-                server.stop()
-                async with serving(tmp_path / "keys", endpoint):
-                    await until(lambda: is_in(backbone))
-                    assert backbone.connect_error == ""
-
-    asyncio.run(scenario())
+    async with serving(None) as server:
+        endpoint = server.endpoint
+        async with connecting(endpoint, key) as backbone:
+            await until(lambda: "uses no keys, and we have one" in backbone.connect_error)
+            server.stop()
+            async with serving(tmp_path / "keys", endpoint):
+                await until(lambda: is_in(backbone))
+                assert backbone.connect_error == ""
 
 
 @pytest.mark.parametrize(
@@ -149,38 +130,29 @@ def test_a_broker_without_keys_is_told_and_one_that_comes_back_with_them_is_foun
         ("ipc:///nowhere/at/all", "nobody listens at ipc:///nowhere/at/all"),
     ],
 )
-def test_an_endpoint_without_a_listener_is_told(endpoint: str, words: str) -> None:
-    async def scenario() -> None:
-        async with connecting(endpoint, None) as backbone:
-            await until(lambda: backbone.connect_error.startswith(words))
-
-    asyncio.run(scenario())
+async def test_an_endpoint_without_a_listener_is_told(endpoint: str, words: str) -> None:
+    async with connecting(endpoint, None) as backbone:
+        await until(lambda: backbone.connect_error.startswith(words))
 
 
-def test_a_machine_that_does_not_answer_at_all_is_tried_again_and_told() -> None:
-    async def scenario() -> None:
-        with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as filling:
-            place = full.getsockname()
-            while True:  # until the kernel drops what would begin another connection
-                sock = filling.enter_context(socket.socket())
-                sock.settimeout(0.2)
-                try:
-                    sock.connect(place)
-                except TimeoutError:
-                    break
-            async with connecting(f"tcp://127.0.0.1:{place[1]}", None) as backbone:
-                await until(lambda: backbone._monitors[0].connect_error.startswith("nobody listens"))
-
-    asyncio.run(scenario())
+async def test_a_machine_that_does_not_answer_at_all_is_tried_again_and_told() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as filling:
+        place = full.getsockname()
+        while True:  # until the kernel drops what would begin another connection
+            sock = filling.enter_context(socket.socket())
+            sock.settimeout(0.2)
+            try:
+                sock.connect(place)
+            except TimeoutError:
+                break
+        async with connecting(f"tcp://127.0.0.1:{place[1]}", None) as backbone:
+            await until(lambda: backbone._monitors[0].connect_error.startswith("nobody listens"))
 
 
-def test_the_socket_for_news_is_watched_as_well(key: SecretKey, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
-            await until(lambda: is_in(backbone))
-            backbone._sub.disconnect(publish_endpoint(server.endpoint))
-            backbone._monitors[1]._endpoint = "tcp://127.0.0.1:1"
-            backbone._sub.connect("tcp://127.0.0.1:1")
-            await until(lambda: backbone.connect_error == "nobody listens at tcp://127.0.0.1:1")
-
-    asyncio.run(scenario())
+async def test_the_socket_for_news_is_watched_as_well(key: SecretKey, tmp_path: Path) -> None:
+    async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
+        await until(lambda: is_in(backbone))
+        backbone._sub.disconnect(publish_endpoint(server.endpoint))
+        backbone._monitors[1]._endpoint = "tcp://127.0.0.1:1"
+        backbone._sub.connect("tcp://127.0.0.1:1")
+        await until(lambda: backbone.connect_error == "nobody listens at tcp://127.0.0.1:1")

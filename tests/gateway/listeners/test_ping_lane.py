@@ -82,7 +82,7 @@ def test_what_comes_before_the_program_is_there_is_not_received_late_from_the_so
 
 @linux_only
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_pings_wait_for_each_other_and_nothing_else_does(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pings_wait_for_each_other_and_nothing_else_does(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ping_lane, "REST_S", 3_600.0)
     pings = [packet(b'{"ping":%d}' % number) for number in range(1, 6)]
     others = [
@@ -93,44 +93,40 @@ def test_pings_wait_for_each_other_and_nothing_else_does(host: str, monkeypatch:
         b"",
         b"\0",
     ]
-
-    async def scenario() -> None:
-        batches: list[list[bytes]] = []
-        server = UDPServer(
-            0,
-            Listener(host, 0),
-            lambda _, batch: batches.append([data for data, _ in batch]),
-            nothing,
-            sendmmsg.choose(),
-        )
-        assert server._lane is not None
+    batches: list[list[bytes]] = []
+    server = UDPServer(
+        0,
+        Listener(host, 0),
+        lambda _, batch: batches.append([data for data, _ in batch]),
+        nothing,
+        sendmmsg.choose(),
+    )
+    assert server._lane is not None
+    server.start()
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect((host, server.listener.port))
+        client.send(pings[0])
+        await until(lambda: batches == [pings[:1]])  # one that is alone waits for nobody
+        for ping in pings[1:]:
+            client.send(ping)
+        for other in others:
+            client.send(other)
+        await until(lambda: sum(map(len, batches)) == 1 + len(others))
+        assert [data for batch in batches[1:] for data in batch] == others
+        server._lane._look()
+        assert batches[-1] == pings[1:]
+        # When none has come meanwhile, the next one waits for nobody again.
+        server._lane._look()
+        client.send(pings[0])
+        await until(lambda: batches[-1] == pings[:1])
+        server.stop_receiving()
         server.start()
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.connect((host, server.listener.port))
-            client.send(pings[0])
-            await until(lambda: batches == [pings[:1]])  # one that is alone waits for nobody
-            for ping in pings[1:]:
-                client.send(ping)
-            for other in others:
-                client.send(other)
-            await until(lambda: sum(map(len, batches)) == 1 + len(others))
-            assert [data for batch in batches[1:] for data in batch] == others
-            server._lane._look()
-            assert batches[-1] == pings[1:]
-            # When none has come meanwhile, the next one waits for nobody again.
-            server._lane._look()
-            client.send(pings[0])
-            await until(lambda: batches[-1] == pings[:1])
-            server.stop_receiving()
-            server.start()
-            client.send(pings[0])
-            count = len(batches)
-            for _ in range(20):
-                await asyncio.sleep(0)
-            assert len(batches) == count
-        server.close()
-
-    asyncio.run(scenario())
+        client.send(pings[0])
+        count = len(batches)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(batches) == count
+    server.close()
 
 
 def nothing(*_: object) -> None:
@@ -144,68 +140,54 @@ def into(got: list[bytes]) -> UDPServer:
 
 
 @linux_only
-def test_after_more_pings_than_a_turn_takes_the_others_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_more_pings_than_a_turn_takes_the_others_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ping_lane, "REST_S", 3_600.0)
     monkeypatch.setattr(ping_lane, "BATCHES", 1)
     ping = packet(b'{"ping":1}')
-
-    async def scenario() -> None:
-        got: list[bytes] = []
-        server = into(got)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.connect(("127.0.0.1", server.listener.port))
-            for _ in range(300):
-                client.send(ping)
-            server.start()
-            await until(lambda: len(got) == 300)
-        server.close()
-
-    asyncio.run(scenario())
-
-
-@linux_only
-def test_the_address_is_refused_to_others_as_ever() -> None:
-    async def scenario() -> None:
-        server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
-        with pytest.raises(SettingError, match=r"Address already in use$"):
-            UDPServer(0, server.listener, nothing, nothing, sendmmsg.choose())
-        server.close()
-        UDPServer(0, server.listener, nothing, nothing, sendmmsg.choose()).close()
-
-    asyncio.run(scenario())
-
-
-@linux_only
-def test_what_a_filter_drops_is_counted_for_both_sockets() -> None:
-    async def scenario() -> None:
-        server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.connect(("127.0.0.1", server.listener.port))
-            server.filter([bpf.step(bpf.RETURN, number=0)])
-            client.send(packet(b'{"ping":1}'))
-            client.send(b"something else")
-            assert (server.filtered, server.overflowed) == (2, 0)
-            server.filter([])
-            client.send(packet(b'{"ping":1}'))
-            assert (server.filtered, server.overflowed) == (2, 0)
-        server.close()
-
-    asyncio.run(scenario())
-
-
-def test_without_such_programs_pings_come_as_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bpf, "attach_reuseport", lambda sock, program: False)
-
-    async def scenario() -> None:
-        got: list[bytes] = []
-        server = into(got)
-        assert server._lane is None
+    got: list[bytes] = []
+    server = into(got)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", server.listener.port))
+        for _ in range(300):
+            client.send(ping)
         server.start()
-        sent = [packet(b'{"ping":%d}' % number) for number in range(20)]
-        for port in range(20):  # whatever its address
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                client.sendto(sent[port], ("127.0.0.1", server.listener.port))
-        await until(lambda: sorted(got) == sorted(sent))
-        server.close()
+        await until(lambda: len(got) == 300)
+    server.close()
 
-    asyncio.run(scenario())
+
+@linux_only
+async def test_the_address_is_refused_to_others_as_ever() -> None:
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
+    with pytest.raises(SettingError, match=r"Address already in use$"):
+        UDPServer(0, server.listener, nothing, nothing, sendmmsg.choose())
+    server.close()
+    UDPServer(0, server.listener, nothing, nothing, sendmmsg.choose()).close()
+
+
+@linux_only
+async def test_what_a_filter_drops_is_counted_for_both_sockets() -> None:
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", server.listener.port))
+        server.filter([bpf.step(bpf.RETURN, number=0)])
+        client.send(packet(b'{"ping":1}'))
+        client.send(b"something else")
+        assert (server.filtered, server.overflowed) == (2, 0)
+        server.filter([])
+        client.send(packet(b'{"ping":1}'))
+        assert (server.filtered, server.overflowed) == (2, 0)
+    server.close()
+
+
+async def test_without_such_programs_pings_come_as_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bpf, "attach_reuseport", lambda sock, program: False)
+    got: list[bytes] = []
+    server = into(got)
+    assert server._lane is None
+    server.start()
+    sent = [packet(b'{"ping":%d}' % number) for number in range(20)]
+    for port in range(20):  # whatever its address
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(sent[port], ("127.0.0.1", server.listener.port))
+    await until(lambda: sorted(got) == sorted(sent))
+    server.close()

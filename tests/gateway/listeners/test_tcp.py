@@ -32,6 +32,8 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason, Operation, Rights, Sta
 from tsudoi.protocol.errors import MalformedMessage, SettingError
 from tsudoi.protocol.names import hash_token
 
+pytestmark = pytest.mark.uvloop
+
 PATIENCE_S = 30.0
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 
@@ -148,58 +150,46 @@ async def never_reading(listener: Listener, request: bytes) -> AsyncIterator[soc
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_client_gets_a_token_that_only_it_and_the_gateway_know(host: str) -> None:
-    async def scenario() -> None:
-        async with running(host=host) as (gateway, listener, _):
-            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
-                granted = await client.answer(TSUDOI, CREATE)
-                assert isinstance(granted, Granted)
-                assert re.fullmatch("[0-9a-f]{32}", granted.token)
-                assert gateway.token_hashes == [hash_token(granted.token.encode())]
-                assert list(gateway.members.by_token) == [granted.token.encode()]
-                await until_closed(client)
-            assert gateway.counters.handshakes_admitted == 1
-            assert gateway.published() == []
-
-    uvloop.run(scenario())
+async def test_a_client_gets_a_token_that_only_it_and_the_gateway_know(host: str) -> None:
+    async with running(host=host) as (gateway, listener, _):
+        async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+            granted = await client.answer(TSUDOI, CREATE)
+            assert isinstance(granted, Granted)
+            assert re.fullmatch("[0-9a-f]{32}", granted.token)
+            assert gateway.token_hashes == [hash_token(granted.token.encode())]
+            assert list(gateway.members.by_token) == [granted.token.encode()]
+            await until_closed(client)
+        assert gateway.counters.handshakes_admitted == 1
+        assert gateway.published() == []
 
 
-def test_frames_come_in_segments_of_their_own() -> None:
-    async def scenario() -> None:
-        request = serialize_request(TCRP_200, CREATE, "den", "alice")
-        async with running("tcrp-200") as (_, listener, _), connected(listener, request) as client:
-            first = await client.read()
-            began = monotonic()
-            second = await client.read()
-            assert first.endswith(b"200")
-            assert len(second) > 32
-            assert monotonic() - began >= TCRP_200.pause_s * 0.9
-
-    uvloop.run(scenario())
+async def test_frames_come_in_segments_of_their_own() -> None:
+    request = serialize_request(TCRP_200, CREATE, "den", "alice")
+    async with running("tcrp-200") as (_, listener, _), connected(listener, request) as client:
+        first = await client.read()
+        began = monotonic()
+        second = await client.read()
+        assert first.endswith(b"200")
+        assert len(second) > 32
+        assert monotonic() - began >= TCRP_200.pause_s * 0.9
 
 
-def test_a_request_counted_in_characters_may_come_in_three_segments() -> None:
-    async def scenario() -> None:
-        async with running("tcrp") as (gateway, listener, _), connected(listener) as client:
-            for part in (Header(3, 1, 0, 3).serialize(), "部屋1".encode(), "アリス".encode()):
-                client.writer.write(part)
-                await client.writer.drain()
-                await asyncio.sleep(0.005)
-            assert isinstance(await client.answer(TCRP, CREATE), Granted)
-            assert gateway.counters.handshakes_admitted == 1
-
-    uvloop.run(scenario())
+async def test_a_request_counted_in_characters_may_come_in_three_segments() -> None:
+    async with running("tcrp") as (gateway, listener, _), connected(listener) as client:
+        for part in (Header(3, 1, 0, 3).serialize(), "部屋1".encode(), "アリス".encode()):
+            client.writer.write(part)
+            await client.writer.drain()
+            await asyncio.sleep(0.005)
+        assert isinstance(await client.answer(TCRP, CREATE), Granted)
+        assert gateway.counters.handshakes_admitted == 1
 
 
-def test_a_classic_client_reads_the_list_and_chooses() -> None:
-    async def scenario() -> None:
-        request = serialize_request(CLASSIC, JOIN, "", "bob")
-        async with running("classic") as (_, listener, _), connected(listener, request) as client:
-            assert await client.read() == "['den', '部屋1']".encode()
-            client.writer.write("部屋1".encode())
-            assert re.fullmatch(b"[0-9a-f]{32}", await client.read())
-
-    uvloop.run(scenario())
+async def test_a_classic_client_reads_the_list_and_chooses() -> None:
+    request = serialize_request(CLASSIC, JOIN, "", "bob")
+    async with running("classic") as (_, listener, _), connected(listener, request) as client:
+        assert await client.read() == "['den', '部屋1']".encode()
+        client.writer.write("部屋1".encode())
+        assert re.fullmatch(b"[0-9a-f]{32}", await client.read())
 
 
 @pytest.mark.parametrize(
@@ -210,160 +200,131 @@ def test_a_classic_client_reads_the_list_and_chooses() -> None:
         (Declined(99, ""), Status.BAD_REQUEST),
     ],
 )
-def test_a_refusal_is_told(refusal: Declined, status: Status) -> None:
-    async def scenario() -> None:
-        async with running() as (gateway, listener, _):
-            gateway.refusal = refusal
-            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
-                answer = await client.answer(TSUDOI, CREATE)
-                assert isinstance(answer, HandshakeRefused)
-                assert answer.status == status
-                await until_closed(client)
-            assert sum(gateway.counters.refusals.values()) == 1
-            assert gateway.members.by_token == {}
-
-    uvloop.run(scenario())
+async def test_a_refusal_is_told(refusal: Declined, status: Status) -> None:
+    async with running() as (gateway, listener, _):
+        gateway.refusal = refusal
+        async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+            answer = await client.answer(TSUDOI, CREATE)
+            assert isinstance(answer, HandshakeRefused)
+            assert answer.status == status
+            await until_closed(client)
+        assert sum(gateway.counters.refusals.values()) == 1
+        assert gateway.members.by_token == {}
 
 
-def test_while_the_broker_is_away_clients_are_told_to_try_again() -> None:
-    async def scenario() -> None:
-        async with running() as (gateway, listener, _):
-            gateway.answers = False
-            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
-                await gateway.asked_to_enter.wait()
-                # The question is given up.
-                gateway.wait(gateway.settings.request_timeout_s)
-                answer = await client.answer(TSUDOI, CREATE)
-                assert isinstance(answer, HandshakeRefused)
-                assert answer.status == Status.BUSY
-
-    uvloop.run(scenario())
+async def test_while_the_broker_is_away_clients_are_told_to_try_again() -> None:
+    async with running() as (gateway, listener, _):
+        gateway.answers = False
+        async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+            await gateway.asked_to_enter.wait()
+            # The question is given up.
+            gateway.wait(gateway.settings.request_timeout_s)
+            answer = await client.answer(TSUDOI, CREATE)
+            assert isinstance(answer, HandshakeRefused)
+            assert answer.status == Status.BUSY
 
 
-def test_a_member_whose_client_went_before_its_token_came_does_not_stay() -> None:
-    async def scenario() -> None:
-        async with running("tcrp-200") as (gateway, listener, _):
-            async with connected(listener, serialize_request(TCRP_200, CREATE, "den", "alice")) as client:
-                await client.read()
-                # Reset rather than closed: half a connection may still want its answer.
-                linger = struct.pack("ii", 1, 0)
-                client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                client.writer.transport.abort()
-            async with asyncio.timeout(PATIENCE_S):
-                while not (items := gateway.published()):  # noqa: ASYNC110 - nobody tells
-                    await asyncio.sleep(0.01)
-            assert items == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
-
-    uvloop.run(scenario())
+async def test_a_member_whose_client_went_before_its_token_came_does_not_stay() -> None:
+    async with running("tcrp-200") as (gateway, listener, _):
+        async with connected(listener, serialize_request(TCRP_200, CREATE, "den", "alice")) as client:
+            await client.read()
+            # Reset rather than closed: half a connection may still want its answer.
+            linger = struct.pack("ii", 1, 0)
+            client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            client.writer.transport.abort()
+        async with asyncio.timeout(PATIENCE_S):
+            while not (items := gateway.published()):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        assert items == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
 
 
-def test_a_port_announced_before_or_after_the_token_is_where_datagrams_go() -> None:
-    async def scenario() -> None:
-        async with running("tcrp-ok") as (gateway, listener, _):
-            request = serialize_request(TCRP_OK, CREATE, "den", "alice", None, 50_000)
-            async with connected(listener, request) as client:
-                assert isinstance(await client.answer(TCRP_OK, CREATE), Granted)
-            (located,) = gateway.published()
-            assert located.text == "127.0.0.1 50000 0"
-        async with running("tcrp-json") as (gateway, listener, _):
-            async with connected(listener, serialize_request(TCRP_JSON, CREATE, "den", "alice")) as client:
-                assert isinstance(await client.answer(TCRP_JSON, CREATE), Granted)
-                client.writer.write(b"\xc3\x50")
-                await until_closed(client)
-            (located,) = gateway.published()
-            assert located.text == "127.0.0.1 50000 0"
-
-    uvloop.run(scenario())
+async def test_a_port_announced_before_or_after_the_token_is_where_datagrams_go() -> None:
+    async with running("tcrp-ok") as (gateway, listener, _):
+        request = serialize_request(TCRP_OK, CREATE, "den", "alice", None, 50_000)
+        async with connected(listener, request) as client:
+            assert isinstance(await client.answer(TCRP_OK, CREATE), Granted)
+        (located,) = gateway.published()
+        assert located.text == "127.0.0.1 50000 0"
+    async with running("tcrp-json") as (gateway, listener, _):
+        async with connected(listener, serialize_request(TCRP_JSON, CREATE, "den", "alice")) as client:
+            assert isinstance(await client.answer(TCRP_JSON, CREATE), Granted)
+            client.writer.write(b"\xc3\x50")
+            await until_closed(client)
+        (located,) = gateway.published()
+        assert located.text == "127.0.0.1 50000 0"
 
 
-def test_connections_that_say_nothing_end_in_time() -> None:
-    async def scenario() -> None:
-        settings = Settings(first_byte_s=0.05, request_s=0.05)
-        async with running(settings=settings) as (_, listener, _):
-            async with connected(listener) as silent:
-                assert await silent.read() == b""
-            async with connected(listener, b"\3\1") as slow:
-                assert await slow.read() == b""
-
-    uvloop.run(scenario())
+async def test_connections_that_say_nothing_end_in_time() -> None:
+    settings = Settings(first_byte_s=0.05, request_s=0.05)
+    async with running(settings=settings) as (_, listener, _):
+        async with connected(listener) as silent:
+            assert await silent.read() == b""
+        async with connected(listener, b"\3\1") as slow:
+            assert await slow.read() == b""
 
 
-def test_who_has_been_silent_for_longest_makes_place(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_has_been_silent_for_longest_makes_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.listeners.tcp.EVICT_AFTER_S", 0.0)
-
-    async def scenario() -> None:
-        async with running(settings=Settings(connections=2)) as (gateway, listener, _):
-            async with connected(listener) as first, connected(listener, b"\3"):
-                async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as third:
-                    assert isinstance(await third.answer(TSUDOI, CREATE), Granted)
-                assert await first.read() == b""
-            assert gateway.counters.connections_evicted == 1
-            assert gateway.counters.connections_refused == 0
-
-    uvloop.run(scenario())
+    async with running(settings=Settings(connections=2)) as (gateway, listener, _):
+        async with connected(listener) as first, connected(listener, b"\3"):
+            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as third:
+                assert isinstance(await third.answer(TSUDOI, CREATE), Granted)
+            assert await first.read() == b""
+        assert gateway.counters.connections_evicted == 1
+        assert gateway.counters.connections_refused == 0
 
 
-def test_a_full_address_closes_its_longest_silent_connection() -> None:
-    async def scenario() -> None:
-        settings = Settings(unlimited=(), address_connections=2)
-        async with running(settings=settings) as (gateway, listener, _):
-            async with connected(listener) as first, connected(listener, b"\3") as second:
-                async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as third:
-                    assert isinstance(await third.answer(TSUDOI, CREATE), Granted)
-                assert await first.read() == b""
-                async with connected(listener), connected(listener):
-                    assert await second.read() == b""
-            assert gateway.counters.connections_evicted == 2
-            assert gateway.counters.connections_refused == 0
-
-    uvloop.run(scenario())
+async def test_a_full_address_closes_its_longest_silent_connection() -> None:
+    settings = Settings(unlimited=(), address_connections=2)
+    async with running(settings=settings) as (gateway, listener, _):
+        async with connected(listener) as first, connected(listener, b"\3") as second:
+            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as third:
+                assert isinstance(await third.answer(TSUDOI, CREATE), Granted)
+            assert await first.read() == b""
+            async with connected(listener), connected(listener):
+                assert await second.read() == b""
+        assert gateway.counters.connections_evicted == 2
+        assert gateway.counters.connections_refused == 0
 
 
-def test_an_address_that_asks_too_often_is_answered_busy_once() -> None:
-    async def scenario() -> None:
-        settings = Settings(unlimited=(), address_rate=0.1)
-        async with running(settings=settings) as (gateway, listener, _):
-            answers: list[type] = []
-            for number in range(4):
-                async with connected(listener, serialize_request(TSUDOI, CREATE, f"den{number}", "alice")) as client:
-                    try:
-                        answers.append(type(await client.answer(TSUDOI, CREATE)))
-                    except MalformedMessage:
-                        answers.append(type(None))
-            assert answers == [Granted, HandshakeRefused, type(None), type(None)]
-            assert len(gateway.entered) == 1
-            assert gateway.counters.handshakes_limited == 3
-
-    uvloop.run(scenario())
+async def test_an_address_that_asks_too_often_is_answered_busy_once() -> None:
+    settings = Settings(unlimited=(), address_rate=0.1)
+    async with running(settings=settings) as (gateway, listener, _):
+        answers: list[type] = []
+        for number in range(4):
+            async with connected(listener, serialize_request(TSUDOI, CREATE, f"den{number}", "alice")) as client:
+                try:
+                    answers.append(type(await client.answer(TSUDOI, CREATE)))
+                except MalformedMessage:
+                    answers.append(type(None))
+        assert answers == [Granted, HandshakeRefused, type(None), type(None)]
+        assert len(gateway.entered) == 1
+        assert gateway.counters.handshakes_limited == 3
 
 
-def test_requests_on_a_connection_that_stays_open_count_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_on_a_connection_that_stays_open_count_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     # Three at once, and nothing comes back while this runs.
     monkeypatch.setattr("gateway.join.quotas.BURST_S", 3_000.0)
     monkeypatch.setattr("gateway.join.quotas.BUSY_ANSWER_S", 3_000.0)
-
-    async def scenario() -> None:
-        settings = Settings(unlimited=(), address_rate=0.001)
-        async with running("tcrp-no-token", settings) as (gateway, listener, server):
-            gateway.refusal = Declined(Status.ROOM_NOT_FOUND, "")
-            request = serialize_request(TCRP_NO_TOKEN, JOIN, "den", "alice")
-            async with connected(listener) as told, connected(listener) as closed:
-                await until(lambda: server.connections == 2)
-                statuses = []
-                for client in (told, told, told, closed):
-                    client.writer.write(request)
-                    answer = await client.answer(TCRP_NO_TOKEN, JOIN)
-                    assert isinstance(answer, HandshakeRefused)
-                    statuses.append(answer.status)
-                # Of each connection the first one is free: it was counted when it was opened.
-                assert statuses == [Status.ROOM_NOT_FOUND, Status.ROOM_NOT_FOUND, Status.BUSY, Status.ROOM_NOT_FOUND]
-                assert await told.read() == b""
-                closed.writer.write(request)
-                assert await closed.read() == b""
-            assert len(gateway.entered) == 3
-            assert gateway.counters.handshakes_limited == 2
-
-    uvloop.run(scenario())
+    settings = Settings(unlimited=(), address_rate=0.001)
+    async with running("tcrp-no-token", settings) as (gateway, listener, server):
+        gateway.refusal = Declined(Status.ROOM_NOT_FOUND, "")
+        request = serialize_request(TCRP_NO_TOKEN, JOIN, "den", "alice")
+        async with connected(listener) as told, connected(listener) as closed:
+            await until(lambda: server.connections == 2)
+            statuses = []
+            for client in (told, told, told, closed):
+                client.writer.write(request)
+                answer = await client.answer(TCRP_NO_TOKEN, JOIN)
+                assert isinstance(answer, HandshakeRefused)
+                statuses.append(answer.status)
+            # Of each connection the first one is free: it was counted when it was opened.
+            assert statuses == [Status.ROOM_NOT_FOUND, Status.ROOM_NOT_FOUND, Status.BUSY, Status.ROOM_NOT_FOUND]
+            assert await told.read() == b""
+            closed.writer.write(request)
+            assert await closed.read() == b""
+        assert len(gateway.entered) == 3
+        assert gateway.counters.handshakes_limited == 2
 
 
 HALF = Header(3, 1, 0, 9_000).serialize() + b"den"
@@ -461,17 +422,14 @@ def test_what_is_answered_is_not_held_any_more(run: Callable[..., None]) -> None
     run(scenario())
 
 
-def test_what_is_said_meanwhile_is_held() -> None:
-    async def scenario() -> None:
-        async with running("tcrp-no-token") as (gateway, listener, server):
-            gateway.answers = False
-            request = serialize_request(TCRP, JOIN, "den", "bob")
-            async with connected(listener, request) as client:
-                await gateway.asked_to_enter.wait()
-                client.writer.write(bytes(3_000))
-                await until(lambda: server.held == 3_000 + len(request) + len("denbob"))
-
-    uvloop.run(scenario())
+async def test_what_is_said_meanwhile_is_held() -> None:
+    async with running("tcrp-no-token") as (gateway, listener, server):
+        gateway.answers = False
+        request = serialize_request(TCRP, JOIN, "den", "bob")
+        async with connected(listener, request) as client:
+            await gateway.asked_to_enter.wait()
+            client.writer.write(bytes(3_000))
+            await until(lambda: server.held == 3_000 + len(request) + len("denbob"))
 
 
 @pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
@@ -500,114 +458,91 @@ def test_an_answer_that_is_not_taken_is_held(run: Callable[..., None], monkeypat
     run(scenario())
 
 
-def test_one_connection_too_many_is_closed_at_once() -> None:
-    async def scenario() -> None:
-        async with running(settings=Settings(connections=2)) as (gateway, listener, _):
-            async with connected(listener, b"\3"), connected(listener, b"\3"), connected(listener) as third:
-                assert await third.read() == b""
-                assert gateway.counters.connections_refused == 1
-            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
-                for _ in range(100):
-                    if await client.read():
-                        break
-                    await asyncio.sleep(0.01)
-
-    uvloop.run(scenario())
+async def test_one_connection_too_many_is_closed_at_once() -> None:
+    async with running(settings=Settings(connections=2)) as (gateway, listener, _):
+        async with connected(listener, b"\3"), connected(listener, b"\3"), connected(listener) as third:
+            assert await third.read() == b""
+            assert gateway.counters.connections_refused == 1
+        async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+            for _ in range(100):
+                if await client.read():
+                    break
+                await asyncio.sleep(0.01)
 
 
-def test_an_address_that_listed_rooms_is_remembered_for_what_it_asks_next() -> None:
-    async def scenario() -> None:
-        async with running("auto") as (gateway, listener, _):
-            async with connected(listener, Header(0, 2, 0, 0).serialize()) as client:
-                assert (await client.read()).endswith("den,部屋1".encode())
-                await until_closed(client)
-            async with connected(listener, serialize_request(TCRP_OK, CREATE, "den", "alice", None, 50_000)) as client:
-                assert isinstance(await client.answer(TCRP_OK, CREATE), Granted)
-            (member,) = gateway.members.by_token.values()
-            assert member.dialect is TCRP_OK
-
-    uvloop.run(scenario())
+async def test_an_address_that_listed_rooms_is_remembered_for_what_it_asks_next() -> None:
+    async with running("auto") as (gateway, listener, _):
+        async with connected(listener, Header(0, 2, 0, 0).serialize()) as client:
+            assert (await client.read()).endswith("den,部屋1".encode())
+            await until_closed(client)
+        async with connected(listener, serialize_request(TCRP_OK, CREATE, "den", "alice", None, 50_000)) as client:
+            assert isinstance(await client.answer(TCRP_OK, CREATE), Granted)
+        (member,) = gateway.members.by_token.values()
+        assert member.dialect is TCRP_OK
 
 
-def test_closing_the_listener_ends_who_has_not_asked_and_lets_who_has_finish() -> None:
-    async def scenario() -> None:
-        async with running("tcrp-200") as (_, listener, server):
-            request = serialize_request(TCRP_200, CREATE, "den", "alice")
-            async with connected(listener) as silent, connected(listener, request) as client:
-                first = await client.read()
-                assert first.endswith(b"200")
-                await server.close(0.6)
-                server.look()  # the gateway goes on looking while it drains
-                assert len(await client.read()) > 32
-                assert await silent.read() == b""
-            with pytest.raises(OSError, match=r"refused|failed"):
-                await asyncio.open_connection(listener.host, listener.port)
-
-    uvloop.run(scenario())
+async def test_closing_the_listener_ends_who_has_not_asked_and_lets_who_has_finish() -> None:
+    async with running("tcrp-200") as (_, listener, server):
+        request = serialize_request(TCRP_200, CREATE, "den", "alice")
+        async with connected(listener) as silent, connected(listener, request) as client:
+            first = await client.read()
+            assert first.endswith(b"200")
+            await server.close(0.6)
+            server.look()  # the gateway goes on looking while it drains
+            assert len(await client.read()) > 32
+            assert await silent.read() == b""
+        with pytest.raises(OSError, match=r"refused|failed"):
+            await asyncio.open_connection(listener.host, listener.port)
 
 
-def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
-    async def scenario() -> None:
-        async with running() as (_, listener, server):
-            with pytest.raises(SettingError, match=rf"^can not listen on TCP {listener}: Address already in use$"):
-                await server.open(listener)
-
-    uvloop.run(scenario())
+async def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
+    async with running() as (_, listener, server):
+        with pytest.raises(SettingError, match=rf"^can not listen on TCP {listener}: Address already in use$"):
+            await server.open(listener)
 
 
-def test_bytes_of_any_kind_end_in_a_refusal() -> None:
-    async def scenario() -> None:
-        async with running() as (gateway, listener, _):
-            for raw in (b"\xff" * 40, b"GET / HTTP/1.1\r\nHost: " + room_name(1).encode() * 9 + b"\r\n\r\n", bytes(64)):
-                async with connected(listener, raw) as client:
-                    assert (await client.read()).startswith(b"ERROR: Bad request")
-            assert gateway.counters.refusals["bad_request"] == 3
-
-    uvloop.run(scenario())
+async def test_bytes_of_any_kind_end_in_a_refusal() -> None:
+    async with running() as (gateway, listener, _):
+        for raw in (b"\xff" * 40, b"GET / HTTP/1.1\r\nHost: " + room_name(1).encode() * 9 + b"\r\n\r\n", bytes(64)):
+            async with connected(listener, raw) as client:
+                assert (await client.read()).startswith(b"ERROR: Bad request")
+        assert gateway.counters.refusals["bad_request"] == 3
 
 
-def test_a_signed_token_is_checked_at_the_listener() -> None:
+async def test_a_signed_token_is_checked_at_the_listener() -> None:
     secret = b"a secret of at least thirty-two bytes"
     claims = {"name": "alice", "rooms": ["den"], "moderator": True, "exp": time() + 60}
     token = jwt.encode(claims, secret)
-
-    async def scenario() -> None:
-        verifier = TokenVerifier(TokenKeys((parse_shared_secret(secret),)), required=True)
-        async with running(verifier=verifier) as (gateway, listener, _):
-            for user, room, reason in (
-                ("alice", "den", "Wrong password: a token is needed here"),
-                (token, "lab", "Wrong password: the token is not for this room"),
-                (f"{token[:-4]}AAAA", "den", "Wrong password: the token is not signed by a key that is known here"),
-            ):
-                async with connected(listener, serialize_request(TSUDOI, JOIN, room, user)) as client:
-                    assert await client.answer(TSUDOI, JOIN) == HandshakeRefused(Status.WRONG_PASSWORD, reason)
-            assert gateway.counters.refusals["token_refused"] == 3
-            assert gateway.entered == []
-            async with connected(listener, serialize_request(TSUDOI, JOIN, "den", token, "moon")) as client:
-                assert isinstance(await client.answer(TSUDOI, JOIN), Granted)
-            (asked,) = gateway.entered
-            assert (asked.user, asked.password, asked.rights) == ("alice", "moon", Rights.VERIFIED | Rights.MODERATOR)
-
-    uvloop.run(scenario())
+    verifier = TokenVerifier(TokenKeys((parse_shared_secret(secret),)), required=True)
+    async with running(verifier=verifier) as (gateway, listener, _):
+        for user, room, reason in (
+            ("alice", "den", "Wrong password: a token is needed here"),
+            (token, "lab", "Wrong password: the token is not for this room"),
+            (f"{token[:-4]}AAAA", "den", "Wrong password: the token is not signed by a key that is known here"),
+        ):
+            async with connected(listener, serialize_request(TSUDOI, JOIN, room, user)) as client:
+                assert await client.answer(TSUDOI, JOIN) == HandshakeRefused(Status.WRONG_PASSWORD, reason)
+        assert gateway.counters.refusals["token_refused"] == 3
+        assert gateway.entered == []
+        async with connected(listener, serialize_request(TSUDOI, JOIN, "den", token, "moon")) as client:
+            assert isinstance(await client.answer(TSUDOI, JOIN), Granted)
+        (asked,) = gateway.entered
+        assert (asked.user, asked.password, asked.rights) == ("alice", "moon", Rights.VERIFIED | Rights.MODERATOR)
 
 
-def test_an_address_with_too_many_connections_takes_the_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_address_with_too_many_connections_takes_the_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.listeners.tcp.EVICT_AFTER_S", 0.0)
-
-    async def scenario() -> None:
-        settings = Settings(unlimited=(), connections=3, address_connections=2)
-        async with running(settings=settings) as (gateway, listener, server):
-            reader, writer = await asyncio.open_connection(listener.host, listener.port, local_addr=("127.0.0.2", 0))
-            async with connected(listener) as first, connected(listener):
-                while server.connections < 3:  # noqa: ASYNC110 - nobody tells
-                    await asyncio.sleep(0.005)
-                async with connected(listener):
-                    assert await first.read() == b""
-                assert not reader.at_eof()
-            writer.close()
-            assert (gateway.counters.connections_evicted, gateway.counters.connections_refused) == (1, 0)
-
-    uvloop.run(scenario())
+    settings = Settings(unlimited=(), connections=3, address_connections=2)
+    async with running(settings=settings) as (gateway, listener, server):
+        reader, writer = await asyncio.open_connection(listener.host, listener.port, local_addr=("127.0.0.2", 0))
+        async with connected(listener) as first, connected(listener):
+            while server.connections < 3:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.005)
+            async with connected(listener):
+                assert await first.read() == b""
+            assert not reader.at_eof()
+        writer.close()
+        assert (gateway.counters.connections_evicted, gateway.counters.connections_refused) == (1, 0)
 
 
 def test_connections_are_no_more_than_descriptors_allow(monkeypatch: pytest.MonkeyPatch) -> None:

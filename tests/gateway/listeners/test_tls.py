@@ -136,7 +136,8 @@ def test_what_can_not_be_used_is_said_in_one_line(tmp_path: Path, harm: Callable
 @pytest.mark.parametrize(
     "dialect", [dialect for dialect in DIALECTS.values() if dialect.port is PortPlace.NOWHERE], ids=lambda one: one.name
 )
-def test_the_handshake_is_the_same_inside(tmp_path: Path, dialect: Dialect) -> None:
+@pytest.mark.uvloop
+async def test_the_handshake_is_the_same_inside(tmp_path: Path, dialect: Dialect) -> None:
     async def answer(gateway: Directory, listener: Listener, context: ssl.SSLContext | None) -> bytes:
         async with connected(listener, context) as client:
             client.writer.write(serialize_request(dialect, Operation.CREATE, "den", "alice"))
@@ -146,15 +147,12 @@ def test_the_handshake_is_the_same_inside(tmp_path: Path, dialect: Dialect) -> N
         assert token in said
         return said.replace(token, bytes(len(token)))
 
-    async def scenario() -> None:
-        answers = []
-        for secure in (True, False):
-            async with running(tmp_path, dialect=dialect.name) as (gateway, _, over_tls, plain):
-                listener, context = (over_tls, trusting()) if secure else (plain, None)
-                answers.append(await answer(gateway, listener, context))
-        assert answers[0] == answers[1]
-
-    uvloop.run(scenario())
+    answers = []
+    for secure in (True, False):
+        async with running(tmp_path, dialect=dialect.name) as (gateway, _, over_tls, plain):
+            listener, context = (over_tls, trusting()) if secure else (plain, None)
+            answers.append(await answer(gateway, listener, context))
+    assert answers[0] == answers[1]
 
 
 @BOTH_LOOPS
@@ -186,16 +184,14 @@ def test_who_never_finishes_has_a_place_for_a_while(
     run(scenario())
 
 
-def test_limits_of_an_address_count_before_the_handshake(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        settings = Settings(address_connections=1, unlimited=())
-        async with running(tmp_path, settings) as (gateway, server, listener, _), connected(listener, None) as first:
-            await until(lambda: server.connections == 1)
-            async with connected(listener, None):
-                assert await all_said(first) == b""
-            assert (gateway.counters.connections_evicted, gateway.counters.connections_refused) == (1, 0)
-
-    uvloop.run(scenario())
+@pytest.mark.uvloop
+async def test_limits_of_an_address_count_before_the_handshake(tmp_path: Path) -> None:
+    settings = Settings(address_connections=1, unlimited=())
+    async with running(tmp_path, settings) as (gateway, server, listener, _), connected(listener, None) as first:
+        await until(lambda: server.connections == 1)
+        async with connected(listener, None):
+            assert await all_said(first) == b""
+        assert (gateway.counters.connections_evicted, gateway.counters.connections_refused) == (1, 0)
 
 
 def test_the_log_says_that_a_client_spoke_no_tls(tmp_path: Path) -> None:
@@ -224,18 +220,16 @@ def test_a_plain_client_is_turned_away_at_once(tmp_path: Path, run: Callable[...
 
 
 @pytest.mark.parametrize("grace_s", [0.0, 60.0])
-def test_the_listener_closes_while_handshakes_are_going_on(tmp_path: Path, grace_s: float) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as (_, server, listener, _), connected(listener, None) as stranger:
-            await until(lambda: server.connections == 1)
-            async with asyncio.timeout(PATIENCE_S):
-                await server.close(grace_s)
-            await all_said(stranger)
-            assert server.connections == 0
-            with socket.socket() as probe:
-                assert probe.connect_ex((listener.host, listener.port)) != 0
-
-    uvloop.run(scenario())
+@pytest.mark.uvloop
+async def test_the_listener_closes_while_handshakes_are_going_on(tmp_path: Path, grace_s: float) -> None:
+    async with running(tmp_path) as (_, server, listener, _), connected(listener, None) as stranger:
+        await until(lambda: server.connections == 1)
+        async with asyncio.timeout(PATIENCE_S):
+            await server.close(grace_s)
+        await all_said(stranger)
+        assert server.connections == 0
+        with socket.socket() as probe:
+            assert probe.connect_ex((listener.host, listener.port)) != 0
 
 
 def test_a_client_that_ends_its_half_has_ended_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -258,28 +252,25 @@ def test_a_renewed_certificate_is_shown_to_who_comes_next(tmp_path: Path) -> Non
     assert certificate.context is not before
 
 
-def test_handshakes_that_come_at_once_begin_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        loop, turn, begun = asyncio.get_running_loop(), 0, list[int]()
+async def test_handshakes_that_come_at_once_begin_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, turn, begun = asyncio.get_running_loop(), 0, list[int]()
 
-        async def begin(*_: object, **__: object) -> None:
-            begun.append(turn)
-            raise ConnectionResetError
+    async def begin(*_: object, **__: object) -> None:
+        begun.append(turn)
+        raise ConnectionResetError
 
-        monkeypatch.setattr(loop, "connect_accepted_socket", begin)
-        async with running(tmp_path) as (_, server, listener, _), AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(connected(listener, None)) for _ in range(10)]
-            await until(lambda: server.connections == len(clients))
-            assert begun == []
-            for client in clients:
-                client.writer.write(b"\x16")
-            async with asyncio.timeout(PATIENCE_S):
-                while len(begun) < len(clients):
-                    turn += 1
-                    await asyncio.sleep(0)
-            assert len(set(begun)) == len(clients)
-
-    asyncio.run(scenario())
+    monkeypatch.setattr(loop, "connect_accepted_socket", begin)
+    async with running(tmp_path) as (_, server, listener, _), AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(listener, None)) for _ in range(10)]
+        await until(lambda: server.connections == len(clients))
+        assert begun == []
+        for client in clients:
+            client.writer.write(b"\x16")
+        async with asyncio.timeout(PATIENCE_S):
+            while len(begun) < len(clients):
+                turn += 1
+                await asyncio.sleep(0)
+        assert len(set(begun)) == len(clients)
 
 
 @BOTH_LOOPS

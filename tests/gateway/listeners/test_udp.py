@@ -93,161 +93,137 @@ async def until(done: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("kind", [sendmmsg.choose(), PortableIo], ids=["best", "portable"])
-def test_a_listener_hears_and_answers(host: str, kind: type[sendmmsg.Io]) -> None:
-    async def scenario() -> None:
-        batches: list[tuple[int, list[tuple[bytes, bytes]]]] = []
-        server = UDPServer(
-            7, Listener(host, 0), lambda listener, batch: batches.append((listener, batch)), nothing, kind
-        )
-        assert server.bound.is_ipv6 == (host == "::1")
-        assert server.listener.port
+async def test_a_listener_hears_and_answers(host: str, kind: type[sendmmsg.Io]) -> None:
+    batches: list[tuple[int, list[tuple[bytes, bytes]]]] = []
+    server = UDPServer(7, Listener(host, 0), lambda listener, batch: batches.append((listener, batch)), nothing, kind)
+    assert server.bound.is_ipv6 == (host == "::1")
+    assert server.listener.port
+    server.start()
+    family = socket.AF_INET6 if server.bound.is_ipv6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as client:
+        client.settimeout(PATIENCE_S)
+        client.bind((host, 0))
+        client.sendto(b"hello", (host, server.listener.port))
+        await until(lambda: bool(batches))
+        source = sockaddr.pack(host, client.getsockname()[1])
+        assert batches == [(7, [(b"hello", source)])]
+        server.send_to(source, b"hi")
+        assert client.recvfrom(100)[0] == b"hi"
+        server.stop_receiving()
+        client.sendto(b"anybody?", (host, server.listener.port))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(batches) == 1
+    assert server.failed == 0
+    server.close()
+
+
+async def test_a_resting_listener_is_emptied_when_it_is_asked() -> None:
+    got: list[bytes] = []
+    drained: list[int] = []
+    server = UDPServer(
+        0,
+        Listener("127.0.0.1", 0),
+        lambda _, batch: got.extend(d for d, _ in batch),
+        lambda: drained.append(len(got)),
+        sendmmsg.choose(),
+    )
+    server.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", server.listener.port))
+        client.send(b"one")
+        await until(lambda: drained == [1])
+        server.rest()
+        sent = [b"%d" % number for number in range(100)]
+        for data in sent:
+            client.send(data)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert got == [b"one"]
+        assert server.receive() == 100
+        assert server.receive() == 0
+        assert (got[1:], drained) == (sent, [1])
         server.start()
-        family = socket.AF_INET6 if server.bound.is_ipv6 else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as client:
-            client.settimeout(PATIENCE_S)
-            client.bind((host, 0))
-            client.sendto(b"hello", (host, server.listener.port))
-            await until(lambda: bool(batches))
-            source = sockaddr.pack(host, client.getsockname()[1])
-            assert batches == [(7, [(b"hello", source)])]
-            server.send_to(source, b"hi")
-            assert client.recvfrom(100)[0] == b"hi"
-            server.stop_receiving()
-            client.sendto(b"anybody?", (host, server.listener.port))
-            for _ in range(20):
-                await asyncio.sleep(0)
-            assert len(batches) == 1
-        assert server.failed == 0
-        server.close()
-
-    asyncio.run(scenario())
-
-
-def test_a_resting_listener_is_emptied_when_it_is_asked() -> None:
-    async def scenario() -> None:
-        got: list[bytes] = []
-        drained: list[int] = []
-        server = UDPServer(
-            0,
-            Listener("127.0.0.1", 0),
-            lambda _, batch: got.extend(d for d, _ in batch),
-            lambda: drained.append(len(got)),
-            sendmmsg.choose(),
-        )
+        client.send(b"last")
+        await until(lambda: drained == [1, 102])
+        server.stop_receiving()
         server.start()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.connect(("127.0.0.1", server.listener.port))
-            client.send(b"one")
-            await until(lambda: drained == [1])
-            server.rest()
-            sent = [b"%d" % number for number in range(100)]
-            for data in sent:
-                client.send(data)
-            for _ in range(20):
-                await asyncio.sleep(0)
-            assert got == [b"one"]
-            assert server.receive() == 100
-            assert server.receive() == 0
-            assert (got[1:], drained) == (sent, [1])
-            server.start()
-            client.send(b"last")
-            await until(lambda: drained == [1, 102])
-            server.stop_receiving()
-            server.start()
-            client.send(b"anybody?")
-            for _ in range(20):
-                await asyncio.sleep(0)
-            assert (server.receive(), got[-1]) == (0, b"last")
-        server.close()
-
-    asyncio.run(scenario())
+        client.send(b"anybody?")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (server.receive(), got[-1]) == (0, b"last")
+    server.close()
 
 
-def test_many_datagrams_come_in_batches_in_order() -> None:
-    async def scenario() -> None:
-        got: list[bytes] = []
-        server = UDPServer(
-            0, Listener("127.0.0.1", 0), lambda _, batch: got.extend(d for d, _ in batch), nothing, sendmmsg.choose()
-        )
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            sent = [b"%d" % number for number in range(500)]
-            for data in sent:
-                client.sendto(data, ("127.0.0.1", server.listener.port))
-            server.start()
-            await until(lambda: len(got) == 500)
-            assert got == sent
-        server.close()
-
-    asyncio.run(scenario())
+async def test_many_datagrams_come_in_batches_in_order() -> None:
+    got: list[bytes] = []
+    server = UDPServer(
+        0, Listener("127.0.0.1", 0), lambda _, batch: got.extend(d for d, _ in batch), nothing, sendmmsg.choose()
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        sent = [b"%d" % number for number in range(500)]
+        for data in sent:
+            client.sendto(data, ("127.0.0.1", server.listener.port))
+        server.start()
+        await until(lambda: len(got) == 500)
+        assert got == sent
+    server.close()
 
 
-def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(receivers: list[socket.socket]) -> None:
-    async def scenario() -> None:
-        server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, Narrow)
-        group = a_group(receivers)
-        Narrow.room = 2
-        server.fan_out(group, b"1", -1)
-        # There is room again, but what waits goes first.
-        Narrow.room = 10**9
-        server.fan_out(group, b"2", 0)
-        server.send_to(name_of(receivers[2]), b"3")
-        assert heard(receivers) == [[b"1"], [b"1"], []]
-        rest: list[list[bytes]] = [[], [], []]
+async def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(receivers: list[socket.socket]) -> None:
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, Narrow)
+    group = a_group(receivers)
+    Narrow.room = 2
+    server.fan_out(group, b"1", -1)
+    # There is room again, but what waits goes first.
+    Narrow.room = 10**9
+    server.fan_out(group, b"2", 0)
+    server.send_to(name_of(receivers[2]), b"3")
+    assert heard(receivers) == [[b"1"], [b"1"], []]
+    rest: list[list[bytes]] = [[], [], []]
 
-        def all_came() -> bool:
-            for got, more in zip(rest, heard(receivers), strict=True):
-                got += more
-            return sum(map(len, rest)) == 4
+    def all_came() -> bool:
+        for got, more in zip(rest, heard(receivers), strict=True):
+            got += more
+        return sum(map(len, rest)) == 4
 
-        await until(all_came)
-        assert rest == [[], [b"2"], [b"1", b"2", b"3"]]
-        server.send_to(name_of(receivers[0]), b"4")
-        assert heard(receivers)[0] == [b"4"]
-        assert server.dropped == 0
-        server.close()
-
-    asyncio.run(scenario())
+    await until(all_came)
+    assert rest == [[], [b"2"], [b"1", b"2", b"3"]]
+    server.send_to(name_of(receivers[0]), b"4")
+    assert heard(receivers)[0] == [b"4"]
+    assert server.dropped == 0
+    server.close()
 
 
-def test_what_waits_is_sent_when_the_listener_closes(receivers: list[socket.socket]) -> None:
-    async def scenario() -> None:
-        server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, Narrow)
-        Narrow.room = 0
-        server.fan_out(a_group(receivers), b"1", 1)
-        Narrow.room = 10**9
-        server.close()
-        assert heard(receivers) == [[b"1"], [], [b"1"]]
-
-    asyncio.run(scenario())
+async def test_what_waits_is_sent_when_the_listener_closes(receivers: list[socket.socket]) -> None:
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, Narrow)
+    Narrow.room = 0
+    server.fan_out(a_group(receivers), b"1", 1)
+    Narrow.room = 10**9
+    server.close()
+    assert heard(receivers) == [[b"1"], [], [b"1"]]
 
 
-def test_what_waits_is_bounded_and_the_newest_is_dropped(
+async def test_what_waits_is_bounded_and_the_newest_is_dropped(
     receivers: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(udp, "OUTBOX", 4)
-
-    async def scenario() -> None:
-        server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, Narrow)
-        group = a_group(receivers)
-        Narrow.room = 0
-        server.fan_out(group, b"1", -1)
-        server.fan_out(group, b"2", -1)
-        server.send_to(name_of(receivers[0]), b"3")
-        assert server.dropped == 3
-        Narrow.room = 10**9
-        server.close()
-        assert heard(receivers) == [[b"1", b"2"], [b"1"], [b"1"]]
-
-    asyncio.run(scenario())
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, Narrow)
+    group = a_group(receivers)
+    Narrow.room = 0
+    server.fan_out(group, b"1", -1)
+    server.fan_out(group, b"2", -1)
+    server.send_to(name_of(receivers[0]), b"3")
+    assert server.dropped == 3
+    Narrow.room = 10**9
+    server.close()
+    assert heard(receivers) == [[b"1", b"2"], [b"1"], [b"1"]]
 
 
-def test_a_taken_address_is_a_setting_error_of_one_line(receivers: list[socket.socket]) -> None:
-    async def scenario() -> None:
-        host, port = receivers[0].getsockname()
-        with pytest.raises(SettingError, match=rf"^can not listen on UDP {host}:{port}: Address already in use$"):
-            UDPServer(0, Listener(host, port), nothing, nothing, sendmmsg.choose())
-
-    asyncio.run(scenario())
+async def test_a_taken_address_is_a_setting_error_of_one_line(receivers: list[socket.socket]) -> None:
+    host, port = receivers[0].getsockname()
+    with pytest.raises(SettingError, match=rf"^can not listen on UDP {host}:{port}: Address already in use$"):
+        UDPServer(0, Listener(host, port), nothing, nothing, sendmmsg.choose())
 
 
 def one_step(returned: int) -> list[bytes]:
@@ -255,47 +231,41 @@ def one_step(returned: int) -> list[bytes]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="another kernel")
-def test_what_a_filter_drops_is_told_apart_from_what_found_no_room() -> None:
-    async def scenario() -> None:
-        server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.connect(("127.0.0.1", server.listener.port))
+async def test_what_a_filter_drops_is_told_apart_from_what_found_no_room() -> None:
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", server.listener.port))
 
-            def send(count: int) -> None:
-                for _ in range(count):
-                    client.send(b"x" * 1_000)
+        def send(count: int) -> None:
+            for _ in range(count):
+                client.send(b"x" * 1_000)
 
-            server.filter(one_step(0))
-            send(5)
-            assert (server.filtered, server.overflowed) == (5, 0)
-            # Another takes its place, then none.
-            server.filter(one_step(0))
-            send(2)
-            server.filter([])
-            assert (server.filtered, server.receive()) == (7, 0)
-            send(3)
-            assert (server.filtered, server.overflowed, server.receive()) == (7, 0, 3)
-            while not server.overflowed:
-                send(1_000)
-            lost = server.overflowed
-            server.filter(one_step(0))
-            send(4)
-            assert (server.filtered, server.overflowed) == (11, lost)
-        server.close()
-
-    asyncio.run(scenario())
+        server.filter(one_step(0))
+        send(5)
+        assert (server.filtered, server.overflowed) == (5, 0)
+        # Another takes its place, then none.
+        server.filter(one_step(0))
+        send(2)
+        server.filter([])
+        assert (server.filtered, server.receive()) == (7, 0)
+        send(3)
+        assert (server.filtered, server.overflowed, server.receive()) == (7, 0, 3)
+        while not server.overflowed:
+            send(1_000)
+        lost = server.overflowed
+        server.filter(one_step(0))
+        send(4)
+        assert (server.filtered, server.overflowed) == (11, lost)
+    server.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="another kernel")
-def test_a_filter_that_another_left_in_a_socket_is_taken_out() -> None:
-    async def scenario() -> None:
-        with udp.bind_udp(Listener("127.0.0.1", 0)) as inherited:
-            assert attach_filter(inherited, one_step(0))
-            listener = Listener(*inherited.getsockname())
-            server = UDPServer(0, listener, nothing, nothing, sendmmsg.choose(), os.dup(inherited.fileno()))
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                client.sendto(b"hello", inherited.getsockname())
-            assert server.receive() == 1
-            server.close()
-
-    asyncio.run(scenario())
+async def test_a_filter_that_another_left_in_a_socket_is_taken_out() -> None:
+    with udp.bind_udp(Listener("127.0.0.1", 0)) as inherited:
+        assert attach_filter(inherited, one_step(0))
+        listener = Listener(*inherited.getsockname())
+        server = UDPServer(0, listener, nothing, nothing, sendmmsg.choose(), os.dup(inherited.fileno()))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"hello", inherited.getsockname())
+        assert server.receive() == 1
+        server.close()

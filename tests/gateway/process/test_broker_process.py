@@ -36,45 +36,36 @@ def socket_directory(broker: BrokerProcess) -> Path:
     return Path(broker.endpoint.removeprefix("ipc://")).parent
 
 
-def test_it_answers_when_it_is_started_and_leaves_only_its_store(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        broker = BrokerProcess(tmp_path)
-        await broker.start()
-        assert await answers(broker)
-        assert socket_directory(broker).stat().st_mode & 0o077 == 0
-        await broker.stop()
-        assert not socket_directory(broker).exists()
-        assert (tmp_path / "tsudoi.sqlite").exists()
-
-    asyncio.run(scenario())
+async def test_it_answers_when_it_is_started_and_leaves_only_its_store(tmp_path: Path) -> None:
+    broker = BrokerProcess(tmp_path)
+    await broker.start()
+    assert await answers(broker)
+    assert socket_directory(broker).stat().st_mode & 0o077 == 0
+    await broker.stop()
+    assert not socket_directory(broker).exists()
+    assert (tmp_path / "tsudoi.sqlite").exists()
 
 
-def test_killed_it_is_started_again(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        broker = BrokerProcess(tmp_path)
-        await broker.start()
-        first = broker._process
-        assert first is not None
-        os.kill(first.pid, signal.SIGKILL)
-        async with asyncio.timeout(PATIENCE_S):
-            while broker._process is first or not await answers(broker):  # noqa: ASYNC110 - nothing tells
-                await asyncio.sleep(0.01)
-        await broker.stop()
-
-    asyncio.run(scenario())
+async def test_killed_it_is_started_again(tmp_path: Path) -> None:
+    broker = BrokerProcess(tmp_path)
+    await broker.start()
+    first = broker._process
+    assert first is not None
+    os.kill(first.pid, signal.SIGKILL)
+    async with asyncio.timeout(PATIENCE_S):
+        while broker._process is first or not await answers(broker):  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+    await broker.stop()
 
 
-def test_it_ends_when_its_gateway_does_however_that_ends(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        broker = BrokerProcess(tmp_path)
-        process = await broker._launch()
-        assert process.stdin is not None
-        process.stdin.close()
-        async with asyncio.timeout(PATIENCE_S):
-            assert await process.wait() == 0
-        await broker.stop()
-
-    asyncio.run(scenario())
+async def test_it_ends_when_its_gateway_does_however_that_ends(tmp_path: Path) -> None:
+    broker = BrokerProcess(tmp_path)
+    process = await broker._launch()
+    assert process.stdin is not None
+    process.stdin.close()
+    async with asyncio.timeout(PATIENCE_S):
+        assert await process.wait() == 0
+    await broker.stop()
 
 
 def test_a_child_finds_files_where_we_do_and_our_programs_and_no_others(
@@ -94,29 +85,23 @@ def test_a_child_finds_files_where_we_do_and_our_programs_and_no_others(
     asyncio.run(scenario())
 
 
-def test_a_broker_that_does_not_start_is_a_setting_error() -> None:
-    async def scenario() -> None:
-        broker = BrokerProcess(Path("/dev/null/below"))
-        with pytest.raises(SettingError, match=r"^the embedded broker did not start"):
-            await broker.start()
-        await broker.stop()
-
-    asyncio.run(scenario())
+async def test_a_broker_that_does_not_start_is_a_setting_error() -> None:
+    broker = BrokerProcess(Path("/dev/null/below"))
+    with pytest.raises(SettingError, match=r"^the embedded broker did not start"):
+        await broker.start()
+    await broker.stop()
 
 
-def test_each_launch_has_a_directory_of_its_own_and_removes_no_other(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        first, second = BrokerProcess(tmp_path), BrokerProcess(tmp_path)
-        await first.start()
-        with pytest.raises(SettingError, match="did not start"):
-            await second.start()
-        await second.stop()
-        assert not socket_directory(second).exists()
-        assert socket_directory(first).exists()
-        assert await answers(first)
-        await first.stop()
-
-    asyncio.run(scenario())
+async def test_each_launch_has_a_directory_of_its_own_and_removes_no_other(tmp_path: Path) -> None:
+    first, second = BrokerProcess(tmp_path), BrokerProcess(tmp_path)
+    await first.start()
+    with pytest.raises(SettingError, match="did not start"):
+        await second.start()
+    await second.stop()
+    assert not socket_directory(second).exists()
+    assert socket_directory(first).exists()
+    assert await answers(first)
+    await first.stop()
 
 
 def test_no_place_for_sockets_is_a_setting_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,39 +143,36 @@ def test_what_a_killed_gateway_left_is_removed_and_nothing_else(short: Path) -> 
 
 
 @pytest.mark.parametrize("how", ["the directory", "the files"])
-def test_sockets_that_are_removed_are_made_anew_and_a_restart_finds_its_place(short: Path, how: str) -> None:
-    async def scenario() -> None:
-        broker = BrokerProcess(short)
-        await broker.start()
-        directory = socket_directory(broker)
+async def test_sockets_that_are_removed_are_made_anew_and_a_restart_finds_its_place(short: Path, how: str) -> None:
+    broker = BrokerProcess(short)
+    await broker.start()
+    directory = socket_directory(broker)
 
-        def clean() -> None:
-            for file in directory.iterdir():
-                file.unlink()
-            if how == "the directory":
-                directory.rmdir()
+    def clean() -> None:
+        for file in directory.iterdir():
+            file.unlink()
+        if how == "the directory":
+            directory.rmdir()
 
-        async def is_back() -> None:
-            async with asyncio.timeout(PATIENCE_S):
-                while not await answers(broker):  # noqa: ASYNC110 - nothing tells
-                    await asyncio.sleep(0.01)
-            assert {file.name for file in directory.iterdir()} == {"broker", "broker.pub"}
-            assert directory.stat().st_mode & 0o077 == 0
-            assert all(file.stat().st_mode & 0o077 == 0 for file in directory.iterdir())
-
-        clean()
-        await is_back()
-        # The admin's socket, beside the store, too.
-        admin = short / "tsudoi.sqlite.admin"
-        admin.unlink()
+    async def is_back() -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while not admin.exists():  # noqa: ASYNC110 - nothing tells
+            while not await answers(broker):  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.01)
-        clean()
-        assert broker._process is not None
-        os.kill(broker._process.pid, signal.SIGKILL)
-        await is_back()
-        await broker.stop()
-        assert not directory.exists()
+        assert {file.name for file in directory.iterdir()} == {"broker", "broker.pub"}
+        assert directory.stat().st_mode & 0o077 == 0
+        assert all(file.stat().st_mode & 0o077 == 0 for file in directory.iterdir())
 
-    asyncio.run(scenario())
+    clean()
+    await is_back()
+    # The admin's socket, beside the store, too.
+    admin = short / "tsudoi.sqlite.admin"
+    admin.unlink()
+    async with asyncio.timeout(PATIENCE_S):
+        while not admin.exists():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+    clean()
+    assert broker._process is not None
+    os.kill(broker._process.pid, signal.SIGKILL)
+    await is_back()
+    await broker.stop()
+    assert not directory.exists()

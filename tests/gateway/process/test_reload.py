@@ -1,6 +1,5 @@
 """gateway/process/reload.py: the report is complete, and what it calls changed has changed."""
 
-import asyncio
 import datetime
 import shutil
 from dataclasses import fields, replace
@@ -66,65 +65,54 @@ SETTINGS = [each for each in each_setting(Config) if not each.is_hidden and each
 
 
 @pytest.mark.parametrize("about", SETTINGS, ids=lambda about: about.name)
-def test_each_setting_that_differs_is_in_the_report_once_and_no_other(about: Setting, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        is_live = about.name in {each.name for each in fields(Settings)}
-        config = a_config(tls_listeners=(replace(ANY, tls=True),) if about.name == "tls_listeners" else ())
-        logs.change_level(config.log_level)  # an earlier test of this process may have left another
-        service = Service(config, [f"{IPC}{tmp_path}/b"])
-        before = getattr(config.settings if is_live else config, about.name)
-        value = another(about, before)
-        new = a_config(tls_listeners=config.tls_listeners)
-        new = replace(new, settings=replace(new.settings, **{about.name: value})) if is_live else new
-        new = new if is_live else replace(new, **{about.name: value})
-        report = prepare(service, lambda: new)()
-        assert all_in(report) == [about.flag.removeprefix("--")]
-        assert bool(report.for_new_members) is (about.name in FOR_NEW_MEMBERS)
-        assert bool(report.needs_restart) is not (is_live or about.name == "log_level")
-        if is_live:
-            # All parts hold this one object.
-            assert getattr(service.core.leaving.settings, about.name) == value
-        again = prepare(service, lambda: new)()
-        assert again.needs_restart == report.needs_restart
-        assert again.changed == again.for_new_members == []
-        prepare(service, lambda: config)()  # the log's level is the process's
-        await service.stop()
-
-    asyncio.run(scenario())
+async def test_each_setting_that_differs_is_in_the_report_once_and_no_other(about: Setting, tmp_path: Path) -> None:
+    is_live = about.name in {each.name for each in fields(Settings)}
+    config = a_config(tls_listeners=(replace(ANY, tls=True),) if about.name == "tls_listeners" else ())
+    logs.change_level(config.log_level)  # an earlier test of this process may have left another
+    service = Service(config, [f"{IPC}{tmp_path}/b"])
+    before = getattr(config.settings if is_live else config, about.name)
+    value = another(about, before)
+    new = a_config(tls_listeners=config.tls_listeners)
+    new = replace(new, settings=replace(new.settings, **{about.name: value})) if is_live else new
+    new = new if is_live else replace(new, **{about.name: value})
+    report = prepare(service, lambda: new)()
+    assert all_in(report) == [about.flag.removeprefix("--")]
+    assert bool(report.for_new_members) is (about.name in FOR_NEW_MEMBERS)
+    assert bool(report.needs_restart) is not (is_live or about.name == "log_level")
+    if is_live:
+        # All parts hold this one object.
+        assert getattr(service.core.leaving.settings, about.name) == value
+    again = prepare(service, lambda: new)()
+    assert again.needs_restart == report.needs_restart
+    assert again.changed == again.for_new_members == []
+    prepare(service, lambda: config)()  # the log's level is the process's
+    await service.stop()
 
 
-def test_parts_with_copies_of_a_setting_get_the_new_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_parts_with_copies_of_a_setting_get_the_new_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tcp, "connections_allowed", lambda connections: connections)
-
-    async def scenario() -> None:
-        service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
-        changed = Settings(unaccepted=7, first_byte_s=5.0, connections=3)
-        prepare(service, lambda: a_config(settings=changed))()
-        assert service.routes.links[0].publisher.capacity == 7
-        assert service.tcp.silent.wait_s == 5.0
-        assert service.tcp.rules.quotas.most == 3
-        await service.stop()
-
-    asyncio.run(scenario())
+    service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
+    changed = Settings(unaccepted=7, first_byte_s=5.0, connections=3)
+    prepare(service, lambda: a_config(settings=changed))()
+    assert service.routes.links[0].publisher.capacity == 7
+    assert service.tcp.silent.wait_s == 5.0
+    assert service.tcp.rules.quotas.most == 3
+    await service.stop()
 
 
-def test_a_broker_elsewhere_makes_the_folder_of_data_a_setting_that_nothing_uses(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        service = Service(a_config(broker=("ipc:///b",)), [f"{IPC}{tmp_path}/b"])
-        report = prepare(service, lambda: a_config(broker=("ipc:///b",), data=Path("/other")))()
-        assert all_in(report) == []
-        await service.stop()
-
-    asyncio.run(scenario())
+async def test_a_broker_elsewhere_makes_the_folder_of_data_a_setting_that_nothing_uses(tmp_path: Path) -> None:
+    service = Service(a_config(broker=("ipc:///b",)), [f"{IPC}{tmp_path}/b"])
+    report = prepare(service, lambda: a_config(broker=("ipc:///b",), data=Path("/other")))()
+    assert all_in(report) == []
+    await service.stop()
 
 
-def test_a_flag_that_wins_over_the_file_is_said(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
-        assert prepare(service, lambda: a_config(overridden=("rate",)))().overridden == ["rate"]
-        await service.stop()
-
-    asyncio.run(scenario())
+async def test_a_flag_that_wins_over_the_file_is_said(tmp_path: Path) -> None:
+    service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
+    assert prepare(service, lambda: a_config(overridden=("rate",)))().overridden == ["rate"]
+    await service.stop()
 
 
 # --- keys for signed tokens -----------------------------------------------------------------------------------------
@@ -155,52 +143,43 @@ def trusting(secret: Path | None, auth: Literal["optional", "required"] = "optio
     return a_config(auth_secret=secret, auth=auth, settings=Settings(auth=auth if secret else "off"))
 
 
-def test_keys_are_read_again_also_from_another_file(tmp_path: Path, secrets: dict[str, Path]) -> None:
-    async def scenario() -> None:
-        service = Service(trusting(secrets["old"]), [f"{IPC}{tmp_path}/b"])
-        report = prepare(service, lambda: trusting(secrets["new"]))()
-        assert all_in(report) == report.changed == ["keys for signed tokens"]
-        assert (knows(service, secrets["old"]), knows(service, secrets["new"])) == (False, True)
-        assert all_in(prepare(service, lambda: trusting(secrets["new"]))()) == []
-        shutil.copy(secrets["old"], secrets["new"])
-        assert prepare(service, lambda: trusting(secrets["new"]))().changed == ["keys for signed tokens"]
-        assert prepare(service, lambda: trusting(secrets["new"], "required"))().changed == ["auth"]
-        assert service.verifier is not None
-        with pytest.raises(WrongPassword, match="a token is needed"):
-            service.verifier.identify_untrusted(Operation.JOIN, "den", "alice", None, NOW)
-        await service.stop()
-
-    asyncio.run(scenario())
+async def test_keys_are_read_again_also_from_another_file(tmp_path: Path, secrets: dict[str, Path]) -> None:
+    service = Service(trusting(secrets["old"]), [f"{IPC}{tmp_path}/b"])
+    report = prepare(service, lambda: trusting(secrets["new"]))()
+    assert all_in(report) == report.changed == ["keys for signed tokens"]
+    assert (knows(service, secrets["old"]), knows(service, secrets["new"])) == (False, True)
+    assert all_in(prepare(service, lambda: trusting(secrets["new"]))()) == []
+    shutil.copy(secrets["old"], secrets["new"])
+    assert prepare(service, lambda: trusting(secrets["new"]))().changed == ["keys for signed tokens"]
+    assert prepare(service, lambda: trusting(secrets["new"], "required"))().changed == ["auth"]
+    assert service.verifier is not None
+    with pytest.raises(WrongPassword, match="a token is needed"):
+        service.verifier.identify_untrusted(Operation.JOIN, "den", "alice", None, NOW)
+    await service.stop()
 
 
-def test_tokens_where_there_were_none_or_the_other_way_round_need_a_restart(
+async def test_tokens_where_there_were_none_or_the_other_way_round_need_a_restart(
     tmp_path: Path, secrets: dict[str, Path]
 ) -> None:
-    async def scenario() -> None:
-        for before, after in ((None, secrets["new"]), (secrets["old"], None)):
-            service = Service(trusting(before), [f"{IPC}{tmp_path}/b"])
-            report = prepare(service, partial(trusting, after))()
-            assert all_in(report) == report.needs_restart == ["auth-secret"]
-            assert service.config.settings.auth == ("optional" if before else "off")
-            await service.stop()
-
-    asyncio.run(scenario())
-
-
-def test_a_file_that_can_not_be_used_changes_nothing(tmp_path: Path, secrets: dict[str, Path]) -> None:
-    async def scenario() -> None:
-        config = trusting(secrets["old"])
-        service = Service(config, [f"{IPC}{tmp_path}/b"])
-        wrong = replace(config, auth_secret=tmp_path / "none", settings=replace(config.settings, rate=1.0))
-        with pytest.raises(SettingError, match="none"):
-            prepare(service, lambda: wrong)
-        with pytest.raises(SettingError, match="none"):
-            prepare_parent(config, lambda: wrong, lambda: pytest.fail("workers are told nothing"))
-        assert service.config.settings.rate == Settings().rate
-        assert knows(service, secrets["old"])
+    for before, after in ((None, secrets["new"]), (secrets["old"], None)):
+        service = Service(trusting(before), [f"{IPC}{tmp_path}/b"])
+        report = prepare(service, partial(trusting, after))()
+        assert all_in(report) == report.needs_restart == ["auth-secret"]
+        assert service.config.settings.auth == ("optional" if before else "off")
         await service.stop()
 
-    asyncio.run(scenario())
+
+async def test_a_file_that_can_not_be_used_changes_nothing(tmp_path: Path, secrets: dict[str, Path]) -> None:
+    config = trusting(secrets["old"])
+    service = Service(config, [f"{IPC}{tmp_path}/b"])
+    wrong = replace(config, auth_secret=tmp_path / "none", settings=replace(config.settings, rate=1.0))
+    with pytest.raises(SettingError, match="none"):
+        prepare(service, lambda: wrong)
+    with pytest.raises(SettingError, match="none"):
+        prepare_parent(config, lambda: wrong, lambda: pytest.fail("workers are told nothing"))
+    assert service.config.settings.rate == Settings().rate
+    assert knows(service, secrets["old"])
+    await service.stop()
 
 
 # --- the certificate ------------------------------------------------------------------------------------------------
@@ -219,33 +198,27 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     return certificate, private
 
 
-def test_a_certificate_is_read_again_also_from_another_file(tmp_path: Path) -> None:
+async def test_a_certificate_is_read_again_also_from_another_file(tmp_path: Path) -> None:
     def shown(name: str) -> Config:
         certificate, key = make_certificate(tmp_path, name)
         return a_config(tls_listeners=(replace(ANY, tls=True),), tls_certificate=certificate, tls_key=key)
 
-    async def scenario() -> None:
-        one = shown("one")
-        service = Service(one, [f"{IPC}{tmp_path}/b"], sessions=open_sessions(one))
-        report = prepare(service, lambda: shown("two"))()
-        assert all_in(report) == report.changed == ["certificate"]
-        report = prepare(service, lambda: a_config())()
-        assert report.needs_restart == ["tls", "tls-cert", "tls-key"]
-        await service.stop()
-
-    asyncio.run(scenario())
+    one = shown("one")
+    service = Service(one, [f"{IPC}{tmp_path}/b"], sessions=open_sessions(one))
+    report = prepare(service, lambda: shown("two"))()
+    assert all_in(report) == report.changed == ["certificate"]
+    report = prepare(service, lambda: a_config())()
+    assert report.needs_restart == ["tls", "tls-cert", "tls-key"]
+    await service.stop()
 
 
 # --- workers --------------------------------------------------------------------------------------------------------
 
 
-def test_the_parent_of_workers_reports_what_they_do_not(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        config, told = a_config(workers=2), list[bool]()
-        new = replace(config, workers=3, udp=(), settings=Settings(rate=1.0), overridden=("name",))
-        report = prepare_parent(config, lambda: new, lambda: told.append(True))()
-        assert all_in(report) == report.needs_restart == flags(Config, ["udp", "workers"])
-        assert report.overridden == ["name"]
-        assert told == [True]
-
-    asyncio.run(scenario())
+async def test_the_parent_of_workers_reports_what_they_do_not(tmp_path: Path) -> None:
+    config, told = a_config(workers=2), list[bool]()
+    new = replace(config, workers=3, udp=(), settings=Settings(rate=1.0), overridden=("name",))
+    report = prepare_parent(config, lambda: new, lambda: told.append(True))()
+    assert all_in(report) == report.needs_restart == flags(Config, ["udp", "workers"])
+    assert report.overridden == ["name"]
+    assert told == [True]

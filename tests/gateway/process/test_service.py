@@ -93,80 +93,68 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{request.param}{tmp_path}/b"
 
 
-def test_it_listens_when_a_probe_has_come_back(where: str) -> None:
-    async def scenario() -> None:
-        async with running(where) as both:
-            assert both.service.routes.links[0].canary.unhealthy_reason(asyncio.get_running_loop().time()) == ""
-            with socket.create_connection((both.server.host, both.server.tcp), timeout=5):
-                pass
-
-    asyncio.run(scenario())
+async def test_it_listens_when_a_probe_has_come_back(where: str) -> None:
+    async with running(where) as both:
+        assert both.service.routes.links[0].canary.unhealthy_reason(asyncio.get_running_loop().time()) == ""
+        with socket.create_connection((both.server.host, both.server.tcp), timeout=5):
+            pass
 
 
-def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
-    async def scenario() -> None:
-        async with (
-            running(where) as both,
-            await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice,
-            await tsudoi.join("den", name="bob", server=both.server, dialect="tsudoi") as bob,
-        ):
-            await alice.say("hello")
-            async with asyncio.timeout(PATIENCE_S):
-                async for event in bob:
-                    if isinstance(event, tsudoi.Message) and event.text == "hello":
-                        break
-            counters = both.service.counters
-            assert (counters.handshakes_admitted, sum(counters.refusals.values())) == (2, 0)
-            assert counters.accepted_messages == 1
-            # And alice has been told that bob is here.
-            await until(lambda: counters.deliveries == 2)
-            await until(lambda: not len(both.service.routes.links[0].publisher))
-            (known,) = both.broker.core.gateways.known.values()
-            await until(lambda: known.measured is not None and known.measured.deliveries == 2)
-            assert known.measured is not None
-            assert sum(known.measured.accepted) >= 1
-            assert sum(known.measured.canaries) >= 1
-
-    asyncio.run(scenario())
+async def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
+    async with (
+        running(where) as both,
+        await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice,
+        await tsudoi.join("den", name="bob", server=both.server, dialect="tsudoi") as bob,
+    ):
+        await alice.say("hello")
+        async with asyncio.timeout(PATIENCE_S):
+            async for event in bob:
+                if isinstance(event, tsudoi.Message) and event.text == "hello":
+                    break
+        counters = both.service.counters
+        assert (counters.handshakes_admitted, sum(counters.refusals.values())) == (2, 0)
+        assert counters.accepted_messages == 1
+        # And alice has been told that bob is here.
+        await until(lambda: counters.deliveries == 2)
+        await until(lambda: not len(both.service.routes.links[0].publisher))
+        (known,) = both.broker.core.gateways.known.values()
+        await until(lambda: known.measured is not None and known.measured.deliveries == 2)
+        assert known.measured is not None
+        assert sum(known.measured.accepted) >= 1
+        assert sum(known.measured.canaries) >= 1
 
 
-def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_it_has_gone(where: str) -> None:
-    async def scenario() -> None:
-        async with (
-            running(where) as both,
-            await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice,
-        ):
-            counters = both.service.counters
-            texts = [f"text {number}" for number in range(200)]
-            for text in texts:
-                await alice.say(text)
-            await until(lambda: counters.accepted_messages == len(texts))
-            await both.stop()
-            await until(lambda: both.said() == texts)
-            (instance,) = both.broker.core.gateways.known
-            await until(lambda: both.broker.core.gateways.known[instance].stopped)
-            assert len(both.broker.core.directory.members) == 1
-
-    asyncio.run(scenario())
+async def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_it_has_gone(where: str) -> None:
+    async with (
+        running(where) as both,
+        await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice,
+    ):
+        counters = both.service.counters
+        texts = [f"text {number}" for number in range(200)]
+        for text in texts:
+            await alice.say(text)
+        await until(lambda: counters.accepted_messages == len(texts))
+        await both.stop()
+        await until(lambda: both.said() == texts)
+        (instance,) = both.broker.core.gateways.known
+        await until(lambda: both.broker.core.gateways.known[instance].stopped)
+        assert len(both.broker.core.directory.members) == 1
 
 
-def test_a_broker_that_is_gone_does_not_hold_the_end_up(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        both = Both(f"{IPC}{tmp_path}/b")
-        await both.start()
-        async with await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice:
-            both.broker.stop()
-            for _ in range(10):
-                await alice.say("to nobody")
-            await until(lambda: len(both.service.routes.links[0].publisher) >= 10)
-            async with asyncio.timeout(2 * DRAIN_S + 3):
-                await both.service.stop()
-            assert len(both.service.routes.links[0].publisher) >= 10
-
-    asyncio.run(scenario())
+async def test_a_broker_that_is_gone_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    both = Both(f"{IPC}{tmp_path}/b")
+    await both.start()
+    async with await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice:
+        both.broker.stop()
+        for _ in range(10):
+            await alice.say("to nobody")
+        await until(lambda: len(both.service.routes.links[0].publisher) >= 10)
+        async with asyncio.timeout(2 * DRAIN_S + 3):
+            await both.service.stop()
+        assert len(both.service.routes.links[0].publisher) >= 10
 
 
-def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
+async def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: dict[str, object] = {}
@@ -174,21 +162,18 @@ def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
     def note(event: str, **values: object) -> None:
         said[event] = values.get("why")
 
-    async def scenario() -> None:
-        service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
-        monkeypatch.setattr("gateway.process.health_log.logger.warning", note)
-        monkeypatch.setattr("gateway.process.service.HEALTHY_S", 0.1)
-        starting = asyncio.create_task(service.start())
-        await until(lambda: len(said) == 2)
-        assert said["unhealthy"] == "the broker has not been reached yet"
-        assert str(said["the broker can not be reached"]).startswith("nobody listens at ")
-        assert not starting.done()
-        starting.cancel()
-        reason = service.unhealthy_reason(asyncio.get_running_loop().time())
-        assert "has not been reached yet: nobody listens at" in reason
-        await service.stop()
-
-    asyncio.run(scenario())
+    service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
+    monkeypatch.setattr("gateway.process.health_log.logger.warning", note)
+    monkeypatch.setattr("gateway.process.service.HEALTHY_S", 0.1)
+    starting = asyncio.create_task(service.start())
+    await until(lambda: len(said) == 2)
+    assert said["unhealthy"] == "the broker has not been reached yet"
+    assert str(said["the broker can not be reached"]).startswith("nobody listens at ")
+    assert not starting.done()
+    starting.cancel()
+    reason = service.unhealthy_reason(asyncio.get_running_loop().time())
+    assert "has not been reached yet: nobody listens at" in reason
+    await service.stop()
 
 
 def test_no_socket_is_left_open_by_a_setting_that_can_not_work(tmp_path: Path) -> None:
@@ -205,45 +190,39 @@ def test_no_socket_is_left_open_by_a_setting_that_can_not_work(tmp_path: Path) -
     gc.collect()  # it would complain of the sockets
 
 
-def test_a_taken_address_is_a_setting_error(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-            taken.bind(("127.0.0.1", 0))
-            with pytest.raises(SettingError, match="can not listen on UDP"):
-                Service(a_config(udp=Listener("127.0.0.1", taken.getsockname()[1])), [f"{IPC}{tmp_path}/b"])
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            service = Service(a_config(tcp=Listener("127.0.0.1", listener.getsockname()[1])), [f"{IPC}{tmp_path}/b"])
-            with pytest.raises(SettingError, match="can not listen on TCP"):
-                await service.start()
-            await service.stop()
-
-    asyncio.run(scenario())
+async def test_a_taken_address_is_a_setting_error(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(SettingError, match="can not listen on UDP"):
+            Service(a_config(udp=Listener("127.0.0.1", taken.getsockname()[1])), [f"{IPC}{tmp_path}/b"])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        service = Service(a_config(tcp=Listener("127.0.0.1", listener.getsockname()[1])), [f"{IPC}{tmp_path}/b"])
+        with pytest.raises(SettingError, match="can not listen on TCP"):
+            await service.start()
+        await service.stop()
 
 
-def test_a_fault_of_ours_while_datagrams_wait_does_not_end_the_reading(
+async def test_a_fault_of_ours_while_datagrams_wait_does_not_end_the_reading(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario() -> None:
-        faults: list[object] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
-        async with (
-            running(where) as both,
-            await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice,
-        ):
-            core, service = both.service.core, both.service
-            take = core.handle_datagrams
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    async with (
+        running(where) as both,
+        await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice,
+    ):
+        core, service = both.service.core, both.service
+        take = core.handle_datagrams
 
-            def fail_once(index: int, datagrams: list[tuple[bytes, bytes]], now: float) -> None:
-                if service._resting and not faults:
-                    raise ZeroDivisionError
-                take(index, datagrams, now)
+        def fail_once(index: int, datagrams: list[tuple[bytes, bytes]], now: float) -> None:
+            if service._resting and not faults:
+                raise ZeroDivisionError
+            take(index, datagrams, now)
 
-            monkeypatch.setattr(core, "handle_datagrams", fail_once)
-            while not faults:
-                await alice.say("many")
-                await asyncio.sleep(0)
-            await alice.say("after it")
-            await until(lambda: "after it" in both.said())
-            assert [type(fault) for fault in faults] == [ZeroDivisionError]
-
-    asyncio.run(scenario())
+        monkeypatch.setattr(core, "handle_datagrams", fail_once)
+        while not faults:
+            await alice.say("many")
+            await asyncio.sleep(0)
+        await alice.say("after it")
+        await until(lambda: "after it" in both.said())
+        assert [type(fault) for fault in faults] == [ZeroDivisionError]

@@ -1,7 +1,7 @@
 """gateway/process/service.py with brokers that share a store: real sockets, all in one process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -18,15 +18,6 @@ from tsudoi.protocol.backbone import shard_named
 SHARDS = 8
 PATIENCE_S = 60.0
 ANY = Listener("127.0.0.1", 0)
-
-
-def in_a_loop(test: Callable[[Path], Coroutine[None, None, None]]) -> Callable[[Path], None]:
-    """Run a coroutine as a test."""
-
-    def run(tmp_path: Path) -> None:
-        asyncio.run(test(tmp_path))
-
-    return run
 
 
 async def until(holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
@@ -151,7 +142,6 @@ def owners(service: Service) -> set[str | None]:
     return {service.routes.owner(shard) for shard in range(SHARDS)}
 
 
-@in_a_loop
 async def test_a_gateway_finds_all_brokers_and_serves_the_rooms_of_all(tmp_path: Path) -> None:
     async with town(tmp_path) as here:
         for service in here.gateways:
@@ -161,7 +151,6 @@ async def test_a_gateway_finds_all_brokers_and_serves_the_rooms_of_all(tmp_path:
         await here.check()
 
 
-@in_a_loop
 async def test_a_broker_that_is_gone_is_followed_by_another_and_no_client_is_disturbed(tmp_path: Path) -> None:
     async with town(tmp_path) as here:
         await end(here, here.other)
@@ -170,7 +159,6 @@ async def test_a_broker_that_is_gone_is_followed_by_another_and_no_client_is_dis
         await here.check()
 
 
-@in_a_loop
 async def test_only_the_rooms_of_a_broker_that_is_gone_stand_still(tmp_path: Path) -> None:
     async with town(tmp_path) as here:
         gone = here.other.shards
@@ -185,7 +173,6 @@ async def test_only_the_rooms_of_a_broker_that_is_gone_stand_still(tmp_path: Pat
         await here.check()
 
 
-@in_a_loop
 async def test_shards_move_in_good_order_without_a_second_of_silence(tmp_path: Path) -> None:
     async with town(tmp_path) as here:
         longest = 0.0
@@ -213,7 +200,6 @@ async def test_shards_move_in_good_order_without_a_second_of_silence(tmp_path: P
         assert longest < 1.0
 
 
-@in_a_loop
 async def test_what_was_taken_before_a_gateway_stops_reaches_all_brokers(tmp_path: Path) -> None:
     async with town(tmp_path) as here:
         for talk in here.talks:

@@ -59,70 +59,57 @@ async def embedded(
         await broker.stop()
 
 
-def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        with Gateway(data=tmp_path, doors=["auto"]) as gateway:
-            assert children(gateway.pid) == ""
-            async with await tsudoi.create(
-                "den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi"
-            ) as alice:
-                done = await asyncio.to_thread(admin, tmp_path, "announce", "from above")
-                assert done.returncode == 0, done.stderr
-                async with asyncio.timeout(PATIENCE_S):
-                    async for event in alice:
-                        if isinstance(event, tsudoi.Announced):
-                            break
-
-    asyncio.run(scenario())
+async def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> None:
+    with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+        assert children(gateway.pid) == ""
+        async with await tsudoi.create(
+            "den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi"
+        ) as alice:
+            done = await asyncio.to_thread(admin, tmp_path, "announce", "from above")
+            assert done.returncode == 0, done.stderr
+            async with asyncio.timeout(PATIENCE_S):
+                async for event in alice:
+                    if isinstance(event, tsudoi.Announced):
+                        break
 
 
-def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        with Gateway("--history", "200", data=tmp_path, doors=["auto"], steady=True) as gateway:
-            server = at(gateway)
-            alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi")
-            bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi")
-            before = [f"before {number}" for number in range(50)]
-            for text in before:
-                await alice.say(text)
-            assert await hear(bob, before[-1]) == before
-            gateway.kill()
-            gateway.start()
-            # They go on with the tokens that they have.
-            await alice.say("after it")
-            assert await hear(bob, "after it") == ["after it"]
-            async with await tsudoi.join(
-                "den", name="carol", server=server, settings=SETTINGS, dialect="tsudoi"
-            ) as carol:
-                await alice.say("hello carol")
-                heard = await hear(carol, "hello carol")
-                assert heard == [*before, "after it", "hello carol"]
-            await alice.leave()
-            await bob.leave()
-
-    asyncio.run(scenario())
+async def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
+    with Gateway("--history", "200", data=tmp_path, doors=["auto"], steady=True) as gateway:
+        server = at(gateway)
+        alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi")
+        bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi")
+        before = [f"before {number}" for number in range(50)]
+        for text in before:
+            await alice.say(text)
+        assert await hear(bob, before[-1]) == before
+        gateway.kill()
+        gateway.start()
+        # They go on with the tokens that they have.
+        await alice.say("after it")
+        assert await hear(bob, "after it") == ["after it"]
+        async with await tsudoi.join("den", name="carol", server=server, settings=SETTINGS, dialect="tsudoi") as carol:
+            await alice.say("hello carol")
+            heard = await hear(carol, "hello carol")
+            assert heard == [*before, "after it", "hello carol"]
+        await alice.leave()
+        await bob.leave()
 
 
-def test_a_second_start_on_the_same_data_fails_in_one_line_and_does_not_hurt_the_first(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        with Gateway(data=tmp_path, doors=["auto"]) as gateway:
-            command = (sys.executable, "-m", "gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0")
-            done = await asyncio.to_thread(
-                forked.run,
-                (*command, "--data", str(tmp_path), "--log-level", "warning"),
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE_S,
-            )
-            assert (done.returncode, done.stdout) == (2, "")
-            assert done.stderr == f"gateway: another broker has the store {tmp_path}/tsudoi.sqlite open\n"
-            async with await tsudoi.create(
-                "den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi"
-            ):
-                assert (await asyncio.to_thread(admin, tmp_path, "rooms")).stdout.count("den") == 1
-
-    asyncio.run(scenario())
+async def test_a_second_start_on_the_same_data_fails_in_one_line_and_does_not_hurt_the_first(tmp_path: Path) -> None:
+    with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+        command = (sys.executable, "-m", "gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0")
+        done = await asyncio.to_thread(
+            forked.run,
+            (*command, "--data", str(tmp_path), "--log-level", "warning"),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"gateway: another broker has the store {tmp_path}/tsudoi.sqlite open\n"
+        async with await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi"):
+            assert (await asyncio.to_thread(admin, tmp_path, "rooms")).stdout.count("den") == 1
 
 
 @pytest.mark.parametrize("setting", ['log-entries = "many"', 'store = "postgresql://me@db/rooms"'])
@@ -141,24 +128,21 @@ def test_a_mistake_in_the_brokers_table_is_one_line(tmp_path: Path, setting: str
     assert setting.split()[0] in done.stderr
 
 
-def test_what_was_taken_before_it_stops_is_in_the_store(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        with Gateway(data=tmp_path, doors=["auto"]) as gateway:
-            alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi")
-            bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS, dialect="tsudoi")
-            texts = [f"text {number}" for number in range(100)]
-            for text in texts:
-                await alice.say(text)
-            assert await hear(bob, texts[-1]) == texts
-            await bob.leave()
-            await alice.leave()
-        store = SqliteStore(tmp_path / "tsudoi.sqlite")
-        ends = store.load().ends
-        store.close()
-        (last,) = (last for _, last in ends.values())
-        assert last >= len(texts) + 2
-
-    asyncio.run(scenario())
+async def test_what_was_taken_before_it_stops_is_in_the_store(tmp_path: Path) -> None:
+    with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+        alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi")
+        bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS, dialect="tsudoi")
+        texts = [f"text {number}" for number in range(100)]
+        for text in texts:
+            await alice.say(text)
+        assert await hear(bob, texts[-1]) == texts
+        await bob.leave()
+        await alice.leave()
+    store = SqliteStore(tmp_path / "tsudoi.sqlite")
+    ends = store.load().ends
+    store.close()
+    (last,) = (last for _, last in ends.values())
+    assert last >= len(texts) + 2
 
 
 def test_the_store_is_free_only_when_the_operators_socket_is_closed(
@@ -183,86 +167,71 @@ def test_the_store_is_free_only_when_the_operators_socket_is_closed(
     assert found == [errno.ECONNREFUSED] * 2
 
 
-def test_gateway_and_broker_call_each_other_and_need_no_descriptors(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with embedded(tmp_path) as (broker, service, server), asyncio.timeout(PATIENCE_S):
-            assert broker._service is not None
-            ends = service.sockets._sockets[broker.endpoint], broker._service.server.sockets
-            for each in (ends[0]._dealer, ends[0]._sub, ends[1]._router, ends[1]._xpub):
-                asyncio.get_running_loop().remove_reader(each)
-            alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi")
-            bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi")
-            texts = [f"text {number}" for number in range(20)]
-            for text in texts:
-                await alice.say(text)
-            assert await hear(bob, texts[-1]) == texts
-            await bob.leave()
-            await alice.leave()
-            assert not service.unhealthy_reason(time.monotonic())
-
-    asyncio.run(scenario())
+async def test_gateway_and_broker_call_each_other_and_need_no_descriptors(tmp_path: Path) -> None:
+    async with embedded(tmp_path) as (broker, service, server), asyncio.timeout(PATIENCE_S):
+        assert broker._service is not None
+        ends = service.sockets._sockets[broker.endpoint], broker._service.server.sockets
+        for each in (ends[0]._dealer, ends[0]._sub, ends[1]._router, ends[1]._xpub):
+            asyncio.get_running_loop().remove_reader(each)
+        alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi")
+        bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi")
+        texts = [f"text {number}" for number in range(20)]
+        for text in texts:
+            await alice.say(text)
+        assert await hear(bob, texts[-1]) == texts
+        await bob.leave()
+        await alice.leave()
+        assert not service.unhealthy_reason(time.monotonic())
 
 
-def test_one_turn_of_the_broker_has_the_tick_of_both(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with embedded(tmp_path) as (broker, service, _):
-            assert broker._service is not None
-            canary = service.routes.links[0].canary
-            before = canary.back_at
-            broker._service.server._tick()
-            assert canary.back_at > before
-            assert service._tick_timer is None
-            await service.stop()
-            broker._service.server._tick()
-
-    asyncio.run(scenario())
+async def test_one_turn_of_the_broker_has_the_tick_of_both(tmp_path: Path) -> None:
+    async with embedded(tmp_path) as (broker, service, _):
+        assert broker._service is not None
+        canary = service.routes.links[0].canary
+        before = canary.back_at
+        broker._service.server._tick()
+        assert canary.back_at > before
+        assert service._tick_timer is None
+        await service.stop()
+        broker._service.server._tick()
 
 
-def test_what_was_delivered_is_stored_at_a_tick_without_a_wake_up_of_its_own(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with embedded(tmp_path) as (broker, service, server), asyncio.timeout(PATIENCE_S):
-            assert broker._service is not None
-            store = broker._service.server.store
-            alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="classic")
-            bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="classic")
-            await alice.say("hello")
-            assert await hear(bob, "hello") == ["hello"]
-            (room,) = service.core.members.rooms.values()
-            while room.position not in store.load().delivered.values():
-                assert service._report_timer is None
-                await asyncio.sleep(0.01)
-            await bob.leave()
-            await alice.leave()
-
-    asyncio.run(scenario())
+async def test_what_was_delivered_is_stored_at_a_tick_without_a_wake_up_of_its_own(tmp_path: Path) -> None:
+    async with embedded(tmp_path) as (broker, service, server), asyncio.timeout(PATIENCE_S):
+        assert broker._service is not None
+        store = broker._service.server.store
+        alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="classic")
+        bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="classic")
+        await alice.say("hello")
+        assert await hear(bob, "hello") == ["hello"]
+        (room,) = service.core.members.rooms.values()
+        while room.position not in store.load().delivered.values():
+            assert service._report_timer is None
+            await asyncio.sleep(0.01)
+        await bob.leave()
+        await alice.leave()
 
 
-def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(store: SqliteStore, batch: Batch) -> None:
         raise StoreError("no room")
 
-    async def scenario() -> None:
-        failed = asyncio.Event()
-        async with embedded(tmp_path, failed.set) as (_, _, server), asyncio.timeout(PATIENCE_S):
-            monkeypatch.setattr(SqliteStore, "commit", fail)
-            joining = asyncio.create_task(tsudoi.create("den", name="alice", server=server, dialect="tsudoi"))
-            await failed.wait()
-            joining.cancel()
-            await asyncio.gather(joining, return_exceptions=True)
-
-    asyncio.run(scenario())
+    failed = asyncio.Event()
+    async with embedded(tmp_path, failed.set) as (_, _, server), asyncio.timeout(PATIENCE_S):
+        monkeypatch.setattr(SqliteStore, "commit", fail)
+        joining = asyncio.create_task(tsudoi.create("den", name="alice", server=server, dialect="tsudoi"))
+        await failed.wait()
+        joining.cancel()
+        await asyncio.gather(joining, return_exceptions=True)
 
 
-def test_a_store_in_use_is_a_setting_error(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        first, second = (LocalBroker(tmp_path, None, "human", lambda: None) for _ in range(2))
-        await first.start()
-        with pytest.raises(SettingError, match="another broker has the store"):
-            await second.start()
-        await second.stop()
-        await first.stop()
-
-    asyncio.run(scenario())
+async def test_a_store_in_use_is_a_setting_error(tmp_path: Path) -> None:
+    first, second = (LocalBroker(tmp_path, None, "human", lambda: None) for _ in range(2))
+    await first.start()
+    with pytest.raises(SettingError, match="another broker has the store"):
+        await second.start()
+    await second.stop()
+    await first.stop()
 
 
 def test_a_signal_to_read_the_settings_again_is_for_the_broker_too(tmp_path: Path) -> None:
