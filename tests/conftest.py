@@ -47,9 +47,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     run = uvloop.run if pyfuncitem.get_closest_marker("uvloop") else asyncio.run
-    names = inspect.signature(pyfuncitem.obj).parameters
-    run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    run(_in_time(pyfuncitem))
     return True
+
+
+async def _in_time(test: pytest.Function) -> None:
+    """End it a little before pytest-timeout would end the process: so the traceback tells what it waited for."""
+    limit = test.get_closest_marker("timeout")
+    names = inspect.signature(test.obj).parameters
+    async with asyncio.timeout(0.9 * (limit.args[0] if limit else float(test.config.getini("timeout")))):
+        await test.obj(**{name: test.funcargs[name] for name in names})
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

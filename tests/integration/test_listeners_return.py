@@ -5,7 +5,6 @@ None of them sends anything: a ping comes after 20 s at the earliest, so what th
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,6 @@ SOON_S = 8.0
 """For a busy machine. It takes 2 s until a gateway counts as gone, and some round trips."""
 FENCED_S = 2.0
 """After which a gateway that is cut off delivers nothing more."""
-
-
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(60):
-            await story()
-
-    asyncio.run(limited())
 
 
 async def enter(gateway: Gateway, room: str, name: str, *, creates: bool = False) -> SealedChat:
@@ -47,7 +38,7 @@ async def hears(listener: SealedChat, text: str) -> None:
     assert event.text == text
 
 
-def test_a_listener_whose_gateway_is_killed_and_started_again_hears_what_is_said_then(tmp_path: Path) -> None:
+async def test_a_listener_whose_gateway_is_killed_and_started_again_hears_what_is_said_then(tmp_path: Path) -> None:
     shared = ("--session-secret", str(tmp_path / "secret"))
     room = f"den {secrets.token_hex(4)}"
 
@@ -56,45 +47,37 @@ def test_a_listener_whose_gateway_is_killed_and_started_again_hears_what_is_said
         Gateway("--name", "one", *shared, broker=broker, doors=["auto"], steady=True) as one,
         Gateway("--name", "two", *shared, broker=broker, doors=["auto"]) as two,
     ):
-
-        async def story() -> None:
-            alice = await enter(two, room, "alice", creates=True)
-            bob = await enter(one, room, "bob")
-            await alice.say("before")
-            await hears(bob, "before")
-            one.kill()
-            await asyncio.to_thread(one.start)
-            await alice.say("are you there?")
-            await hears(bob, "are you there?")
-            await bob.vanish()
-            await alice.leave()
-
-        run(story)
+        alice = await enter(two, room, "alice", creates=True)
+        bob = await enter(one, room, "bob")
+        await alice.say("before")
+        await hears(bob, "before")
+        one.kill()
+        await asyncio.to_thread(one.start)
+        await alice.say("are you there?")
+        await hears(bob, "are you there?")
+        await bob.vanish()
+        await alice.leave()
 
 
-def test_a_listener_of_the_service_of_one_command_too(tmp_path: Path) -> None:
+async def test_a_listener_of_the_service_of_one_command_too(tmp_path: Path) -> None:
     room = f"den {secrets.token_hex(4)}"
 
     with Gateway(data=tmp_path, doors=["auto"], steady=True) as service:
-
-        async def story() -> None:
-            host = await enter(service, room, "host", creates=True)
-            bob = await enter(service, room, "bob")
-            await host.say("before")
-            await hears(bob, "before")
-            await host.vanish()  # else its own return would be told
-            service.kill()
-            await asyncio.to_thread(service.start)
-            carol = await enter(service, room, "carol")
-            await carol.say("are you there?")
-            await hears(bob, "are you there?")
-            await bob.vanish()
-            await carol.leave()
-
-        run(story)
+        host = await enter(service, room, "host", creates=True)
+        bob = await enter(service, room, "bob")
+        await host.say("before")
+        await hears(bob, "before")
+        await host.vanish()  # else its own return would be told
+        service.kill()
+        await asyncio.to_thread(service.start)
+        carol = await enter(service, room, "carol")
+        await carol.say("are you there?")
+        await hears(bob, "are you there?")
+        await bob.vanish()
+        await carol.leave()
 
 
-def test_a_listener_whose_session_an_old_question_of_its_cut_gateway_has_taken(tmp_path: Path) -> None:
+async def test_a_listener_whose_session_an_old_question_of_its_cut_gateway_has_taken(tmp_path: Path) -> None:
     """The question waited in the cut gateway's socket, longer than that waited for the answer."""
     shared = ("--session-secret", str(tmp_path / "secret"))
     room = f"den {secrets.token_hex(4)}"
@@ -103,18 +86,6 @@ def test_a_listener_whose_session_an_old_question_of_its_cut_gateway_has_taken(t
         Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
         Gateway(*shared, broker=broker, doors=["auto"]) as two,
     ):
-
-        async def story() -> None:
-            relay = BackboneRelay()
-            await relay.start(broker.endpoint)
-            one = Gateway(*shared, "--broker", relay.endpoint, doors=["auto"])
-            await asyncio.to_thread(one.start)
-            try:
-                await disturb(relay, one)
-            finally:
-                await asyncio.to_thread(one.stop)
-                one.close()
-                await relay.close()
 
         async def disturb(relay: BackboneRelay, one: Gateway) -> None:
             alice = await enter(two, room, "alice", creates=True)
@@ -138,4 +109,13 @@ def test_a_listener_whose_session_an_old_question_of_its_cut_gateway_has_taken(t
             await bob.vanish()
             await alice.leave()
 
-        run(story)
+        relay = BackboneRelay()
+        await relay.start(broker.endpoint)
+        one = Gateway(*shared, "--broker", relay.endpoint, doors=["auto"])
+        await asyncio.to_thread(one.start)
+        try:
+            await disturb(relay, one)
+        finally:
+            await asyncio.to_thread(one.stop)
+            one.close()
+            await relay.close()

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -82,14 +82,6 @@ class Relay:
             sock.close()
 
 
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(60):
-            await story()
-
-    asyncio.run(limited())
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - what is waited for is told by nobody
@@ -125,72 +117,63 @@ async def talk(alice: ChatClient, bob: ChatClient, topic: str, count: int = 40) 
     assert len({await line.kept() for line in lines}) == 2 * count
 
 
-def test_members_talk_by_tcp_where_udp_does_not_pass_and_go_back_to_it_when_it_does(
+async def test_members_talk_by_tcp_where_udp_does_not_pass_and_go_back_to_it_when_it_does(
     gateway: Gateway, room: str
 ) -> None:
-    async def story() -> None:
-        door = gateway.door("auto")
-        relay = Relay(door.udp)
+    door = gateway.door("auto")
+    relay = Relay(door.udp)
+    relay.passes = False
+    server = Server("127.0.0.1", door.tcp[1], relay.port)
+    about: dict[str, Any] = {"server": server, "dialect": "tsudoi-2", "settings": Settings()}
+    alice = await tsudoi.create(room, name="alice", **about)
+    async with alice, await tsudoi.join(room, name="bob", **about) as bob:
+        await talk(alice, bob, "without UDP")
+        assert is_by_tcp(alice)
+        assert is_by_tcp(bob)
+        assert relay.dropped
+        relay.passes = True
+        await talk(alice, bob, "while UDP passes again")
+        await until(lambda: not is_by_tcp(alice) and not is_by_tcp(bob))
+        await talk(alice, bob, "with UDP")
         relay.passes = False
-        server = Server("127.0.0.1", door.tcp[1], relay.port)
-        about: dict[str, Any] = {"server": server, "dialect": "tsudoi-2", "settings": Settings()}
+        await talk(alice, bob, "without UDP again")
+        assert is_by_tcp(alice)
+        assert is_by_tcp(bob)
+        relay.passes = True
+        await until(lambda: not is_by_tcp(alice) and not is_by_tcp(bob))
+        assert alice.dropped == bob.dropped == 0
+    relay.close()
+
+
+async def test_where_udp_passes_no_connection_is_opened(gateway: Gateway, room: str) -> None:
+    door = gateway.door("auto")
+    server = Server("127.0.0.1", door.tcp[1], door.udp[1])
+    async with await tsudoi.create(room, name="alice", server=server, dialect="tsudoi-2") as alice:
+        assert isinstance(alice, SealedChat)
+        await alice.say("hello")
+        await asyncio.sleep(0)
+        assert not alice._tcp._connections
+
+
+async def test_a_gateway_that_is_killed_is_found_again_by_tcp(tmp_path: Path, room: str) -> None:
+    with Gateway("--notices", "off", data=tmp_path) as first:
+        door = first.door("auto")
+        nothing = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        nothing.bind(("127.0.0.1", 0))
+        server = Server("127.0.0.1", door.tcp[1], nothing.getsockname()[1])
+        about: dict[str, Any] = {"server": server, "dialect": "tsudoi-2"}
         alice = await tsudoi.create(room, name="alice", **about)
-        async with alice, await tsudoi.join(room, name="bob", **about) as bob:
-            await talk(alice, bob, "without UDP")
-            assert is_by_tcp(alice)
-            assert is_by_tcp(bob)
-            assert relay.dropped
-            relay.passes = True
-            await talk(alice, bob, "while UDP passes again")
-            await until(lambda: not is_by_tcp(alice) and not is_by_tcp(bob))
-            await talk(alice, bob, "with UDP")
-            relay.passes = False
-            await talk(alice, bob, "without UDP again")
-            assert is_by_tcp(alice)
-            assert is_by_tcp(bob)
-            relay.passes = True
-            await until(lambda: not is_by_tcp(alice) and not is_by_tcp(bob))
-            assert alice.dropped == bob.dropped == 0
-        relay.close()
-
-    run(story)
-
-
-def test_where_udp_passes_no_connection_is_opened(gateway: Gateway, room: str) -> None:
-    async def story() -> None:
-        door = gateway.door("auto")
-        server = Server("127.0.0.1", door.tcp[1], door.udp[1])
-        async with await tsudoi.create(room, name="alice", server=server, dialect="tsudoi-2") as alice:
-            assert isinstance(alice, SealedChat)
-            await alice.say("hello")
-            await asyncio.sleep(0)
-            assert not alice._tcp._connections
-
-    run(story)
-
-
-def test_a_gateway_that_is_killed_is_found_again_by_tcp(tmp_path: Path, room: str) -> None:
-    async def story() -> None:
-        with Gateway("--notices", "off", data=tmp_path) as first:
-            door = first.door("auto")
-            nothing = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            nothing.bind(("127.0.0.1", 0))
-            server = Server("127.0.0.1", door.tcp[1], nothing.getsockname()[1])
-            about: dict[str, Any] = {"server": server, "dialect": "tsudoi-2"}
-            alice = await tsudoi.create(room, name="alice", **about)
-            bob = await tsudoi.join(room, name="bob", **about)
-            await talk(alice, bob, "before")
-            first.kill()
-        line = alice.post("meanwhile")
-        with Gateway("--notices", "off", "--tcp", f"127.0.0.1:{door.tcp[1]}", data=tmp_path):
-            await line.kept()
-            assert await hear(bob, 1) == ["meanwhile"]
-            await talk(alice, bob, "after")
-            await alice.leave()
-            await bob.leave()
-        nothing.close()
-
-    run(story)
+        bob = await tsudoi.join(room, name="bob", **about)
+        await talk(alice, bob, "before")
+        first.kill()
+    line = alice.post("meanwhile")
+    with Gateway("--notices", "off", "--tcp", f"127.0.0.1:{door.tcp[1]}", data=tmp_path):
+        await line.kept()
+        assert await hear(bob, 1) == ["meanwhile"]
+        await talk(alice, bob, "after")
+        await alice.leave()
+        await bob.leave()
+    nothing.close()
 
 
 class TcpSocket:
@@ -286,7 +269,7 @@ def test_bytes_that_are_no_packets_end_the_connection_without_an_answer(gateway:
 
 
 @pytest.mark.parametrize("how", ["tls", "plain", "ipv6"])
-def test_packets_go_inside_tls_where_a_port_speaks_nothing_else_and_without_seals_and_by_ipv6(
+async def test_packets_go_inside_tls_where_a_port_speaks_nothing_else_and_without_seals_and_by_ipv6(
     how: str, tmp_path: Path, room: str
 ) -> None:
     authority, files = trustme.CA(), [tmp_path / name for name in ("ca.pem", "server.pem", "server.key")]
@@ -297,7 +280,7 @@ def test_packets_go_inside_tls_where_a_port_speaks_nothing_else_and_without_seal
     flags = ("--tls", "127.0.0.1:0", "--tls-cert", str(files[1]), "--tls-key", str(files[2])) if how == "tls" else ()
     host = "::1" if how == "ipv6" else "127.0.0.1"
 
-    async def story(gateway: Gateway) -> None:
+    with Gateway("--notices", "off", *flags, data=tmp_path, host=host) as gateway:
         nothing = socket.socket(socket.AF_INET6 if how == "ipv6" else socket.AF_INET, socket.SOCK_DGRAM)
         nothing.bind((host, 0))
         tcp = next(iter(gateway.addresses("tls")))[1] if how == "tls" else gateway.door("auto", host).tcp[1]
@@ -311,6 +294,3 @@ def test_packets_go_inside_tls_where_a_port_speaks_nothing_else_and_without_seal
             assert is_by_tcp(alice)
             assert is_by_tcp(bob)
         nothing.close()
-
-    with Gateway("--notices", "off", *flags, data=tmp_path, host=host) as gateway:
-        run(partial(story, gateway))

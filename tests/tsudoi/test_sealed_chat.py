@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,14 +36,6 @@ async def hear(room: ChatClient, seconds: float = 5) -> Event:
         return await anext(room)
 
 
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(30):
-            await story()
-
-    asyncio.run(limited())
-
-
 async def create(server: SealedServer, name: str = "alice", settings: Settings = QUICK) -> ChatClient:
     return await tsudoi.create("部屋", name=name, server=server.address, dialect="tsudoi-2", settings=settings)
 
@@ -58,156 +50,120 @@ async def two(server: SealedServer, settings: Settings = QUICK) -> AsyncIterator
         yield alice, bob, server.rooms["部屋"]
 
 
-def test_what_is_said_is_kept_and_heard_and_nothing_can_be_read_on_the_way() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server) as (alice, bob, _):
-            assert await alice.say("a secret of alice's") == 1
-            assert await hear(bob) == Message("alice", "a secret of alice's", 1)
-            assert await bob.say("heard") == 2
-            assert await hear(alice) == Message("bob", "heard", 2)
-            assert not any(b"secret" in data or b"alice" in data for data in server.datagrams)
-
-    run(story)
+async def test_what_is_said_is_kept_and_heard_and_nothing_can_be_read_on_the_way() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, _):
+        assert await alice.say("a secret of alice's") == 1
+        assert await hear(bob) == Message("alice", "a secret of alice's", 1)
+        assert await bob.say("heard") == 2
+        assert await hear(alice) == Message("bob", "heard", 2)
+        assert not any(b"secret" in data or b"alice" in data for data in server.datagrams)
 
 
-def test_on_uvloop() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server) as (alice, bob, _):
-            assert await alice.say("hello") == 1
-            assert await hear(bob) == Message("alice", "hello", 1)
-            server.loss = 0.1
-            lines = [alice.post(str(number)) for number in range(100)]
-            assert [await line.kept() for line in lines] == list(range(2, 102))
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        loop.run(story())
+@pytest.mark.uvloop
+async def test_on_uvloop() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, _):
+        assert await alice.say("hello") == 1
+        assert await hear(bob) == Message("alice", "hello", 1)
+        server.loss = 0.1
+        lines = [alice.post(str(number)) for number in range(100)]
+        assert [await line.kept() for line in lines] == list(range(2, 102))
 
 
-def test_without_seals_if_the_user_asks() -> None:
-    async def story() -> None:
-        async with sealed_server(tls=False, suites=("plain",)) as server, two(server, PLAIN) as (alice, bob, _):
-            await alice.say("not secret")
-            assert (await hear(bob)).text == "not secret"
-            assert any(b"not secret" in data for data in server.datagrams)
-            assert server.requests[0]["suites"] == ["plain"]
-
-    run(story)
+async def test_without_seals_if_the_user_asks() -> None:
+    async with sealed_server(tls=False, suites=("plain",)) as server, two(server, PLAIN) as (alice, bob, _):
+        await alice.say("not secret")
+        assert (await hear(bob)).text == "not secret"
+        assert any(b"not secret" in data for data in server.datagrams)
+        assert server.requests[0]["suites"] == ["plain"]
 
 
-def test_lines_that_are_posted_are_kept_in_order() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server) as (alice, bob, _):
-            lines = [alice.post(f"line {number}") for number in range(200)]
-            assert lines[0].state == "waiting"
-            assert [await line.kept() for line in lines] == list(range(1, 201))
-            assert {line.state for line in lines} == {"kept"}
-            assert [(await hear(bob)).text for _ in range(200)] == [f"line {number}" for number in range(200)]
-
-    run(story)
+async def test_lines_that_are_posted_are_kept_in_order() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, _):
+        lines = [alice.post(f"line {number}") for number in range(200)]
+        assert lines[0].state == "waiting"
+        assert [await line.kept() for line in lines] == list(range(1, 201))
+        assert {line.state for line in lines} == {"kept"}
+        assert [(await hear(bob)).text for _ in range(200)] == [f"line {number}" for number in range(200)]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_all_is_heard_in_order_through_ten_percent_loss(seed: int) -> None:
-    async def story() -> None:
-        async with sealed_server(seed=seed) as server, two(server) as (alice, bob, _):
-            server.loss = 0.1
-            lines = [alice.post(f"line {number}") for number in range(100)]
-            assert [await line.kept() for line in lines] == list(range(1, 101))
-            assert [(await hear(bob)).text for _ in range(100)] == [f"line {number}" for number in range(100)]
-
-    run(story)
+async def test_all_is_heard_in_order_through_ten_percent_loss(seed: int) -> None:
+    async with sealed_server(seed=seed) as server, two(server) as (alice, bob, _):
+        server.loss = 0.1
+        lines = [alice.post(f"line {number}") for number in range(100)]
+        assert [await line.kept() for line in lines] == list(range(1, 101))
+        assert [(await hear(bob)).text for _ in range(100)] == [f"line {number}" for number in range(100)]
 
 
-def test_own_messages_are_events_where_that_is_asked_for() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, await create(server, settings=replace(QUICK, own_messages=True)) as alice:
-            await alice.say("hello, me")
-            assert await hear(alice) == Message("alice", "hello, me", 1)
-
-    run(story)
+async def test_own_messages_are_events_where_that_is_asked_for() -> None:
+    async with sealed_server() as server, await create(server, settings=replace(QUICK, own_messages=True)) as alice:
+        await alice.say("hello, me")
+        assert await hear(alice) == Message("alice", "hello, me", 1)
 
 
-def test_a_refused_line_raises_the_servers_words() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server) as (alice, bob, room):
-            next(iter(room.members.values())).muted_texts.add("rude")
-            line = alice.post("rude")
-            later = alice.post("kind")
-            with pytest.raises(tsudoi.LineRefused, match="muted"):
-                await line.kept()
-            assert line.state == "refused"
-            assert await later.kept() == 1
-            with pytest.raises(tsudoi.LineRefused, match="muted"):
-                await alice.say("rude")
-            assert (await hear(bob)).text == "kind"
-
-    run(story)
+async def test_a_refused_line_raises_the_servers_words() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, room):
+        next(iter(room.members.values())).muted_texts.add("rude")
+        line = alice.post("rude")
+        later = alice.post("kind")
+        with pytest.raises(tsudoi.LineRefused, match="muted"):
+            await line.kept()
+        assert line.state == "refused"
+        assert await later.kept() == 1
+        with pytest.raises(tsudoi.LineRefused, match="muted"):
+            await alice.say("rude")
+        assert (await hear(bob)).text == "kind"
 
 
-def test_the_limit_of_a_text() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server) as (alice, bob, _):
-            assert alice.text_limit == 3_807
-            with pytest.raises(tsudoi.InvalidText, match="at most 3807"):
-                await alice.say("x" * 3_808)
-            pieces = alice.pieces("word " * 2_000)
-            assert len(pieces) == 3
-            for piece in pieces:
-                await alice.say(piece)
-            assert "".join([(await hear(bob)).text for _ in pieces]) == "word " * 2_000
-
-    run(story)
+async def test_the_limit_of_a_text() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, _):
+        assert alice.text_limit == 3_807
+        with pytest.raises(tsudoi.InvalidText, match="at most 3807"):
+            await alice.say("x" * 3_808)
+        pieces = alice.pieces("word " * 2_000)
+        assert len(pieces) == 3
+        for piece in pieces:
+            await alice.say(piece)
+        assert "".join([(await hear(bob)).text for _ in pieces]) == "word " * 2_000
 
 
-def test_a_text_that_begins_with_a_name_is_a_text() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server) as (alice, bob, _):
-            for text in ("alice: hello", "bob: /who", "alice: /leave"):
-                assert await alice.say(text)
-                assert (await hear(bob)).text == text
-            assert len(alice.pieces("alice: " + "x: y " * 2_000)) == 3
-
-    run(story)
+async def test_a_text_that_begins_with_a_name_is_a_text() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, _):
+        for text in ("alice: hello", "bob: /who", "alice: /leave"):
+            assert await alice.say(text)
+            assert (await hear(bob)).text == text
+        assert len(alice.pieces("alice: " + "x: y " * 2_000)) == 3
 
 
-def test_a_queue_that_is_full_drops_the_oldest_and_keeps_the_order() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server, replace(QUICK, queue_size=5)) as (alice, bob, _):
-            for number in range(9):
-                await alice.say(f"{number}")
-            await soon(lambda: bob.dropped == 4)
-            assert [(await hear(bob)).text for _ in range(5)] == ["4", "5", "6", "7", "8"]
-
-    run(story)
+async def test_a_queue_that_is_full_drops_the_oldest_and_keeps_the_order() -> None:
+    async with sealed_server() as server, two(server, replace(QUICK, queue_size=5)) as (alice, bob, _):
+        for number in range(9):
+            await alice.say(f"{number}")
+        await soon(lambda: bob.dropped == 4)
+        assert [(await hear(bob)).text for _ in range(5)] == ["4", "5", "6", "7", "8"]
 
 
-def test_too_many_lines_are_refused_here() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, await create(server, settings=replace(QUICK, lines_waiting=3)) as alice:
-            server.is_deaf = True
-            for number in range(3):
-                alice.post(str(number))
-            with pytest.raises(tsudoi.TooManyLines, match="3 lines wait"):
-                alice.post("one more")
-            server.is_deaf = False
-
-    run(story)
+async def test_too_many_lines_are_refused_here() -> None:
+    async with sealed_server() as server, await create(server, settings=replace(QUICK, lines_waiting=3)) as alice:
+        server.is_deaf = True
+        for number in range(3):
+            alice.post(str(number))
+        with pytest.raises(tsudoi.TooManyLines, match="3 lines wait"):
+            alice.post("one more")
+        server.is_deaf = False
 
 
-def test_commands_return_values_although_answers_get_lost() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, await create(server) as alice:
-            answer = {"notice": "who", "count": 1, "page": 1, "pages": 1, "text": "1 in 部屋"}
-            rows = [{"name": "alice", "host": True, "idle": 3}]
-            server.answers["/who 1"] = server.answers["/who"] = [tsudoi_json(answer | {"members": rows})]
-            assert await alice.who() == [tsudoi.Person("alice", True, 3)]
-            lost, server.answers = server.answers, {"/who 1": [], "/who": []}
-            asking = asyncio.create_task(alice.who())
-            await asyncio.sleep(0.3)
-            server.answers = lost
-            assert await asking == [tsudoi.Person("alice", True, 3)]
-
-    run(story)
+async def test_commands_return_values_although_answers_get_lost() -> None:
+    async with sealed_server() as server, await create(server) as alice:
+        answer = {"notice": "who", "count": 1, "page": 1, "pages": 1, "text": "1 in 部屋"}
+        rows = [{"name": "alice", "host": True, "idle": 3}]
+        server.answers["/who 1"] = server.answers["/who"] = [tsudoi_json(answer | {"members": rows})]
+        assert await alice.who() == [tsudoi.Person("alice", True, 3)]
+        lost, server.answers = server.answers, {"/who 1": [], "/who": []}
+        asking = asyncio.create_task(alice.who())
+        await asyncio.sleep(0.3)
+        server.answers = lost
+        assert await asking == [tsudoi.Person("alice", True, 3)]
 
 
 def tsudoi_json(value: object) -> bytes:
@@ -216,18 +172,15 @@ def tsudoi_json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def test_leaving_waits_for_lines_that_are_not_kept_yet() -> None:
-    async def story() -> None:
-        async with sealed_server() as server:
-            async with await create(server) as alice:
-                server.loss = 0.3
-                lines = [alice.post(str(number)) for number in range(20)]
-            assert {line.state for line in lines} == {"kept"}
-            assert alice.closed
-            with pytest.raises(tsudoi.NotInRoom):
-                alice.post("too late")
-
-    run(story)
+async def test_leaving_waits_for_lines_that_are_not_kept_yet() -> None:
+    async with sealed_server() as server:
+        async with await create(server) as alice:
+            server.loss = 0.3
+            lines = [alice.post(str(number)) for number in range(20)]
+        assert {line.state for line in lines} == {"kept"}
+        assert alice.closed
+        with pytest.raises(tsudoi.NotInRoom):
+            alice.post("too late")
 
 
 @pytest.mark.parametrize(
@@ -239,67 +192,52 @@ def test_leaving_waits_for_lines_that_are_not_kept_yet() -> None:
         ("idle", tsudoi.TimedOut("bye")),
     ],
 )
-def test_the_end_of_a_membership_is_the_last_event(reason: str, event: Event) -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server) as (alice, bob, room):
-            await alice.say("last words")
-            session = next(session for session, member in room.members.items() if member.grant.name == "bob")
-            room.gateways[0].end(session, reason, "bye")  # type: ignore[attr-defined]
-            assert [each async for each in bob] == [Message("alice", "last words", 1), event]
-            assert bob.closed
-
-    run(story)
+async def test_the_end_of_a_membership_is_the_last_event(reason: str, event: Event) -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, room):
+        await alice.say("last words")
+        session = next(session for session, member in room.members.items() if member.grant.name == "bob")
+        room.gateways[0].end(session, reason, "bye")  # type: ignore[attr-defined]
+        assert [each async for each in bob] == [Message("alice", "last words", 1), event]
+        assert bob.closed
 
 
-def test_a_line_that_waits_when_the_membership_ends_is_not_said_to_be_kept() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, await create(server) as alice:
-            server.is_deaf = True
-            line = alice.post("hello?")
-            await alice.vanish()
-            with pytest.raises(tsudoi.NotInRoom, match="not known: hello"):
-                await line.kept()
-
-    run(story)
+async def test_a_line_that_waits_when_the_membership_ends_is_not_said_to_be_kept() -> None:
+    async with sealed_server() as server, await create(server) as alice:
+        server.is_deaf = True
+        line = alice.post("hello?")
+        await alice.vanish()
+        with pytest.raises(tsudoi.NotInRoom, match="not known: hello"):
+            await line.kept()
 
 
-def test_another_gateway_takes_over() -> None:
-    async def story() -> None:
-        async with sealed_server(gateways=2) as server, two(server) as (alice, bob, room):
-            await alice.say("one")
-            port = server.udp[1].get_extra_info("sockname")[1]
-            await alice.move(replace(server.address, udp=port))
-            assert await alice.say("two") == 2
-            assert list(room.gateways[1].serving) == [next(iter(room.members))]
-            assert [(await hear(bob)).text for _ in range(2)] == ["one", "two"]
-
-    run(story)
+async def test_another_gateway_takes_over() -> None:
+    async with sealed_server(gateways=2) as server, two(server) as (alice, bob, room):
+        await alice.say("one")
+        port = server.udp[1].get_extra_info("sockname")[1]
+        await alice.move(replace(server.address, udp=port))
+        assert await alice.say("two") == 2
+        assert list(room.gateways[1].serving) == [next(iter(room.members))]
+        assert [(await hear(bob)).text for _ in range(2)] == ["one", "two"]
 
 
-def test_a_gateway_that_was_started_again_goes_on_at_once() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server) as (alice, bob, room):
-            await alice.say("one")
-            room.gateways[0].start()
-            assert await alice.say("two") == 2
-            await bob.say("three")
-            assert [(await hear(bob)).text for _ in range(2)] == ["one", "two"]
-
-    run(story)
+async def test_a_gateway_that_was_started_again_goes_on_at_once() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, room):
+        await alice.say("one")
+        room.gateways[0].start()
+        assert await alice.say("two") == 2
+        await bob.say("three")
+        assert [(await hear(bob)).text for _ in range(2)] == ["one", "two"]
 
 
-def test_a_client_whose_socket_fails_goes_on_with_another() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server) as (alice, bob, _):
-            await alice.say("one")
-            before = set(server.addresses)
-            for transport in alice._sockets._transports.values():  # type: ignore[attr-defined]
-                transport.abort()
-            assert await alice.say("two") == 2
-            assert server.addresses - before
-            assert [(await hear(bob)).text for _ in range(2)] == ["one", "two"]
-
-    run(story)
+async def test_a_client_whose_socket_fails_goes_on_with_another() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, _):
+        await alice.say("one")
+        before = set(server.addresses)
+        for transport in alice._sockets._transports.values():  # type: ignore[attr-defined]
+            transport.abort()
+        assert await alice.say("two") == 2
+        assert server.addresses - before
+        assert [(await hear(bob)).text for _ in range(2)] == ["one", "two"]
 
 
 # --- a service that has lost its secret ---
@@ -331,77 +269,66 @@ def lose_secret(room: Room) -> None:
         gateway.serving.clear()
 
 
-def test_a_member_that_the_server_does_not_know_any_more_joins_again_and_misses_nothing(impatient: Settings) -> None:
-    async def story() -> None:
-        async with sealed_server() as server, await create(server, settings=impatient) as alice:
-            room = server.rooms["部屋"]
-            await alice.say("one")
-            lose_secret(room)
-            async with await join(server, settings=impatient, name="bob") as bob:
-                await bob.say("two")
-                line = alice.post("lost")
-                got = [event async for event in until(alice, tsudoi.Rejoined)]
-                assert [type(event) for event in got] == [tsudoi.ServerAway, tsudoi.Rejoined]
-                with pytest.raises(tsudoi.NotInRoom, match=r"did not know you any more.*lost"):
-                    await line.kept()
-                assert (await hear(alice)).text == "two"
-                assert await alice.say("three") == 3
-                assert (await hear(bob)).text == "three"
-
-    run(story)
-
-
-def test_a_room_that_is_gone_with_the_membership_ends_it_in_one_sentence(impatient: Settings) -> None:
-    async def story() -> None:
-        async with sealed_server() as server, await create(server, settings=impatient) as alice:
-            await alice.say("one")
-            lose_secret(server.rooms["部屋"])
-            server.rooms.clear()
+async def test_a_member_that_the_server_does_not_know_any_more_joins_again_and_misses_nothing(
+    impatient: Settings,
+) -> None:
+    async with sealed_server() as server, await create(server, settings=impatient) as alice:
+        room = server.rooms["部屋"]
+        await alice.say("one")
+        lose_secret(room)
+        async with await join(server, settings=impatient, name="bob") as bob:
+            await bob.say("two")
             line = alice.post("lost")
-            *_, last = [event async for event in alice]
-            assert isinstance(last, tsudoi.TimedOut)
-            assert "does not know you in 部屋 any more: there is no room called 部屋" in last.text
-            assert alice.closed
-            with pytest.raises(tsudoi.NotInRoom):
+            got = [event async for event in until(alice, tsudoi.Rejoined)]
+            assert [type(event) for event in got] == [tsudoi.ServerAway, tsudoi.Rejoined]
+            with pytest.raises(tsudoi.NotInRoom, match=r"did not know you any more.*lost"):
                 await line.kept()
-
-    run(story)
-
-
-def test_a_server_that_answers_late_is_not_joined_again(impatient: Settings) -> None:
-    async def story() -> None:
-        async with sealed_server() as server, two(server, settings=impatient) as (alice, bob, room):
-            server.is_deaf = True
-            line = alice.post("late")
-            _ = [event async for event in until(alice, tsudoi.ServerAway)]
-            server.is_deaf = False
-            assert await line.kept() == 1
-            await asyncio.sleep(1.5)  # longer than the client waits before it joins again
-            assert len(room.members) == 2
-            *_, last = [event async for event in until(bob, Message)]
-            assert last == Message("alice", "late", 1)
-
-    run(story)
+            assert (await hear(alice)).text == "two"
+            assert await alice.say("three") == 3
+            assert (await hear(bob)).text == "three"
 
 
-def test_a_certificate_that_is_not_trusted_any_more_is_told_and_then_ends_the_membership(
+async def test_a_room_that_is_gone_with_the_membership_ends_it_in_one_sentence(impatient: Settings) -> None:
+    async with sealed_server() as server, await create(server, settings=impatient) as alice:
+        await alice.say("one")
+        lose_secret(server.rooms["部屋"])
+        server.rooms.clear()
+        line = alice.post("lost")
+        *_, last = [event async for event in alice]
+        assert isinstance(last, tsudoi.TimedOut)
+        assert "does not know you in 部屋 any more: there is no room called 部屋" in last.text
+        assert alice.closed
+        with pytest.raises(tsudoi.NotInRoom):
+            await line.kept()
+
+
+async def test_a_server_that_answers_late_is_not_joined_again(impatient: Settings) -> None:
+    async with sealed_server() as server, two(server, settings=impatient) as (alice, bob, room):
+        server.is_deaf = True
+        line = alice.post("late")
+        _ = [event async for event in until(alice, tsudoi.ServerAway)]
+        server.is_deaf = False
+        assert await line.kept() == 1
+        await asyncio.sleep(1.5)  # longer than the client waits before it joins again
+        assert len(room.members) == 2
+        *_, last = [event async for event in until(bob, Message)]
+        assert last == Message("alice", "late", 1)
+
+
+async def test_a_certificate_that_is_not_trusted_any_more_is_told_and_then_ends_the_membership(
     tmp_path: Path, impatient: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tsudoi.net.rejoining.GIVE_UP_S", 0.5)
-
-    async def story() -> None:
-        settings = replace(impatient, known_servers=tmp_path / "known_servers")
-        async with sealed_server() as server:
-            elsewhere(server, monkeypatch)
-            async with await create(server, settings=settings) as alice:
-                KnownServers(settings.known_servers).remember("127.0.0.1", server.address.tcp, "0" * 64)
-                lose_secret(server.rooms["部屋"])
-                alice.post("lost")
-                away = [event async for event in alice if isinstance(event, tsudoi.ServerAway | tsudoi.TimedOut)]
-                assert ["has changed" in event.text for event in away] == [False, True, True]
-                assert isinstance(away[-1], tsudoi.TimedOut)
-
-    run(story)
+    settings = replace(impatient, known_servers=tmp_path / "known_servers")
+    async with sealed_server() as server:
+        elsewhere(server, monkeypatch)
+        async with await create(server, settings=settings) as alice:
+            KnownServers(settings.known_servers).remember("127.0.0.1", server.address.tcp, "0" * 64)
+            lose_secret(server.rooms["部屋"])
+            alice.post("lost")
+            away = [event async for event in alice if isinstance(event, tsudoi.ServerAway | tsudoi.TimedOut)]
+            assert ["has changed" in event.text for event in away] == [False, True, True]
+            assert isinstance(away[-1], tsudoi.TimedOut)
 
 
 # --- trust ---
@@ -417,79 +344,66 @@ def elsewhere(server: SealedServer, monkeypatch: pytest.MonkeyPatch) -> SealedSe
     return server
 
 
-def test_a_certificate_is_trusted_when_it_comes_first_and_refused_when_it_has_changed(
+async def test_a_certificate_is_trusted_when_it_comes_first_and_refused_when_it_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story() -> None:
-        settings = remembered(tmp_path / "state" / "known_servers")
-        async with sealed_server() as server:
-            elsewhere(server, monkeypatch)
-            await tsudoi.rooms(server=server.address, settings=settings)
-            assert settings.known_servers is not None
-            assert not settings.known_servers.exists()
-            async with await create(server, settings=settings) as alice, await join(server, settings=settings) as bob:
-                first = await anext(alice)
-                assert isinstance(first, tsudoi.FirstContact)
-                assert settings.known_servers.read_text().split()[1] == first.sha256
-                await alice.say("hello")
-                assert (await hear(bob)).text == "hello"
-            assert settings.known_servers is not None
-            assert settings.known_servers.read_text().startswith(f"127.0.0.1:{server.address.tcp} ")
-            assert settings.known_servers.stat().st_mode & 0o777 == 0o600
-            KnownServers(settings.known_servers).remember("127.0.0.1", server.address.tcp, "0" * 64)
-            with pytest.raises(tsudoi.ServerNotTrusted) as caught:
-                await create(server, settings=settings)
-            assert "\n" not in str(caught.value)
-            assert "has changed" in str(caught.value)
-            assert f"remove its line from {settings.known_servers}" in str(caught.value)
-
-    run(story)
+    settings = remembered(tmp_path / "state" / "known_servers")
+    async with sealed_server() as server:
+        elsewhere(server, monkeypatch)
+        await tsudoi.rooms(server=server.address, settings=settings)
+        assert settings.known_servers is not None
+        assert not settings.known_servers.exists()
+        async with await create(server, settings=settings) as alice, await join(server, settings=settings) as bob:
+            first = await anext(alice)
+            assert isinstance(first, tsudoi.FirstContact)
+            assert settings.known_servers.read_text().split()[1] == first.sha256
+            await alice.say("hello")
+            assert (await hear(bob)).text == "hello"
+        assert settings.known_servers is not None
+        assert settings.known_servers.read_text().startswith(f"127.0.0.1:{server.address.tcp} ")
+        assert settings.known_servers.stat().st_mode & 0o777 == 0o600
+        KnownServers(settings.known_servers).remember("127.0.0.1", server.address.tcp, "0" * 64)
+        with pytest.raises(tsudoi.ServerNotTrusted) as caught:
+            await create(server, settings=settings)
+        assert "\n" not in str(caught.value)
+        assert "has changed" in str(caught.value)
+        assert f"remove its line from {settings.known_servers}" in str(caught.value)
 
 
-def test_a_certificate_that_an_authority_has_signed_is_accepted_also_in_place_of_another(
+async def test_a_certificate_that_an_authority_has_signed_is_accepted_also_in_place_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story() -> None:
-        ca = trustme.CA()
-        ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        settings = remembered(tmp_path / "known_servers")
-        async with sealed_server(ca=ca) as server:
-            elsewhere(server, monkeypatch)
-            server.address = replace(server.address, tls_ca=tmp_path / "ca.pem")
-            KnownServers(settings.known_servers).remember("127.0.0.1", server.address.tcp, "0" * 64)
-            async with await create(server, settings=settings):
-                pass
-            server.rooms.clear()
-            (tmp_path / "known_servers").unlink()
-            async with await create(server, settings=settings):
-                pass
-            assert KnownServers(settings.known_servers).find("127.0.0.1", server.address.tcp) == "authority"
-            server.address = replace(server.address, tls_ca=None)
-            with pytest.raises(tsudoi.ServerNotTrusted, match="not valid any more"):
-                await create(server, settings=settings)
-
-    run(story)
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    settings = remembered(tmp_path / "known_servers")
+    async with sealed_server(ca=ca) as server:
+        elsewhere(server, monkeypatch)
+        server.address = replace(server.address, tls_ca=tmp_path / "ca.pem")
+        KnownServers(settings.known_servers).remember("127.0.0.1", server.address.tcp, "0" * 64)
+        async with await create(server, settings=settings):
+            pass
+        server.rooms.clear()
+        (tmp_path / "known_servers").unlink()
+        async with await create(server, settings=settings):
+            pass
+        assert KnownServers(settings.known_servers).find("127.0.0.1", server.address.tcp) == "authority"
+        server.address = replace(server.address, tls_ca=None)
+        with pytest.raises(tsudoi.ServerNotTrusted, match="not valid any more"):
+            await create(server, settings=settings)
 
 
-def test_a_server_of_this_machine_is_not_remembered(tmp_path: Path) -> None:
-    async def story() -> None:
-        settings = remembered(tmp_path / "known_servers")
-        async with sealed_server() as server, await create(server, settings=settings):
-            assert not (tmp_path / "known_servers").exists()
-
-    run(story)
+async def test_a_server_of_this_machine_is_not_remembered(tmp_path: Path) -> None:
+    settings = remembered(tmp_path / "known_servers")
+    async with sealed_server() as server, await create(server, settings=settings):
+        assert not (tmp_path / "known_servers").exists()
 
 
-def test_the_systems_authorities_are_not_read_where_none_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_systems_authorities_are_not_read_where_none_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes 50 ms of the event loop, and each member of a program that has many joins."""
-
-    async def story() -> None:
-        async with sealed_server() as server:
-            monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: pytest.fail("they were read"))
-            async with await create(server):
-                pass
-
-    run(story)
+    async with sealed_server() as server:
+        monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: pytest.fail("they were read"))
+        async with await create(server):
+            pass
 
 
 def test_the_file_of_known_servers_may_be_named_by_a_text(tmp_path: Path) -> None:
@@ -501,106 +415,79 @@ def test_the_file_of_known_servers_may_be_named_by_a_text(tmp_path: Path) -> Non
 # --- other versions ---
 
 
-def test_a_server_without_tls_is_never_spoken_to_without_seals() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as old:
-            with pytest.raises(tsudoi.OtherVersion, match="knows version 1 of the protocol only") as caught:
-                await tsudoi.create("den", name="alice", server=old.address, dialect="tsudoi-2", settings=QUICK)
-            assert "\n" not in str(caught.value)
-            assert not old.rooms
-
-    run(story)
+async def test_a_server_without_tls_is_never_spoken_to_without_seals() -> None:
+    async with fake_server(TSUDOI) as old:
+        with pytest.raises(tsudoi.OtherVersion, match="knows version 1 of the protocol only") as caught:
+            await tsudoi.create("den", name="alice", server=old.address, dialect="tsudoi-2", settings=QUICK)
+        assert "\n" not in str(caught.value)
+        assert not old.rooms
 
 
-def test_a_server_that_hangs_up_is_away_whenever_it_does() -> None:
+async def test_a_server_that_hangs_up_is_away_whenever_it_does() -> None:
     """As one that is killed, or a balancer that reaches no server: a bot tries again later."""
+    before, half = b"", frame(b"", 2, 1, b'{"status":0,"message":"ok"}')
+    for settings, dialect, answer in (
+        (QUICK, "tsudoi-2", before),
+        (PLAIN, "tsudoi-2", before),
+        (PLAIN, "tsudoi-2", half),
+        (QUICK, "tsudoi", before),
+    ):
 
-    async def story() -> None:
-        before, half = b"", frame(b"", 2, 1, b'{"status":0,"message":"ok"}')
-        for settings, dialect, answer in (
-            (QUICK, "tsudoi-2", before),
-            (PLAIN, "tsudoi-2", before),
-            (PLAIN, "tsudoi-2", half),
-            (QUICK, "tsudoi", before),
-        ):
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bytes = answer) -> None:
+            await reader.read(65536)
+            writer.write(answer)
+            writer.close()
 
-            async def hang_up(
-                reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bytes = answer
-            ) -> None:
-                await reader.read(65536)
-                writer.write(answer)
-                writer.close()
-
-            async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-                address = tsudoi.Server("127.0.0.1", server.sockets[0].getsockname()[1])
-                with pytest.raises(tsudoi.ServerUnreachable, match="it hung up"):
-                    await tsudoi.join("den", name="alice", server=address, settings=settings, dialect=dialect)
-
-    run(story)
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            address = tsudoi.Server("127.0.0.1", server.sockets[0].getsockname()[1])
+            with pytest.raises(tsudoi.ServerUnreachable, match="it hung up"):
+                await tsudoi.join("den", name="alice", server=address, settings=settings, dialect=dialect)
 
 
-def test_a_server_of_version_1_that_grants_a_token_is_of_another_version() -> None:
-    async def story() -> None:
-        async with fake_server(TSUDOI) as old:
-            with pytest.raises(tsudoi.OtherVersion, match="does not take version 2 of the protocol without seals"):
-                await tsudoi.create("den", name="alice", server=old.address, settings=replace(QUICK, security="plain"))
-
-    run(story)
+async def test_a_server_of_version_1_that_grants_a_token_is_of_another_version() -> None:
+    async with fake_server(TSUDOI) as old:
+        with pytest.raises(tsudoi.OtherVersion, match="does not take version 2 of the protocol without seals"):
+            await tsudoi.create("den", name="alice", server=old.address, settings=replace(QUICK, security="plain"))
 
 
-def test_a_server_of_version_1_refuses_version_2_in_one_sentence() -> None:
-    async def story() -> None:
-        async with sealed_server(tls=False, version=1) as server:
-            with pytest.raises(tsudoi.OtherVersion, match="does not take version 2 of the protocol without seals"):
-                await create(server, settings=PLAIN)
-        async with sealed_server(tls=False) as server:
-            with pytest.raises(tsudoi.BadRequest, match="plain is not allowed here"):
-                await create(server, settings=PLAIN)
-
-    run(story)
+async def test_a_server_of_version_1_refuses_version_2_in_one_sentence() -> None:
+    async with sealed_server(tls=False, version=1) as server:
+        with pytest.raises(tsudoi.OtherVersion, match="does not take version 2 of the protocol without seals"):
+            await create(server, settings=PLAIN)
+    async with sealed_server(tls=False) as server:
+        with pytest.raises(tsudoi.BadRequest, match="plain is not allowed here"):
+            await create(server, settings=PLAIN)
 
 
-def test_refusals_of_the_handshake() -> None:
-    async def story() -> None:
-        async with sealed_server() as server:
-            with pytest.raises(tsudoi.RoomNotFound):
-                await join(server)
-            async with await create(server):
-                with pytest.raises(tsudoi.RoomExists):
-                    await create(server)
-
-    run(story)
-
-
-def test_without_the_library_the_error_names_it_and_plain_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def story() -> None:
-        async with sealed_server(tls=False, suites=("plain",)) as server:
-            for name in [name for name in sys.modules if name.startswith("cryptography")]:
-                monkeypatch.delitem(sys.modules, name)
-            monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-            with pytest.raises(tsudoi.ClientError, match="pip install cryptography"):
+async def test_refusals_of_the_handshake() -> None:
+    async with sealed_server() as server:
+        with pytest.raises(tsudoi.RoomNotFound):
+            await join(server)
+        async with await create(server):
+            with pytest.raises(tsudoi.RoomExists):
                 await create(server)
-            async with await create(server, settings=PLAIN) as alice:
-                assert await alice.say("hello") == 1
-
-    run(story)
 
 
-def test_the_language_of_the_servers_words() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, await create(server, settings=replace(QUICK, language="ja")):
-            assert server.requests[0]["language"] == "ja"
-            assert server.requests[0]["suites"] == ["aes-128-gcm", "chacha20-poly1305"]
+async def test_without_the_library_the_error_names_it_and_plain_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with sealed_server(tls=False, suites=("plain",)) as server:
+        for name in [name for name in sys.modules if name.startswith("cryptography")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        with pytest.raises(tsudoi.ClientError, match="pip install cryptography"):
+            await create(server)
+        async with await create(server, settings=PLAIN) as alice:
+            assert await alice.say("hello") == 1
 
-    run(story)
+
+async def test_the_language_of_the_servers_words() -> None:
+    async with sealed_server() as server, await create(server, settings=replace(QUICK, language="ja")):
+        assert server.requests[0]["language"] == "ja"
+        assert server.requests[0]["suites"] == ["aes-128-gcm", "chacha20-poly1305"]
 
 
-def test_the_rooms_are_listed_by_tls_too() -> None:
-    async def story() -> None:
-        async with sealed_server() as server, await create(server):
-            assert await tsudoi.rooms(server=server.address, dialect="tsudoi-2", settings=QUICK) == ["部屋"]
-
-    run(story)
+async def test_the_rooms_are_listed_by_tls_too() -> None:
+    async with sealed_server() as server, await create(server):
+        assert await tsudoi.rooms(server=server.address, dialect="tsudoi-2", settings=QUICK) == ["部屋"]
 
 
 @pytest.mark.parametrize("runner", [None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -622,27 +509,23 @@ def test_a_program_that_is_cancelled_while_it_enters_leaves_the_room(runner: Cal
         loop.run(story())
 
 
-def test_a_cancelled_program_does_not_wait_for_a_server_that_was_not_asked_and_gives_up_one_that_is_silent(
+async def test_a_cancelled_program_does_not_wait_for_a_server_that_was_not_asked_and_gives_up_one_that_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cancelled_entry, "LEAVE_S", 0.1)
-
-    async def story() -> None:
-        async with sealed_server() as server, await create(server):
-            room = server.rooms["部屋"]
-            server.may_answer.clear()
-            silent = asyncio.create_task(join(server))
-            await soon(lambda: room.joined == 2)
-            silent.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await silent
-            monkeypatch.setattr(cancelled_entry, "LEAVE_S", 60.0)
-            early = asyncio.create_task(join(server))
-            await asyncio.sleep(0)
-            early.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await early
-            assert room.joined == 2
-            server.may_answer.set()
-
-    run(story)
+    async with sealed_server() as server, await create(server):
+        room = server.rooms["部屋"]
+        server.may_answer.clear()
+        silent = asyncio.create_task(join(server))
+        await soon(lambda: room.joined == 2)
+        silent.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await silent
+        monkeypatch.setattr(cancelled_entry, "LEAVE_S", 60.0)
+        early = asyncio.create_task(join(server))
+        await asyncio.sleep(0)
+        early.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await early
+        assert room.joined == 2
+        server.may_answer.set()

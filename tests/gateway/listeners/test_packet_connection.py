@@ -2,13 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import cast
 
 import pytest
-import uvloop
 
 from gateway.counters import Counters
 from gateway.listeners import packet_connection, sockaddr
@@ -21,6 +20,8 @@ from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway
 from tsudoi.protocol.sealed.packets import HEADER_SIZE, MAX_PACKET
 from tsudoi.protocol.sealed.tcp_framing import framed
+
+pytestmark = pytest.mark.uvloop
 
 PACKET = bytes(range(HEADER_SIZE)) + b"the rest"
 INDEX = 3
@@ -67,118 +68,93 @@ async def running(settings: Settings | None = None) -> AsyncIterator[tuple[Stage
         await stage.server.close(0.0)
 
 
-def run(story: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(20):
-            await story()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(limited())
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110 - what is waited for is told by nobody
             await asyncio.sleep(0.005)
 
 
-def test_packets_come_with_the_address_of_their_connection_and_go_back_to_it() -> None:
-    async def story() -> None:
-        async with running() as (stage, listener):
-            ends = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(2)]
-            for at, (_, writer) in enumerate(ends):
-                writer.write(framed(PACKET + bytes((at,))))
-                await until(lambda at=at: len(stage.came) == at + 1)  # type: ignore[misc]
-            (_, first), (_, second) = stage.came
-            assert first != second
-            assert sockaddr.unpack(first) == ends[0][1].get_extra_info("sockname")
-            stage.packets.send_to(second, b"x" * 40)
-            stage.packets.send_many_to(second, [b"y" * 40, b"z" * 40])
-            assert await ends[1][0].readexactly(3 * 42) == b"".join(map(framed, (b"x" * 40, b"y" * 40, b"z" * 40)))
-            for _, writer in ends:
-                writer.close()
-            await until(lambda: sorted(stage.ended) == sorted((first, second)))
-            assert len(stage.packets) == 0
-
-    run(story)
-
-
-def test_packets_may_come_byte_by_byte() -> None:
-    async def story() -> None:
-        async with running() as (stage, listener):
-            _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
-            for byte in framed(PACKET) * 2:
-                writer.write(bytes((byte,)))
-                await asyncio.sleep(0.001)
-            await until(lambda: [packet for packet, _ in stage.came] == [PACKET, PACKET])
+async def test_packets_come_with_the_address_of_their_connection_and_go_back_to_it() -> None:
+    async with running() as (stage, listener):
+        ends = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(2)]
+        for at, (_, writer) in enumerate(ends):
+            writer.write(framed(PACKET + bytes((at,))))
+            await until(lambda at=at: len(stage.came) == at + 1)  # type: ignore[misc]
+        (_, first), (_, second) = stage.came
+        assert first != second
+        assert sockaddr.unpack(first) == ends[0][1].get_extra_info("sockname")
+        stage.packets.send_to(second, b"x" * 40)
+        stage.packets.send_many_to(second, [b"y" * 40, b"z" * 40])
+        assert await ends[1][0].readexactly(3 * 42) == b"".join(map(framed, (b"x" * 40, b"y" * 40, b"z" * 40)))
+        for _, writer in ends:
             writer.close()
+        await until(lambda: sorted(stage.ended) == sorted((first, second)))
+        assert len(stage.packets) == 0
 
-    run(story)
+
+async def test_packets_may_come_byte_by_byte() -> None:
+    async with running() as (stage, listener):
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        for byte in framed(PACKET) * 2:
+            writer.write(bytes((byte,)))
+            await asyncio.sleep(0.001)
+        await until(lambda: [packet for packet, _ in stage.came] == [PACKET, PACKET])
+        writer.close()
 
 
 @pytest.mark.parametrize("first", [framed(PACKET), b""], ids=["later", "at first"])
-def test_a_size_out_of_bounds_ends_the_connection(first: bytes) -> None:
-    async def story() -> None:
-        async with running() as (stage, listener):
-            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
-            writer.write(first + (framed(PACKET) if not first else b"") + (MAX_PACKET + 1).to_bytes(2))
-            assert await reader.read() == b""
-            assert stage.counters.sealed_dropped["malformed"] == 1
+async def test_a_size_out_of_bounds_ends_the_connection(first: bytes) -> None:
+    async with running() as (stage, listener):
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(first + (framed(PACKET) if not first else b"") + (MAX_PACKET + 1).to_bytes(2))
+        assert await reader.read() == b""
+        assert stage.counters.sealed_dropped["malformed"] == 1
+        writer.close()
+
+
+async def test_a_connection_that_serves_no_member_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packet_connection, "UNUSED_S", 0.3)
+    async with running() as (stage, listener):
+        idle, used = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(2)]
+        used[1].write(framed(PACKET))
+        await until(lambda: len(stage.came) == 1)
+        address = stage.came[0][1]
+        link = cast(SealedLink, FakeLink(address))
+        stage.carried.begin(link)
+        begun = monotonic()
+        idle[1].write(framed(PACKET))
+        assert await idle[0].read() == b""
+        assert monotonic() - begun >= 0.25
+        assert len(stage.packets) == 1
+        assert not used[0].at_eof()
+        stage.carried.end(link)
+        assert await used[0].read() == b""
+        for _, writer in (idle, used):
             writer.close()
 
-    run(story)
 
-
-def test_a_connection_that_serves_no_member_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packet_connection, "UNUSED_S", 0.3)
-
-    async def story() -> None:
-        async with running() as (stage, listener):
-            idle, used = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(2)]
-            used[1].write(framed(PACKET))
+async def test_a_client_that_does_not_read_is_closed_before_much_waits_for_it() -> None:
+    async with running() as (stage, listener):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            sock.connect(("127.0.0.1", listener.port))
+            sock.sendall(framed(PACKET))
             await until(lambda: len(stage.came) == 1)
             address = stage.came[0][1]
-            link = cast(SealedLink, FakeLink(address))
-            stage.carried.begin(link)
-            begun = monotonic()
-            idle[1].write(framed(PACKET))
-            assert await idle[0].read() == b""
-            assert monotonic() - begun >= 0.25
-            assert len(stage.packets) == 1
-            assert not used[0].at_eof()
-            stage.carried.end(link)
-            assert await used[0].read() == b""
-            for _, writer in (idle, used):
-                writer.close()
-
-    run(story)
-
-
-def test_a_client_that_does_not_read_is_closed_before_much_waits_for_it() -> None:
-    async def story() -> None:
-        async with running() as (stage, listener):
-            with socket.socket() as sock:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
-                sock.connect(("127.0.0.1", listener.port))
-                sock.sendall(framed(PACKET))
-                await until(lambda: len(stage.came) == 1)
-                address = stage.came[0][1]
-                stage.serve(address)
-                sent = 0
-                was_behind = False
-                while not stage.ended:
-                    stage.packets.send_to(address, bytes(MAX_PACKET))
-                    sent += MAX_PACKET
-                    await asyncio.sleep(0)
-                    was_behind = was_behind or stage.carried.is_behind(address)
-                    assert stage.server.held <= UNSENT + 2 * MAX_PACKET
-                    assert sent < 2**26
-            assert was_behind
-            assert stage.counters.sealed_slow == 1
-            assert stage.server.held == 0
-            assert stage.server.connections == 0
-
-    run(story)
+            stage.serve(address)
+            sent = 0
+            was_behind = False
+            while not stage.ended:
+                stage.packets.send_to(address, bytes(MAX_PACKET))
+                sent += MAX_PACKET
+                await asyncio.sleep(0)
+                was_behind = was_behind or stage.carried.is_behind(address)
+                assert stage.server.held <= UNSENT + 2 * MAX_PACKET
+                assert sent < 2**26
+        assert was_behind
+        assert stage.counters.sealed_slow == 1
+        assert stage.server.held == 0
+        assert stage.server.connections == 0
 
 
 class FakeTransport:
@@ -200,50 +176,41 @@ class FakeTransport:
         self.paused = False
 
 
-def test_one_connection_with_very_many_packets_takes_turns_with_others() -> None:
-    async def story() -> None:
-        came: list[bytes] = []
-        packets = PacketConnections(
-            Carried(INDEX), Counters(), lambda _, packet, *__: came.append(packet), lambda: None, lambda _: None
-        )
-        transport = FakeTransport()
-        connection = packets.add(cast(asyncio.Transport, transport), lambda why: None, lambda: None)
-        assert isinstance(connection, PacketConnection)
-        connection.receive(framed(PACKET) * 200)
-        assert len(came) == SLICE
-        assert transport.paused
-        await until(lambda: len(came) == 200 and not transport.paused)
-        packets.end_all()
-
-    run(story)
+async def test_one_connection_with_very_many_packets_takes_turns_with_others() -> None:
+    came: list[bytes] = []
+    packets = PacketConnections(
+        Carried(INDEX), Counters(), lambda _, packet, *__: came.append(packet), lambda: None, lambda _: None
+    )
+    transport = FakeTransport()
+    connection = packets.add(cast(asyncio.Transport, transport), lambda why: None, lambda: None)
+    assert isinstance(connection, PacketConnection)
+    connection.receive(framed(PACKET) * 200)
+    assert len(came) == SLICE
+    assert transport.paused
+    await until(lambda: len(came) == 200 and not transport.paused)
+    packets.end_all()
 
 
-def test_unused_connections_make_room_for_others_and_used_ones_do_not() -> None:
-    async def story() -> None:
-        async with running(Settings(address_connections=2, unlimited=())) as (stage, listener):
-            first, second = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(2)]
-            first[1].write(framed(PACKET))
-            await until(lambda: len(stage.came) == 1)
-            stage.serve(stage.came[0][1])
-            second[1].write(framed(PACKET))
-            await until(lambda: len(stage.came) == 2)
-            third = await asyncio.open_connection("127.0.0.1", listener.port)
-            assert await second[0].read() == b""
-            assert not first[0].at_eof()
-            for _, writer in (first, second, third):
-                writer.close()
-
-    run(story)
-
-
-def test_a_request_with_an_empty_room_is_still_a_request() -> None:
-    async def story() -> None:
-        async with running() as (stage, listener):
-            _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
-            writer.write(bytes((0, 2, 0)) + bytes(29))
-            await until(lambda: bool(stage.gateway.routes.waiting) or bool(stage.counters.refusals))
-            assert not stage.came
-            assert len(stage.packets) == 0
+async def test_unused_connections_make_room_for_others_and_used_ones_do_not() -> None:
+    async with running(Settings(address_connections=2, unlimited=())) as (stage, listener):
+        first, second = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(2)]
+        first[1].write(framed(PACKET))
+        await until(lambda: len(stage.came) == 1)
+        stage.serve(stage.came[0][1])
+        second[1].write(framed(PACKET))
+        await until(lambda: len(stage.came) == 2)
+        third = await asyncio.open_connection("127.0.0.1", listener.port)
+        assert await second[0].read() == b""
+        assert not first[0].at_eof()
+        for _, writer in (first, second, third):
             writer.close()
 
-    run(story)
+
+async def test_a_request_with_an_empty_room_is_still_a_request() -> None:
+    async with running() as (stage, listener):
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(bytes((0, 2, 0)) + bytes(29))
+        await until(lambda: bool(stage.gateway.routes.waiting) or bool(stage.counters.refusals))
+        assert not stage.came
+        assert len(stage.packets) == 0
+        writer.close()
