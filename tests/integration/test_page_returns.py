@@ -69,8 +69,8 @@ async def test_a_reader_is_told_while_the_broker_is_away(tmp_path: Path) -> None
 
 @pytest.mark.slow
 async def test_a_killed_gateway_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    web = ("--notices", "on", "--web", f"{HERE}:{steady_port()}")
-    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
+    flags = ("--notices", "on", "--web", f"{HERE}:{steady_port()}")
+    with Gateway(*flags, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
         async with chromium() as browser:
             web = web_of(gateway)
             alice = await (await Tab.open(browser, web, "den")).enter("alice", create=True)
