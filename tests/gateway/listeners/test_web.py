@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvloop
 
 from gateway.listeners import http_connection, web
 from gateway.listeners.options import WebListener
 from gateway.listeners.web import WebServer
 from tests.gateway.web.surfing import rules_of
 from tests.support.fakes import World
+
+pytestmark = pytest.mark.uvloop
 
 PATIENCE_S = 60.0
 GET = b"GET /icon.svg HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -75,10 +76,11 @@ class Place:
 
 
 @asynccontextmanager
-async def running(place: Place) -> AsyncIterator[None]:
+async def running(**settings: Any) -> AsyncIterator[Place]:
+    place = Place(**settings)
     place.port = (await place.server.open(WebListener("127.0.0.1", 0))).port
     try:
-        yield
+        yield place
     finally:
         await place.server.close(0.0)
         for client in place.clients:
@@ -87,28 +89,16 @@ async def running(place: Place) -> AsyncIterator[None]:
         assert place.server.connections == 0
 
 
-def run(scenario: Callable[[Place], Any], **settings: Any) -> None:
-    async def main() -> None:
-        place = Place(**settings)
-        async with running(place):
-            await scenario(place)
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
-
-
-def test_a_connection_that_asks_for_nothing_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(place: Place) -> None:
+async def test_a_connection_that_asks_for_nothing_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.1)
+    async with running() as place:
         client = await place.connect()
         assert [await client.ask(GET) for _ in range(3)] == [200, 200, 200]
         await client.ends()
 
-    monkeypatch.setattr(http_connection, "REQUEST_S", 0.1)
-    run(scenario)
 
-
-def test_a_connection_that_was_served_makes_room_for_another_of_its_address() -> None:
-    async def scenario(place: Place) -> None:
+async def test_a_connection_that_was_served_makes_room_for_another_of_its_address() -> None:
+    async with running(address_connections=3, unlimited=()) as place:
         pages = [await place.connect() for _ in range(3)]
         for page in pages:
             assert await page.ask(GET) == 200
@@ -121,19 +111,15 @@ def test_a_connection_that_was_served_makes_room_for_another_of_its_address() ->
         assert await refused.ask(UPGRADE) == 503
         assert place.counters.web_connections_refused == 1
 
-    run(scenario, address_connections=3, unlimited=())
 
-
-def test_those_that_are_refused_make_no_room_for_more_than_an_address_may_have() -> None:
-    async def scenario(place: Place) -> None:
+async def test_those_that_are_refused_make_no_room_for_more_than_an_address_may_have() -> None:
+    async with running(address_connections=3, unlimited=()) as place:
         assert [await (await place.connect()).ask(UPGRADE) for _ in range(12)] == [101] * 3 + [503] * 9
         assert place.counters.web_connections_refused == 9
 
-    run(scenario, address_connections=3, unlimited=())
 
-
-def test_a_websocket_in_no_room_makes_room_for_another_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(place: Place) -> None:
+async def test_a_websocket_in_no_room_makes_room_for_another_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(address_connections=2, unlimited=()) as place:
         idle = [await place.connect() for _ in range(2)]
         assert [await each.ask(UPGRADE) for each in idle] == [101] * 2
         monkeypatch.setattr(web, "NO_ROOM_S", 0.0)
@@ -141,11 +127,12 @@ def test_a_websocket_in_no_room_makes_room_for_another_of_its_address(monkeypatc
         await place.until(lambda: place.server.connections == 2)
         assert place.counters.web_connections_refused == 0
 
-    run(scenario, address_connections=2, unlimited=())
 
-
-def test_a_websocket_that_was_refused_a_place_in_a_room_makes_room_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(place: Place) -> None:
+async def test_a_websocket_that_was_refused_a_place_in_a_room_makes_room_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(web, "in_rooms", lambda most: 0)
+    async with running(address_connections=1, unlimited=()) as place:
         refused = await place.connect()
         assert await refused.ask(UPGRADE) == 101
         early = await place.connect()
@@ -158,12 +145,11 @@ def test_a_websocket_that_was_refused_a_place_in_a_room_makes_room_at_once(monke
             await refused.reader.readuntil(b'"your address has its most connections"')
         assert await (await place.connect()).ask(UPGRADE) == 101
 
-    monkeypatch.setattr(web, "in_rooms", lambda most: 0)
-    run(scenario, address_connections=1, unlimited=())
 
-
-def test_a_client_that_takes_no_answers_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(place: Place) -> None:
+async def test_a_client_that_takes_no_answers_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.2)
+    monkeypatch.setattr(http_connection, "LINGER_S", 0.2)
+    async with running() as place:
         client = await place.connect()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for _ in range(2_000):
@@ -171,13 +157,9 @@ def test_a_client_that_takes_no_answers_is_not_read(monkeypatch: pytest.MonkeyPa
             await asyncio.sleep(0)
         await place.until(lambda: place.server.connections == 0)
 
-    monkeypatch.setattr(http_connection, "REQUEST_S", 0.2)
-    monkeypatch.setattr(http_connection, "LINGER_S", 0.2)
-    run(scenario)
 
-
-def test_a_stop_ends_all_connections_and_tells_websockets_why() -> None:
-    async def scenario(place: Place) -> None:
+async def test_a_stop_ends_all_connections_and_tells_websockets_why() -> None:
+    async with running() as place:
         page, socket = await place.connect(), await place.connect()
         assert await page.ask(GET) == 200
         assert await socket.ask(UPGRADE) == 101
@@ -188,5 +170,3 @@ def test_a_stop_ends_all_connections_and_tells_websockets_why() -> None:
         for client in (page, socket):
             client.writer.close()
         await closing
-
-    run(scenario)

@@ -7,7 +7,6 @@ from time import monotonic
 from typing import Any, cast
 
 import pytest
-import uvloop
 
 from gateway.counters import Counters
 from gateway.join.key_forms import parse_shared_secret
@@ -23,6 +22,8 @@ from gateway.settings import Settings
 from gateway.webhook.rules import Rules
 from tests.gateway.webhook.conftest import SECRET, WALL, a_token
 from tsudoi.protocol.backbone import Posted
+
+pytestmark = pytest.mark.uvloop
 
 PATIENCE_S = 60.0
 POSTED = Posted("ci[bot]", 1, 7, True)
@@ -91,15 +92,6 @@ async def running() -> AsyncIterator[Place]:
         assert place.server.connections == 0
 
 
-def run(scenario: Callable[[Place], Any]) -> None:
-    async def main() -> None:
-        async with running() as place:
-            await scenario(place)
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
-
-
 async def statuses(reader: asyncio.StreamReader) -> list[int]:
     """Return the statuses of all answers until the server closes the connection."""
     async with asyncio.timeout(PATIENCE_S):
@@ -107,8 +99,8 @@ async def statuses(reader: asyncio.StreamReader) -> list[int]:
     return [int(part[:3]) for part in data.split(b"HTTP/1.1 ")[1:]]
 
 
-def test_at_the_stop_the_last_request_is_answered_and_idle_connections_end() -> None:
-    async def scenario(place: Place) -> None:
+async def test_at_the_stop_the_last_request_is_answered_and_idle_connections_end() -> None:
+    async with running() as place:
         asked, post = await place.connect(a_post())
         idle, other = await place.connect()
         await place.until(lambda: place.server.connections == 2 and not place.broker.asked.empty())
@@ -120,11 +112,9 @@ def test_at_the_stop_the_last_request_is_answered_and_idle_connections_end() -> 
             writer.close()
         await closing
 
-    run(scenario)
 
-
-def test_at_the_stop_a_request_without_an_answer_is_waited_for_no_longer_than_the_grace() -> None:
-    async def scenario(place: Place) -> None:
+async def test_at_the_stop_a_request_without_an_answer_is_waited_for_no_longer_than_the_grace() -> None:
+    async with running() as place:
         _, writer = await place.connect(a_post())
         await place.until(lambda: not place.broker.asked.empty())
         await place.server.close(0.01)
@@ -133,19 +123,14 @@ def test_at_the_stop_a_request_without_an_answer_is_waited_for_no_longer_than_th
         await place.broker.answer()
         writer.close()
 
-    run(scenario)
 
-
-def test_a_slow_request_is_told_so_and_a_silent_connection_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_request_is_told_so_and_a_silent_connection_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_connection, "REQUEST_S", 0.05)
-
-    async def scenario(place: Place) -> None:
+    async with running() as place:
         slow, _ = await place.connect(a_post(length=9))
         silent, _ = await place.connect()
         assert await statuses(slow) == [408]
         assert await statuses(silent) == []
-
-    run(scenario)
 
 
 class StuckTransport(asyncio.Transport):
@@ -176,10 +161,9 @@ class StuckTransport(asyncio.Transport):
         self.is_aborted = True
 
 
-def test_a_client_that_takes_no_answers_is_not_read_either_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_takes_no_answers_is_not_read_either_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_connection, "REQUEST_S", 0.05)
-
-    async def scenario(place: Place) -> None:
+    async with running() as place:
         connection, transport = webhook.WebhookConnection(place.server, is_tls=False), StuckTransport()
         connection.connection_made(transport)
         connection.data_received(NOT_FOUND)
@@ -189,35 +173,28 @@ def test_a_client_that_takes_no_answers_is_not_read_either_and_ends(monkeypatch:
         await place.until(lambda: transport.is_aborted)
         connection.connection_lost(None)
 
-    run(scenario)
 
-
-def test_a_client_that_only_closes_its_half_gets_its_answer() -> None:
-    async def scenario(place: Place) -> None:
+async def test_a_client_that_only_closes_its_half_gets_its_answer() -> None:
+    async with running() as place:
         reader, writer = await place.connect(a_post())
         writer.write_eof()
         await place.broker.answer()
         assert await statuses(reader) == [200]
 
-    run(scenario)
 
-
-def test_a_client_that_goes_while_the_broker_is_asked_leaves_nothing_behind() -> None:
-    async def scenario(place: Place) -> None:
+async def test_a_client_that_goes_while_the_broker_is_asked_leaves_nothing_behind() -> None:
+    async with running() as place:
         _, writer = await place.connect(a_post())
         await place.until(lambda: not place.broker.asked.empty())
         writer.transport.abort()
         await place.broker.answer()
         await place.until(lambda: not place.server.connections)
 
-    run(scenario)
 
-
-def test_one_connection_too_many_ends_the_one_that_waits_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_connection_too_many_ends_the_one_that_waits_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "CONNECTIONS", 3)
     monkeypatch.setattr(http_connection, "EVICT_AFTER_S", 0.0)
-
-    async def scenario(place: Place) -> None:
+    async with running() as place:
         asked, _ = await place.connect(a_post())
         await place.until(lambda: not place.broker.asked.empty())
         silent = []
@@ -233,14 +210,11 @@ def test_one_connection_too_many_ends_the_one_that_waits_longest(monkeypatch: py
         async with asyncio.timeout(PATIENCE_S):
             assert (await asked.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
 
-    run(scenario)
 
-
-def test_one_connection_too_many_ends_itself_while_all_others_are_young(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_connection_too_many_ends_itself_while_all_others_are_young(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "CONNECTIONS", 1)
     monkeypatch.setattr(http_connection, "EVICT_AFTER_S", PATIENCE_S)
-
-    async def scenario(place: Place) -> None:
+    async with running() as place:
         first, writer = await place.connect()
         await place.until(lambda: place.server.connections == 1)
         second, _ = await place.connect()
@@ -249,8 +223,6 @@ def test_one_connection_too_many_ends_itself_while_all_others_are_young(monkeypa
         writer.write(NOT_FOUND)
         async with asyncio.timeout(PATIENCE_S):
             assert (await first.readuntil(b"\r\n")).startswith(b"HTTP/1.1 404")
-
-    run(scenario)
 
 
 class Logger:
@@ -264,28 +236,24 @@ class Logger:
         assert "why" not in values
 
 
-def test_refusals_are_logged_with_their_reason_but_not_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_refusals_are_logged_with_their_reason_but_not_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "logger", logger := Logger())
 
-    async def scenario(place: Place) -> None:
+    async with running() as place:
         for number in range(40):
             place.server.log("192.0.2.1", 401, "", "no token")
             place.server.log(f"198.51.100.{number}", 403, "den", "not for this room")
         place.server.log("192.0.2.1", 200, "den", "")
-
-    run(scenario)
     assert [line["status"] for line in logger.lines if line["ip"] == "192.0.2.1"] == [401]
     assert 20 <= len(logger.lines) < 40
 
 
-def test_each_reason_of_an_address_is_logged_and_a_room_if_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_reason_of_an_address_is_logged_and_a_room_if_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "logger", logger := Logger())
 
-    async def scenario(place: Place) -> None:
+    async with running() as place:
         place.server.log("192.0.2.1", 403, "", "the token is not for this room")
         place.server.log("192.0.2.1", 403, "den", "banned")
-
-    run(scenario)
     assert [(line["why"], line.get("room")) for line in logger.lines] == [
         ("the token is not for this room", None),
         ("banned", "den"),

@@ -1,7 +1,7 @@
 """The sockets of gateway and broker in one process: each tells the other how many frames it has sent."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import zmq
 
@@ -37,20 +37,18 @@ class Both:
         self.broker.close(linger_ms=0)
 
 
-def run(scenario: Callable[[Both], None]) -> None:
-    async def main() -> None:
-        with zmq.Context() as context:
-            both = Both(context)
-            try:
-                scenario(both)
-            finally:
-                both.close()
-
-    asyncio.run(main())
+@asynccontextmanager
+async def joined() -> AsyncIterator[Both]:
+    with zmq.Context() as context:
+        both = Both(context)
+        try:
+            yield both
+        finally:
+            both.close()
 
 
-def test_each_receives_what_the_other_has_sent() -> None:
-    def scenario(both: Both) -> None:
+async def test_each_receives_what_the_other_has_sent() -> None:
+    async with joined() as both:
         for frame in (b"1", b"2", b"3"):
             both.gateway.send([frame])
         assert both.broker.has_more()
@@ -63,11 +61,9 @@ def test_each_receives_what_the_other_has_sent() -> None:
         assert (both.news, both.answers) == ([own_topic(NAME) + b"x", own_topic(NAME) + b"y"], [b"z"])
         assert both.frames == [b"1", b"2", b"3"]
 
-    run(scenario)
 
-
-def test_what_is_more_than_one_turn_takes_waits_for_the_next() -> None:
-    def scenario(both: Both) -> None:
+async def test_what_is_more_than_one_turn_takes_waits_for_the_next() -> None:
+    async with joined() as both:
         for _ in range(FRAMES_A_TURN + 1):
             both.gateway.send([b"x"])
         assert both.receive() == FRAMES_A_TURN
@@ -75,11 +71,9 @@ def test_what_is_more_than_one_turn_takes_waits_for_the_next() -> None:
         assert both.receive() == 1
         assert not both.broker.has_more()
 
-    run(scenario)
 
-
-def test_a_gateway_that_receives_a_part_receives_the_rest() -> None:
-    def scenario(both: Both) -> None:
+async def test_a_gateway_that_receives_a_part_receives_the_rest() -> None:
+    async with joined() as both:
         for _ in range(FRAMES_A_DRAIN + 1):
             both.broker.publish(own_topic(NAME), b"x")
         both.broker.hand_over()
@@ -87,16 +81,12 @@ def test_a_gateway_that_receives_a_part_receives_the_rest() -> None:
         both.gateway.receive(0, 1)
         assert len(both.news) == FRAMES_A_DRAIN + 1
 
-    run(scenario)
 
-
-def test_news_for_no_subscriber_do_no_harm() -> None:
-    def scenario(both: Both) -> None:
+async def test_news_for_no_subscriber_do_no_harm() -> None:
+    async with joined() as both:
         both.broker.publish(own_topic("b/2"), b"x")
         both.broker.publish(own_topic(NAME), b"y")
         both.broker.hand_over()
         both.broker.publish(own_topic(NAME), b"z")
         both.broker.hand_over()
         assert both.news == [own_topic(NAME) + b"y", own_topic(NAME) + b"z"]
-
-    run(scenario)
