@@ -120,16 +120,16 @@ async def town(folder: Path) -> AsyncIterator[Town]:
                 talk.listening.cancel()
 
 
-async def _killed(folder: Path) -> None:
-    async with town(folder) as here:
+async def test_a_killed_broker_is_followed_by_the_other(tmp_path: Path) -> None:
+    async with town(tmp_path) as here:
         here.brokers[1].kill()
         await here.all_heard()
         await here.check()
         assert here.longest_s < TAKEOVER_S + 1.0  # the machine is busy with the tests
 
 
-async def _frozen(folder: Path) -> None:
-    async with town(folder) as here:
+async def test_a_frozen_broker_does_no_harm_when_it_wakes(tmp_path: Path) -> None:
+    async with town(tmp_path) as here:
         here.brokers[1].freeze()
         await here.all_heard()
         here.brokers[1].resume()
@@ -137,23 +137,11 @@ async def _frozen(folder: Path) -> None:
         await here.check()
 
 
-async def _stopped(folder: Path) -> None:
-    async with town(folder) as here:
+async def test_a_broker_that_stops_hands_over_without_silence(tmp_path: Path) -> None:
+    async with town(tmp_path) as here:
         await asyncio.to_thread(here.brokers[1].stop)
         await here.all_heard()
         await asyncio.to_thread(here.brokers[1].start)
         await here.all_heard()
         await here.check()
         assert here.longest_s < 1.0 + 1.0
-
-
-def test_a_killed_broker_is_followed_by_the_other(tmp_path: Path) -> None:
-    asyncio.run(_killed(tmp_path))
-
-
-def test_a_frozen_broker_does_no_harm_when_it_wakes(tmp_path: Path) -> None:
-    asyncio.run(_frozen(tmp_path))
-
-
-def test_a_broker_that_stops_hands_over_without_silence(tmp_path: Path) -> None:
-    asyncio.run(_stopped(tmp_path))

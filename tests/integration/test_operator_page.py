@@ -148,8 +148,13 @@ async def test_a_service_that_does_not_answer_is_told_and_one_that_is_back(tmp_p
 
 
 @pytest.mark.slow
-def test_brokers_that_share_a_database_are_shown_as_one(tmp_path: Path) -> None:
-    async def scenario(brokers: list[Broker], gateway: Gateway, standby: postgres.Instance, url: str) -> None:
+async def test_brokers_that_share_a_database_are_shown_as_one(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        primary, standby = stack.enter_context(postgres.pair())
+        database, admins = primary.empty(), [f"tcp://127.0.0.1:{steady_port()}" for _ in range(2)]
+        brokers = [stack.enter_context(Broker(database, "--admin", admin)) for admin in admins]
+        gateway = stack.enter_context(Gateway(*OPTIONS, broker=brokers[0], doors=["auto"]))
+        url = stack.enter_context(operators_page(admins[0]))
         async with chromium() as browser:
             page, _ = await opened(browser, url)
             facts = page.locator(".facts")
@@ -173,22 +178,18 @@ def test_brokers_that_share_a_database_are_shown_as_one(tmp_path: Path) -> None:
             for room in rooms:
                 await room.vanish()
 
-    with contextlib.ExitStack() as stack:
-        primary, standby = stack.enter_context(postgres.pair())
-        database, admins = primary.empty(), [f"tcp://127.0.0.1:{steady_port()}" for _ in range(2)]
-        brokers = [stack.enter_context(Broker(database, "--admin", admin)) for admin in admins]
-        gateway = stack.enter_context(Gateway(*OPTIONS, broker=brokers[0], doors=["auto"]))
-        url = stack.enter_context(operators_page(admins[0]))
-        asyncio.run(scenario(brokers, gateway, standby, url))
-
 
 @pytest.mark.slow
-def test_without_the_token_the_page_asks_for_it(tmp_path: Path) -> None:
+async def test_without_the_token_the_page_asks_for_it(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("0123456789abcdef0123456789abcdef\n")
     token.chmod(0o600)
-
-    async def scenario(url: str) -> None:
+    data = tmp_path / "data"
+    with (
+        Gateway(*OPTIONS, data=data, doors=["auto"]),
+        operators_page(data, "--token-file", os.fspath(token)) as url,
+    ):
+        assert url.endswith("/")  # a log of what it prints has no token
         async with chromium() as browser:
             page, _ = await opened(browser, url)
             await page.fill("#token", "a guess")
@@ -199,14 +200,6 @@ def test_without_the_token_the_page_asks_for_it(tmp_path: Path) -> None:
             await expect(page.locator(".summary")).to_have_text("Everything works")
             await page.reload()
             await expect(page.locator(".summary")).to_have_text("Everything works")
-
-    data = tmp_path / "data"
-    with (
-        Gateway(*OPTIONS, data=data, doors=["auto"]),
-        operators_page(data, "--token-file", os.fspath(token)) as url,
-    ):
-        assert url.endswith("/")  # a log of what it prints has no token
-        asyncio.run(scenario(url))
 
 
 @pytest.mark.slow

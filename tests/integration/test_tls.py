@@ -66,10 +66,11 @@ async def hears(place: tsudoi.ChatClient, text: str) -> None:
                 return
 
 
-def test_people_chat_while_the_certificate_is_renewed(tmp_path: Path) -> None:
+async def test_people_chat_while_the_certificate_is_renewed(tmp_path: Path) -> None:
     office = Office(tmp_path)
-
-    async def story(gateway: Gateway) -> None:
+    # With --tls alone nothing is open in clear text.
+    with Gateway(*office.flags, data=tmp_path / "data", doors=()) as gateway:
+        assert " tcp " not in gateway.ready
         server = at(gateway, office.trusted)
         with socket.create_connection((server.host, server.tcp), PATIENCE_S) as silent:
             async with (
@@ -101,11 +102,6 @@ def test_people_chat_while_the_certificate_is_renewed(tmp_path: Path) -> None:
             # Who connected and never said a word of TLS is let go of.
             silent.settimeout(PATIENCE_S)
             assert await asyncio.to_thread(silent.recv, 1) == b""
-
-    # With --tls alone nothing is open in clear text.
-    with Gateway(*office.flags, data=tmp_path / "data", doors=()) as gateway:
-        assert " tcp " not in gateway.ready
-        asyncio.run(story(gateway))
 
 
 def test_who_is_not_trusted_is_told_why_in_one_line(tmp_path: Path) -> None:

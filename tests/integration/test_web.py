@@ -198,10 +198,15 @@ def test_clients_of_another_make_chat_with_members_by_datagrams(shared: Shared) 
 
 
 @pytest.mark.parametrize("how", ["one command", "a broker of its own"])
-def test_after_a_killed_gateway_nothing_is_lost_and_nothing_doubled(tmp_path: Path, how: str) -> None:
+async def test_after_a_killed_gateway_nothing_is_lost_and_nothing_doubled(tmp_path: Path, how: str) -> None:
     """The gateway is killed while three members speak; each says its line again until it knows that it is kept."""
-
-    async def scenario(gateway: Gateway) -> None:
+    with contextlib.ExitStack() as stack:
+        web = ("--web", f"{HERE}:{free_port()}")
+        if how == "one command":
+            gateway = stack.enter_context(Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True))
+        else:
+            broker = stack.enter_context(Broker(tmp_path / "rooms.sqlite"))
+            gateway = stack.enter_context(Gateway(*web, broker=broker, doors=["auto"], steady=True))
         port = address_of(gateway)
         persons = [Person(port, name) for name in ("alice", "bob", "carol")]
         async with people(*persons):
@@ -231,15 +236,6 @@ def test_after_a_killed_gateway_nothing_is_lost_and_nothing_doubled(tmp_path: Pa
                 assert {ctx.data["name"] for ctx in again} <= set(before)
                 offsets = [offset for offset, _ in person.heard.pubs if offset]
                 assert offsets == sorted(set(offsets))
-
-    with contextlib.ExitStack() as stack:
-        web = ("--web", f"{HERE}:{free_port()}")
-        if how == "one command":
-            gateway = stack.enter_context(Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True))
-        else:
-            broker = stack.enter_context(Broker(tmp_path / "rooms.sqlite"))
-            gateway = stack.enter_context(Gateway(*web, broker=broker, doors=["auto"], steady=True))
-        asyncio.run(scenario(gateway))
 
 
 async def test_a_gap_is_told_truthfully(tmp_path: Path) -> None:

@@ -76,8 +76,8 @@ def tell(routes: Routes, listed: list[str], *owners: int, term: int = 1, now: fl
     routes.take_cluster(routes.brokers.seeds[0], Cluster(listed, 1, [(term, owner) for owner in owners]), now)
 
 
-def test_subscriptions_go_to_the_owner_of_the_shard_and_move_with_it(tmp_path: Path) -> None:
-    async def scenario(one: Broker, other: Broker) -> None:
+async def test_subscriptions_go_to_the_owner_of_the_shard_and_move_with_it(tmp_path: Path) -> None:
+    with brokers(tmp_path) as (one, other):
         routes = Routes([one.endpoint], 100, 3.0, Counters())
         pool = open_pool(routes)
         listed = [one.endpoint, other.endpoint]
@@ -102,12 +102,9 @@ def test_subscriptions_go_to_the_owner_of_the_shard_and_move_with_it(tmp_path: P
         finally:
             pool.close()
 
-    with brokers(tmp_path) as both:
-        asyncio.run(scenario(*both))
 
-
-def test_a_broker_that_is_no_longer_listed_is_disconnected_later(tmp_path: Path) -> None:
-    async def scenario(one: Broker, other: Broker) -> None:
+async def test_a_broker_that_is_no_longer_listed_is_disconnected_later(tmp_path: Path) -> None:
+    with brokers(tmp_path) as (one, other):
         routes = Routes([one.endpoint], 100, 3.0, Counters())
         pool = open_pool(routes)
         try:
@@ -128,14 +125,11 @@ def test_a_broker_that_is_no_longer_listed_is_disconnected_later(tmp_path: Path)
         finally:
             pool.close()
 
-    with brokers(tmp_path) as both:
-        asyncio.run(scenario(*both))
 
-
-def test_what_waited_for_a_broker_that_was_not_listed_is_not_sent_under_the_name_of_its_successor(
+async def test_what_waited_for_a_broker_that_was_not_listed_is_not_sent_under_the_name_of_its_successor(
     tmp_path: Path,
 ) -> None:
-    async def scenario(one: Broker, other: Broker) -> None:
+    with brokers(tmp_path) as (one, other):
         routes = Routes([one.endpoint, other.endpoint], 100, 3.0, Counters())
         pool = open_pool(routes)
         try:
@@ -151,12 +145,9 @@ def test_what_waited_for_a_broker_that_was_not_listed_is_not_sent_under_the_name
         finally:
             pool.close()
 
-    with brokers(tmp_path) as both:
-        asyncio.run(scenario(*both))
 
-
-def test_an_answer_that_waits_at_the_start_may_end_the_connection_to_another_broker(tmp_path: Path) -> None:
-    async def scenario(one: Broker, other: Broker) -> None:
+async def test_an_answer_that_waits_at_the_start_may_end_the_connection_to_another_broker(tmp_path: Path) -> None:
+    with brokers(tmp_path) as (one, other):
         routes = Routes([one.endpoint, other.endpoint], 100, 3.0, Counters())
 
         def follow(endpoint: str, frames: list[bytes]) -> None:
@@ -174,9 +165,6 @@ def test_an_answer_that_waits_at_the_start_may_end_the_connection_to_another_bro
             await until(lambda: set(pool._sockets) == {one.endpoint})
         finally:
             pool.close()
-
-    with brokers(tmp_path) as both:
-        asyncio.run(scenario(*both))
 
 
 @pytest.mark.parametrize("insecure", [False, True])

@@ -21,70 +21,57 @@ class Waiting:
         self._told.put_nowait(self)
 
 
-def test_each_is_told_when_its_own_time_is_up() -> None:
-    async def scenario() -> None:
-        deadlines, told = Deadlines(0.05), asyncio.Queue[Waiting]()
-        first, second, third = Waiting(told), Waiting(told), Waiting(told)
-        deadlines.begin(first)
-        deadlines.begin(second)
-        await asyncio.sleep(0.02)
-        deadlines.begin(third)
-        deadlines.begin(first)
-        assert [await told.get() for _ in range(3)] == [second, third, first]
-        assert min(second.waited, third.waited) >= 0.05
-        assert first.waited >= 0.07
-
-    asyncio.run(asyncio.wait_for(scenario(), 5.0))
+async def test_each_is_told_when_its_own_time_is_up() -> None:
+    deadlines, told = Deadlines(0.05), asyncio.Queue[Waiting]()
+    first, second, third = Waiting(told), Waiting(told), Waiting(told)
+    deadlines.begin(first)
+    deadlines.begin(second)
+    await asyncio.sleep(0.02)
+    deadlines.begin(third)
+    deadlines.begin(first)
+    assert [await told.get() for _ in range(3)] == [second, third, first]
+    assert min(second.waited, third.waited) >= 0.05
+    assert first.waited >= 0.07
 
 
-def test_who_has_ended_is_not_told_and_the_others_are() -> None:
-    async def scenario() -> None:
-        deadlines, told = Deadlines(0.01), asyncio.Queue[Waiting]()
-        first, second = Waiting(told), Waiting(told)
-        deadlines.begin(first)
-        deadlines.begin(second)
-        deadlines.end(first)
-        assert await told.get() is second
-        # The timer has gone with the last; it comes again with the next.
-        deadlines.begin(first)
-        assert await told.get() is first
-        deadlines.begin(first)
-        deadlines.close()
-        await asyncio.sleep(0.03)
-        assert told.empty()
-
-    asyncio.run(asyncio.wait_for(scenario(), 5.0))
+async def test_who_has_ended_is_not_told_and_the_others_are() -> None:
+    deadlines, told = Deadlines(0.01), asyncio.Queue[Waiting]()
+    first, second = Waiting(told), Waiting(told)
+    deadlines.begin(first)
+    deadlines.begin(second)
+    deadlines.end(first)
+    assert await told.get() is second
+    # The timer has gone with the last; it comes again with the next.
+    deadlines.begin(first)
+    assert await told.get() is first
+    deadlines.begin(first)
+    deadlines.close()
+    await asyncio.sleep(0.03)
+    assert told.empty()
 
 
-def test_what_came_while_the_process_stood_still_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        deadlines, told = Deadlines(0.01), asyncio.Queue[Waiting]()
-        read, silent = Waiting(told), Waiting(told)
-        deadlines.begin(read)
-        deadlines.begin(silent)
-        # The clock is ahead when the timer comes.
-        monkeypatch.setattr("gateway.listeners.deadlines.monotonic", lambda: monotonic() + STOOD_STILL_S + 1.0)
-        asyncio.get_running_loop().call_later(0.02, deadlines.end, read)
-        assert await told.get() is silent
-
-    asyncio.run(asyncio.wait_for(scenario(), 5.0))
+async def test_what_came_while_the_process_stood_still_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines, told = Deadlines(0.01), asyncio.Queue[Waiting]()
+    read, silent = Waiting(told), Waiting(told)
+    deadlines.begin(read)
+    deadlines.begin(silent)
+    # The clock is ahead when the timer comes.
+    monkeypatch.setattr("gateway.listeners.deadlines.monotonic", lambda: monotonic() + STOOD_STILL_S + 1.0)
+    asyncio.get_running_loop().call_later(0.02, deadlines.end, read)
+    assert await told.get() is silent
 
 
-def test_a_changed_time_holds_for_those_who_wait() -> None:
+async def test_a_changed_time_holds_for_those_who_wait() -> None:
     """An operator has changed --handshake-wait."""
-
-    async def scenario() -> None:
-        deadlines, told = Deadlines(60.0), asyncio.Queue[Waiting]()
-        first, second = Waiting(told), Waiting(told)
-        deadlines.begin(first)
-        deadlines.begin(second)
-        deadlines.wait_s = 0.05
-        assert [await told.get() for _ in range(2)] == [first, second]
-        assert 0.05 <= first.waited < 4.0
-        deadlines.begin(first)
-        deadlines.wait_s = 60.0
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(told.get(), 0.2)
-        deadlines.close()
-
-    asyncio.run(asyncio.wait_for(scenario(), 5.0))
+    deadlines, told = Deadlines(60.0), asyncio.Queue[Waiting]()
+    first, second = Waiting(told), Waiting(told)
+    deadlines.begin(first)
+    deadlines.begin(second)
+    deadlines.wait_s = 0.05
+    assert [await told.get() for _ in range(2)] == [first, second]
+    assert 0.05 <= first.waited < 4.0
+    deadlines.begin(first)
+    deadlines.wait_s = 60.0
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(told.get(), 0.2)
+    deadlines.close()
