@@ -13,8 +13,6 @@ from benchmarks.processes import CORES, LOAD_CORE, SERVICE_CORE, Nothing, Sendmm
 from benchmarks.runner import Company, Row, Runner, median_of, ratio_of, relay, tsudoi
 
 TEXT_SIZE = 100
-DELIVERIES_PLOT = "deliveries a second, the highest rate held on one core"
-LATENCY_PLOT = "latency in microseconds"
 DOWN_SIZE = TEXT_SIZE + len("user-0: ")
 STEADY = (20_000, 60_000)
 """Deliveries a second at which all rooms are compared with the relay."""
@@ -106,7 +104,6 @@ def _against_relay(
             (deliveries, runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], deliveries / size))
             for deliveries in STEADY
         ]
-    runner.plot(DELIVERIES_PLOT, title, highest * size, most * size)
     return highest, [
         Row(
             f"{title}, highest rate on one core",
@@ -177,7 +174,6 @@ def latency(runner: Runner) -> list[Row]:
     figures: list[tuple[str, Callable[[Run], float]]] = [("p50", p50), ("p99", p99)]
     for name, figure in figures:
         mine, floor = (median_of(turn, figure) for turn in runs)
-        runner.plot(LATENCY_PLOT, f"room of 500, {name}", mine, floor)
         rows.append(
             Row(
                 f"one room of 500, 20,000 deliveries/s, latency {name}",
@@ -190,7 +186,6 @@ def latency(runner: Runner) -> list[Row]:
     with tsudoi(seats(1, 2)) as ours, relay(seats(1, 2)) as theirs:
         runs = runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40, runner.pick(4.0, 1.0))
     mine, floor = (median_of(turn, p50) for turn in runs)
-    runner.plot(LATENCY_PLOT, "two in a quiet room, p50", mine, floor)
     rows.append(
         Row(
             "two members in a quiet room, latency p50",

@@ -21,7 +21,7 @@ from benchmarks.cases import us
 from benchmarks.joining import seats
 from benchmarks.load import Load
 from benchmarks.processes import SERVICE_CORE, BenchmarkError, Process
-from benchmarks.runner import Company, Row, Runner, median_of, ratio_of, tsudoi
+from benchmarks.runner import Bar, Company, Row, Runner, median_of, ratio_of, tsudoi
 
 ROOMS, SIZE = 200, 5
 DELIVERIES = 20_000
@@ -211,7 +211,7 @@ def _compare(runner: Runner, peer: Peer) -> Row:
     lost = sum(run.lost for run in their_runs)
     ours_p99, their_p99 = (median_of(runs, lambda run: run.p99) / 1e3 for runs in (ours_runs, their_runs))
     ours_us, their_us = median_of(ours_runs, us), median_of(their_runs, us)
-    runner.plot(SERVERS_PLOT, peer.name, ours_us, their_us)
+    runner.bars.append(Bar(peer.name, ours_us, their_us))
     return Row(
         f"200 rooms × 5, {DELIVERIES:,} deliveries/s, beside {peer.name}",
         f"{ours_us:.2f} µs CPU a delivery, p99 {ours_p99:.1f} ms",

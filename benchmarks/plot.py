@@ -17,9 +17,8 @@ def draw(path: Path, title: str, bars: Sequence[Bar], beside: str) -> None:
     shapes = [_text(10, 24, title, "font-weight='bold'"), *_legend(((OURS, "tsudoi"), (BESIDE, beside)))]
     top = 64
     for bar in bars:
-        figures = [(OURS, bar.ours), *([(BESIDE, bar.beside)] if bar.beside else [])]
-        shapes.append(_text(LABEL - 10, top + BAR * len(figures) / 2 + 4, bar.label, "text-anchor='end'"))
-        for color, figure in figures:
+        shapes.append(_text(LABEL - 10, top + BAR + 4, bar.label, "text-anchor='end'"))
+        for color, figure in ((OURS, bar.ours), (BESIDE, bar.beside)):
             width = figure / most * (WIDTH - LABEL - FIGURE)
             shapes.append(_rectangle(LABEL, top, width, color))
             written = f"{figure:,.1f}" if figure < 50 else f"{figure:,.0f}"

@@ -13,7 +13,6 @@ import zmq
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import DELIVERIES_PLOT, LATENCY_PLOT
 from benchmarks.peers import SERVERS_PLOT
 from benchmarks.plot import draw
 from benchmarks.processes import CORES, LOAD_CORE, ROOT, SERVICE_CORE
@@ -24,12 +23,7 @@ CLUSTER = "## Several brokers, on PostgreSQL"
 """The section that `python -m benchmarks.cluster` writes; the other command keeps it."""
 EARLIER = "## Not measured again"
 _HEAD = ["| what | tsudoi | beside it | ratio | target | held | note |", "|---|---|---|--:|---|---|---|"]
-PLOTS = {
-    "deliveries.svg": (DELIVERIES_PLOT, "C relay"),
-    "latency.svg": (LATENCY_PLOT, "C relay"),
-    "servers.svg": (SERVERS_PLOT, "the other server"),
-}
-"""Titles of the plots beside RESULTS.md, and what each compares with, by file."""
+PLOT = "servers.svg"
 
 METHOD = f"""\
 How it is measured:
@@ -66,7 +60,7 @@ def show(console: Console, rows: Sequence[Row]) -> None:
 
 
 def write(rows: Sequence[Row], runner: Runner, own_network: bool, *, is_all: bool) -> None:
-    """Write RESULTS.md and its plots; unless this `is_all`, rows that were not measured stay, with their date."""
+    """Write RESULTS.md and its plot; unless this `is_all`, rows that were not measured stay, with their date."""
     page, kept = _parts()
     earlier = [] if is_all else earlier_rows(page, {row.what for row in rows})
     lines = ["# Results", "", *machine(own_network), ""]
@@ -76,11 +70,10 @@ def write(rows: Sequence[Row], runner: Runner, own_network: bool, *, is_all: boo
     if runner.foreign:
         mean, most = sum(runner.foreign) / len(runner.foreign), max(runner.foreign)
         lines += ["", f"Others used {mean:.2f} cores on average, {most:.2f} at worst."]
-    for name, (title, beside) in PLOTS.items():
-        if title in runner.plots:
-            draw(RESULTS.with_name(name), title, runner.plots[title], beside)
-        if title in runner.plots or not is_all:
-            lines += ["", f"![{title}]({name})"]
+    if runner.bars:
+        draw(RESULTS.with_name(PLOT), SERVERS_PLOT, runner.bars, "the other server")
+    if runner.bars or not is_all:
+        lines += ["", f"![{SERVERS_PLOT}]({PLOT})"]
     lines += _not_held(rows)
     lines += [*earlier, "", "## Method", "", METHOD]
     RESULTS.write_text("\n".join(lines) + kept)

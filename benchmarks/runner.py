@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Two figures of a plot, ours and theirs (0: there is none)."""
+    """Two figures of a plot, ours and theirs."""
 
     label: str
     ours: float
@@ -67,8 +67,8 @@ class Runner:
     log: Callable[[str], None] = lambda line: None
     foreign: list[float] = field(default_factory=list)
     """Per run, the share of a core that other programs used."""
-    plots: dict[str, list[Bar]] = field(default_factory=dict)
-    """Title of a plot → its bars."""
+    bars: list[Bar] = field(default_factory=list)
+    """Of the plot beside the table, which README.md shows."""
 
     def pick(self, usual: float, quick: float) -> float:
         """Return one of two values, by how long it may take."""
@@ -95,10 +95,6 @@ class Runner:
     def seconds(self) -> float:
         """How long one turn lasts, without its warm-up."""
         return self.pick(2.0, 0.6)
-
-    def plot(self, title: str, label: str, ours: float, beside: float = 0.0) -> None:
-        """Add two figures to the plot of that title."""
-        self.plots.setdefault(title, []).append(Bar(label, ours, beside))
 
     @contextmanager
     def watch(self, *processes: Measured) -> Iterator[None]:
