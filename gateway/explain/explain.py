@@ -59,16 +59,14 @@ class RequestExplanation(Explanation):
     """What each dialect makes of it, if it came whole."""
 
 
-def explain_request(
-    opening: Opening, listed_before: bool = False, tokens: tuple[bytes, ...] = ()
-) -> RequestExplanation:
+def explain_request(opening: Opening, tokens: tuple[bytes, ...] = ()) -> RequestExplanation:
     """Explain what a client has sent on a connection, whatever that is."""
     data, header = opening.data, opening.header
     hidden, hints = secret_spans(data, tokens), request_hints(opening)
     if header is None or len(data) - HEADER_SIZE < header.body_size:
         return RequestExplanation(data, request_fields(data, opening.dialect), hidden, hints)
     body = data[HEADER_SIZE:]
-    auto = recognise(header, body, listed_before)
+    auto = recognise(header, body, listed_before=False)
     readings = [_read(dialect, header, body) for dialect in DIALECTS.values()]
     fields = request_fields(data, opening.dialect or auto.dialect)
     return RequestExplanation(data, fields, hidden, hints, auto, readings)
