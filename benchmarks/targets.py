@@ -25,77 +25,65 @@ class Target:
 
 
 _FEWER_TURNS = (
-    "Below 5,000 messages a second each millisecond with messages makes a turn through gateway, broker and gateway, and"
-    " a turn costs 0.2 ms besides its messages: many bytecodes and system calls, one transaction. It is this number of"
-    " turns that costs, not the work for a message. To go lower, messages would have to wait longer for company, as"
-    " they do above that rate."
+    "Below 5,000 messages a second each millisecond with messages makes a turn through gateway, broker and gateway,"
+    " which costs 0.2 ms besides its messages: many bytecodes and system calls, one transaction. To go lower,"
+    " messages would have to wait longer for company, as they do above that rate."
 )
 _LARGE = (
-    "Each message is alone in its turn: seven tenths of its time are the kernel's (perf), as the relay's are, and the"
-    " rest is the turn, on caches that have gone cold in the 17 or 50 ms since the last. Two messages of a turn would"
-    " go to each member in one send; for that they must wait for 40 ms. This was tried above 40,000 deliveries a"
-    " second: a delivery took 8 % less, as many still came alone, and 99 in 100 came within 43 ms instead of 5."
+    "Each message is alone in its turn, on caches that have gone cold in the 17 or 50 ms since the last; seven"
+    " tenths of its time are the kernel's (perf), as the relay's are. Two messages a turn would save 8 % of a"
+    " delivery, and make 99 in 100 wait for up to 43 ms instead of 5."
 )
 _TOGETHER_25 = (
-    "Messages wait for company for 25 ms; at 200 a second five are in a turn, which costs 0.3 ms besides them. With 16"
-    " ms the ratios were 1.96 in a room of 100 and 1.45 in a room of 10 at 20,000 deliveries/s, 0.78 and 1.39 at"
-    " 60,000."
+    "Messages wait for company for 25 ms; at 200 a second five are in a turn, which costs 0.3 ms besides them. With"
+    " 16 ms the ratios at 20,000 deliveries/s were 1.96 in a room of 100 and 1.45 in a room of 10."
 )
 _LONE = (
     "The message passes 140 Python functions (4,100 bytecodes), 15 system calls and one transaction, in one round of"
-    " the event loop. Of its time 8 % go until the datagram is read, 10 until it is accepted, 12 into the frame to the"
-    " broker, 14 until that has decided, 9 into what the turn stores and publishes, 20 into the commit (of which a bare"
-    " write would take a fifth), 6 into the news on their way, 10 until they are rendered, and 8 into `sendmmsg`. Two"
-    " thirds are the interpreter's. A bytecode takes 0.1 µs: nearly each misses the caches, which have gone cold since"
-    " the last message; the same message costs less than half when the next one follows at once. So a quarter of the"
-    " functions and 23 of 38 system calls less saved 2 to 3 % of the time. Huge pages, Python 3.13 and another build of"
-    " 3.11 were tried, and save nothing. To go lower: a compiled core, or a journal instead of a transaction."
+    " the event loop; two thirds of the time are the interpreter's, a fifth the commit's. A bytecode takes 0.1 µs, as"
+    " nearly each misses the caches, which have gone cold: the same message costs less than half when the next one"
+    " follows at once. A quarter of the functions and 23 of 38 system calls less saved 2 to 3 %; huge pages, Python"
+    " 3.13 and another build of 3.11 nothing. To go lower: a compiled core, or a journal instead of a transaction."
 )
 _MANY_SENDS = (
-    "At the highest rate half of the time is the interpreter's, two fifths the kernel's, 3 % msgspec's and 1.5 %"
-    " SQLite's (perf). A message takes 520 bytecodes until it is accepted, 200 in the broker and, if it is alone in its"
-    " room's turn, 480 until it is sent: 8 µs on warm caches, and more in a turn of 1,000 members, whose state does not"
-    " stay in them. The relay, which is all kernel, takes 14 µs for all. One system call for many rooms would save 1.5"
-    " µs, and to put their headers together takes 1.2. To read up to 2,048 datagrams a turn, not 1,024, saved 2 to 7 %,"
-    " as more messages of a room meet, but holds up all else for 50 ms; up to 512 cost 30 % more. At 60,000"
-    " deliveries/s members of small rooms seldom have two messages in one turn, so there is little to send in segments."
+    "At the highest rate half of the time is the interpreter's, two fifths the kernel's (perf): 1,200 bytecodes a"
+    " message, 8 µs on warm caches, and more in a turn of 1,000 members, whose state does not stay in them. The"
+    " relay, which is all kernel, takes 14 µs for all. Members of small rooms seldom have two messages in one turn,"
+    " so there is little to send in segments; one system call for many rooms would save 1.5 µs, and to put their"
+    " headers together takes 1.2. To read 2,048 datagrams a turn, not 1,024, saved 2 to 7 %, but holds up all else"
+    " for 50 ms."
 )
 _SEGMENTS = (
-    "A burst has as many messages as one turn has for the room, at most 64; smaller ones are slower. In a room of 100,"
-    " 87 % of the time are the kernel's (perf), 0.85 µs a datagram: a third of that goes into the memory of datagrams,"
-    " which one core takes and the receivers' core frees. So without any Python the ratio would be 2.4. In a room of 10"
-    " the kernel takes half, 1.1 µs a datagram, and gateway and broker 12 µs a message, of 11 that the target leaves"
-    " for all."
+    "A burst has as many messages as one turn has for the room, at most 64; smaller ones are slower. In a room of"
+    " 100, 87 % of the time are the kernel's (perf), so without any Python the ratio would be 2.4. In a room of 10"
+    " the kernel takes half, and gateway and broker 12 µs a message, of 11 that the target leaves for all."
 )
 _GATHERED = (
     "Messages wait for company for a millisecond, which is 0.4 to 2.1 by the event loop's timers; a turn takes 0.55."
     " With an exact timer of 0.7 ms 99 in 100 came within 1.4 to 1.6 ms, but a delivery took a fifth more processor"
-    " time. NATS, Redis and Mosquitto, which are compiled, handle each message by itself and are at 0.2 ms."
+    " time. NATS, Redis and Mosquitto, which are compiled, handle each message by itself."
 )
 _COLD = (
-    "No timer is in it. After 25 ms of rest all code runs on cold caches, slower by far than warm: the datagram's"
-    " way to the broker, the commit (0.1 ms cold, 0.01 warm), the news and the fan-out, all in one wake-up. Another"
-    " program that kept the core awake changed nothing. Machines differ: the programs of 2026-11-27, which took 274 µs"
-    " on the machine of that day, took 850 to 1,020 on this one. A process that polled without rest would be faster,"
-    " and use a core."
+    "No timer is in it. After 25 ms of rest all code runs on cold caches: the datagram's way to the broker, the"
+    " commit (0.1 ms cold, 0.01 warm), the news and the fan-out, all in one wake-up. Machines differ: what took 274"
+    " µs on another one took 850 to 1,020 on this. A process that polled without rest would be faster, and use a"
+    " core."
 )
 _ONE_BY_ONE = (
-    "It is not the connection: the server in C beside it shows what that costs, and one in Python (uvloop, constant"
-    " answers, no broker) got nearly as many. The time goes into the way to the broker, one transaction and, for"
-    " a new room, a subscription, all on caches gone cold: the same code takes a third of the processor time when"
-    " 200 join at once. To go lower: a reply that does not wait for the commit."
+    "It is not the connection: a server in Python that does nothing gets nearly as many as the one in C. The time"
+    " goes into the way to the broker, one transaction and, for a new room, a subscription, on caches gone cold: the"
+    " same code takes a third of it when 200 join at once. To go lower: a reply that does not wait for the commit."
 )
 _TOGETHER = (
-    "Half of a join is the gateway's (connection and conversation 33 %, replies 14 %), a third the broker's (requests"
-    " 10 %, the commit 9 %, frames), and a seventh the event loop's own accepting, reading and closing. Frames"
-    " and commits are shared by the joins of a turn. On one core a join would have to cost the gateway less."
+    "Half of a join is the gateway's (connection and conversation 33 %, replies 14 %), a third the broker's"
+    " (requests 10 %, the commit 9 %, frames), and a seventh the event loop's own accepting, reading and closing."
+    " Frames and commits are shared by the joins of a turn."
 )
 _MEMORY = (
-    "Live objects are 1.3 KiB a member: 730 bytes in the gateway (the member, its token in an index, its address and"
-    " name, the prepared headers of `sendmmsg`) and 590 in the broker (the member, its name, its token's hash and the"
-    " indexes by room, name and token), a tenth of these for its share of a room of ten. The rest is what the burst of"
-    " 10,000 joins and first datagrams leaves behind in arenas that Python does not give back, and SQLite's cache,"
-    " which does not grow with them. To go lower: members as columns of arrays, not as objects."
+    "Live objects are 1.3 KiB a member: 730 bytes in the gateway (the member, its token, address and name, the"
+    " prepared headers of `sendmmsg`) and 590 in the broker (the member, its name, its token's hash and the indexes)."
+    " The rest is what the burst of 10,000 joins leaves behind in arenas that Python does not give back. To go lower:"
+    " members as columns of arrays, not as objects."
 )
 _SEALING = (
     "AES-GCM by `cryptography` takes 0.7 µs of 150 bytes, on cold caches 1.65, as it copies a context of 2 KB;"
@@ -103,10 +91,10 @@ _SEALING = (
     " seals many."
 )
 _SEALED_LINES = (
-    "Of some 14 µs for a line, 2.5 are its way up, those of its packet together (opening, limits, publishing), 2 the"
-    " broker's, 1 the transaction's, 2.5 go until it is encoded for the room, and 4 into the packets down; the rest is"
-    " the event loop's. Only what goes down is shared by the members that hear it. To go lower: a call that seals many,"
-    " and a member's number in the log alone, not in a row of its own at each turn."
+    "Of some 14 µs for a line, 2.5 are its way up (opening, limits, publishing), 2 the broker's, 1 the"
+    " transaction's, 2.5 go until it is encoded for the room, and 4 into the packets down; the rest is the event"
+    " loop's. Only what goes down is shared by the members that hear it. To go lower: a call that seals many, and a"
+    " member's number in the log alone, not in a row of its own at each turn."
 )
 _SHARED = "Brokers, two PostgreSQL servers and the load share the cores of this machine."
 _ROUND_TRIP = (
