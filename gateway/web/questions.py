@@ -11,7 +11,7 @@ from tsudoi.protocol.web.replies import Publication, client_info
 
 from ..chat.members import Member
 from ..link.merging import merge_page, page_of_each
-from .recovery import MAX_BYTES, epoch_of, visible
+from .recovered_reply import MAX_BYTES, epoch_of, visible
 from .rules import WebRules
 
 HISTORY = 300

@@ -23,10 +23,10 @@ from ..chat.members import Member, Recipients
 from ..join.account import Outcome
 from . import questions
 from .entering import Entering, Identity
-from .recovery import Recovered, epoch_of, recover
+from .member_tokens import is_session, token_of
+from .recovered_reply import Recovered, epoch_of, recover
 from .refusals import in_language
 from .rules import FRAMES, FRAMES_S, MAX_ROOMS, PING_S, QUESTIONS, QUESTIONS_S, WebRules
-from .sessions import is_session, token_of
 
 
 class Port(Protocol):
