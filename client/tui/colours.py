@@ -42,6 +42,9 @@ STYLES: dict[str, Style] = {
 
 
 def strip(line: Line, columns: int) -> Strip:
-    """Return a line as Textual draws it, filled up to its width."""
+    """Return a line as Textual draws it, filled up to its width.
+
+    Each part has a style, the filling too: where colours are not wanted (`NO_COLOR`), Textual changes all styles.
+    """
     segments = [Segment(text, STYLES[style]) for text, style in line]
-    return Strip(segments, span_width(line)).adjust_cell_length(columns)
+    return Strip(segments, span_width(line)).adjust_cell_length(columns, STYLES["text"])

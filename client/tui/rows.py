@@ -33,9 +33,7 @@ class Rows(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the screen, for Textual (`Widget.render_line`)."""
-        if y < len(self._rows):
-            return strip(self._rows[y], self.size.width)
-        return Strip.blank(self.size.width)
+        return strip(self._rows[y] if y < len(self._rows) else (), self.size.width)
 
     def on_click(self, event: Click) -> None:
         """Tell which row was clicked."""

@@ -177,7 +177,7 @@ class Timeline(Widget, can_focus=False):
         width = self.size.width
         at = self._top + y - max(self.size.height - len(self._lines), 0)
         if not 0 <= at < len(self._lines):
-            return Strip.blank(width)
+            return strip((), width)
         line = strip(self._lines[at], width)
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(at)) is not None:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from textual.events import AppBlur, Paste
 
 import tsudoi
@@ -370,3 +371,13 @@ def test_the_help_names_all_keys() -> None:
             assert key in stage.screen
 
     play(scene, (120, 40), chat=FakeChat)
+
+
+def test_no_colour_is_shown_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scene(stage: Stage) -> None:
+        await stage.hear(people("alice", "bob b"), Message("bob b", "こんにちは", 7))
+        assert "こんにちは" in stage.screen
+
+    play(scene)
