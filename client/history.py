@@ -10,6 +10,8 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from tsudoi.protocol.client import slash_commands as commands
 from tsudoi.protocol.client.sanitize import clean
 
+from .state.typed import Say, understand
+
 SECRET = commands.Lock | commands.Whisper | commands.Reply | commands.Unknown | commands.Misused
 """A password, a whisper, or a mistyped command that may be one of them."""
 _AFTER_COLON = re.compile(r": *")
@@ -22,7 +24,8 @@ def is_secret(text: str) -> bool:
         isinstance(commands.parse_untrusted(part), SECRET)
         for line in clean(text).split("\n")
         for part in (line.strip(), *(line[found.end() :] for found in _AFTER_COLON.finditer(line)))
-        if part.startswith(commands.SLASHES) and not commands.escaped_text(part)
+        # `/join garden` is a command of this client: the server does not know it.
+        if part.startswith(commands.SLASHES) and not commands.escaped_text(part) and understand(part, "") == Say(part)
     )
 
 

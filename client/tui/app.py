@@ -15,6 +15,7 @@ from textual.geometry import Offset
 from textual.widgets import Input, TextArea
 
 import tsudoi
+from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.client.words import Language
 
 from .. import words
@@ -345,7 +346,7 @@ class ChatApp(App[None]):
     def _do(self, intent: Say | Enter | Go | Leave | Quit | ShowHelp | Nameless) -> None:
         match intent:
             case Say(line):
-                word = line.split()[0].removeprefix("/").lower() if line.startswith("/") else ""
+                word = line.split()[0][1:].lower() if line.startswith(SLASHES) else ""
                 if word in LISTS:
                     self.dispatch(Asked(self.state.shown, word, by_user=True, line=line))
                 self.sessions.say(self.state.shown, line)

@@ -15,6 +15,7 @@ SECRET = [
     "  /PASSWORD\u3000TULIP",
     "/ password TULIP",
     "/passwrod TULIP",
+    "/leave TULIP",
     "/password",
     "/msg bob TULIP",
     "／msg bob TULIP",
@@ -40,6 +41,11 @@ PUBLIC = [
     "a /r b",
     "/topic tea",
     "/nick bob",
+    "/join garden",
+    "／join　庭",
+    "/create garden",
+    "/go 2",
+    "/quit",
     "",
 ]
 
