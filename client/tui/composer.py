@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from ..state.completion import Completion
+from .keys import is_text
 
 _ENTER = frozenset({"enter", "ctrl+j", "newline"})
 """What was typed before the screen was there comes with line feeds."""
@@ -98,9 +99,12 @@ class Composer(TextArea):
             self._recall(-1)
         elif key == "down" and self.cursor_at_last_line:
             self._recall(1)
+        elif key.startswith("alt+") and event.is_printable:
+            pass  # else Alt-X would write an x
+        elif is_text(event) and not event.is_printable:
+            self.replace(event.character or "", *self.selection, maintain_selection_offset=False)
         else:
-            # Else Alt-X would write an x.
-            handled = key.startswith("alt+") and event.is_printable
+            handled = False
         if handled:
             event.stop()
             event.prevent_default()

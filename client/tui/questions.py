@@ -13,8 +13,11 @@ from textual.widgets import Input
 
 from ..state.columns import plain, wrap
 from .colours import strip
+from .keys import is_text
 
 _T = TypeVar("_T")
+_YES, _NO = frozenset("yYｙＹは"), frozenset("nNｎＮい")
+"""The last ones begin はい and いいえ."""
 
 
 class Wrapped(Widget):
@@ -42,6 +45,13 @@ class _Question(ModalScreen[_T]):
         super().__init__()
         self._question = question
         self._keys = keys
+        self._is_answered = False
+
+    def _answer(self, answer: _T) -> None:
+        """End with the first answer: keys that were typed behind it may come before the question is off the screen."""
+        if not self._is_answered:
+            self._is_answered = True
+            self.dismiss(answer)
 
 
 class Confirm(_Question[bool]):
@@ -54,12 +64,23 @@ class Confirm(_Question[bool]):
             yield Wrapped(self._keys, "quiet")
 
     def on_key(self, event: Key) -> None:
-        """Take the answer; a second Ctrl-C or Ctrl-D means yes."""
+        """Take the answer; a second Ctrl-C or Ctrl-D means yes. Enter means nothing: `/leave` ends with it."""
         event.stop()
-        if event.key in ("y", "Y", "ｙ", "enter", "ctrl+c", "ctrl+d") or event.character in ("y", "Y", "ｙ"):
-            self.dismiss(True)
-        elif event.key in ("n", "N", "escape") or event.character in ("n", "N", "ｎ"):
-            self.dismiss(False)
+        if event.key in ("ctrl+c", "ctrl+d") or event.character in _YES:
+            self._answer(True)
+        elif event.key == "escape" or event.character in _NO:
+            self._answer(False)
+
+
+class _Password(Input):
+    """Takes a password, with all characters that keys write."""
+
+    async def _on_key(self, event: Key) -> None:
+        """See Textual; of all other keys its own handler, which it calls next, takes care."""
+        if is_text(event) and not event.is_printable:
+            event.stop()
+            event.prevent_default()
+            self.replace(event.character or "", *self.selection)
 
 
 class AskPassword(_Question[str | None]):
@@ -69,17 +90,17 @@ class AskPassword(_Question[str | None]):
         """See Textual."""
         with Vertical(classes="question"):
             yield Wrapped(self._question)
-            yield Input(password=True, id="password")
+            yield _Password(password=True, id="password")
             yield Wrapped(self._keys, "quiet")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take the password."""
         event.stop()
-        self.dismiss(event.value or None)
+        self._answer(event.value or None)
 
     def on_key(self, event: Key) -> None:
         """Escape, Ctrl-C and Ctrl-D: not now."""
         if event.key in ("escape", "ctrl+c", "ctrl+d"):
             event.stop()
             event.prevent_default()
-            self.dismiss(None)
+            self._answer(None)

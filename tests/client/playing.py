@@ -8,6 +8,7 @@ from typing import Any
 
 from prompt_toolkit.history import InMemoryHistory
 from rich.console import Console
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
@@ -70,6 +71,15 @@ class Stage:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+        await self.settle()
+
+    async def press_at_once(self, *keys: str) -> None:
+        """Press keys without waiting for what one does before the next; a key of one character writes it."""
+        assert self.app._driver is not None
+        for key in keys:
+            event = Key(key, key if len(key) == 1 else None)
+            event.set_sender(self.app)
+            self.app._driver.send_message(event)
         await self.settle()
 
     async def settle(self) -> None:

@@ -96,3 +96,15 @@ def test_the_cursor_of_the_terminal_is_where_the_next_character_stands() -> None
         assert seen == [(0, 2), (200 - 2 * 78, 2), (0, 2), (0, 2)]
 
     play(scene)
+
+
+def test_all_that_an_input_method_writes_is_typed() -> None:
+    """A wide space, joiners, a character for private use, one of a newer Unicode; in place of what is selected."""
+    typed = "全角\u3000空白👨\u200d👩می\u200cخواهم\ue000\U0001fae9"
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("x", "shift+left")
+        await stage.press_at_once(*typed)
+        assert text(stage) == typed
+
+    play(scene)
