@@ -49,7 +49,7 @@ def explain(exc: tsudoi.ClientError, room: str, server: str, language: Language)
     """Return a sentence about an error."""
     text = str(exc)
     if isinstance(exc, tsudoi.LineRefused):
-        return text  # the server's words
+        return refused(exc, language)
     if isinstance(exc, tsudoi.WrongPassword) and is_about_password(exc):
         return words.WRONG_PASSWORD.text(language, room=room)
     if isinstance(exc, tsudoi.ServerNotTrusted) and exc.known_servers is not None and language == "ja":
@@ -58,6 +58,11 @@ def explain(exc: tsudoi.ClientError, room: str, server: str, language: Language)
         if isinstance(exc, kind) and (language == "ja" or kind in (tsudoi.RoomNotFound, tsudoi.RoomExists)):
             return said.text(language, room=room, server=server, why=_reason(exc))
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "。")) else ".")
+
+
+def refused(exc: tsudoi.LineRefused, language: Language) -> str:
+    """Return the server's words for why a line is not said."""
+    return in_japanese(str(exc)) if language == "ja" else str(exc)
 
 
 def is_about_password(exc: tsudoi.WrongPassword) -> bool:

@@ -29,7 +29,7 @@ from tsudoi.ops.threaded_output import ThreadedOutput
 from tsudoi.protocol.client.words import Language
 
 from . import words
-from .error_words import explain_text
+from .error_words import explain_text, refused
 from .state.event_words import ending, notice
 
 LINE_LIMIT = 1 << 20
@@ -204,7 +204,7 @@ class _Sender:
         try:
             await line.kept()
         except LineRefused as exc:
-            self._complain(str(exc))
+            self._complain(refused(exc, self._language))
         except NotInRoom:
             self._printer.print_notice(words.NOT_KEPT.text(self._language, text=one_line(line.text)))
             self.all_said = False

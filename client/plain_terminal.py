@@ -17,7 +17,7 @@ from tsudoi.protocol.client.notices import action_line
 from tsudoi.protocol.client.words import Language
 
 from . import words
-from .error_words import explain, explain_text
+from .error_words import explain, explain_text, refused
 from .history import open_history
 from .plain_screen import Screen
 from .state.event_words import ending, notice
@@ -178,7 +178,7 @@ def _watch(line: tsudoi.Line, language: Language) -> None:
         try:
             await line.kept()
         except tsudoi.LineRefused as exc:
-            _tell(words.NOT_SAID.text(language, why=str(exc)))
+            _tell(words.NOT_SAID.text(language, why=refused(exc, language)))
         except tsudoi.NotInRoom:
             _tell(words.NOT_KEPT.text(language, text=line.text))
 

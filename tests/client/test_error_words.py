@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import tsudoi
-from client.error_words import explain, explain_text
+from client.error_words import explain, explain_text, refused
 from tests.client.fake_chat import FakeChat
 from tsudoi import errors
 from tsudoi.net.sockets import reason
-from tsudoi.protocol.client.refusals import BANNED_FROM_ROOM
+from tsudoi.protocol.client.refusals import BANNED_FROM_ROOM, MUTED
 
 JAPANESE = re.compile("[ぁ-んァ-ヶ一-龠]")
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, tsudoi.ClientError)]
@@ -72,3 +72,14 @@ def test_why_a_line_can_not_be_said(line: str, words: str) -> None:
 def test_a_certificate_that_has_changed_is_told_with_what_to_do() -> None:
     exc = tsudoi.ServerNotTrusted("the certificate of x has changed: ask", Path("/home/a/known_servers"))
     assert "/home/a/known_servers の行を消して" in explain(exc, "den", "x", "ja")
+
+
+def test_why_a_line_is_refused_for_good_is_told_in_japanese() -> None:
+    """The texts are those of gateway/chat/speak.py, which `client` does not import."""
+    text = (Path(__file__).resolve().parents[2] / "gateway" / "chat" / "speak.py").read_text(encoding="utf-8")
+    whys = re.findall(r'Refusal\(Error\.(?:BAD_REQUEST|PERMISSION_DENIED), f?"(.*?)"\)', text)
+    assert len(whys) == 3
+    for why in (*(re.sub(r"{\w+}", "1", each) for each in whys), MUTED, "the room does not take this"):
+        exc = tsudoi.LineRefused(why)
+        assert JAPANESE.search(explain(exc, "den", "x", "ja")), why
+        assert refused(exc, "en") == why

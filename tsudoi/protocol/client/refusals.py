@@ -27,6 +27,9 @@ _WHOLE: Mapping[str, str] = {
     MUTED: "発言を止められています",
     NEEDS_PASSWORD: "このルームにはパスワードがあります",
     ADDRESS_IS_FULL: "このアドレスからの接続が多すぎます",
+    "you are not in that room": "そのルームにはいません",
+    "the room does not take this": "このルームでは受け付けられません",
+    "the text is empty": "発言が空です",
     "a token is needed here": "ここではトークンが必要です",
     "the token can not be read": "トークンが読めません",
     "the token is not signed by a key that is known here": "トークンの署名の鍵は、ここでは知られていません",
@@ -51,9 +54,13 @@ _OF_NAMES = tuple(
     )
 )
 """Why a name is invalid; see `names.py`."""
-_OF_TOKENS = tuple(
+_OF_VALUES = tuple(
     (re.compile(english), japanese)
     for english, japanese in (
+        (
+            r"the text is too long, (\d+) bytes at most are said: shorten it",
+            "発言が長すぎます。{0} バイト以内にしてください",
+        ),
         (r"the token has more than (\d+) bytes", "トークンが {0} バイトを超えています"),
         (r"the token's claims are not as they must be: (.+)", "トークンの内容が正しくありません: {0}"),
         (
@@ -63,7 +70,8 @@ _OF_TOKENS = tuple(
         (r"the token's rooms: (.+)", "トークンのルーム名が正しくありません: {0}"),
     )
 )
-"""Why a signed token does not hold; see `gateway/join/signed_tokens.py`."""
+"""Why a text is not said, or a signed token does not hold; see `gateway/chat/speak.py` and
+`gateway/join/signed_tokens.py`."""
 _NAMES = {"user name ": "名前", "room name ": "ルーム名"}
 
 
@@ -71,7 +79,7 @@ def in_japanese(why: str) -> str:
     """Return the reason of a refusal in Japanese, or as it is if it is not known."""
     if (known := _WHOLE.get(why)) is not None:
         return known
-    for form, japanese in _OF_TOKENS:
+    for form, japanese in _OF_VALUES:
         if found := form.fullmatch(why):
             return japanese.format(*map(in_japanese, found.groups()))
     for english, what in _NAMES.items():
