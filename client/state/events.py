@@ -23,8 +23,8 @@ class Entered:
     has_receipts: bool = False
     answers_with_values: bool = True
     """The dialect is `tsudoi`: the client may ask for members and history by itself."""
-    after: int | None = None
-    """The position in the room's log after which lines come; None: not known."""
+    epoch: int | None = None
+    """The number of the room's history; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class Posted:
     text: str
     at: datetime
     kind: SpeechKind = SpeechKind.SAID
+    to: str = ""
+    """Of a whisper."""
     has_receipt: bool = True
     """The server will say whether it is kept."""
 

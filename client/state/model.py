@@ -119,6 +119,8 @@ class Room:
     count: int = 0
     """Members; 0: not known."""
     listing: Listing = Listing()
+    epoch: int | None = None
+    """The number of the room's history, which positions belong to; None: not known."""
     topic: str = ""
     unread: int = 0
     mentions: int = 0

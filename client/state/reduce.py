@@ -58,11 +58,10 @@ def reduce(state: State, event: Event) -> Result:
         case Heard():
             return _heard(state, event)
         case Posted():
-            kind = event.kind
             mark = Mark.WAITING if event.has_receipt else Mark.SENT
             room = state.room(event.room)
             me = room.me if room else ""
-            line = Speech(me, event.text, event.at, kind=kind, mark=mark, number=event.number)
+            line = Speech(me, event.text, event.at, None, event.kind, event.to, mark, event.number)
             return _change(state, event.room, lambda room: _read(_append(room, line)))
         case LineKept(room, number, offset):
             return _change(state, room, lambda room: replace(room, items=timeline.keep(room.items, number, offset)))
@@ -109,6 +108,7 @@ def _entered(state: State, event: Entered) -> Result:
         event.room,
         event.me,
         items=_items_before(old, event) if old else (),
+        epoch=event.epoch,
         echoes=event.echoes,
         has_receipts=event.has_receipts,
         draft=old.draft if old else "",
@@ -131,9 +131,11 @@ def _items_before(old: Room, event: Entered) -> Items:
 
     That one counts from 1 again: its lines would be taken for those that are here already.
     """
-    newest = timeline.newest(old.items)
-    is_behind = newest is not None and event.after is not None and event.after < newest
-    return timeline.forget_positions(old.items) if old.is_closed or event.is_host or is_behind else old.items
+    if event.epoch is not None and old.epoch is not None:
+        is_other = event.epoch != old.epoch
+    else:
+        is_other = old.is_closed or event.is_host
+    return timeline.forget_positions(old.items) if is_other else old.items
 
 
 def _closed(state: State, name: str) -> State:
@@ -260,7 +262,7 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
         case tsudoi.Gap(first, last):
             return _append(room, Note(words.GAP.text(language, count=last - first + 1), at, first, Tone.LOUD)), []
         case tsudoi.Reset():
-            room = replace(room, items=timeline.forget_positions(room.items))
+            room = replace(room, items=timeline.forget_positions(room.items), epoch=None)
             return _append(room, Note(words.RESET.text(language), at, tone=Tone.LOUD)), []
         case tsudoi.Joined():
             room = roster.join(room, event.name)
@@ -377,7 +379,7 @@ def _server(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]
     language = state.language
     if isinstance(heard.event, tsudoi.Rejoined):
         note = Note(notice(heard.event, language), heard.at, tone=Tone.LOUD)
-        room = replace(_append(room, note), me=heard.me, banner="", is_banner_bad=False, away_since=None)
+        room = replace(_append(room, note), me=heard.me, epoch=None, banner="", is_banner_bad=False, away_since=None)
         return room, [Ask(room.name, "/who 1")]
     if isinstance(heard.event, tsudoi.ServerAway) and heard.event.distrusted:
         room = _append(room, Note(notice(heard.event, language), heard.at, tone=Tone.LOUD))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import tsudoi
 from tsudoi.command_outcomes import PAGE_SIZE
 
-from .model import Listing, Person, Room
+from .model import Listing, Person, Room, Speech
 
 MAX_PAGES = 5
 """Pages of `/who` that the client asks for by itself; a room may have thousands of members."""
@@ -35,6 +35,13 @@ def make_host(room: Room, name: str) -> Room:
     """Return the room with another host."""
     known = room.people if any(person.name == name for person in room.people) else (*room.people, Person(name))
     return replace(room, people=_sorted(Person(person.name, person.name == name) for person in known))
+
+
+def by_last_word(room: Room) -> list[str]:
+    """Return the names of the other members: those who spoke last first, then as the roster has them."""
+    spoke = (item.sender for item in reversed(room.items) if isinstance(item, Speech))
+    known = {person.name: None for person in room.people if person.name != room.me}
+    return list(dict.fromkeys([*(name for name in spoke if name in known), *known]))
 
 
 def take_page(room: Room, listed: tsudoi.Listed) -> tuple[Room, int]:

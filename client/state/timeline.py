@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from .model import MAX_ITEMS, Item, Mark, Note, Speech
+from .model import MAX_ITEMS, Item, Mark, Note, Speech, SpeechKind
 
 NEW_LOG = 100
 """A line that would stand this many lines further up is not late: the positions have begun anew."""
@@ -46,12 +46,17 @@ def add_past(items: Items, past: Iterable[Speech]) -> Items:
 
 
 def keep(items: Items, number: int, offset: int | None) -> Items:
-    """Return the items with the user's line `number` marked as kept, at `offset`; None: it stays where it is."""
+    """Return the items with the user's line `number` marked as kept, at `offset`; None: it stays where it is.
+
+    A whisper goes: it comes back when it was said, and not where nobody has that name.
+    """
     for at, item in enumerate(items):
         if isinstance(item, Speech) and item.number == number:
             if item.mark is Mark.KEPT:  # it came back before
                 return items
             rest = (*items[:at], *items[at + 1 :])
+            if item.kind is SpeechKind.WHISPERED:
+                return rest
             return add(rest, replace(item, mark=Mark.KEPT, offset=offset))
     return items
 
@@ -84,7 +89,10 @@ def _claim(items: Items, line: Speech) -> tuple[Items, Speech]:
             and item.mark in (Mark.SENT, Mark.WAITING, Mark.KEPT)
             and (item.text, item.kind) == (line.text, line.kind)
         ):
-            return (*items[:at], *items[at + 1 :]), replace(item, mark=Mark.KEPT, offset=line.offset)
+            rest = (*items[:at], *items[at + 1 :])
+            if item.kind is SpeechKind.WHISPERED:
+                return rest, line
+            return rest, replace(item, mark=Mark.KEPT, offset=line.offset)
     return items, line
 
 

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tsudoi.pieces import as_taken, command_in
+from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.own_name import own_names
 from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper, escaped_text
 from tsudoi.protocol.errors import InvalidName
 from tsudoi.protocol.names import room_name
+
+from .model import SpeechKind
 
 OWN_COMMANDS = ("join", "create", "go", "leave", "quit")
 """Commands of this client beside the server's, for completion."""
@@ -100,20 +103,24 @@ def _room(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A line for the server that the room hears: its text, and whether it is an action."""
+    """A line for the server that members hear."""
 
     text: str
-    acted: bool = False
+    kind: SpeechKind = SpeechKind.SAID
+    to: str = ""
+    """Of a whisper: the name of the member that gets it; `…`: who whispered last."""
 
 
 def spoken(line: str, me: str) -> Spoken | None:
-    """Return what a line says to the room; None for whispers and commands, whose effects the server tells."""
-    taken = as_taken(line, own_names(me))
+    """Return what a line says, as others will read it; None for other commands, whose effects the server tells."""
+    taken = bound_lines(as_taken(line, own_names(me))).rstrip("\n")
     match command_in(taken):
         case None:
             return Spoken(escaped_text(taken) or taken if taken.startswith(SLASHES) else taken)
         case Act(text):
-            return Spoken(text, acted=True)
-        case Whisper() | Reply():
-            return None
+            return Spoken(text, SpeechKind.ACTED)
+        case Whisper(name, text):
+            return Spoken(text, SpeechKind.WHISPERED, name)
+        case Reply(text):
+            return Spoken(text, SpeechKind.WHISPERED, "…")
     return None

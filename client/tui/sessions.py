@@ -70,7 +70,7 @@ class Sessions:
                 chat.dialect.echo,
                 chat.has_receipts,
                 chat.dialect.down.form is DownForm.NATIVE,
-                chat.position[1] if chat.position else None,
+                chat.position[0] if chat.position else None,
             )
         )
         self._start(seat, self._receive(seat))
@@ -138,12 +138,12 @@ class Sessions:
             self._start(seat, self._watch(seat, line, number, said is not None))
             return
         await chat.say(piece)
-        if said is not None and not chat.dialect.echo:
+        # A whisper is told to its sender, too.
+        if said is not None and said.kind is not SpeechKind.WHISPERED and not chat.dialect.echo:
             self._dispatch(self._posted(chat, number, said, has_receipt=False))
 
     def _posted(self, chat: ChatClient, number: int, said: Spoken, has_receipt: bool) -> Posted:
-        kind = SpeechKind.ACTED if said.acted else SpeechKind.SAID
-        return Posted(chat.room, number, said.text, self._now(), kind, has_receipt)
+        return Posted(chat.room, number, said.text, self._now(), said.kind, said.to, has_receipt)
 
     async def _watch(self, seat: _Seat, line: Line, number: int, is_shown: bool) -> None:
         room = seat.chat.room

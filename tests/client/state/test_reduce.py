@@ -19,15 +19,17 @@ from client.state.events import (
     Event,
     FocusChanged,
     Heard,
+    LineKept,
     Notify,
     Posted,
     ScrolledToTop,
     Shown,
     Told,
 )
-from client.state.model import MAX_ITEMS, Note, Room, Speech, State
+from client.state.model import MAX_ITEMS, Mark, Note, Room, Speech, SpeechKind, State
 from client.state.reduce import TRIES, reduce
-from tsudoi import Answered, Earlier, Joined, Left, Listed, Message, Past, Person, Renamed
+from client.state.roster import by_last_word
+from tsudoi import Answered, Earlier, Joined, Left, Listed, Message, Past, Person, Private, Renamed
 
 AT = datetime(2026, 11, 28, 12, 30, tzinfo=UTC)
 
@@ -285,35 +287,36 @@ def texts(state: State) -> list[str]:
 
 @pytest.mark.parametrize("old_lines", [12, 300])
 @pytest.mark.parametrize(
-    ("ends", "again"),
+    ("epoch", "ends", "again"),
     [
-        (tsudoi.RoomClosed("The host has left."), Entered("den", "alice", AT)),
-        (tsudoi.RoomClosed("The host has left."), Entered("den", "alice", AT, after=999)),
-        (tsudoi.TimedOut("?"), Entered("den", "alice", AT, after=2)),
-        (tsudoi.TimedOut("?"), Entered("den", "alice", AT, is_host=True)),
+        (7, tsudoi.TimedOut("?"), Entered("den", "alice", AT, epoch=8)),
+        (None, tsudoi.RoomClosed("The host has left."), Entered("den", "alice", AT)),
+        (None, tsudoi.TimedOut("?"), Entered("den", "alice", AT, is_host=True)),
     ],
-    ids=["closed", "closed, and the new one has more lines", "timed out, and the new one has few lines", "made anew"],
+    ids=["another epoch", "version 1: closed", "version 1: made anew"],
 )
 def test_lines_of_a_new_room_of_the_same_name_come_behind_those_of_the_old_one(
-    old_lines: int, ends: tsudoi.Event, again: Entered
+    old_lines: int, epoch: int | None, ends: tsudoi.Event, again: Entered
 ) -> None:
     old = [heard(Message("bob", f"old {offset}", offset)) for offset in range(2, old_lines)]
     new = [heard(Message("bob", f"new {offset}", offset)) for offset in range(3, 10)]
     said_at_ms = round(AT.timestamp() * 1000)
     earlier = Listed("history", (Past("bob", "new 2", 2, said_at_ms, False),), 1, 1, 1, "?")
-    state, _ = after(entered(), *old, heard(ends), again, heard(earlier), *new)
+    first = Entered("den", "alice", AT, epoch=epoch)
+    state, _ = after(first, *old, heard(ends), again, heard(earlier), *new)
     assert texts(state)[-8:] == [f"new {offset}" for offset in range(2, 10)]
     assert len(texts(state)) == len(old) + 8
 
 
-def test_a_room_that_is_entered_again_shows_lines_that_it_has_once() -> None:
+@pytest.mark.parametrize("epoch", [None, 7])
+def test_a_room_that_is_entered_again_shows_lines_that_it_has_once(epoch: int | None) -> None:
     old = [heard(Message("bob", f"line {offset}", offset)) for offset in range(2, 9)]
     past = tuple(Past("bob", f"line {offset}", offset, offset * 1_000, False) for offset in range(5, 11))
     state, _ = after(
-        entered(),
+        Entered("den", "alice", AT, epoch=epoch),
         *old,
         heard(tsudoi.Kicked("?", "bob", "")),
-        Entered("den", "alice", AT, after=12),
+        Entered("den", "alice", AT, epoch=epoch),
         heard(Listed("history", past, 6, 1, 1, "?")),
         heard(Message("bob", "line 13", 13)),
     )
@@ -328,3 +331,35 @@ def test_what_can_be_done_in_a_room_that_is_over_depends_on_how_it_ended() -> No
         "bob has removed you from den: spam",
         "/join enters it again, /leave takes it off the screen.",
     ]
+
+
+def test_a_whisper_waits_as_other_lines_do_and_then_stands_once() -> None:
+    whisper = Posted("den", 1, "psst", AT, SpeechKind.WHISPERED, "BOB")
+    waits, _ = after(entered(), whisper)
+    assert den(waits).items[-1] == Speech(
+        "alice", "psst", AT, None, SpeechKind.WHISPERED, "BOB", Mark.WAITING, number=1
+    )
+    comes, kept = heard(Private("alice", "bob", "psst", 9)), LineKept("den", 1, None)
+    for events in ((comes, kept), (kept, comes)):
+        state, _ = after(*events, state=waits)
+        lines = [item for item in den(state).items if isinstance(item, Speech)]
+        assert [(line.text, line.to, line.mark) for line in lines] == [("psst", "bob", Mark.KEPT)]
+
+
+def test_a_whisper_to_nobody_does_not_stay() -> None:
+    state, _ = after(entered(), Posted("den", 1, "psst", AT, SpeechKind.WHISPERED, "bbo"), LineKept("den", 1, None))
+    assert texts(state) == []
+
+
+def test_two_whispers_with_the_same_words_are_two() -> None:
+    posted = [Posted("den", number, "psst", AT, SpeechKind.WHISPERED, "bob") for number in (1, 2)]
+    come = [heard(Private("alice", "bob", "psst", offset)) for offset in (8, 9)]
+    state, _ = after(entered(), *posted, *come, LineKept("den", 1, None), LineKept("den", 2, None))
+    assert texts(state) == ["psst", "psst"]
+
+
+def test_names_are_completed_in_the_order_of_who_spoke_last() -> None:
+    names = ["alice", "bob", "carol", "dan"]
+    lines = [heard(Message(name, "hi", offset)) for offset, name in enumerate(("dan", "carol", "alice", "carol"), 2)]
+    state, _ = after(entered(), heard(who(1, 1, 4, names)), *lines)
+    assert by_last_word(den(state)) == ["carol", "dan", "bob"]

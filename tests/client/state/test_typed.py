@@ -2,6 +2,7 @@
 
 import pytest
 
+from client.state.model import SpeechKind
 from client.state.typed import Enter, Go, Leave, Nameless, Quit, Say, ShowHelp, Spoken, spoken, understand
 
 
@@ -43,13 +44,15 @@ def test_without_a_room_join_needs_a_name() -> None:
         ("hello", Spoken("hello")),
         ("alice: hello", Spoken("hello")),
         ("//who", Spoken("/who")),
-        ("/me waves", Spoken("waves", acted=True)),
-        ("/msg bob psst", None),
-        ("/r psst", None),
+        ("/me waves", Spoken("waves", SpeechKind.ACTED)),
+        ('/msg "bob b" psst', Spoken("psst", SpeechKind.WHISPERED, "bob b")),
+        ("/r psst", Spoken("psst", SpeechKind.WHISPERED, "…")),
+        ("pasted\n\n\n\nlines\n", Spoken("pasted\n\nlines")),
+        ("\n".join("a" * 52), Spoken("\n".join("a" * 50) + " a a")),
         ("/who", None),
         ("/nonsense", None),
         ("alice: /who", None),
     ],
 )
-def test_what_the_room_hears_of_a_line(line: str, said: Spoken | None) -> None:
+def test_what_others_hear_of_a_line(line: str, said: Spoken | None) -> None:
     assert spoken(line, "alice") == said
