@@ -10,6 +10,7 @@ from .typed import OWN_COMMANDS
 _NAMES = frozenset({"msg", "kick", "ban", "mute", "unmute", "host", "unban"})
 """Commands whose first argument is a member's name."""
 _ROOMS = frozenset({"join", "go"})
+_BETWEEN = frozenset(" \u3000、。，．：！？「『（")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,14 @@ def _in_command(before: str, tail: str, names: Sequence[str], rooms: Sequence[st
 
 
 def _word_starts(text: str) -> list[int]:
-    """Return where the words of the last line begin, first one first; an empty word is none."""
+    """Return where the words of the last line begin, first one first; an empty word is none.
+
+    Japanese has no spaces: its punctuation separates words, and `@` begins one.
+    """
     line = text.rfind("\n") + 1
-    starts = [line, *(at + 1 for at in range(line, len(text)) if text[at] in " \u3000")]
-    return [start for start in starts if start < len(text) and text[start] not in " \u3000"]
+    places = range(line + 1, len(text))
+    starts = [line, *(at for at in places if text[at - 1] in _BETWEEN or (text[at] == "@" != text[at - 1]))]
+    return [start for start in starts if start < len(text) and text[start] not in _BETWEEN]
 
 
 def _matching(word: str, names: Sequence[str]) -> list[str]:

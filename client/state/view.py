@@ -9,13 +9,15 @@ from itertools import chain
 from tsudoi.protocol.client.words import Language
 
 from .. import words
-from .columns import Line, Span, fit, plain, span_width, width, wrap
+from .columns import Line, Span, cut, fit, plain, span_width, width, wrap
 from .model import MAX_ITEMS, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 
 COLOURS = 7
 """Colours of names: `name0` to `name6`."""
 _COMPACT = 56
 """Columns of the timeline below which names have no column of their own."""
+_MIN_TIME = 24
+"""Columns from which on times are shown."""
 _NAME_COLUMNS = 12
 _TIME_COLUMNS = 6
 _FURTHER = "| "
@@ -31,22 +33,34 @@ ROOM_COLUMNS = 20
 PEOPLE_COLUMNS = 18
 
 
+MIN_KEYS = 8
+"""Rows of the screen from which on the keys are shown."""
+MIN_TITLE = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which panels stand beside the timeline."""
+    """What stands around the timeline."""
 
     rooms: bool
     people: bool
+    title: bool
+    keys: bool
+    composer: int
+    """The most rows that the composer may have; the banner, too."""
 
 
-def layout(state: State, columns: int) -> Layout:
-    """Return the panels that the user wants, or else those for which there is room."""
-    rooms, people = state.panels.rooms, state.panels.people
-    if rooms is None:
-        rooms = columns >= MIN_BOTH
-    if people is None:
-        people = columns >= MIN_PEOPLE
-    return Layout(rooms, people)
+def layout(state: State, columns: int, rows: int) -> Layout:
+    """Return the panels that the user wants, or else those for which there is room; the last rows are the timeline's
+    and the composer's."""
+    wanted = state.panels
+    return Layout(
+        columns >= MIN_BOTH if wanted.rooms is None else wanted.rooms,
+        columns >= MIN_PEOPLE if wanted.people is None else wanted.people,
+        rows >= MIN_TITLE,
+        rows >= MIN_KEYS,
+        min(max(rows // 3, 1), 6),
+    )
 
 
 def colour(name: str) -> str:
@@ -83,7 +97,7 @@ def timeline(
 
 def item_lines(item: Item, columns: int, language: Language) -> tuple[Line, ...]:
     """Return the lines of an item, wrapped to this width."""
-    time = item.at.strftime("%H:%M")
+    time = item.at.strftime("%H:%M ") if columns >= _MIN_TIME else ""
     if isinstance(item, Note):
         style = {Tone.LOUD: "loud", Tone.TABLE: "table"}.get(item.tone, "quiet")
         return _note_lines(item.text, time, style, columns)
@@ -92,7 +106,7 @@ def item_lines(item: Item, columns: int, language: Language) -> tuple[Line, ...]
     if item.mark in (Mark.WAITING, Mark.REFUSED, Mark.UNKNOWN):
         style = "waiting" if item.mark is Mark.WAITING else "refused"
     mark = _mark(item, language)
-    return _hanging((((f"{time} "), "time"), *head), bar, item.text, style, columns, mark)
+    return _hanging(((time, "time"), *head), bar, item.text, style, columns, mark)
 
 
 def _mark(item: Speech, language: Language) -> str:
@@ -110,7 +124,7 @@ def _mark(item: Speech, language: Language) -> str:
 
 def _speech_head(item: Speech, columns: int) -> tuple[Line, bool]:
     """Return what stands between time and text, and whether it is a column of its own."""
-    limit = _NAME_COLUMNS if columns >= _COMPACT else max((columns - _TIME_COLUMNS - 10) // 2, 4)
+    limit = _NAME_COLUMNS if columns >= _COMPACT else max((columns - _TIME_COLUMNS - 10) // 2, 3)
     name, named = _shortened(item.sender, limit), colour(item.sender)
     to: Line = (("→" if columns < _COMPACT else "→ ", "quiet"), (_shortened(item.to, limit), colour(item.to)))
     if columns < _COMPACT:
@@ -134,9 +148,9 @@ def _shortened(name: str, columns: int) -> str:
 
 
 def _note_lines(text: str, time: str, style: str, columns: int) -> tuple[Line, ...]:
-    start: Span = (f"{time:5} ", "time")
     if columns < _COMPACT:
-        return _hanging((start, ("- ", "bar")), False, text, style, columns)
+        return _hanging(((time, "time"), ("- ", "bar")), False, text, style, columns)
+    start: Span = (fit(time, _TIME_COLUMNS), "time")
     return _hanging(
         (start, (fit("--", _NAME_COLUMNS, right=True), "quiet"), (" │ ", "bar")), True, text, style, columns
     )
@@ -144,13 +158,13 @@ def _note_lines(text: str, time: str, style: str, columns: int) -> tuple[Line, .
 
 def _hanging(head: Line, bar: bool, text: str, style: str, columns: int, mark: str = "") -> tuple[Line, ...]:
     """Return a text behind its head, its further lines under the text (or a little to the right of the time)."""
-    blank = _TIME_COLUMNS + _NAME_COLUMNS if bar else _TIME_COLUMNS + 2
+    blank = _TIME_COLUMNS + _NAME_COLUMNS if bar else min(_TIME_COLUMNS + 2, columns // 4)
     hang: Line = ((" " * blank, "text"), (" │ ", "bar")) if bar else ((" " * blank, "text"),)
     lines: list[Line] = []
     first = head
     for number, paragraph in enumerate(plain(text).split("\n")):
         further: Line = ((_FURTHER, "bar"),) if number else ()
-        room = max(columns - span_width((*hang, *further)), 4)
+        room = max(columns - span_width((*hang, *further)), 2)
         shown = paragraph
         if number == 0:
             # The head may be longer than what hangs: the first line has less room.
@@ -166,7 +180,7 @@ def _hanging(head: Line, bar: bool, text: str, style: str, columns: int, mark: s
             lines[-1] = (*lines[-1], (plain(mark), "mark"))
         else:
             lines.extend(
-                (*hang, (part, "mark")) for part in wrap(plain(mark).strip(), max(columns - span_width(hang), 4))
+                (*hang, (part, "mark")) for part in wrap(plain(mark).strip(), max(columns - span_width(hang), 2))
             )
     return tuple(lines)
 
@@ -202,10 +216,13 @@ def day_words(day: date, language: Language) -> str:
 # --- around it ---
 
 
-def banner(room: Room, columns: int) -> list[Line]:
-    """Return the banner's lines."""
+def banner(room: Room, columns: int, rows: int) -> list[Line]:
+    """Return the banner's lines, at most as many as `rows`."""
     style = "bad" if room.is_banner_bad else "good"
-    return [((fit(f" {line}", columns), style),) for line in wrap(plain(room.banner), max(columns - 2, 4))]
+    lines = wrap(plain(room.banner), max(columns - 2, 4))
+    if len(lines) > rows:
+        lines = [*lines[: rows - 1], cut(lines[rows - 1], max(columns - 3, 1)) + "…"]
+    return [((fit(f" {line}", columns), style),) for line in lines]
 
 
 def title(room: Room | None, server: str, columns: int, language: Language) -> Line:

@@ -20,7 +20,7 @@ from tsudoi.protocol.client.words import Language
 
 from .. import words
 from ..error_words import explain, is_about_password
-from ..state import completion, view
+from ..state import completion, roster, view
 from ..state.events import (
     AnswerDue,
     Ask,
@@ -186,11 +186,12 @@ class ChatApp(App[None]):
             return
         state, room, columns = self.state, self.state.current, self.size.width
         screen = self.screen_stack[0]
-        panels = view.layout(state, columns)
+        panels = view.layout(state, *self.size)
 
         def rows(id: str) -> Rows:
             return screen.query_one(f"#{id}", Rows)
 
+        rows("title").display, rows("keys").display = panels.title, panels.keys
         rows("title").show([view.title(room, state.server, columns, self._language)])
         rows("rooms").display = panels.rooms
         rows("rooms").show([line for _, line in view.room_rows(state, view.ROOM_COLUMNS - 1)])
@@ -201,27 +202,28 @@ class ChatApp(App[None]):
         rows("people").display = panels.people
         height = rows("people").size.height or self.size.height
         rows("people").show(view.people_rows(room, view.PEOPLE_COLUMNS - 1, height, self._language))
-        self._draw_banner(rows("banner"), room, columns)
+        self._draw_banner(rows("banner"), room, columns, panels.composer)
         rows("keys").show([view.keys(columns, self._language, len(state.rooms))])
         screen.query_one(Timeline).show(room, self._language)
         self._draw_hint()
         composer = screen.query_one(Composer)
+        self._fit_composer(composer)
         if room is not None:
             hint = words.CLOSED_HINT if room.is_closed else words.ENDED_HINT if room.ended else words.WRITE
             composer.placeholder = hint.text(self._language, room=room.name)
 
-    def _draw_banner(self, banner: Rows, room: Room | None, columns: int) -> None:
+    def _draw_banner(self, banner: Rows, room: Room | None, columns: int, height: int) -> None:
         text = room.banner if room else ""
         banner.display = bool(text)
         if room is not None and text:
-            lines = view.banner(room, columns)
+            lines = view.banner(room, columns, height)
             banner.styles.height = len(lines)
             banner.show(lines)
 
     def _draw_hint(self) -> None:
         below = self.screen_stack[0].query_one(Timeline).lines_below
         hint = self.screen_stack[0].query_one("#hint", Rows)
-        hint.display = below > 0
+        hint.display = below > 0 and self.size.height >= view.MIN_TITLE
         hint.show([((words.NEWER_BELOW.text(self._language, count=below), "hint"),)])
 
     def on_resize(self) -> None:
@@ -246,8 +248,11 @@ class ChatApp(App[None]):
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Let the composer grow."""
-        composer = event.text_area
-        composer.styles.height = min(max(composer.wrapped_document.height, 1), 6)
+        self._fit_composer(event.text_area)
+
+    def _fit_composer(self, composer: TextArea) -> None:
+        most = view.layout(self.state, *self.size).composer
+        composer.styles.height = min(max(composer.wrapped_document.height, 1), most)
 
     def on_rows_chosen(self, event: Rows.Chosen) -> None:
         """Show the room that was clicked."""
@@ -306,7 +311,7 @@ class ChatApp(App[None]):
 
     def action_panel(self, panel: str) -> None:
         """Show or hide a panel."""
-        self.dispatch(PanelToggled(panel, getattr(view.layout(self.state, self.size.width), panel)))
+        self.dispatch(PanelToggled(panel, getattr(view.layout(self.state, *self.size), panel)))
 
     def action_redraw(self) -> None:
         """Draw all anew, after another program has written to the terminal."""
@@ -330,7 +335,7 @@ class ChatApp(App[None]):
 
     def _complete(self, before: str, behind: str) -> completion.Completion | None:
         room = self.state.current
-        names = [person.name for person in room.people if person.name != room.me] if room else []
+        names = roster.by_last_word(room) if room else []
         open_rooms = [each.name for each in self.state.rooms]
         return completion.complete(before, behind, names, [*open_rooms, *self.state.known_rooms])
 

@@ -30,7 +30,7 @@ def test_the_bar_has_the_shown_room_and_what_is_new_in_the_others(columns: int, 
         assert span_width(bar) <= columns
 
 
-@pytest.mark.parametrize("columns", [24, 40, 56, 80, 200])
+@pytest.mark.parametrize("columns", [10, 16, 24, 40, 56, 80, 200])
 @pytest.mark.parametrize(
     "item",
     [
@@ -43,9 +43,13 @@ def test_the_bar_has_the_shown_room_and_what_is_new_in_the_others(columns: int, 
     ],
     ids=lambda item: item.text[:8],
 )
-def test_no_line_is_wider_than_the_timeline(item: Speech | Note, columns: int) -> None:
-    for line in view.item_lines(item, columns, "ja"):
+def test_no_line_is_wider_than_the_timeline_and_no_character_is_lost(item: Speech | Note, columns: int) -> None:
+    lines = view.item_lines(item, columns, "ja")
+    for line in lines:
         assert span_width(line) <= columns, text(line)
+    shown = "".join(part for line in lines for part, style in line if style in ("text", "refused", "quiet"))
+    shown = shown.replace(" ", "").removeprefix("*").removeprefix("--").removeprefix("→")
+    assert shown == item.text.replace(" ", "").replace("\n", "")
 
 
 def test_a_further_line_is_no_other_members_line() -> None:
@@ -72,3 +76,18 @@ def test_the_keys_of_a_narrow_screen_are_the_first_ones() -> None:
 def test_the_title_fits_any_width() -> None:
     room = Room("部屋" * 20, "アリス" * 8, topic="お茶は五時から\nです" * 9)
     assert all(span_width(view.title(room, "x", columns, "ja")) == columns for columns in range(10, 200, 7))
+
+
+def test_a_low_screen_has_the_timeline_and_the_composer() -> None:
+    low, usual = view.layout(State(), 40, 3), view.layout(State(), 80, 24)
+    assert (low.title, low.keys, low.composer) == (False, False, 1)
+    assert (usual.title, usual.keys, usual.composer) == (True, True, 6)
+
+
+def test_a_banner_has_no_more_rows_than_it_may() -> None:
+    room = Room("den", "alice", banner="サーバーにつながりません。" * 5, is_banner_bad=True)
+    for rows in (1, 2, 6):
+        lines = [text(line) for line in view.banner(room, 20, rows)]
+        assert len(lines) == rows
+        assert lines[-1].rstrip().endswith("…")
+        assert all(span_width(line) == 20 for line in view.banner(room, 20, rows))

@@ -381,3 +381,17 @@ def test_no_colour_is_shown_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch
         assert "こんにちは" in stage.screen
 
     play(scene)
+
+
+@pytest.mark.parametrize("size", [(10, 24), (40, 3), (12, 4)])
+def test_a_tiny_screen_shows_the_last_line_and_what_is_typed(size: tuple[int, int]) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(*(Message("bob", f"n{number}", number) for number in range(7, 30)))
+        await stage.press("h", "i")
+        rows = stage.screen.splitlines()
+        assert any(row.endswith("n29") for row in rows)
+        assert any(row.rstrip() == "hi" for row in rows)
+        assert "▆" not in stage.screen  # no scroll bar
+        assert stage.app.screen.max_scroll_y == 0
+
+    play(scene, size)
