@@ -10,6 +10,8 @@ thing than `common` changes.
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from itertools import cycle
+from operator import call
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -26,19 +28,28 @@ if TYPE_CHECKING:
 
 COLUMN = 64
 """Members whose headers are one number. A packet for one of them alone makes a new number of it."""
-_FIELD = Struct(f"{HEADER_SIZE}s{RUN_SIZE + COUNT_SIZE}s")
+_FIELD = f"{HEADER_SIZE}s{RUN_SIZE + COUNT_SIZE}s"
 """| header: 30 | nonce: 12 |: the count stands there twice, so that both are taken out by one call."""
+_FIELD_SIZE = Struct(_FIELD).size
 _ONE = 1 | 1 << 8 * (RUN_SIZE + COUNT_SIZE)
 
 
-Made = dict[tuple[int, int], list[bytes]]
+Headers = tuple[list[bytes], list[bytes]]
+"""Headers, and the nonces in them, of the packets of a column, one member's behind those of another."""
+Made = dict[tuple[int, int], Headers]
 """Index of a first body and slot → the headers of these bodies and a column."""
 
 
 @cache
 def _ones(members: int) -> int:
     """Return what counts one packet of each member of a column."""
-    return sum(_ONE << 8 * _FIELD.size * place for place in range(members))
+    return sum(_ONE << 8 * _FIELD_SIZE * place for place in range(members))
+
+
+@cache
+def _fields(members: int) -> Struct:
+    """Return the format of the fields of so many members."""
+    return Struct(_FIELD * members)
 
 
 class Column:
@@ -60,31 +71,29 @@ class Column:
             ciphers.find(link.session).encrypt for link in links
         ]
 
-    def headers_of(self, common: int, packets: int) -> list[bytes]:
-        """Return the fields of all members for packets of which the first has a common count."""
-        made = []
-        for count in range(common, common + packets):
+    def headers_of(self, common: int, packets: int) -> Headers:
+        """Return what all members' packets begin with, of which the first has a common count."""
+        members = len(self.encrypts)
+        heads, nonces = [b""] * (members * packets), [b""] * (members * packets)
+        for at, count in enumerate(range(common, common + packets)):
             self.headers += self.one * (count - self.at)
             self.at = count
-            made.append(self.headers.to_bytes(_FIELD.size * len(self.encrypts), "big"))
-        return made
+            fields = _fields(members).unpack(self.headers.to_bytes(_FIELD_SIZE * members, "big"))
+            heads[at::packets], nonces[at::packets] = fields[::2], fields[1::2]
+        return heads, nonces
 
-    def seal(self, headers: Sequence[bytes], bodies: Sequence[bytes], first: int, end: int) -> list[bytes]:
-        """Return the headers and seals of bodies for a part of the members, one member's behind those of another."""
-        pieces: list[bytes] = []
-        part, encrypts = slice(_FIELD.size * first, _FIELD.size * end), self.encrypts[first:end]
-        fields = [_FIELD.iter_unpack(each[part]) for each in headers]
-        if len(bodies) == 1:
-            # The usual case at low rates, without an inner loop.
-            (body,) = bodies
-            for (header, nonce), encrypt in zip(fields[0], encrypts, strict=True):
-                pieces.append(header)
-                pieces.append(encrypt(nonce, body, header))
-            return pieces
-        for encrypt, *own in zip(encrypts, *fields, strict=True):
-            for (header, nonce), body in zip(own, bodies, strict=True):
-                pieces.append(header)
-                pieces.append(encrypt(nonce, body, header))
+    def seal(self, headers: Headers, bodies: Sequence[bytes], first: int, end: int) -> list[bytes]:
+        """Return the headers and seals of bodies for a part of the members, one member's behind those of another.
+
+        For each packet there is one call, which seals it: a loop around that took 0.15 µs more.
+        """
+        part, encrypts = slice(first * len(bodies), end * len(bodies)), self.encrypts[first:end]
+        heads, nonces = headers[0][part], headers[1][part]
+        if len(bodies) > 1:
+            encrypts = [encrypt for encrypt in encrypts for _ in bodies]
+        pieces = [b""] * (2 * len(heads))
+        pieces[::2] = heads
+        pieces[1::2] = map(call, encrypts, nonces, cycle(bodies), heads)
         return pieces
 
 
