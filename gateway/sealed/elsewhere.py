@@ -43,6 +43,11 @@ class Elsewhere:
         """Count a packet of a session that this service has made; return whether to open it."""
         return self._opened.touch(session, now, OPENED_S, OPENED)
 
+    def tick(self, now: float) -> None:
+        """Forget who has sent nothing lately: after a start, that is all members."""
+        self._opened.forget_full(now, OPENED_S, OPENED)
+        self._vain.forget_full(now, VAIN_S, VAIN)
+
     def in_vain(self, source: bytes, now: float) -> None:
         """Count a packet from which nothing came; if they are too many, ignore their source for a moment."""
         if not self._vain.touch(source, now, VAIN_S, VAIN):

@@ -179,6 +179,7 @@ class SealedReceiver(Component):
             return
         self._ticked_at = now
         self.sender.tick()
+        self.resuming.tick(now)
         for link in self._parts_before - self._with_parts:
             link.parts = None
         self._parts_before, self._with_parts = self._with_parts, set()

@@ -166,10 +166,19 @@ class Resuming(Component):
 
     def _may_begin(self, session: bytes, now: float) -> bool:
         if now >= self._window_ends:
-            self._begun.clear()
-            self._window_ends = now + WINDOW_S
+            self._begin_window(now)
         begun = self._begun[session] = self._begun.get(session, 0) + 1
         return begun <= RESUMES
+
+    def _begin_window(self, now: float) -> None:
+        self._begun.clear()
+        self._window_ends = now + WINDOW_S
+
+    def tick(self, now: float) -> None:
+        """Forget what is counted of clients, once it counts no more. Call it every `keys.TICK_S`."""
+        self._elsewhere.tick(now)
+        if now >= self._window_ends:
+            self._begin_window(now)
 
     def _gone(self, session: bytes, pending: _Pending) -> None:
         packet = check_packet(self.sender, session, Kind.GONE, pending.cookie)

@@ -49,6 +49,10 @@ class Bucket:
         self._left = min(burst, self._left + 1.0)
         return self._left >= burst
 
+    def is_full(self, now: float, rate: float, burst: float) -> bool:
+        """Return whether it is as a new one at `now`."""
+        return self._left + (now - self._at) * rate >= burst
+
 
 class Buckets(Generic[_Key]):
     """One bucket per key. When there are more than `size`, the one that was not touched for longest is dropped."""
@@ -66,6 +70,10 @@ class Buckets(Generic[_Key]):
         self._of[key] = bucket
         drop_oldest(self._of, self._size)
         return bucket.touch(now, rate, burst)
+
+    def forget_full(self, now: float, rate: float, burst: float) -> None:
+        """Forget the buckets that are full again at `now`: they are as new ones."""
+        self._of = {key: bucket for key, bucket in self._of.items() if not bucket.is_full(now, rate, burst)}
 
     def refund(self, key: _Key, burst: float) -> None:
         """Add one event's cost to the bucket of `key` again; forget the bucket if it is full."""

@@ -42,6 +42,16 @@ def test_no_more_than_so_many_sources_are_remembered() -> None:
     assert max(len(elsewhere._muted), len(elsewhere._vain)) == SOURCES
 
 
+def test_nothing_is_remembered_of_clients_that_rest() -> None:
+    people = start(15, nodes=1)
+    alice = people.enter(people.world.nodes[0], "den", "alice")
+    people.run_until(lambda: alice.client.is_resumed)
+    resuming = people.world.nodes[0].gateway.core.sealed.resuming
+    assert len(resuming._elsewhere._opened) == len(resuming._begun) == 1
+    people.run(20.0)
+    assert len(resuming._elsewhere._opened) == len(resuming._elsewhere._vain) == len(resuming._begun) == 0
+
+
 def made_up(people: People, source: bytes, count: int) -> list[tuple[bytes, bytes]]:
     """Return packets with sessions that this service has not made."""
     return [(people.wire[0][:5] + os.urandom(9) + people.wire[0][14:], source) for _ in range(count)]

@@ -57,6 +57,17 @@ def test_refunds_never_exceed_the_burst() -> None:
     assert [buckets.touch("one", 0.0, 1, 2) for _ in range(3)] == [True, True, False]
 
 
+def test_buckets_that_are_full_again_are_forgotten() -> None:
+    buckets: Buckets[str] = Buckets(3)
+    for key, now in (("early", 0.0), ("often", 0.0), ("often", 0.0), ("late", 1.5)):
+        assert buckets.touch(key, now, 1, 2)
+    buckets.forget_full(1.9, 1, 2)
+    assert len(buckets) == 2
+    assert [buckets.touch("often", 1.9, 1, 2) for _ in range(2)] == [True, False]
+    buckets.forget_full(10.0, 1, 2)
+    assert len(buckets) == 0
+
+
 @given(
     steps=st.lists(st.floats(0, 5), min_size=1, max_size=100),
     rate=st.floats(0.1, 1_000),

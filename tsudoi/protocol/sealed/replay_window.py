@@ -3,22 +3,20 @@
 The algorithm is that of RFC 4303, section 3.4.3: the highest count, and a bit for each of those behind it.
 """
 
+import msgspec
+
 SIZE = 1_024
 """Counts behind the highest that are still taken: reordering within one round trip at full rate."""
 _MASK = (1 << SIZE) - 1
 
 
-class ReplayWindow:
-    """The counts of one run and direction."""
+class ReplayWindow(msgspec.Struct, eq=False, gc=False):
+    """The counts of one run and direction. A Struct has no header for the garbage collector: there is one a member."""
 
-    __slots__ = ("_bits", "highest")
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self.highest = 0
-        """The highest count that has come; 0: none."""
-        self._bits = 0
-        """Bit i: the count `highest - i` has come."""
+    highest: int = 0
+    """The highest count that has come; 0: none."""
+    _bits: int = 0
+    """Bit i: the count `highest - i` has come."""
 
     def has(self, count: int) -> bool:
         """Return whether a count has come, or is too old to know."""
