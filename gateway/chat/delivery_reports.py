@@ -43,7 +43,9 @@ class DeliveryReports(Component):
             self.report()
 
     def report(self) -> None:
-        """Report now."""
+        """Report now, unless datagrams still wait in this process: they would be lost with it."""
+        if self.out.is_behind:
+            return
         by_shard: dict[int, list[tuple[int, int, int]]] = {}
         for room in self._moved.values():
             if room.members:

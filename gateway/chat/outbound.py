@@ -25,6 +25,10 @@ for each of the slots, one behind the other."""
 class Outbound(Protocol):
     """Sends to members and to the broker."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether datagrams wait in this process until the kernel takes them."""
+
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         """Send one datagram from a UDP listener to one address."""
 

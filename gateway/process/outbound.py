@@ -42,6 +42,10 @@ class GatewayOutbound:
         self.published, self.settled = routes.published, routes.settled
         self.ask, self.ask_patiently, self.ask_all = routes.ask, routes.ask_patiently, routes.ask_all
 
+    @property
+    def is_behind(self) -> bool:
+        return any(server.waiting for server in self._udp)
+
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
         self._counters.deliveries += len(recipients) - (skip >= 0)
         if isinstance(recipients, Collecting):

@@ -104,6 +104,7 @@ class FakeOutbound:
     dropped: list[tuple[bytes, Drop, bytes]] = field(default_factory=list)
     filter: Sequence[bytes] = ()
     """What the kernel was told to drop last."""
+    is_behind: bool = False
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         self.sent.append((listener, address, payload))

@@ -46,6 +46,19 @@ def test_how_far_was_delivered_is_reported_at_once_and_then_now_and_then(gateway
     assert reports(gateway) == []
 
 
+def test_datagrams_that_wait_for_the_kernel_are_not_reported(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.wait(1.0)
+    reports(gateway)
+    gateway.outbound.is_behind = True
+    gateway.news(said(2, 9, "2"))
+    gateway.wait(1.0)
+    assert reports(gateway) == []
+    gateway.outbound.is_behind = False
+    gateway.wait(1.0)
+    assert reports(gateway) == [[(1, 1, 2)]]
+
+
 def test_undelivered_entries_are_not_reported(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.wait(1.0)
