@@ -122,12 +122,12 @@ class Link:
     def _handle_welcome(self, broker: str, accepted: int, is_new: bool, now: float) -> None:
         if broker != self._broker:
             self.canary.end_lease()
-            self.requests.repeat(now)
         elif not is_new:
             # A bundle with a higher number may have overtaken this message.
             accepted = max(accepted, self.publisher.accepted)
         self._broker = broker
         self._welcomed = True
+        self.requests.repeat(now)
         self.publisher.welcome(accepted, now)
 
     def handle_accepted(self, broker: str, number: int, now: float) -> None:

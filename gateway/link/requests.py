@@ -64,7 +64,7 @@ class Requests:
             self.in_doubt = True
 
     def repeat(self, now: float) -> None:
-        """Ask all questions again at the next tick: the broker that was asked may be gone."""
+        """Ask all questions again at the next tick: they may be lost with a connection, or with a former broker."""
         for asked in self._asked.values():
             if asked.is_repeatable:
                 asked.again_at = now

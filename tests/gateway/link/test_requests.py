@@ -5,7 +5,7 @@ import pytest
 from gateway.link.link import ALIVE_S
 from gateway.link.requests import ASK_AGAIN_S
 from tests.gateway.link.here import TIMEOUT_S, Here
-from tsudoi.protocol.backbone import Accepted, ListRooms, Reply, Request, Resume, Rooms, Say
+from tsudoi.protocol.backbone import Accepted, ListRooms, Reply, Request, Resume, Rooms, Say, Unknown, Welcome
 
 
 def test_an_answer_finds_its_question(here: Here) -> None:
@@ -39,6 +39,14 @@ def test_a_question_is_asked_again_and_then_given_up(here: Here) -> None:
     assert len({request.id for request in asked_again}) == 1
     assert [answer for answer, _ in here.answers] == [None]
     assert here.counters.requests_timed_out == 1
+
+
+@pytest.mark.parametrize("broker", ["broker", "another"])
+def test_a_question_is_asked_again_when_the_broker_has_greeted_this_gateway_anew(here: Here, broker: str) -> None:
+    here.ask(Resume(bytes(16)))
+    here.said()
+    here.handle(Unknown(broker), Welcome(broker, 0, True, 0))
+    assert Resume(bytes(16)) in [message.body for message in here.tick() if isinstance(message, Request)]
 
 
 @pytest.mark.parametrize(("number", "times"), [(0, 0), (7, 2)])
