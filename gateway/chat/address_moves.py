@@ -53,13 +53,14 @@ class AddressMoves(Component):
             self.counters.moved_addresses += is_elsewhere
         self._change_host(member, ip)
         is_first, was_displaced, member.source = member.source is None, member.source == DISPLACED, heard
-        has_moved = (source, listener) != (member.address, member.listener)
-        if has_moved:
-            self._locate(member, listener, source, now)
-        elif was_displaced and member.recipients is None:
-            self.catch_up.begin(member, now)
-        if is_first:
-            self.members.unproven.pop(member.id, None)
+        unproven_from = self.members.unproven.pop(member.id, None)
+        if (source, listener) != (member.address, member.listener):
+            self._locate(member, listener, source, now, unproven_from)
+        elif member.recipients is None:
+            if was_displaced:
+                self.catch_up.begin(member, now)
+        elif unproven_from is not None:
+            self.groups.publish_address(member, member.room.position)  # now it is proven
         if is_first and is_at_home and source == heard:
             self._displace(member)
             self._claim_name(member)
@@ -78,7 +79,11 @@ class AddressMoves(Component):
         if other is not None and other is not member:
             other.source = DISPLACED
             if other.room is member.room:
-                self.groups.leave(other)
+                if other.recipients is not None:
+                    self.groups.leave(other)
+                    # The directory goes on counting for it what the room's members are sent.
+                    self.members.unproven.setdefault(other.id, other.cursor)
+                    self.groups.publish_address(other, other.cursor)
                 other.room.stop_waiting(other)
 
     def _claim_name(self, member: Member) -> None:
@@ -118,14 +123,18 @@ class AddressMoves(Component):
     def restore(self, member: Member, written: bytes, now: float) -> None:
         """Set the address that the directory has, if any, for a member that another gateway served before.
 
-        The member is sent all that it has missed: the backlog limits only members without an address.
+        The member is sent all that it has missed: the backlog limits only members without an address. If it is heard
+        elsewhere, and was not heard at this address either, what other gateways have sent there is sent again.
         """
         if not written or member.dialect in OF_STREAMS:
             return
         try:
-            listener, address = self.place(*kept_address.parse(written.decode()))
+            text = written.decode()
+            listener, address = self.place(*kept_address.parse(text))
         except (ValueError, OverflowError):
             return
+        if (unproven_from := kept_address.unproven_from(text)) is not None:
+            self.members.unproven[member.id] = unproven_from
         self._change_host(member, sockaddr.ip_bytes(address))
         member.address = address  # so that `_locate` does not apply the backlog
         self.members.at_address.setdefault(sockaddr.peer(address), member)
@@ -143,19 +152,22 @@ class AddressMoves(Component):
             member.sender_state().moved_host = True
         member.ip = ip
 
-    def _locate(self, member: Member, listener: int, address: bytes, now: float) -> None:
-        """Send datagrams to a member from this listener to this address from now on."""
+    def _locate(
+        self, member: Member, listener: int, address: bytes, now: float, unproven_from: int | None = None
+    ) -> None:
+        """Send datagrams to a member from this listener to this address from now on.
+
+        `unproven_from`: it was not heard at its address before, and what went there since this offset may be lost.
+        """
         was_live, is_first = member.recipients is not None, member.address is None
         self.groups.leave(member)
         self.members.forget_address(member)
         self.members.at_address.setdefault(sockaddr.peer(address), member)
-        unproven_from = self.members.unproven.get(member.id)
         is_elsewhere = member.address is not None and sockaddr.peer(address) != sockaddr.peer(member.address)
-        if unproven_from is not None and is_elsewhere:
-            # The NAT mapping may have ended with its last gateway: send again what went to the old address.
-            was_live = False
-            member.cursor = min(member.cursor, unproven_from)
-            del self.members.unproven[member.id]
+        if unproven_from is not None and is_elsewhere and unproven_from < member.cursor:
+            # It was guessed, or the NAT mapping has ended with the last gateway: send again what went there. An answer
+            # of the log that is under way is not of these entries.
+            was_live, member.cursor, member.catch_up = False, unproven_from, None
         member.address, member.listener = address, listener
         if was_live:
             self.groups.join(member)

@@ -51,7 +51,9 @@ class Groups(Component):
 
     def publish_address(self, member: Member, heard: int) -> None:
         """Publish a member's address, if it has one, and the offset up to which it has received its room."""
-        where = "" if member.address is None else kept_address.write(member.address, member.listener)
+        where, unproven_from = "", self.members.unproven.get(member.id)
+        if member.address is not None:
+            where = kept_address.write(member.address, member.listener, unproven_from=unproven_from)
         if member.sealed is not None:
             where = member.sealed.kept_address()
         self.out.publish(member.room.shard, Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))

@@ -18,7 +18,7 @@ from .closed_rooms import ClosedRooms
 from .enter import Enter
 from .groups import Groups
 from .leave import Leaving
-from .members import Member
+from .members import DISPLACED, Member
 from .outbound import Component
 from .unknown_tokens import UnknownTokens
 
@@ -108,33 +108,40 @@ class Handover(Component):
         member = self._member(granted.room, granted.member)
         if member is None or member.dialect in OF_STREAMS:
             return  # its client knows its position itself
-        room = member.room
+        room, unproven = member.room, self.members.unproven
         reached = member.cursor if member.recipients is None else room.position
-        if granted.epoch != room.epoch or granted.offset <= reached:
+        offset, where = granted.offset, granted.address.decode(errors="replace")
+        unproven_from = kept_address.unproven_from(where)
+        is_elsewhere = bool(where) and member.address is not None and not _is_at(member, where)
+        if is_elsewhere and member.source and unproven_from is not None:
+            # It was heard here, and not where the other gateway has sent what came after that.
+            offset, is_elsewhere, unproven_from = unproven_from, False, None
+        if granted.epoch != room.epoch or offset <= reached:
             return
         self.counters.adopted += 1
         receives = member.recipients is not None or member.id in room.waiting
         self.groups.leave(member)
-        member.cursor, member.catch_up = granted.offset, None
-        if member.id in self.members.unproven:
-            self.members.unproven[member.id] = granted.offset
+        member.cursor, member.catch_up = offset, None
+        if is_elsewhere or unproven_from is not None or member.id in unproven:
+            # The other gateway knows where its client went; as after an adoption, that may have changed again.
+            unproven[member.id] = offset if unproven_from is None else unproven_from
         if not receives:
             return
-        assert member.address is not None
-        if granted.address and not _is_same_peer(granted.address, kept_address.write(member.address, member.listener)):
-            # The other gateway knows where its client went; as after an adoption, that may have changed again.
-            self.members.unproven[member.id] = granted.offset
+        if is_elsewhere:
             self.members.forget_address(member)
             member.source = None
             self.moves.restore(member, granted.address, now)
-        else:
-            self.catch_up.begin(member, now)
+            return
+        if unproven_from is not None and member.source != DISPLACED:
+            member.source = None  # its next datagram shows where it is
+        self.catch_up.begin(member, now)
 
     def _member(self, room_id: int, member_id: int) -> Member | None:
         room = self.members.rooms.get(room_id)
         return room.members.get(member_id) if room else None
 
 
-def _is_same_peer(written: bytes, own: str) -> bool:
-    """Return whether two written addresses are of one client; the local addresses of two gateways may differ."""
-    return written.split(b" ")[:2] == own.encode().split(b" ")[:2]
+def _is_at(member: Member, written: str) -> bool:
+    """Return whether a member's address is this written one; the local addresses of two gateways may differ."""
+    assert member.address is not None
+    return written.split(" ")[:2] == kept_address.write(member.address, member.listener).split(" ")[:2]

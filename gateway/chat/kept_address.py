@@ -4,21 +4,35 @@ The local address goes with it: a client that only listens must go on to hear th
 another machine does not have it; then its kernel chooses one.
 
     IP PORT LISTENER [LOCAL]            the number of the listener; LOCAL is an IP address, `%` and a scope, or both
+    IP PORT LISTENER ?OFFSET [LOCAL]    not proven: what went there after this offset is sent again if it is wrong
     IP PORT LISTENER =SESSION [LOCAL]   of version 2: with the session, as `sealed/keys.py` covers it, in hexadecimal
 
-`parse` refuses the second form, also that of gateways that do not know it: they are to send no datagrams there.
+`parse` refuses the last form, also that of gateways that do not know it: they are to send no datagrams there.
 """
+
+import re
 
 from ..listeners import sockaddr
 
+_UNPROVEN = re.compile(r"\?([0-9]{1,19})")
 
-def write(address: bytes, listener: int, session: bytes = b"") -> str:
-    """Return an address, the listener that it belongs to, and a covered session if there is one, as text."""
+
+def write(address: bytes, listener: int, session: bytes = b"", unproven_from: int | None = None) -> str:
+    """Return an address and the listener that it belongs to as text, with the covered session of version 2.
+
+    `unproven_from` is the offset of a member that has not been heard at the address since; None: it has been.
+    """
     ip, port = sockaddr.unpack(address)
+    marks = [f"={session.hex()}"] if session else [] if unproven_from is None else [f"?{unproven_from}"]
     local = sockaddr.local_text(address)
-    return " ".join(
-        [ip, str(port), str(listener), *([f"={session.hex()}"] if session else ()), *([local] if local else ())]
-    )
+    return " ".join([ip, str(port), str(listener), *marks, *([local] if local else ())])
+
+
+def unproven_from(text: str) -> int | None:
+    """Return the offset of an address that is not proven; None: it is proven, or the text is none of `write`."""
+    _, _, _, mark, *_ = *text.split(" "), "", "", "", ""
+    found = _UNPROVEN.fullmatch(mark)
+    return None if found is None else int(found[1])
 
 
 def parse_with_session(text: str) -> tuple[bytes, int, bytes]:
@@ -32,6 +46,8 @@ def parse_with_session(text: str) -> tuple[bytes, int, bytes]:
 def parse(text: str) -> tuple[bytes, int]:
     """Return (address, listener) of a text that `write` made; raise ValueError or OverflowError for others."""
     ip, port, listener, *more = text.split(" ")
+    if more and _UNPROVEN.fullmatch(more[0]):
+        del more[0]
     local, _, link = more[0].partition("%") if more else ("", "", "")
     scope = int(link or 0)
     if not 0 <= scope < 2**32:

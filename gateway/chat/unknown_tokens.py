@@ -107,10 +107,7 @@ class UnknownTokens(Component):
         """Ask the directory of a room for a token's member, and hold the datagram until it answers."""
         token_hash, shard = hash_token(token), self._shard(room)
         if self.members.claim_adopted(token_hash, token):
-            member = self.members.by_token[token]
             self.handle_datagrams(listener, [(data, source)], now)
-            if member.address == source:
-                self.members.unproven.pop(member.id, None)
         elif shard is None:
             self._count_guess(source, now)
             self.counters.unknown_tokens += 1
@@ -170,10 +167,10 @@ class UnknownTokens(Component):
                     self.counters.unknown_tokens += len(held)
                 case Granted() if heard_by is not None:
                     # What it has heard here is older than the grant; the other gateway may have heard it elsewhere.
-                    where = kept_address.write(source, heard_by).encode()
-                    member = self.enter.enter(replace(answer, address=where), token, now)
-                    if member.source is None:
-                        self.members.unproven.setdefault(member.id, answer.offset)
+                    since = kept_address.unproven_from(answer.address.decode(errors="replace"))
+                    since = answer.offset if since is None else since
+                    where = kept_address.write(source, heard_by, unproven_from=since)
+                    self.enter.enter(replace(answer, address=where.encode()), token, now)
                     self.counters.resumed += 1
                     self._receive_held(held, now)
                 case Granted():

@@ -172,12 +172,12 @@ class Allowances:
         return gone_at
 
     def _was_readdressed(self, before: Received, again: Received) -> bool:
-        """Say whether a gateway repeated messages that it had sent to an address that was no longer the member's.
+        """Say whether messages were repeated that a gateway had sent to an address that was no longer the member's.
 
         It had taken the member over from a gateway that was out, or from its own last run, or the broker's answer was
-        late, and the next datagram of the member came from another socket.
+        late, and the next datagram of the member came from another socket, to this gateway or another one.
         """
-        if before.gateway != again.gateway or before.port == again.port:
+        if before.port == again.port:
             return False
         for outage in self._history.outages:
             target, _, number = outage.target.partition(" ")
@@ -186,7 +186,7 @@ class Allowances:
             if target == "broker":
                 if outage.touches(before.at - ASKS_S, before.at):
                     return True
-            elif int(number) != again.gateway or self._has_twin(again.gateway):
+            elif int(number) != before.gateway or self._has_twin(before.gateway):
                 return True
             elif outage.kind in ("kill", "drain") and (
                 len(self._history.names) == 1 or self._history.names[int(number)]

@@ -360,14 +360,15 @@ def test_a_room_whose_host_has_left_is_not_waited_for_after_a_late_fault() -> No
     assert count_kinds(check(history)) == {"lost": 1}
 
 
-def test_what_went_to_the_old_socket_of_a_silent_member_may_be_told_again_at_the_next() -> None:
+@pytest.mark.parametrize("by_gateway", [1, 0])
+def test_what_went_to_the_old_socket_of_a_silent_member_may_be_told_again_at_the_next(by_gateway: int) -> None:
     history = a_history()
     for heard in received_by(history, 11):
         heard.port = 1
     last = received_by(history, 11)[-1].at
     history.outages.append(Outage("kill", "gateway 0", START + 0.1, START + 0.2))
     for number, heard in enumerate(received_by(history, 11)[-10:]):
-        history.received.append(replace(heard, at=last + 3 + number * 0.001, port=2))
+        history.received.append(replace(heard, at=last + 3 + number * 0.001, port=2, gateway=by_gateway))
     verdict = check(history)
     assert (verdict.violations, verdict.repeats) == ([], 10)
     # Without a name the gateway does not take over the members of its last run.

@@ -16,7 +16,7 @@ from tests.support.legacy.company import Company
 from tests.support.legacy.dialects import CHATTING
 from tests.support.legacy.plain import Classic, TcrpOk
 from tests.support.legacy.structured import TcrpJson
-from tests.support.legacy.wire import CREATE, JOIN, Counts
+from tests.support.legacy.wire import CREATE, JOIN, PATIENCE_S, Counts
 from tests.support.services import Gateway
 
 RECOGNISED = ("classic", "tcrp-json", "tcrp-success", "tcrp-single", "tcrp-two-sockets", "tcrp-202")
@@ -376,6 +376,26 @@ class TestAddress:
         host.send("")
         guest.join(room)
         host.say("hello")
+        guest.send("")
+        assert guest.hear().shown == "host: hello"
+
+    def test_may_be_another_when_the_first_datagram_comes_to_another_gateway(
+        self, cluster: Cluster, client: Enter, new_room: NewRoom
+    ) -> None:
+        room = new_room("den")
+        habits = Habits(udp_ports=(0, 0))
+        host, guest = client("tcrp", "host", cluster.a), client("tcrp-bare-ack", "guest", cluster.a, habits)
+        host.create(room)
+        host.send("")
+        guest.dial()
+        assert guest.stream is not None
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as guessed:
+            guessed.bind(("127.0.0.1", guest.stream.port))
+            guessed.settimeout(PATIENCE_S)
+            guest.join(room)
+            host.say("hello")
+            assert b"hello" in guessed.recv(4096)
+        guest.door = cluster.b.door("tcrp-bare-ack")
         guest.send("")
         assert guest.hear().shown == "host: hello"
 

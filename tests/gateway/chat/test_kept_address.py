@@ -36,6 +36,14 @@ def test_an_address_with_a_session_is_read_as_it_was_written_and_is_none_for_gat
         kept_address.parse(written)
 
 
+@pytest.mark.parametrize("text", PLACES)
+def test_an_address_that_is_not_proven_is_read_as_it_was_written(text: str) -> None:
+    written = kept_address.write(PLACES[text], 2, unproven_from=7)
+    assert kept_address.parse(written) == (PLACES[text], 2)
+    assert kept_address.unproven_from(written) == 7
+    assert kept_address.unproven_from(text) is None
+
+
 def test_an_address_of_ipv4_is_written_so_wherever_it_came_from() -> None:
     mapped = sockaddr.pack("::ffff:192.0.2.1", 5_000)
     here = sockaddr.local_bytes(sockaddr.mapped(bytes((192, 0, 2, 9))), 0)
@@ -46,9 +54,10 @@ def test_a_local_address_of_another_family_is_none() -> None:
     assert kept_address.parse("192.0.2.1 5000 2 ::9") == (IPV4, 2)
 
 
-@given(st.text() | st.lists(st.sampled_from([*"0123 .:%x=", "fe80::1", "70000", "-1", "192.0.2.1"])).map(" ".join))
+@given(st.text() | st.lists(st.sampled_from([*"0123 .:%x=?", "fe80::1", "70000", "-1", "192.0.2.1"])).map(" ".join))
 def test_any_other_text_is_refused(text: str) -> None:
     with contextlib.suppress(ValueError, OverflowError):
         kept_address.parse(text)
     with contextlib.suppress(ValueError, OverflowError):
         kept_address.parse_with_session(text)
+    kept_address.unproven_from(text)
