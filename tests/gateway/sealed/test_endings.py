@@ -130,6 +130,26 @@ def test_a_member_that_is_removed_is_told_which_entries_it_lacks() -> None:
     assert all(isinstance(event, Delivered) for event in heard)
 
 
+def test_a_client_that_leaves_has_left_although_the_word_of_it_is_lost() -> None:
+    people, host, guest = two_who_chat()
+    outbound = people.world.nodes[0].gateway.outbound
+    down = outbound.on_send
+    assert down is not None
+
+    def without_bodies(listener: int, address: bytes, data: bytes) -> None:
+        if address != guest.address or parse_untrusted(data).kind != Kind.BODY:
+            down(listener, address, data)
+
+    miss_what_comes(people, guest, 1, host)
+    people.say(host, "the next one")
+    people.run_until(lambda: guest.client._down.deadline() is not None)
+    outbound.on_send = without_bodies
+    guest.client.leave(people.world.now)
+    people._up(guest)
+    people.run_until(lambda: bool(ends(guest)), 5.0)
+    assert guest.losses() == [Ended("left", "")]
+
+
 def test_a_client_without_an_answer_tells_after_a_while_what_it_lacks() -> None:
     people, host, guest = two_who_chat()
     miss_what_comes(people, guest, 5, host)

@@ -212,7 +212,9 @@ class SealedClient:
             self._link.take_retry(packet, server, now, self._position())
         elif packet.kind == Kind.GONE:
             if self._link.shows(packet):
-                self._end(Ended("gone", "") if self._ended is None else self._ended[0], now)
+                # To a client that leaves this is the answer, if the first one was lost.
+                reason = "gone" if self._leave_at is None else LEFT
+                self._end(Ended(reason, "") if self._ended is None else self._ended[0], now)
         elif body is not None:
             lines = parse_down_untrusted(body)
             if not self._link.is_current(packet):
