@@ -17,7 +17,8 @@ class SteadyClock:
 
     def __init__(self, wall_ms: int, passed_ms: int, newest_ms: int = 0) -> None:
         """Begin with what the clocks show; `newest_ms` is when the store's newest entry was stamped, 0: it has none."""
-        self._offset = wall_ms - passed_ms
+        self.offset_ms = wall_ms - passed_ms
+        """What the time since 1970 is more than `passed_ms`."""
         self._step = self._since = 0
         self.is_doubted = False
         """The system's clock has made a step that is not followed yet."""
@@ -26,7 +27,7 @@ class SteadyClock:
 
     def read(self, wall_ms: int, passed_ms: int) -> int:
         """Return the time since 1970."""
-        expected = passed_ms + self._offset
+        expected = passed_ms + self.offset_ms
         step = wall_ms - expected
         if -STEP_MS <= step <= STEP_MS:
             self.is_doubted = False
@@ -37,7 +38,7 @@ class SteadyClock:
             return expected
         else:
             self.is_doubted = False
-        self._offset += step
+        self.offset_ms += step
         return wall_ms
 
     def deletes_by(self, wall_ms: int, passed_ms: int) -> int:

@@ -1,4 +1,7 @@
-"""Read the clocks for what decides, and log steps of the system's clock."""
+"""Read the clocks for what decides, and log steps of the system's clock.
+
+The system's clock is looked at several times a second, and not in each turn.
+"""
 
 import time
 
@@ -21,16 +24,16 @@ class Clock:
 
     def read(self) -> Moment:
         """Return the time on both clocks."""
-        # As `_clocks_ms`, without the call: each turn reads the clocks.
         passed_ms = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
-        return Moment(time.monotonic(), self._steady.read(int(time.time() * 1000), passed_ms))
+        return Moment(time.monotonic(), self._steady.offset_ms + passed_ms)
 
     def deletes_before_ms(self, age_s: float) -> int:
         """Return the time before which log entries are older than `age_s`, and may be deleted; 0: none may."""
         return max(self._steady.deletes_by(*_clocks_ms()) - int(age_s * 1000), 0)
 
-    def log_steps(self) -> None:
-        """Log a step of the system's clock, and what became of it. Call it several times a second."""
+    def look(self) -> None:
+        """Follow the system's clock; log a step of it, and what became of that. Call it several times a second."""
+        self._steady.read(*_clocks_ms())
         if self._steady.is_doubted == self._was_doubted:
             return
         self._was_doubted = self._steady.is_doubted

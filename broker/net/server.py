@@ -209,8 +209,8 @@ class Server:
 
     def _look_around(self) -> None:
         self.checked_at = time.monotonic()
+        self._clock.look()
         moment = self._clock.read()
-        self._clock.log_steps()
         self.cores.tick(moment)
         if self.admin is not None:
             # An edge of the descriptor may have been missed.
