@@ -248,8 +248,9 @@ class Service:
 
     def _publish(self, now: float) -> None:
         self._published_at = now
-        # With what goes anyway: a frame of its own would be a turn of its own.
-        self.core.reports.report_if_due(now)
+        if not self._lives_with_broker:
+            # With what goes anyway: a frame of its own would be a turn of its own.
+            self.core.reports.report_if_due(now)
         self._send(now)
 
     def _send(self, now: float, publish: bool = True) -> None:
