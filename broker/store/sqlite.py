@@ -63,6 +63,7 @@ class SqliteStore:
         self._locks = sqlite_file.Locks(path)
         self._holds_erased = False
         """The WAL may still have texts that were erased from the database."""
+        self.is_long_commit_due = False
         try:
             with contextlib.ExitStack() as opened:
                 opened.callback(self._locks.close)
@@ -153,10 +154,6 @@ class SqliteStore:
         return 1
 
     @property
-    def is_long_commit_due(self) -> bool:
-        return self._logs.is_behind or self._checkpoints.is_restart_due
-
-    @property
     def survives_a_machine(self) -> bool:
         return False
 
@@ -214,11 +211,12 @@ class SqliteStore:
         logs = self._logs
         if conflict := logs.find_conflict(batch.chunks):
             raise sqlite3.IntegrityError(f"room {conflict.room} has entry {conflict.first}")
-        if self._checkpoints.is_restart_due:
-            self._restart_wal()
-        if logs.is_behind:
-            self._fold()
-        elif logs.turns.is_full:
+        if self.is_long_commit_due:
+            if self._checkpoints.is_restart_due:
+                self._restart_wal()
+            if logs.is_behind:
+                self._fold()
+        if logs.turns.is_full:
             logs.begin_fold()
         drops = bool(batch.purged or batch.forgotten)
         kept = batch.without_dropped() if drops else batch
@@ -245,6 +243,7 @@ class SqliteStore:
         if appends:
             logs.added(kept, row)
         self._checkpoints.note(self._db.total_changes, logs.written)
+        self.is_long_commit_due = logs.is_behind or self._checkpoints.is_restart_due
 
     def _fold(self) -> None:
         if self._logs.has_turns:
