@@ -93,8 +93,7 @@ _SEALING = (
 _SEALED_LINES = (
     "Of some 14 µs for a line, 2.5 are its way up (opening, limits, publishing), 2 the broker's, 1 the"
     " transaction's, 2.5 go until it is encoded for the room, and 4 into the packets down; the rest is the event"
-    " loop's. Only what goes down is shared by the members that hear it. To go lower: a call that seals many, and a"
-    " member's number in the log alone, not in a row of its own at each turn."
+    " loop's. Only what goes down is shared by the members that hear it. To go lower: a call that seals many."
 )
 _SHARED = "Brokers, two PostgreSQL servers and the load share the cores of this machine."
 _ROUND_TRIP = (

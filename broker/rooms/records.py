@@ -67,6 +67,8 @@ class Records(Index):
         if self._numbered:
             for member_id, member in self._numbered.items():
                 if self.members.get(member_id) is member:
+                    if member_id not in changes.batch.members:
+                        changes.batch.said[member_id] = member.said
                     changes.batch.members[member_id] = member.row()
             self._numbered = {}
         if self.bans_and_mutes.changes:

@@ -162,6 +162,8 @@ class Batch(msgspec.Struct):
     """By key; None: lifted or over."""
     posts: dict[bytes, PostRow | None] = msgspec.field(default_factory=dict)
     """By key; None: forgotten."""
+    said: dict[int, int] = msgspec.field(default_factory=dict)
+    """Those of `members` in whose rows nothing else has changed: id → `MemberRow.said`. An engine need not use it."""
     shard: int = 0
     """The part of the rooms that it belongs to; a store on one machine has only one."""
 
@@ -180,14 +182,14 @@ class Batch(msgspec.Struct):
         )
 
     def without_dropped(self) -> "Batch":
-        """Return it without the numbers of the gateways and rooms that it drops."""
+        """Return it without the numbers of the gateways and rooms that it drops, and all members with their rows."""
         accepted = {gateway: number for gateway, number in self.accepted.items() if gateway not in self.forgotten}
         delivered = {
             (room, gateway): offset
             for (room, gateway), offset in self.delivered.items()
             if gateway not in self.forgotten and room not in self.purged
         }
-        return msgspec.structs.replace(self, accepted=accepted, delivered=delivered)
+        return msgspec.structs.replace(self, accepted=accepted, delivered=delivered, said={})
 
 
 @dataclass(slots=True)

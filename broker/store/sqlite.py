@@ -1,8 +1,8 @@
 """Engine: one SQLite file in WAL mode.
 
 A commit is one transaction: it changes rows of rooms, members, restrictions and webhooks' messages, and appends the
-turn's log entries as one row of the table `turns`. To write them into each room's log would touch two pages a room;
-`sqlite_folding.py` does that later, for many turns at once, a part with each commit.
+turn's log entries and numbers as one row of the table `turns`. To write them where they belong would touch two pages
+a room; `sqlite_folding.py` does that later, for many turns at once, a part with each commit.
 
 Durability `process` (synchronous=NORMAL): a commit is in the operating system's hands, so it survives `kill -9` of any
 process; SQLite syncs the WAL at checkpoints only. `full` (synchronous=FULL): SQLite syncs the WAL at each commit, so it
@@ -220,16 +220,16 @@ class SqliteStore:
             logs.begin_fold()
         drops = bool(batch.purged or batch.forgotten)
         kept = batch.without_dropped() if drops else batch
-        appends = bool(kept.chunks or kept.accepted or kept.delivered)
-        row = 0
-        if drops or logs.folding or batch.rooms or batch.members or batch.restrictions or batch.posts:
+        appends = bool(kept.chunks or kept.accepted or kept.delivered or kept.said)
+        row, changes_members = 0, len(batch.members) > len(batch.said)
+        if drops or logs.folding or batch.rooms or changes_members or batch.restrictions or batch.posts:
             with self._transaction():
                 if drops:
                     # So that the tables have everything of the rooms and gateways.
                     logs.fold()
                 else:
                     logs.fold_part(kept)
-                self._write_rows(batch)
+                self._write_rows(kept)
                 self._drop(batch.purged, batch.forgotten)
                 if appends:
                     row = logs.append(kept)
@@ -295,7 +295,8 @@ class SqliteStore:
             gone = [(member_id,) for member_id, member in batch.members.items() if member is None]
             self._db.executemany("DELETE FROM members WHERE id=?", gone)
             query = f"INSERT OR REPLACE INTO members ({', '.join(_MEMBER)}) VALUES ({_marks(_MEMBER)})"
-            self._db.executemany(query, (_member_values(member) for member in batch.members.values() if member))
+            rows = (each for each in batch.members.values() if each and each.id not in batch.said)
+            self._db.executemany(query, map(_member_values, rows))
         if batch.restrictions:
             lifted = [key for key, restriction in batch.restrictions.items() if restriction is None]
             query = "DELETE FROM restrictions WHERE room=? AND kind=? AND name=? AND ip=?"

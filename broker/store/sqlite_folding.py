@@ -30,6 +30,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _ADD_ROW = "INSERT INTO log (room, last, first, at_ms, since_ms, chunks, news) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _ADD_ACCEPTED = "INSERT OR REPLACE INTO accepted VALUES (?, ?)"
 _ADD_DELIVERED = "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)"
+# The member's row may be newer than the turn.
+_NOTE_SAID = "UPDATE members SET said=max(said, ?) WHERE id=?"
 _DELETE = "DELETE FROM turns WHERE row<=?"
 
 
@@ -40,16 +42,20 @@ class Folding:
         """Begin; the turns are the table's rows from `first_row` to `last_row`, and the table has none before."""
         self.chunks: dict[int, list[Chunk]] = turns.chunks
         """By room: what is not in the log yet."""
-        self._accepted = list(turns.accepted.items())
-        self._delivered = [(*key, n) for key, n in turns.delivered.items()]
+        self._positions: list[tuple[str, tuple[object, ...]]] = [
+            *((_ADD_ACCEPTED, each) for each in turns.accepted.items()),
+            *((_ADD_DELIVERED, (*key, n)) for key, n in turns.delivered.items()),
+            *((_NOTE_SAID, (number, member)) for member, number in turns.said.items()),
+        ]
+        """Statements, and their values."""
         self._row, self._last_row = first_row - 1, last_row
         """Turns up to the former are deleted, and up to the latter will be."""
         self._cut = 0, 0
         """(room, since_ms) of the room whose chunks are written in part."""
         self._part: list[tuple[int, list[Chunk]]] = []
         """(room, chunks) that were written and are not confirmed."""
-        self._written = 0, 0, self._row
-        """What the fields above will be."""
+        self._written = 0, self._row
+        """(how many positions, up to which row turns) that are written and deleted, and are not confirmed."""
 
     @property
     def is_done(self) -> bool:
@@ -60,17 +66,16 @@ class Folding:
         """Write the next part together with a turn, and return its size in bytes; `confirm` it when it is committed."""
         most = max(PART[0], FASTER * len(turn.chunks))
         size = max(PART[1], FASTER * sum([len(chunk.news) for chunk in turn.chunks]))
-        self._part, accepted, delivered, row = self._next(most, size), 0, 0, self._row
+        self._part, positions, row = self._next(most, size), 0, self._row
         if self._part:
             self._write(db, self._part)
-        elif self._accepted or self._delivered:
-            accepted, delivered = len(self._accepted), min(POSITIONS * most, len(self._delivered))
-            db.executemany(_ADD_ACCEPTED, self._accepted)
-            db.executemany(_ADD_DELIVERED, self._delivered[:delivered])
+        elif self._positions:
+            positions = POSITIONS * most
+            self._write_positions(db, positions)
         else:
             row = min(self._row + most, self._last_row)
             db.execute(_DELETE, (row,))
-        self._written = accepted, delivered, row
+        self._written = positions, row
         return sum([len(chunk.news) for _, chunks in self._part for chunk in chunks])
 
     def confirm(self) -> None:
@@ -82,15 +87,14 @@ class Folding:
                 self._cut = room, self._since_of(room, chunks)
             else:
                 del self.chunks[room]
-        accepted, delivered, self._row = self._written
-        del self._accepted[:accepted], self._delivered[:delivered]
+        positions, self._row = self._written
+        del self._positions[:positions]
         self._part = []
 
     def write_rest(self, db: sqlite3.Connection) -> None:
         """Write all that is left. This is over when it is committed."""
         self._write(db, self.chunks.items())
-        db.executemany(_ADD_ACCEPTED, self._accepted)
-        db.executemany(_ADD_DELIVERED, self._delivered)
+        self._write_positions(db, len(self._positions))
         db.execute(_DELETE, (self._last_row,))
 
     def _write(self, db: sqlite3.Connection, rooms: Iterable[tuple[int, list[Chunk]]]) -> None:
@@ -100,6 +104,10 @@ class Folding:
             since_ms = self._since_of(room, chunks)
             rows += [log_row(each, since_ms) for each in _divide(chunks)]
         db.executemany(_ADD_ROW, rows)
+
+    def _write_positions(self, db: sqlite3.Connection, count: int) -> None:
+        for statement, values in self._positions[:count]:
+            db.execute(statement, values)
 
     def _next(self, most: int, size: int) -> list[tuple[int, list[Chunk]]]:
         """Return rooms with their chunks: at least `most`, or `size` bytes. Of the last room it may be a part."""

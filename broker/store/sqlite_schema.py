@@ -97,6 +97,8 @@ CREATE TABLE posts (key BLOB PRIMARY KEY, room INTEGER NOT NULL, epoch INTEGER N
     "ALTER TABLE members ADD COLUMN said INTEGER NOT NULL DEFAULT 0;",
     # Turns may be in the logs already (`sqlite_folding.py`), which earlier versions do not expect.
     "",
+    # So may the numbers of members' lines be in turns.
+    "",
 )
 
 KNOWS_COPIES: Final = 11

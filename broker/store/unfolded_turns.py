@@ -10,8 +10,18 @@ from .interface import Batch, Chunk
 FOLD_AT: Final = 2_000, 2**22
 """Chunks and bytes of news in the turns that are folded at once: that takes milliseconds."""
 
-_turn = msgspec.msgpack.Decoder(tuple[list[Chunk], dict[str, int], list[tuple[int, str, int]]])
-"""A turn's body: chunks, accepted, (room, gateway, delivered)."""
+
+class _Turn(msgspec.Struct, array_like=True):
+    """A turn's body."""
+
+    chunks: list[Chunk]
+    accepted: dict[str, int]
+    delivered: list[tuple[int, str, int]]
+    """(room, gateway, offset)"""
+    said: dict[int, int] = {}
+
+
+_turn = msgspec.msgpack.Decoder(_Turn)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -20,13 +30,14 @@ def encode_turn(batch: Batch) -> bytes:
     delivered = []
     for (room, gateway), n in batch.delivered.items():
         delivered.append((room, gateway, n))
-    return _encode((batch.chunks, batch.accepted, delivered))
+    return _encode((batch.chunks, batch.accepted, delivered, batch.said))
 
 
 def decode_turn(body: bytes) -> Batch:
     """Return what `encode_turn` was given, or raise msgspec.MsgspecError."""
-    chunks, accepted, delivered = _turn.decode(body)
-    return Batch(chunks=chunks, accepted=accepted, delivered={(r, g): n for r, g, n in delivered})
+    turn = _turn.decode(body)
+    delivered = {(room, gateway): n for room, gateway, n in turn.delivered}
+    return Batch(chunks=turn.chunks, accepted=turn.accepted, delivered=delivered, said=turn.said)
 
 
 class UnfoldedTurns:
@@ -41,12 +52,13 @@ class UnfoldedTurns:
         """By room."""
         self.accepted: dict[str, int] = {}
         self.delivered: dict[tuple[int, str], int] = {}
+        self.said: dict[int, int] = {}
         self._count = self._bytes = 0
         self.is_full = False
         """Whether it is time to fold them."""
 
     def __bool__(self) -> bool:
-        return bool(self._count or self.accepted or self.delivered)
+        return bool(self._count or self.accepted or self.delivered or self.said)
 
     @property
     def fullness(self) -> float:
@@ -61,4 +73,5 @@ class UnfoldedTurns:
         self._count += len(batch.chunks)
         self.accepted.update(batch.accepted)
         self.delivered.update(batch.delivered)
+        self.said.update(batch.said)
         self.is_full = self._count >= FOLD_AT[0] or self._bytes >= FOLD_AT[1]

@@ -261,6 +261,32 @@ def test_the_last_number_of_each_gateway_is_kept_until_it_is_forgotten(store: St
 # --- the log ------------------------------------------------------------------------------------------------------
 
 
+def test_the_number_of_a_members_last_line_is_kept_also_if_nothing_else_changes(file: Opener) -> None:
+    store, member = file(), a_member(5, 1)
+    store.commit(Batch({1: a_room(1), 2: a_room(2)}, {5: member}))
+
+    def said(number: int, **others: Any) -> Batch:
+        return Batch(members={5: replace(member, said=number)}, said={5: number}, **others)
+
+    def loaded() -> list[int]:
+        return [row.said for row in file().load().members]
+
+    store.commit(said(3, chunks=[a_chunk(1, 1, 1)]))
+    assert loaded() == [3]
+    store = file()
+    store.commit(said(4))
+    store.commit(Batch(members={5: replace(member, said=5, name="ann")}))
+    assert loaded() == [5]
+    store = file()
+    store.commit(said(6))
+    store.commit(said(7, purged={2}))
+    assert loaded() == [7]
+    store = file()
+    store.commit(said(8))
+    store.commit(Batch(members={5: None}))
+    assert loaded() == []
+
+
 def test_chunks_are_read_in_order_from_anywhere_within_them(store: Store) -> None:
     store.commit(Batch(chunks=[a_chunk(1, 1, 3), a_chunk(2, 1, 4), a_chunk(1, 4, 4)]))
     store.commit(Batch(chunks=[a_chunk(1, 5, 9)]))

@@ -42,6 +42,16 @@ def test_a_line_that_is_repeated_is_said_once_and_one_without_a_number_each_time
     assert said(broker, den)[1:] == [("twice", 0)] * 2
 
 
+def test_the_store_is_told_in_which_rows_only_the_number_has_changed(broker: Broker, den: Granted) -> None:
+    say(broker, den, "one", 1)
+    batch = broker.turns[-1].batch
+    assert batch.said == {den.member: 1} == {member_id: row.said for member_id, row in batch.members.items() if row}
+    say(broker, den, "/nick anna", 2, is_command=True)
+    batch = broker.turns[-1].batch
+    assert not batch.said
+    assert [(row.name, row.said) for row in batch.members.values() if row] == [("anna", 2)]
+
+
 def test_a_lower_number_is_refused_in_words_since_it_is_not_known_whether_that_line_was_said(
     broker: Broker, den: Granted
 ) -> None:

@@ -3,13 +3,15 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from broker.store import sqlite_folding, unfolded_turns
-from broker.store.interface import Batch, Chunk, RoomRow
+from broker.store.interface import Batch, Chunk, MemberRow, RoomRow
 from broker.store.memory import MemoryStore
 from broker.store.sqlite import SqliteStore
 
@@ -28,20 +30,23 @@ def turns(sizes: Iterator[int] | None = None, a_turn: int = 1) -> Iterator[Batch
     """Messages in one room after the other, `a_turn` rooms in each turn."""
     ends = dict.fromkeys(range(1, ROOMS + 1), 0)
     sizes = sizes or count(1)
-    yield Batch({room: RoomRow(room, f"room {room}", 1, 5, "", 1) for room in ends})
+    member = MemberRow(5, 1, "ann", b"t" * 16, "tsudoi", "::1", b"", "a/1", 100_000, True, 1)
+    yield Batch({room: RoomRow(room, f"room {room}", 1, 5, "", 1) for room in ends}, {5: member})
     for number in count(1):
         chunks = []
         for place in range(a_turn):
             room = 1 + (number * a_turn + place) % ROOMS
             first, ends[room] = ends[room] + 1, ends[room] + 2
             chunks.append(Chunk(room, first, ends[room], number, b"x" * next(sizes)))
-        yield Batch(chunks=chunks, accepted={"a/1": number}, delivered={(1, "a/1"): number})
+        said = {} if number % 7 == 0 else {5: number}
+        members: dict[int, MemberRow | None] = {5: replace(member, said=number)}
+        yield Batch({}, members, chunks, {"a/1": number}, {(1, "a/1"): number}, said=said)
 
 
 def content(store: SqliteStore | MemoryStore) -> object:
     snapshot = store.load()
     logs = [store.read(room, 0, 10_000) for room in range(1, ROOMS + 1)]
-    return logs, snapshot.ends, snapshot.accepted, snapshot.delivered
+    return logs, snapshot.ends, snapshot.accepted, snapshot.delivered, snapshot.members
 
 
 @pytest.mark.usefixtures("few")
@@ -63,6 +68,12 @@ def test_a_broker_that_is_killed_while_it_folds_loses_and_doubles_nothing(tmp_pa
                 assert content(killed) == content(memory)
                 assert content(killed)[0] == logs  # type: ignore[index]
     assert parts > 12
+
+
+def test_turns_of_an_earlier_version_have_no_numbers_of_lines() -> None:
+    turn = Batch(chunks=[Chunk(1, 1, 2, 3, b"x")], accepted={"a/1": 4}, delivered={(1, "a/1"): 2})
+    earlier = msgspec.msgpack.encode((turn.chunks, turn.accepted, [(1, "a/1", 2)]))
+    assert unfolded_turns.decode_turn(earlier) == turn == unfolded_turns.decode_turn(unfolded_turns.encode_turn(turn))
 
 
 def test_no_commit_folds_all_that_is_due(tmp_path: Path) -> None:
