@@ -17,6 +17,7 @@ import pytest
 import tsudoi
 from broker.store.interface import Batch
 from broker.store.sqlite import SqliteStore
+from gateway.chat.delivery_reports import DeliveryReports
 from gateway.config import Config
 from gateway.listeners.options import Listener
 from gateway.process.service import Service as GatewayService
@@ -143,6 +144,33 @@ async def test_what_was_taken_before_it_stops_is_in_the_store(tmp_path: Path) ->
     store.close()
     (last,) = (last for _, last in ends.values())
     assert last >= len(texts) + 2
+
+
+async def test_deliveries_are_reported_at_ticks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the next message it would be stored once more; the tick is soon enough, as both ends stop at once."""
+    tick, report = GatewayService.tick, DeliveryReports.report
+    ticking, reported = [False], list[bool]()
+
+    def noted_tick(service: GatewayService) -> None:
+        ticking[0] = True
+        tick(service)
+        ticking[0] = False
+
+    def noted_report(reports: DeliveryReports) -> None:
+        reported.append(ticking[0])
+        report(reports)
+
+    monkeypatch.setattr(GatewayService, "tick", noted_tick)
+    monkeypatch.setattr(DeliveryReports, "report", noted_report)
+    async with (
+        embedded(tmp_path) as (_, _, server),
+        await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi") as alice,
+        await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi") as bob,
+    ):
+        while len(reported) < 4:
+            await alice.say("hello")
+            await hear(bob, "hello")
+        assert all(reported)
 
 
 def test_the_store_is_free_only_when_the_operators_socket_is_closed(
