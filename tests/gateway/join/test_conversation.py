@@ -438,6 +438,19 @@ def test_an_object_that_went_wrong_is_not_shown_to_anybody(listener: str, payloa
         assert commands == [CountRefusal("bad_request"), refusal, Finish()]
 
 
+@pytest.mark.parametrize(
+    "payload", [b'{"tsudoi":2,"name":"a"', b'{"tsudoi":2,"name":"\xff"}', b'{"tsudoi":2,"name":"\\ud800"}']
+)
+@pytest.mark.parametrize("listener", [AUTO, "tsudoi"])
+def test_damaged_json_of_tsudoi_is_refused_with_words(payload: bytes, listener: str) -> None:
+    client = Client(listener)
+    client.send(frame(b"den", CREATE, 0, payload))
+    refused = read(TSUDOI, CREATE, client.sent)
+    assert isinstance(refused, HandshakeRefused)
+    assert refused.status is Status.BAD_REQUEST
+    assert "Bad request: " in refused.reason
+
+
 # --- hostile bytes ------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,10 @@ class Rule(Enum):
         "no room and no payload: a join that asks for the room list", "ルームもペイロードもない参加: ルーム一覧の要求"
     )
     TSUDOI = Words('the payload is JSON with "tsudoi"', 'ペイロードは "tsudoi" のある JSON')
+    DAMAGED_TSUDOI = Words(
+        'the payload has "tsudoi", begins with { and is no JSON',
+        'ペイロードは { で始まり "tsudoi" を含むが、JSON ではない',
+    )
     USER_ADDRESS = Words(
         'the payload is JSON with "user_name" and "user_address"',
         'ペイロードは "user_name" と "user_address" のある JSON',
@@ -74,7 +78,10 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Recognised:
         return Recognised(dialects.TCRP_OK, Rule.ROOM_LIST)
     payload = _payload(header, body)
     if is_meant_as_object(payload):
-        return _by_keys(json_or_none(payload))
+        value = json_or_none(payload)
+        if value is None and b'"tsudoi"' in payload:
+            return Recognised(dialects.TSUDOI, Rule.DAMAGED_TSUDOI)
+        return _by_keys(value)
     if header.operation == Operation.JOIN and header.room_size == 0:
         return Recognised(dialects.CLASSIC, Rule.JOIN_WITHOUT_ROOM)
     if isinstance(json_or_none(payload), str):

@@ -22,6 +22,8 @@ from tsudoi.protocol.client.dialects import (
     TCRP_ROOM,
     TCRP_SINGLE,
     TCRP_SUCCESS,
+    TSUDOI,
+    TSUDOI_2,
 )
 from tsudoi.protocol.client.handshake import (
     LIST_LIMIT,
@@ -125,6 +127,14 @@ NOT_A_REQUEST = (
 def test_json_that_is_not_what_the_dialect_wants_is_malformed(payload: bytes) -> None:
     with pytest.raises(MalformedMessage):
         parse_request_untrusted(dataclasses.replace(TCRP_JSON, bare_name=False), *with_payload(payload))
+
+
+@pytest.mark.parametrize("version", [0, 3, 1.5, "2", None, True, [2], {}])
+@pytest.mark.parametrize("dialect", [TSUDOI, TSUDOI_2], ids=lambda dialect: dialect.name)
+def test_another_version_is_refused_with_words_and_not_taken_for_version_1(dialect: Dialect, version: object) -> None:
+    payload = json.dumps({"tsudoi": version, "name": "alice", "suites": ["plain"]}).encode()
+    with pytest.raises(MalformedMessage, match='"tsudoi" is neither 1 nor 2'):
+        parse_request_untrusted(dialect, *with_payload(payload))
 
 
 @pytest.mark.parametrize("payload", [b"alice", "アリス".encode(), b'"alice"', b"[alice]", b"1", b" alice"])

@@ -181,6 +181,7 @@ def test_ambiguous_requests_are_classic_to_create_and_to_join(operation: Operati
 EXAMPLES: dict[Rule, tuple[int, str, bytes, bool, str]] = {
     Rule.ROOM_LIST: (JOIN, "", b"", False, "room list"),
     Rule.TSUDOI: (CREATE, "den", b'{"tsudoi":1,"name":"a"}', False, "tsudoi"),
+    Rule.DAMAGED_TSUDOI: (CREATE, "den", b'{"tsudoi":2,"name":"a"', False, "tsudoi"),
     Rule.USER_ADDRESS: (CREATE, "den", b'{"user_name":"a","user_address":1}', False, "tcrp-single"),
     Rule.UDP_PORT: (CREATE, "den", b'{"user_name":"a","udp_port":1}', False, "tcrp-two-sockets"),
     Rule.USER_NAME: (CREATE, "den", b'{"user_name":"a"}', False, "tcrp-room"),
