@@ -65,6 +65,7 @@ class People:
         """Session, run and count of each packet that was sealed, and its direction."""
         self.wire: list[bytes] = []
         """All packets on their way up, for attackers."""
+        self.wire_down: list[bytes] = []
         self.clients_go_on_at = 0.0
         """Until then their programs stand still."""
         self._under_way: list[tuple[float, int, Callable[[], None]]] = []
@@ -152,6 +153,7 @@ class People:
     def _down(self, node: Node, address: bytes, data: bytes) -> None:
         assert len(data) <= 1_200
         self._note(data, b"down")
+        self.wire_down.append(data)
         server = self.world.nodes.index(node)
 
         def arrive() -> None:

@@ -22,47 +22,71 @@ from tsudoi.protocol.sealed.suites import AES_128_GCM
 ATTACKER = sockaddr.pack("198.51.100.9", 666)
 
 
-def changed(dice: random.Random, people: People, addresses: list[bytes]) -> tuple[bytes, bytes]:
-    """Return a packet that is no client's, and the address that it seems to come from."""
-    packet = bytearray(dice.choice(people.wire))
-    source = dice.choice([ATTACKER, *addresses])
-    match dice.randrange(6):
-        case 0:
+APART_S = 5.0
+"""Between two batches of an attack: by then the limits of what is looked at have recovered, and hide nothing."""
+
+
+def changed(dice: random.Random, wire: list[bytes]) -> bytes:
+    """Return a datagram that neither end has sent just now."""
+    packet = bytearray(dice.choice(wire))
+    match dice.randrange(8):
+        case 0 | 1:
             pass  # a replay
-        case 1:
-            packet[dice.randrange(1, len(packet))] ^= 1 << dice.randrange(8)
-        case 2:
-            del packet[dice.randrange(len(packet)) :]
-        case 3:
-            packet += dice.randbytes(dice.randrange(1, 2_000))
+        case 2 | 3:
+            packet[dice.randrange(len(packet))] ^= 1 << dice.randrange(8)
         case 4:
-            packet[24:30] = dice.randbytes(6)
+            del packet[dice.randrange(len(packet)) :]
         case 5:
-            packet = bytearray(bytes((0, dice.randrange(5))) + dice.randbytes(dice.randrange(1_200)))
-    return bytes(packet), source
+            packet += dice.randbytes(dice.randrange(1, 100) if dice.randrange(8) else 2_000)
+        case 6:
+            at = dice.choice((18, 24))
+            packet[at : at + 6] = dice.randbytes(6)  # another run, or another count
+        case 7:
+            begin = bytes((0, dice.randrange(5))) + packet[2 : dice.choice((2, 18, 24, 30))]
+            packet = bytearray(begin + dice.randbytes(dice.randrange(1_200)))
+    return bytes(packet)
 
 
 def attack(count: int) -> None:
+    """Send half of so many datagrams to a gateway, and half to its clients: to the functions that the sockets call."""
     people = start(7, nodes=1)
     node, dice = people.world.nodes[0], random.Random(7)
-    everyone = [people.enter(node, "den", f"p{number}") for number in range(3)]
+    suites = ("aes-128-gcm", "chacha20-poly1305", "aes-128-gcm")
+    everyone = [people.enter(node, "den", f"p{number}", suite) for number, suite in enumerate(suites)]
     people.run_until(lambda: all(person.client.is_resumed for person in everyone))
     for number in range(30):
-        people.say(everyone[number % 3], f"line {number}")
+        people.say(everyone[number % 3], f"line {number}" + "x" * (2_000 if number % 5 == 0 else 0))
         people.run(0.03)
     people.run(2.0)
-    gateway, addresses = node.gateway, list(people.people)
-    before = [(link.run, link.address, link.window.highest) for link in _links(gateway)]
-    sent = len(gateway.outbound.sent)
-    for start_ in range(0, count, 100):
-        batch = [changed(dice, people, addresses) for _ in range(min(100, count - start_))]
-        gateway.core.handle_datagrams(0, batch, people.world.now)
+    assert {packet[1] for packet in people.wire} == {Kind.BODY, Kind.PART}
+    assert {packet[1] for packet in people.wire_down} == {Kind.BODY, Kind.PART, Kind.RETRY}
+    gateway, addresses, now = node.gateway, list(people.people), people.world.now
+    sources = [ATTACKER, *addresses, *addresses]
+    before, sent, opened = _state(gateway, everyone), len(gateway.outbound.sent), gateway.counters.sealed_opened
+    for number in range(0, count, 100):
+        at = now + APART_S * number / 100
+        up = [(changed(dice, people.wire), dice.choice(sources)) for _ in range(50)]
+        gateway.core.handle_datagrams(0, up, at)
+        for _ in range(50):
+            person = dice.choice(everyone)
+            person.client.receive(changed(dice, people.wire_down), now)
+            assert person.client.datagrams_to_send() == person.client.events() == []
     assert len(gateway.outbound.sent) == sent
-    assert [(link.run, link.address, link.window.highest) for link in _links(gateway)] == before
+    assert gateway.counters.sealed_opened == opened
+    assert _state(gateway, everyone) == before
+    assert gateway.counters.sealed_dropped["limited"] <= count / 1_000
     for person in everyone:
         people.say(person, "still here")
     people.settle()
     check(people.world, people, everyone)
+
+
+def _state(gateway: FakeGateway, everyone: list[Person]) -> list[object]:
+    """Return what a packet changes that is taken."""
+    links = [(link.head, link.address, link.count, link.window.highest, link.parts) for link in _links(gateway)]
+    members = [(link.member.seen, link.member.cursor, link.member.room.position) for link in _links(gateway)]
+    clients = [(person.client.position, person.client._link._run, person.client.deadline) for person in everyone]
+    return [links, members, clients, gateway.counters.silenced, gateway.outbound.filter]
 
 
 def _links(gateway: FakeGateway) -> list[SealedLink]:
