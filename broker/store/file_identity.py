@@ -1,6 +1,7 @@
 """Tell a file from its copies: by its inode and the time when that was made, which no program can set.
 
 `cp -a`, `tar` and `rsync` make a new inode. So does a copy to another file system. A file that is renamed keeps both.
+So does one that is written over (`cp` on to it): for that there is the mark in its lock (`sqlite_file.py`).
 """
 
 import ctypes

@@ -14,6 +14,7 @@ Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.ht
 
 import contextlib
 import operator
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -75,6 +76,7 @@ class SqliteStore:
                 self._check_whence(path, has_wal, boot)
                 self._has_lost |= lacks_turns
                 self._note_open(boot if durability == "process" else "")
+                self._locks.mark(self._mark)
                 self._checkpoints = Checkpoints(path, self._synchronous)
                 opened.pop_all()
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as exc:
@@ -83,9 +85,12 @@ class SqliteStore:
     def _check_whence(self, path: Path, has_wal: bool, boot: str) -> None:
         """Begin new epochs if commits may be missing, or the file is a copy; raise SettingError for a wrong name."""
         opened_in, file, is_open = self._db.execute("SELECT opened_in, file, is_open FROM run").fetchone()
-        self._file = file_identity.identity(self._locks.store)
+        identity, self._mark = file_identity.identity(self._locks.store), secrets.token_hex(8)
+        self._file = f"{identity}#{self._mark}"
         self._has_lost = opened_in not in ("", boot)
-        self._is_copy = file not in ("", self._file)
+        known, _, mark = file.partition("#")
+        marks = self._locks.marks  # none, if another version or a store of another name had the lock
+        self._is_copy = file != "" and (known != identity or bool(mark and marks and mark not in marks))
         if is_open and not has_wal:
             if not self._is_copy:
                 sqlite_file.check_name(path)
@@ -94,6 +99,7 @@ class SqliteStore:
         if self._has_lost or self._is_copy:
             self._fold()
             self._db.execute(NEW_EPOCHS)
+        self._locks.mark(mark, self._mark)
 
     def _prepare(self, path: Path, durability: Durability) -> bool:
         """Bring the tables up to date; return whether turns of a store with a journal are missing."""

@@ -58,6 +58,9 @@ class Locks:
 
     One is on the file NAME.lock, which is there before the store is. The other is on the store itself, which may have
     other names. It is a flock: SQLite locks with POSIX locks, which know nothing of it.
+
+    NAME.lock also has the mark of the store's last opening. An older copy that is written over the store's file, which
+    stays the same file then, has an earlier one. (A copy of the whole folder that is written over it is not noticed.)
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,6 +89,17 @@ class Locks:
     def store(self) -> int:
         """Descriptor of the store's file."""
         return self._descriptors[-1]
+
+    @property
+    def marks(self) -> list[str]:
+        """The mark of the last opening, and of one that was interrupted; empty: not known."""
+        return os.pread(self._descriptors[0], 1_024, 0).decode(errors="replace").split()
+
+    def mark(self, *marks: str) -> None:
+        """Write, synced, which mark the store has; two while the store's is being replaced."""
+        os.ftruncate(self._descriptors[0], 0)
+        os.pwrite(self._descriptors[0], " ".join(marks).encode(), 0)
+        os.fsync(self._descriptors[0])
 
     def _lock(self, file: Path, path: Path) -> None:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -18,7 +18,7 @@ from broker.rooms.directory import Directory
 from broker.store.backup import back_up
 from broker.store.interface import Batch, Chunk, MemberRow, RoomRow, StoreInUse
 from broker.store.sqlite import Durability, SqliteStore
-from broker.store.sqlite_file import boot_id
+from broker.store.sqlite_file import Locks, boot_id
 from broker.store.sqlite_import import _parse, journal_path
 from tsudoi.protocol.errors import SettingError
 
@@ -256,6 +256,38 @@ def test_a_backup_that_is_put_back_twice_is_in_another_epoch_each_time(path: Pat
         assert (epoch_after, is_copy) == (4, True)
         found.add(epoch)
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("was_killed", [False, True])
+def test_an_older_copy_that_is_written_over_the_store_is_in_another_epoch(
+    path: Path, tmp_path: Path, was_killed: bool
+) -> None:
+    if was_killed:
+        leave_open(path)
+    names = [found.name for found in tmp_path.iterdir() if not found.name.endswith(".lock")]
+    for name in names:
+        shutil.copy2(tmp_path / name, tmp_path / f"old {name}")
+    leave_open(path, lambda store: say(store, 5))
+    with closing(SqliteStore(path)):
+        pass
+    for name in names:
+        (tmp_path / name).write_bytes((tmp_path / f"old {name}").read_bytes())
+    epoch, epoch_after, is_copy = epochs_of(path)
+    assert (epoch > 1, epoch_after, is_copy) == (True, 4, True)
+    assert epochs_of(path) == (epoch, 4, False)
+
+
+def test_a_store_whose_opening_was_interrupted_is_no_copy(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("killed here")
+
+    SqliteStore(path).close()
+    for method in (SqliteStore, "_note_open"), (Locks, "mark"):
+        with monkeypatch.context() as patch:
+            patch.setattr(*method, fail)
+            with pytest.raises(SettingError, match="killed here"):
+                SqliteStore(path)
+        assert epochs_of(path) == (1, 0, False)
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
