@@ -38,6 +38,8 @@ class EnterSealed:
         self._frames = FrameReader(ANSWER_LIMIT)
         self._is_accepted = False
         self.result: Grant | HandshakeRefused | None = None
+        self.unwanted_token = ""
+        """Of the member of version 1 that a server has made instead; it must leave."""
 
     @property
     def done(self) -> bool:
@@ -68,6 +70,7 @@ class EnterSealed:
         answer = parse_json_untrusted(payload, "the answer")
         if isinstance(answer, dict) and "token" in answer and "session" not in answer:
             # A server of version 1 that does not look at the number grants what it has.
+            self.unwanted_token = str(answer["token"])
             return HandshakeRefused(Status.BAD_REQUEST, "")
         grant = parse_grant_untrusted(payload)
         if grant.suite not in self._suites:

@@ -19,6 +19,7 @@ from tests.tsudoi.sealed_server import QUICK, Room, SealedServer, sealed_server
 from tsudoi import ChatClient, Event, Message, Settings
 from tsudoi.net import cancelled_entry
 from tsudoi.net.known_servers import KnownServers
+from tsudoi.protocol.client.datagram import serialize
 from tsudoi.protocol.client.dialects import TSUDOI
 from tsudoi.protocol.client.header import frame
 
@@ -448,6 +449,9 @@ async def test_a_server_of_version_1_that_grants_a_token_is_of_another_version()
     async with fake_server(TSUDOI) as old:
         with pytest.raises(tsudoi.OtherVersion, match="does not take version 2 of the protocol without seals"):
             await tsudoi.create("den", name="alice", server=old.address, settings=replace(QUICK, security="plain"))
+        (token,) = old.rooms["den"].names
+        await soon(lambda: bool(old.datagrams))
+        assert old.datagrams == [serialize("den", token, "/leave")]  # else the room would stay
 
 
 async def test_a_server_of_version_1_refuses_version_2_in_one_sentence() -> None:

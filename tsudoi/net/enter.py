@@ -3,7 +3,7 @@
 import importlib.util
 import socket
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from tsudoi.net.sealed_chat import SealedChat
 from tsudoi.net.sockets import ServerStream, UdpChannel, connected, reason
 from tsudoi.net.trust import connected_sealed
 from tsudoi.protocol import names
+from tsudoi.protocol.client import datagram
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS, TSUDOI
 from tsudoi.protocol.client.reply_decoder import HandshakeRefused
@@ -205,6 +206,8 @@ async def _enter_sealed(
             await stream.converse(enter, settings)
             addresses = await _udp_addresses(peer, server)
         if isinstance(enter.result, HandshakeRefused):
+            if enter.unwanted_token:
+                _leave_version_1(room, enter.unwanted_token, addresses[0])
             raise _refused(enter.result, server, room, is_sealed)
         assert enter.result is not None
         return HandshakeResult(enter.result, addresses, stream.first_seen)
@@ -247,6 +250,13 @@ async def _udp_addresses(peer: tuple[Any, ...], server: Server) -> list[Address]
     family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
     first = (family, (peer[0], server.udp, *peer[2:]))
     return list(dict.fromkeys((first, *await addresses_of(server))))
+
+
+def _leave_version_1(room: str, token: str, server: Address) -> None:
+    """Leave, as far as one datagram can: else the room stays until a time-out, and can not be created in version 1."""
+    family, address = server
+    with suppress(OSError, ValueError), socket.socket(family, socket.SOCK_DGRAM) as udp:
+        udp.sendto(datagram.serialize(room, token, "/leave"), address)
 
 
 def _refused(refused: HandshakeRefused, server: Server, room: str, is_sealed: bool) -> errors.ClientError:
