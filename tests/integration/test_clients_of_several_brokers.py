@@ -14,6 +14,7 @@ import pytest
 import tsudoi
 from broker.keys import key_folder
 from broker.net.zap import make_pair
+from scenarios.ports import steady_port
 from tests.support import postgres
 from tests.support.services import Broker, Gateway, at
 from tsudoi.ops.keyfiles import Owner, Role
@@ -95,7 +96,10 @@ async def town(folder: Path) -> AsyncIterator[Town]:
         # All brokers have one folder of keys, so one key of a gateway is for all of them.
         keys, key = folder / "keys", folder / "east.key"
         key_folder.add(keys, Owner(Role.GATEWAY, "east"), key, make_pair)
-        brokers = [stack.enter_context(Broker(both, "--keys", str(keys), name=f"broker {number}")) for number in (1, 2)]
+        brokers = [
+            stack.enter_context(Broker(both, "--keys", str(keys), bind=f"tcp://127.0.0.1:{steady_port(2)}", name=name))
+            for name in ("broker 1", "broker 2")
+        ]
         # The second gateway knows of the second broker only, and of one that is not there.
         seeds: list[tuple[str, ...]] = [(), ("--broker", "tcp://127.0.0.1:9")]
         gateways = [

@@ -49,7 +49,8 @@ class Cluster:
 
     async def add(self, *options: str) -> Broker:
         admin = f"tcp://127.0.0.1:{steady_port()}"
-        broker = Broker(self._url, "--admin", admin, *options, name=f"broker {len(self.brokers)}")
+        bind = f"tcp://127.0.0.1:{steady_port(2)}"
+        broker = Broker(self._url, "--admin", admin, *options, bind=bind, name=f"broker {len(self.brokers)}")
         self.admins.append(admin)
         await asyncio.to_thread(self._stack.enter_context, broker)
         self.brokers.append(broker)
