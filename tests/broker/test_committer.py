@@ -14,6 +14,7 @@ from broker.store.interface import Batch
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, said
 from tests.broker.test_server import PATIENCE_S, Gateway, running
+from tests.support.waiting import until
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Granted, Publish, Reply, Request
 from tsudoi.protocol.codes import EntryKind
@@ -120,8 +121,7 @@ async def test_nothing_is_told_before_it_is_committed_and_the_next_turn_is_colle
         await one.say(Publish(3, [said(host, "third")]))
         # A replay waits for the commit of what was said before it.
         await one.say(Request(7, backbone.Replay(host.room, 1, 0, 100)))
-        while server.core.directory.rooms[host.room].last < 4:  # noqa: ASYNC110 (nothing tells)
-            await asyncio.sleep(0.01)
+        await until(lambda: server.core.directory.rooms[host.room].last >= 4)
         waiting = asyncio.create_task(next_accepted(one))
         await asyncio.sleep(0.1)
         assert not waiting.done()
@@ -154,8 +154,7 @@ async def test_a_replay_ends_with_what_is_committed_though_more_is_decided(where
             await one.say_parts(frame)
         await store.commit_begins()
         await one.say(Publish(2, [said(host, "second")]))
-        while server.core.directory.rooms[host.room].last < 3:  # noqa: ASYNC110 (nothing tells)
-            await asyncio.sleep(0.01)
+        await until(lambda: server.core.directory.rooms[host.room].last >= 3)
         store.may_commit.release()
         reply = await one.hear()
         assert isinstance(reply, Reply)
@@ -190,7 +189,6 @@ async def test_when_it_stops_a_commit_that_runs_is_finished_and_what_came_meanwh
         await one.say(Publish(1, [said(host, "first")]))
         await store.commit_begins()
         await one.say(Publish(2, [said(host, "second")]))
-        while server.core.directory.rooms[host.room].last < 3:  # noqa: ASYNC110 (nothing tells)
-            await asyncio.sleep(0.01)
+        await until(lambda: server.core.directory.rooms[host.room].last >= 3)
         store.may_commit.release(2)
     assert store.load().ends == {host.room: (1, 3)}

@@ -23,6 +23,7 @@ from broker.store.interface import Chunk, MemberRow, Snapshot
 from broker.store.sharing import LEASE_S
 from tests.support.cluster_client import ClusterGateway
 from tests.support.shared_memory_store import SharedMemory, SharedMemoryStore
+from tests.support.waiting import until
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Create, Granted, Refused
 from tsudoi.protocol.errors import Full, StoreError
@@ -162,9 +163,7 @@ async def test_a_broker_that_no_gateway_reaches_leaves_its_shards_to_the_others(
                 set(),
             )
         # Without any gateway nothing is known.
-        async with asyncio.timeout(10):
-            while lost.membership.unhealthy_reason():  # noqa: ASYNC110 - nothing tells
-                await asyncio.sleep(LOOK_S)
+        await until(lambda: not lost.membership.unhealthy_reason())
 
 
 async def test_a_room_of_another_shard_is_not_created(tmp_path: Path) -> None:
@@ -409,13 +408,9 @@ async def test_a_broker_at_the_endpoint_of_another_is_unhealthy(
     async with brokers(tmp_path, shared) as new_broker:
         one, other = new_broker(), new_broker()
         one.membership.endpoint = other.endpoint
-        async with asyncio.timeout(10.0):
-            while "too: give each" not in one.membership.unhealthy_reason():  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_S)
+        await until(lambda: "too: give each" in one.membership.unhealthy_reason())
         one.membership.endpoint = one.endpoint
-        async with asyncio.timeout(10.0):
-            while one.membership.unhealthy_reason():  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_S)
+        await until(lambda: not one.membership.unhealthy_reason())
 
 
 async def test_health_is_red_while_the_broker_is_registered_nowhere(tmp_path: Path) -> None:

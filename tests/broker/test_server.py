@@ -20,6 +20,7 @@ from broker.shards.cores import Cores
 from broker.store.interface import Batch, Chunk
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
+from tests.support.waiting import until
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
@@ -386,8 +387,7 @@ async def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
             await greedy.say(Request(number, backbone.GetTime()))
         assert isinstance(await modest.ask(a_create()), Granted)
         await greedy.hear()
-        while server.turns.incoming.queue.accounts:  # noqa: ASYNC110 (nothing tells)
-            await asyncio.sleep(0)
+        await until(lambda: not server.turns.incoming.queue.accounts)
         assert server.sockets.overrun > 0
         assert isinstance(await modest.ask(a_create("again", token=2)), Granted)
 

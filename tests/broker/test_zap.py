@@ -29,6 +29,7 @@ from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
 from tests.broker.test_server import PATIENCE_S, Gateway
 from tests.support.services import steady_endpoint
+from tests.support.waiting import until
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
 from tsudoi.protocol import backbone
@@ -36,12 +37,6 @@ from tsudoi.protocol.backbone import Canary, Granted, Hello, Publish, Unknown, W
 
 EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
 PERSON = Owner(Role.OPERATOR, "me")
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 (what is waited for is the server's, and it tells nobody)
-            await asyncio.sleep(0.01)
 
 
 class Peer(Gateway):

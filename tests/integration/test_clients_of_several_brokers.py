@@ -5,7 +5,7 @@ No message is lost or comes twice, no client reconnects, and rooms go on within 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -17,20 +17,14 @@ from broker.net.zap import make_pair
 from scenarios.ports import steady_port
 from tests.support import postgres
 from tests.support.services import Broker, Gateway, at
+from tests.support.waiting import until
 from tsudoi.ops.keyfiles import Owner, Role
 
 pytestmark = pytest.mark.slow
 
 SETTINGS = tsudoi.Settings(rate_per_s=0)
-PATIENCE_S = 60.0
 ROOMS = 16
 TAKEOVER_S = 4.0
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.01)
 
 
 class Talk:

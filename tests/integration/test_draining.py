@@ -14,6 +14,7 @@ import pytest
 import tsudoi
 from scenarios.ports import steady_port
 from tests.support.services import Broker, Gateway
+from tests.support.waiting import until
 from tsudoi import ChatClient, Message, Server, Settings
 from tsudoi.net import enter
 from tsudoi.net.roaming import Address, addresses_of
@@ -113,7 +114,5 @@ async def test_a_gateway_with_nobody_to_drain_stops_at_once_and_a_second_signal_
             with pytest.raises(HTTPError, match="503"):
                 await asyncio.to_thread(urlopen, f"http://127.0.0.1:{port}/healthz", timeout=5)
             gateway.popen.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(10):
-                while gateway.popen.poll() is None:  # noqa: ASYNC110 - a process tells nothing
-                    await asyncio.sleep(0.05)
+            await until(lambda: gateway.popen.poll() is not None, patience_s=10.0)
             await alice.vanish()

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 
 from tests.support import forked
 from tests.support.services import ROOT
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 60.0
 GATEWAY = ("gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", "{}")
@@ -88,15 +89,6 @@ class Window:
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE_S / 0.02)):
-        if condition():
-            return
-        pause.wait(0.02)
-    raise AssertionError("it did not happen")
 
 
 @pytest.mark.parametrize("arguments", SERVICES, ids=["gateway", "workers", "broker"])

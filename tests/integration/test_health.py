@@ -3,16 +3,13 @@
 import re
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.support import forked
 from tests.support.services import ROOT, Broker, Gateway
-
-PATIENCE_S = 60.0
+from tests.support.waiting import wait_until
 
 
 def ask(port: int, path: str = "/healthz") -> tuple[int, str]:
@@ -22,12 +19,6 @@ def ask(port: int, path: str = "/healthz") -> tuple[int, str]:
     except urllib.error.HTTPError as exc:
         with exc:
             return exc.code, exc.read().decode()
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
 
 
 def test_health_is_red_while_the_broker_is_frozen(tmp_path: Path, unused_port: int) -> None:

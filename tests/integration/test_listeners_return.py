@@ -12,6 +12,7 @@ import tsudoi
 from gateway.link.routes import PATIENCE_S
 from tests.chaos.relay import COMMANDS, NEWS, BackboneRelay
 from tests.support.services import Broker, Gateway, at, steady_endpoint
+from tests.support.waiting import until
 from tsudoi.net.sealed_chat import SealedChat
 
 SOON_S = 8.0
@@ -25,9 +26,7 @@ async def enter(gateway: Gateway, room: str, name: str, *, creates: bool = False
     about: dict[str, Any] = {"name": name, "server": at(gateway), "dialect": "tsudoi-2"}
     chat = await (tsudoi.create if creates else tsudoi.join)(room, **about)
     assert isinstance(chat, SealedChat)
-    async with asyncio.timeout(SOON_S):
-        while not chat._core.is_resumed:  # noqa: ASYNC110 - what is waited for is told by nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: chat._core.is_resumed)
     return chat
 
 

@@ -15,6 +15,7 @@ import trustme
 import tsudoi
 from tests.support.sealed_client import SealedClient, shake_hands
 from tests.support.services import Gateway
+from tests.support.waiting import until
 from tsudoi import ChatClient, Message, Rerouted, Server, Settings
 from tsudoi.net.sealed_chat import SealedChat
 from tsudoi.protocol.sealed import client_path
@@ -80,12 +81,6 @@ class Relay:
         for sock in (self._front, *self._sides.values()):
             self._loop.remove_reader(sock)
             sock.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what is waited for is told by nobody
-            await asyncio.sleep(0.01)
 
 
 def is_by_tcp(chat: ChatClient) -> bool:

@@ -8,7 +8,7 @@ were never put into it.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,21 +21,15 @@ from gateway.process.service import Service
 from gateway.settings import Settings
 from tests.chaos.relay import NEWS, BackboneRelay
 from tests.support.services import Broker, Gateway
+from tests.support.waiting import until
 
 MANY = 1e6
 STALL_S = 1.0
 """Less than the 1.5 s after which a connection without a heartbeat ends."""
 ROUNDS = 20
 """Each drops something, unless the machine is so busy that too little is said, or a connection ends after all."""
-PATIENCE_S = 60.0
 BULK = "x" * 3_500
 SETTINGS = tsudoi.Settings(rate_per_s=0, queue_size=1_000_000, keep_alive_s=1.0)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

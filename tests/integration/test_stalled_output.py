@@ -9,8 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +20,7 @@ from tests.integration.conftest import Enter
 from tests.support import forked
 from tests.support.legacy.company import Company
 from tests.support.services import ROOT, Gateway
+from tests.support.waiting import wait_until
 from tests.tsudoi.fake_server import FakeServer, Served
 from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialects import TSUDOI
@@ -86,15 +86,6 @@ def flood(served: Served, fake: FakeServer) -> None:
     wait_until(lambda: bool(fake.rooms and fake.rooms["den"].addresses))
     for number in range(100):
         served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", number, "bob", f"{number} {'x' * 1000}"))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE_S / 0.02)):
-        if condition():
-            return
-        pause.wait(0.02)
-    raise AssertionError("it did not happen")
 
 
 def test_a_pager_behind_the_client_stops_nothing() -> None:

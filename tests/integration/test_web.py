@@ -12,7 +12,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from tests.integration.test_webhook import Issuer
 from tests.support.services import HEAR_S, Broker, Gateway, at
 from tests.support.services import hear as hear_up_to
 from tests.support.trimming import TrimmingBroker
+from tests.support.waiting import until
 from tsudoi.protocol.web.codes import Close, Error
 
 HERE = "127.0.0.1"
@@ -118,12 +119,6 @@ class Person:
                     await self.room.publish({"text": text, "number": number}, timeout=0.5)
                     return
                 await asyncio.sleep(0.1)
-
-
-async def until(done: Callable[[], object]) -> None:
-    async with asyncio.timeout(HEAR_S):
-        while not done():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager

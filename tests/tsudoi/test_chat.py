@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import tsudoi
+from tests.support.waiting import until
 from tests.tsudoi.fake_server import QUICK, FakeServer, fake_server
 from tsudoi import ChatClient, Event, Message, RoomClosed, Server, ServerAway, Settings, TimedOut
 from tsudoi.errors import refusal
@@ -18,12 +19,6 @@ from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP, TCRP_JSON, 
 from tsudoi.protocol.codes import Status
 
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
-
-
-async def soon(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(3):
-        while not condition():  # noqa: ASYNC110 - what is waited for is told by nobody
-            await asyncio.sleep(0.001)
 
 
 async def hear(room: ChatClient) -> Event:
@@ -50,7 +45,7 @@ async def two(dialect: Dialect, settings: Settings = QUICK) -> AsyncIterator[tup
         await create(fake, settings=settings) as alice,
         await join(fake, settings=settings) as bob,
     ):
-        await soon(lambda: registered(fake) == 2)
+        await until(lambda: registered(fake) == 2)
         yield fake, alice, bob
 
 
@@ -68,7 +63,7 @@ async def test_two_people_talk(dialect: Dialect) -> None:
         assert isinstance(heard, Message)
         assert (heard.sender, heard.text) == ("bob", "hi")
         if dialect.port not in (PortPlace.NOWHERE, PortPlace.TCP_SOURCE):
-            await soon(lambda: len(fake.ports) == 2)
+            await until(lambda: len(fake.ports) == 2)
             sources = {address[1] for address in fake.rooms["部屋1"].addresses.values()}
             assert set(fake.ports) == sources
         assert fake.asked_for_rooms == (2 if dialect is TCRP_OK else 0)
@@ -116,14 +111,14 @@ async def test_rooms_are_listed(dialect: Dialect) -> None:
 @every_dialect
 async def test_the_first_datagram_registers_and_the_next_keep_alive(dialect: Dialect) -> None:
     async with fake_server(dialect) as fake, await create(fake, settings=Settings(keep_alive_s=0.01)):
-        await soon(lambda: len(fake.datagrams) >= 4)
+        await until(lambda: len(fake.datagrams) >= 4)
         texts = {datagram.parse_untrusted(data)[2].decode() for data in fake.datagrams}
         assert texts == {min(dialect.register_words, default="")}
 
 
 async def test_a_resting_client_sends_nothing() -> None:
     async with fake_server(TSUDOI) as fake, await create(fake, settings=Settings(keep_alive_s=0.01)) as alice:
-        await soon(lambda: len(fake.datagrams) >= 2)
+        await until(lambda: len(fake.datagrams) >= 2)
         alice.stop_keep_alives()
         await asyncio.sleep(0.02)
         sent = len(fake.datagrams)
@@ -135,14 +130,14 @@ async def test_a_resting_client_sends_nothing() -> None:
 async def test_leaving_says_the_word_and_ends_the_iteration(dialect: Dialect) -> None:
     async with two(dialect) as (fake, alice, bob):
         await alice.say("bye")
-        await soon(lambda: fake.rooms["部屋1"].said == 1)
+        await until(lambda: fake.rooms["部屋1"].said == 1)
         await bob.leave()
         await bob.leave()
         assert [event.text for event in [event async for event in bob]] in ([], ["bye"])
         with pytest.raises(tsudoi.NotInRoom):
             await bob.say("still here?")
         if dialect.leave_words:
-            await soon(lambda: registered(fake) == 1)
+            await until(lambda: registered(fake) == 1)
 
 
 @every_dialect
@@ -152,7 +147,7 @@ async def test_notices_are_the_last_event(dialect: Dialect, kind: str) -> None:
         for words in dialect.closed if kind == "closed" else (dialect.timed_out,):
             text = words.format(user="alice", room="部屋1")
             fake.tell("部屋1", downlink_encoder.encode_closing(dialect, "部屋1", kind, text))
-        await soon(lambda: bob.closed)
+        await until(lambda: bob.closed)
         (event,) = [event async for event in bob]
         has_own_words = dialect.timed_out not in dialect.closed
         assert isinstance(event, TimedOut if kind == "timeout" and has_own_words else RoomClosed)
@@ -186,9 +181,9 @@ async def test_a_full_queue_drops_the_oldest_and_counts() -> None:
     async with two(TSUDOI, Settings(queue_size=3)) as (fake, alice, bob):
         for number in range(10):
             await alice.say(str(number))
-        await soon(lambda: bob.dropped == 7)
+        await until(lambda: bob.dropped == 7)
         fake.tell("部屋1", downlink_encoder.encode_closing(TSUDOI, "部屋1", "closed", "gone"))
-        await soon(lambda: bob.closed)
+        await until(lambda: bob.closed)
         events = [event.text async for event in bob]
         assert events == ["8", "9", "gone"]
 
@@ -210,21 +205,21 @@ async def test_what_comes_twice_is_heard_once() -> None:
     async with two(TSUDOI) as (fake, _, bob):
         for number in (1, 1, 2):
             fake.tell("部屋1", downlink_encoder.encode_message(TSUDOI.down, "部屋1", number, "eve", "hi"))
-        await soon(lambda: bob.repeated == 1)
+        await until(lambda: bob.repeated == 1)
         assert [await hear(bob) for _ in range(2)] == [Message("eve", "hi", 1), Message("eve", "hi", 2)]
 
 
 async def test_strange_datagrams_are_counted() -> None:
     async with two(TSUDOI) as (fake, _, bob):
         fake.tell("部屋1", b"\xff\xfe")
-        await soon(lambda: bob.malformed == 1)
+        await until(lambda: bob.malformed == 1)
 
 
 async def test_moving_to_another_door() -> None:
     async with two(TSUDOI) as (fake, alice, bob):
         before = set(fake.rooms["部屋1"].addresses.values())
         await bob.move(Server("127.0.0.1", 1, fake.address.udp))
-        await soon(lambda: set(fake.rooms["部屋1"].addresses.values()) != before)
+        await until(lambda: set(fake.rooms["部屋1"].addresses.values()) != before)
         await alice.say("there?")
         assert (await hear(bob)).text == "there?"
 
@@ -232,12 +227,12 @@ async def test_moving_to_another_door() -> None:
 async def test_a_server_that_goes_away_is_told_once() -> None:
     async with fake_server(TSUDOI) as fake:
         alice = await create(fake, settings=Settings(keep_alive_s=0.02))
-        await soon(lambda: registered(fake) == 1)
+        await until(lambda: registered(fake) == 1)
     async with alice:
         event = await hear(alice)
         assert isinstance(event, ServerAway)
         assert "connection refused" in event.text
-        await soon(lambda: alice.unreachable >= 2)
+        await until(lambda: alice.unreachable >= 2)
         assert not alice.closed
 
 
@@ -300,7 +295,7 @@ def test_a_hung_up_connection_is_a_violation() -> None:
 async def test_ipv6() -> None:
     try:
         async with fake_server(TCRP_JSON, "::1") as fake, await create(fake) as alice, await join(fake) as bob:
-            await soon(lambda: registered(fake) == 2)
+            await until(lambda: registered(fake) == 2)
             await alice.say("six")
             assert await hear(bob) == Message("alice", "six")
     except OSError:
@@ -310,7 +305,7 @@ async def test_ipv6() -> None:
 async def test_messages_only() -> None:
     async with two(TCRP) as (fake, alice, bob):
         await alice.say("one")
-        await soon(lambda: fake.rooms["部屋1"].said == 1)
+        await until(lambda: fake.rooms["部屋1"].said == 1)
         fake.tell("部屋1", b"exit!")
         assert [message.text async for message in bob.messages()] == ["one"]
 
@@ -326,7 +321,7 @@ async def test_a_program_that_is_cancelled_while_it_enters_leaves_the_room() -> 
         room = fake.rooms["部屋1"]
         fake.may_answer.clear()
         joining = asyncio.create_task(join(fake))
-        await soon(lambda: len(room.names) == 2)
+        await until(lambda: len(room.names) == 2)
         joining.cancel()
         await asyncio.sleep(0)
         fake.may_answer.set()
@@ -338,4 +333,4 @@ async def test_a_program_that_is_cancelled_while_it_enters_leaves_the_room() -> 
             found = [datagram.parse_untrusted(data) for data in fake.datagrams]
             return {datagram.decode_text(text, TSUDOI) for _, shown, text in found if shown == token}
 
-        await soon(lambda: bool(TSUDOI.leave_words & said()))
+        await until(lambda: bool(TSUDOI.leave_words & said()))

@@ -14,6 +14,7 @@ import trustme
 import uvloop
 
 import tsudoi
+from tests.support.waiting import until
 from tests.tsudoi.fake_server import fake_server
 from tests.tsudoi.sealed_server import QUICK, Room, SealedServer, sealed_server
 from tsudoi import ChatClient, Event, Message, Settings
@@ -24,12 +25,6 @@ from tsudoi.protocol.client.dialects import TSUDOI
 from tsudoi.protocol.client.header import frame
 
 PLAIN = replace(QUICK, security="plain")
-
-
-async def soon(condition: Callable[[], bool], seconds: float = 5) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for is told by nobody
-            await asyncio.sleep(0.005)
 
 
 async def hear(room: ChatClient, seconds: float = 5) -> Event:
@@ -140,7 +135,7 @@ async def test_a_queue_that_is_full_drops_the_oldest_and_keeps_the_order() -> No
     async with sealed_server() as server, two(server, replace(QUICK, queue_size=5)) as (alice, bob, _):
         for number in range(9):
             await alice.say(f"{number}")
-        await soon(lambda: bob.dropped == 4)
+        await until(lambda: bob.dropped == 4)
         assert [(await hear(bob)).text for _ in range(5)] == ["4", "5", "6", "7", "8"]
 
 
@@ -254,7 +249,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Settings:
     return replace(QUICK, rejoin_after_s=0.7, flush_s=0.2)
 
 
-async def until(chat: ChatClient, kind: type[Event]) -> AsyncIterator[Event]:
+async def up_to(chat: ChatClient, kind: type[Event]) -> AsyncIterator[Event]:
     """Iterate over a client's events, up to one of this kind."""
     async with asyncio.timeout(10):
         async for event in chat:
@@ -280,7 +275,7 @@ async def test_a_member_that_the_server_does_not_know_any_more_joins_again_and_m
         async with await join(server, settings=impatient, name="bob") as bob:
             await bob.say("two")
             line = alice.post("lost")
-            got = [event async for event in until(alice, tsudoi.Rejoined)]
+            got = [event async for event in up_to(alice, tsudoi.Rejoined)]
             assert [type(event) for event in got] == [tsudoi.ServerAway, tsudoi.Rejoined]
             with pytest.raises(tsudoi.NotInRoom, match=r"did not know you any more.*lost"):
                 await line.kept()
@@ -307,12 +302,12 @@ async def test_a_server_that_answers_late_is_not_joined_again(impatient: Setting
     async with sealed_server() as server, two(server, settings=impatient) as (alice, bob, room):
         server.is_deaf = True
         line = alice.post("late")
-        _ = [event async for event in until(alice, tsudoi.ServerAway)]
+        _ = [event async for event in up_to(alice, tsudoi.ServerAway)]
         server.is_deaf = False
         assert await line.kept() == 1
         await asyncio.sleep(1.5)  # longer than the client waits before it joins again
         assert len(room.members) == 2
-        *_, last = [event async for event in until(bob, Message)]
+        *_, last = [event async for event in up_to(bob, Message)]
         assert last == Message("alice", "late", 1)
 
 
@@ -501,7 +496,7 @@ def test_a_program_that_is_cancelled_while_it_enters_leaves_the_room(runner: Cal
             room = server.rooms["部屋"]
             server.may_answer.clear()
             joining = asyncio.create_task(join(server))
-            await soon(lambda: room.joined == 2)
+            await until(lambda: room.joined == 2)
             joining.cancel()
             await asyncio.sleep(0)
             server.may_answer.set()
@@ -521,7 +516,7 @@ async def test_a_cancelled_program_does_not_wait_for_a_server_that_was_not_asked
         room = server.rooms["部屋"]
         server.may_answer.clear()
         silent = asyncio.create_task(join(server))
-        await soon(lambda: room.joined == 2)
+        await until(lambda: room.joined == 2)
         silent.cancel()
         with pytest.raises(asyncio.CancelledError):
             await silent

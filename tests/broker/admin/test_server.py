@@ -23,6 +23,7 @@ from broker.net.zap import make_pair, present
 from broker.shards.cores import Cores
 from broker.store.interface import Batch
 from broker.store.memory import MemoryStore
+from tests.support.waiting import until
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import admin_frames
@@ -121,9 +122,7 @@ async def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path, mo
             present(socket, gateways.public, gateways.secret, gateways.broker)
             socket.connect(admin.endpoint)
             await socket.send(admin_frames.encode(LIST))
-            async with asyncio.timeout(PATIENCE_S):
-                while not admin.strangers:  # noqa: ASYNC110 (the server tells nobody)
-                    await asyncio.sleep(0.01)
+            await until(lambda: admin.strangers)
             assert not await socket.poll(0)
         finally:
             context.destroy(linger=0)

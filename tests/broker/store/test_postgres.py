@@ -20,6 +20,7 @@ from broker.store.postgres_schema import MIGRATIONS
 from broker.store.sharing import View
 from tests.support import postgres
 from tests.support.sharing_broker import SharingBroker
+from tests.support.waiting import wait_until
 from tsudoi.protocol.errors import SettingError, StoreError
 
 PATIENCE_S = 60.0
@@ -46,13 +47,6 @@ def sharing(url: str, requires_synchronous: bool | None = None) -> Iterator[Shar
     """A registered broker."""
     with contextlib.closing(PostgresStore(url, requires_synchronous=requires_synchronous)) as store:
         yield SharingBroker(store)
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        threading.Event().wait(0.02)
 
 
 def waits_for_standby(primary: postgres.Instance) -> bool:
@@ -146,7 +140,7 @@ def test_a_load_holds_up_neither_commits_nor_the_lease(server: postgres.Instance
         loads = threading.Thread(target=lambda: loaded.append(broker.store.load(1)))
         with locked(url, "LOCK TABLE members") as release:
             loads.start()
-            wait_for(lambda: waiting(server) == 1, "the load does not wait")
+            wait_until(lambda: waiting(server) == 1, "the load does not wait")
             for number in range(1, 20):
                 broker.store.commit(turn(number, 2))
             looks = len(broker.views)
@@ -168,7 +162,7 @@ def test_a_replay_holds_up_no_commit(server: postgres.Instance) -> None:
         reads = threading.Thread(target=lambda: read.extend(broker.store.read(1, 0, 9, 1)))
         with locked(url, "LOCK TABLE log") as release:
             reads.start()
-            wait_for(lambda: waiting(server) == 1, "the replay does not wait")
+            wait_until(lambda: waiting(server) == 1, "the replay does not wait")
             broker.store.commit(turn(2, 1))
             assert not read
             release()
@@ -187,7 +181,7 @@ def test_a_renewal_that_meets_an_eviction_is_refused(server: postgres.Instance, 
         me = broker.view().me
         broker.serve(1)
         with locked(url, statement) as commit:
-            wait_for(lambda: waiting(server) == 1, "it does not renew")
+            wait_until(lambda: waiting(server) == 1, "it does not renew")
             assert broker.losses == []
             commit()
         assert "it was over" in broker.wait_for_loss()
@@ -209,7 +203,7 @@ def test_an_eviction_that_meets_a_renewal_leaves_the_broker_alone(server: postgr
             takes = threading.Thread(target=lambda: taken.append(broker.store.take([1])))
             server.sql("SELECT pg_sleep(0.4)")
             takes.start()
-            wait_for(lambda: waiting(server) >= 1 and not taken, "the eviction does not wait")
+            wait_until(lambda: waiting(server) >= 1 and not taken, "the eviction does not wait")
             commit()
             takes.join(PATIENCE_S)
         goes_on.set()
@@ -317,7 +311,7 @@ def test_changes_of_a_new_database_find_their_rows_by_key(server: postgres.Insta
             post = PostRow(b"%d" % number, 1, 1, 1, b"", 0)
             broker.store.commit(Batch(members={number: member}, posts={post.key: post}, shard=1))
     tables = "'members', 'posts'"
-    wait_for(
+    wait_until(
         lambda: server.sql(f"SELECT min(n_tup_ins) FROM pg_stat_user_tables WHERE relname IN ({tables})") == str(count),
         "the statistics are not written",
     )
@@ -428,7 +422,7 @@ def test_a_commit_waits_until_the_standby_has_it(machines: tuple[postgres.Instan
         for number in range(2, 30):
             store.commit(turn(number))
         # Received and flushed there; replayed a little later.
-        wait_for(lambda: standby.sql("SELECT count(*) FROM tsudoi.turns") == "29", "the standby lacks turns")
+        wait_until(lambda: standby.sql("SELECT count(*) FROM tsudoi.turns") == "29", "the standby lacks turns")
 
 
 def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit(
@@ -443,7 +437,7 @@ def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit(
         standby.stop()
         try:
             with broker.committing(turn(2)) as results:
-                wait_for(lambda: waits_for_standby(primary), "the commit does not wait")
+                wait_until(lambda: waits_for_standby(primary), "the commit does not wait")
                 assert results == []
                 primary.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
             assert "may have committed without its standby: canceling wait" in str(results[0])
@@ -503,7 +497,7 @@ def test_a_wait_that_ends_because_no_standby_is_wanted_any_more_is_no_commit(
         standby.stop()
         try:
             with broker.committing(turn(2)) as results:
-                wait_for(lambda: waits_for_standby(primary), "the commit does not wait")
+                wait_until(lambda: waits_for_standby(primary), "the commit does not wait")
                 primary.sql("ALTER SYSTEM SET synchronous_standby_names = ''")
                 primary.sql("SELECT pg_reload_conf()")
             assert "synchronous_standby_names was emptied while a commit waited" in str(results[0])
@@ -512,7 +506,7 @@ def test_a_wait_that_ends_because_no_standby_is_wanted_any_more_is_no_commit(
             primary.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
             primary.sql("SELECT pg_reload_conf()")
             standby.start()
-            wait_for(lambda: primary.sql("SHOW synchronous_standby_names") == names, "the setting is not back")
+            wait_until(lambda: primary.sql("SHOW synchronous_standby_names") == names, "the setting is not back")
         (snapshot,) = broker.serve_when_free(0)
         assert snapshot.ends == {1: (1, 2)}
 
@@ -538,10 +532,10 @@ def test_without_its_standby_nothing_is_accepted_until_it_is_back(
         standby.stop()
         try:
             with broker.committing(turn(2)) as results:
-                wait_for(lambda: waits_for_standby(primary), "the commit does not wait")
+                wait_until(lambda: waits_for_standby(primary), "the commit does not wait")
             assert isinstance(results[0], StoreError)
             assert "can not be renewed: no answer in time" in broker.wait_for_loss()
-            wait_for(lambda: "no synchronous standby" in broker.store.unhealthy_reason(), "it does not say why")
+            wait_until(lambda: "no synchronous standby" in broker.store.unhealthy_reason(), "it does not say why")
             assert not broker.is_registered()
         finally:
             standby.start()

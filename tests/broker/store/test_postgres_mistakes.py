@@ -4,9 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,8 @@ from broker.store import postgres_connections
 from broker.store.interface import Batch, Chunk
 from broker.store.postgres import PostgresStore
 from tests.support import postgres
-from tests.support.sharing_broker import PATIENCE_S, SharingBroker
+from tests.support.sharing_broker import SharingBroker
+from tests.support.waiting import wait_until
 from tsudoi.protocol.errors import SettingError, StoreError
 
 DISK = 140 * 2**20
@@ -203,10 +202,3 @@ def running(server: postgres.Instance) -> bool:
     except subprocess.CalledProcessError:
         return False
     return True
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)

@@ -1,6 +1,5 @@
 """gateway/link/broker_pool.py, with the XPUB sockets of brokers."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,9 @@ from gateway.counters import Counters
 from gateway.link.broker_pool import BrokerPool
 from gateway.link.owners import LISTED_S
 from gateway.link.routes import Routes
+from tests.support.waiting import until
 from tsudoi.protocol.backbone import CLUSTER_TOPIC, Cluster, own_topic, publish_endpoint, room_topic
 
-PATIENCE_S = 60.0
 ROOMS = {0: [10, 20], 1: [11]}
 """Rooms by shard."""
 FAR = "tcp://192.0.2.1:9003"
@@ -54,12 +53,6 @@ def brokers(tmp_path: Path) -> Iterator[tuple[Broker, Broker]]:
         yield Broker(context, f"ipc://{tmp_path}/a"), Broker(context, f"ipc://{tmp_path}/b")
     finally:
         context.destroy(linger=0)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.005)
 
 
 def open_pool(routes: Routes) -> BrokerPool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,17 +19,11 @@ from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
 from gateway.link.broker_sockets import BrokerSockets
 from tests.support.services import steady_endpoint
+from tests.support.waiting import until
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
 from tsudoi.protocol.backbone import publish_endpoint
 
-PATIENCE_S = 60.0
 EAST = Owner(Role.GATEWAY, "east")
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

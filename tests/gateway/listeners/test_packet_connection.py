@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import cast
@@ -18,6 +18,7 @@ from gateway.sealed.carried import Carried
 from gateway.sealed.link import SealedLink
 from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway
+from tests.support.waiting import until
 from tsudoi.protocol.sealed.packets import HEADER_SIZE, MAX_PACKET
 from tsudoi.protocol.sealed.tcp_framing import framed
 
@@ -66,12 +67,6 @@ async def running(settings: Settings | None = None) -> AsyncIterator[tuple[Stage
         yield stage, listener
     finally:
         await stage.server.close(0.0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for is told by nobody
-            await asyncio.sleep(0.005)
 
 
 async def test_packets_come_with_the_address_of_their_connection_and_go_back_to_it() -> None:

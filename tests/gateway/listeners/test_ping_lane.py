@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +11,7 @@ from gateway.listeners.options import Listener
 from gateway.listeners.ping_lane import SHORTER, program
 from gateway.listeners.udp import UDPServer
 from gateway.sealed.keys import SessionKeys
+from tests.support.waiting import until
 from tsudoi.protocol.errors import SettingError
 from tsudoi.protocol.sealed.lines import UpLine, serialize
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, serialize_header
@@ -26,12 +26,6 @@ def packet(line: bytes, suite: str = AES_128_GCM) -> bytes:
     session = KEYS.new(suite, 0, 0)
     header = serialize_header(Kind.BODY, session, NO_RUN, 1)
     return header + cipher(suite, KEYS.key(session, up=True)).encrypt(header[18:], line, header)
-
-
-async def until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not done():  # noqa: ASYNC110 - what came to a plain socket tells nobody
-            await asyncio.sleep(0)
 
 
 def test_no_other_line_is_as_short_as_a_ping() -> None:

@@ -21,6 +21,7 @@ from gateway.listeners.options import Listener
 from gateway.listeners.tcp import SPARE_DESCRIPTORS, TCPServer, connections_allowed
 from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway, a_grant, room_name
+from tests.support.waiting import until
 from tsudoi.protocol.backbone import Create, Item, Join, ListRooms, Rooms
 from tsudoi.protocol.backbone import Refused as Declined
 from tsudoi.protocol.client.dialect import Dialect
@@ -129,12 +130,6 @@ async def connected(listener: Listener, request: bytes = b"") -> AsyncIterator[C
 async def until_closed(client: Client) -> None:
     while await client.read():
         pass
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -536,8 +531,7 @@ async def test_an_address_with_too_many_connections_takes_the_place_of_its_own(m
     async with running(settings=settings) as (gateway, listener, server):
         reader, writer = await asyncio.open_connection(listener.host, listener.port, local_addr=("127.0.0.2", 0))
         async with connected(listener) as first, connected(listener):
-            while server.connections < 3:  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.005)
+            await until(lambda: server.connections >= 3)
             async with connected(listener):
                 assert await first.read() == b""
             assert not reader.at_eof()

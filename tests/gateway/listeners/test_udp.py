@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from gateway.listeners.options import Listener
 from gateway.listeners.portable_io import PortableIo
 from gateway.listeners.udp import UDPServer
 from tests.support.fakes import a_grant, token_of
+from tests.support.waiting import until
 from tsudoi.protocol.client.dialects import TCRP
 from tsudoi.protocol.errors import SettingError
 
@@ -83,12 +84,6 @@ def heard(receivers: list[socket.socket]) -> list[list[bytes]]:
         except BlockingIOError:
             found.append(got)
     return found
-
-
-async def until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not done():  # noqa: ASYNC110 - what came to a plain socket tells nobody
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

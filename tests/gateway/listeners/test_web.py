@@ -1,7 +1,7 @@
 """gateway/listeners/web.py: real connections, and a gateway without a broker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from gateway.listeners.options import WebListener
 from gateway.listeners.web import WebServer
 from tests.gateway.web.surfing import rules_of
 from tests.support.fakes import World
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.uvloop
 
@@ -69,11 +70,6 @@ class Place:
         self.clients.append(client := Client(*await asyncio.open_connection("127.0.0.1", self.port)))
         return client
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds():  # noqa: ASYNC110 - nothing tells
-                await asyncio.sleep(0.005)
-
 
 @asynccontextmanager
 async def running(**settings: Any) -> AsyncIterator[Place]:
@@ -124,7 +120,7 @@ async def test_a_websocket_in_no_room_makes_room_for_another_of_its_address(monk
         assert [await each.ask(UPGRADE) for each in idle] == [101] * 2
         monkeypatch.setattr(web, "NO_ROOM_S", 0.0)
         assert await (await place.connect()).ask(UPGRADE) == 101
-        await place.until(lambda: place.server.connections == 2)
+        await until(lambda: place.server.connections == 2)
         assert place.counters.web_connections_refused == 0
 
 
@@ -138,7 +134,7 @@ async def test_a_websocket_that_was_refused_a_place_in_a_room_makes_room_at_once
         early = await place.connect()
         assert await early.ask(UPGRADE) == 503
         early.writer.close()
-        await place.until(lambda: place.server.connections == 1)
+        await until(lambda: place.server.connections == 1)
         refused.writer.write(frame('{"id":1,"connect":{"data":{"name":"eve"}}}'))
         refused.writer.write(frame('{"id":2,"subscribe":{"channel":"lair"}}'))
         async with asyncio.timeout(PATIENCE_S):
@@ -155,7 +151,7 @@ async def test_a_client_that_takes_no_answers_is_not_read(monkeypatch: pytest.Mo
         for _ in range(2_000):
             client.writer.write(GET.replace(b"icon.svg", b"page.css"))
             await asyncio.sleep(0)
-        await place.until(lambda: place.server.connections == 0)
+        await until(lambda: place.server.connections == 0)
 
 
 async def test_a_stop_ends_all_connections_and_tells_websockets_why() -> None:

@@ -1,7 +1,7 @@
 """gateway/listeners/webhook.py: real connections, and a broker that answers when a test says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, cast
@@ -21,6 +21,7 @@ from gateway.listeners.webhook import WebhookServer
 from gateway.settings import Settings
 from gateway.webhook.rules import Rules
 from tests.gateway.webhook.conftest import SECRET, WALL, a_token
+from tests.support.waiting import until
 from tsudoi.protocol.backbone import Posted
 
 pytestmark = pytest.mark.uvloop
@@ -72,11 +73,6 @@ class Place:
         writer.write(data)
         return reader, writer
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds():  # noqa: ASYNC110 - nothing tells
-                await asyncio.sleep(0.005)
-
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Place]:
@@ -103,7 +99,7 @@ async def test_at_the_stop_the_last_request_is_answered_and_idle_connections_end
     async with running() as place:
         asked, post = await place.connect(a_post())
         idle, other = await place.connect()
-        await place.until(lambda: place.server.connections == 2 and not place.broker.asked.empty())
+        await until(lambda: place.server.connections == 2 and not place.broker.asked.empty())
         closing = asyncio.create_task(place.server.close(PATIENCE_S))
         assert await statuses(idle) == []
         await place.broker.answer()
@@ -116,7 +112,7 @@ async def test_at_the_stop_the_last_request_is_answered_and_idle_connections_end
 async def test_at_the_stop_a_request_without_an_answer_is_waited_for_no_longer_than_the_grace() -> None:
     async with running() as place:
         _, writer = await place.connect(a_post())
-        await place.until(lambda: not place.broker.asked.empty())
+        await until(lambda: not place.broker.asked.empty())
         await place.server.close(0.01)
         assert place.server.connections == 0
         # The answer comes to nobody.
@@ -170,7 +166,7 @@ async def test_a_client_that_takes_no_answers_is_not_read_either_and_ends(monkey
         for is_writable in (False, True, False):
             (connection.resume_writing if is_writable else connection.pause_writing)()
             assert transport.is_read is is_writable
-        await place.until(lambda: transport.is_aborted)
+        await until(lambda: transport.is_aborted)
         connection.connection_lost(None)
 
 
@@ -185,10 +181,10 @@ async def test_a_client_that_only_closes_its_half_gets_its_answer() -> None:
 async def test_a_client_that_goes_while_the_broker_is_asked_leaves_nothing_behind() -> None:
     async with running() as place:
         _, writer = await place.connect(a_post())
-        await place.until(lambda: not place.broker.asked.empty())
+        await until(lambda: not place.broker.asked.empty())
         writer.transport.abort()
         await place.broker.answer()
-        await place.until(lambda: not place.server.connections)
+        await until(lambda: not place.server.connections)
 
 
 async def test_one_connection_too_many_ends_the_one_that_waits_longest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,11 +192,11 @@ async def test_one_connection_too_many_ends_the_one_that_waits_longest(monkeypat
     monkeypatch.setattr(http_connection, "EVICT_AFTER_S", 0.0)
     async with running() as place:
         asked, _ = await place.connect(a_post())
-        await place.until(lambda: not place.broker.asked.empty())
+        await until(lambda: not place.broker.asked.empty())
         silent = []
         for number in range(2):
             silent.append(await place.connect())
-            await place.until(lambda number=number: place.server.connections == 2 + number)  # type: ignore[misc]
+            await until(lambda number=number: place.server.connections == 2 + number)  # type: ignore[misc]
         newest, _ = await place.connect(NOT_FOUND)
         assert await statuses(silent[0][0]) == []
         async with asyncio.timeout(PATIENCE_S):
@@ -216,7 +212,7 @@ async def test_one_connection_too_many_ends_itself_while_all_others_are_young(mo
     monkeypatch.setattr(http_connection, "EVICT_AFTER_S", PATIENCE_S)
     async with running() as place:
         first, writer = await place.connect()
-        await place.until(lambda: place.server.connections == 1)
+        await until(lambda: place.server.connections == 1)
         second, _ = await place.connect()
         with suppress(ConnectionResetError):
             assert await statuses(second) == []

@@ -16,6 +16,7 @@ import pytest
 from broker.net.ping import ping
 from gateway.process.broker_process import LEFT_S, BrokerProcess, make_directory
 from gateway.process.supervisor import Supervisor
+from tests.support.waiting import until
 from tsudoi.protocol.errors import SettingError
 
 PATIENCE_S = 60.0
@@ -167,9 +168,7 @@ async def test_sockets_that_are_removed_are_made_anew_and_a_restart_finds_its_pl
     # The admin's socket, beside the store, too.
     admin = short / "tsudoi.sqlite.admin"
     admin.unlink()
-    async with asyncio.timeout(PATIENCE_S):
-        while not admin.exists():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.01)
+    await until(lambda: admin.exists())
     clean()
     assert broker._process is not None
     os.kill(broker._process.pid, signal.SIGKILL)

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from broker.store.memory import MemoryStore
 from gateway.config import Config
 from gateway.listeners.options import Listener
 from gateway.process.service import DRAIN_S, Service
+from tests.support.waiting import until
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.backbone.endpoint import INPROC, IPC
@@ -28,12 +29,6 @@ from tsudoi.protocol.errors import SettingError
 
 PATIENCE_S = 60.0
 ANY = Listener("127.0.0.1", 0)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.005)
 
 
 def a_config(tcp: Listener = ANY, udp: Listener = ANY) -> Config:

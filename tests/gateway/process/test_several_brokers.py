@@ -1,7 +1,7 @@
 """gateway/process/service.py with brokers that share a store: real sockets, all in one process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -13,17 +13,11 @@ from gateway.listeners.options import Listener
 from gateway.process.service import Service
 from tests.broker.test_membership import Broker, NewBroker, brokers
 from tests.support.shared_memory_store import SharedMemory
+from tests.support.waiting import until
 from tsudoi.protocol.backbone import shard_named
 
 SHARDS = 8
-PATIENCE_S = 60.0
 ANY = Listener("127.0.0.1", 0)
-
-
-async def until(holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    async with asyncio.timeout(patience_s):
-        while not holds():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.005)
 
 
 class Talk:
