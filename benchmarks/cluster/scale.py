@@ -26,12 +26,10 @@ class Measured:
     """Of both PostgreSQL servers."""
     database_message: float = 10e-6
     wal_turn: float = 470.0
-    """Bytes written ahead for a turn. This and the next of texts of words, as docs/scale.md says under "Retention"."""
+    """Bytes written ahead for a turn. This and the next of texts of words."""
     wal_message: float = 330.0
     canary: float = 6.3e-6
     """Of a broker, for a canary of one shard of one gateway: row "an idle gateway", by 256 canaries a second."""
-    gateway_canary: float = 13e-6
-    """Of a gateway's own link, the same."""
     connection: float = 79 * 1024.0
     """Bytes of a broker's memory for a gateway: the same row."""
     topic: float = 10.4e-6

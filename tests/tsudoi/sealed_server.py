@@ -4,12 +4,11 @@ import asyncio
 import json
 import secrets
 import ssl
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 import trustme
@@ -184,28 +183,3 @@ async def sealed_server(
             transport.close()
         tcp.close()
         await tcp.wait_closed()
-
-
-class ServedSealed:
-    """A sealed server in a thread, with a loop of its own: for clients that are processes."""
-
-    def __init__(self, **options: Any) -> None:
-        self._options = options
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        async with sealed_server(**self._options) as self.server:
-            self._ready.set()
-            await self._stop.wait()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(5)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(5)

@@ -25,7 +25,6 @@ class Faults:
     everyone: list[Person]
     dice: random.Random
     _later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
-    _is_killed: bool = False
 
     @property
     def world(self) -> World:
