@@ -55,14 +55,18 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Lan
             for task in (receiving, typing):
                 task.cancel()
             await asyncio.gather(receiving, typing, return_exceptions=True)
-            if _watching:
-                # What was typed stands in the terminal as if it were said: name what is not kept in the end.
-                _tell(words.WAITING.text(language, count=len(_watching)))
-                await room.leave()
-                await asyncio.gather(*_watching, return_exceptions=True)
-            showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
-            screen.above.finish()
+            try:
+                if _watching:
+                    _tell(words.WAITING.text(language, count=len(_watching)))
+                    await room.leave()
+            finally:  # also if the user does not wait for it and presses Ctrl-C: then it leaves at once
+                if _watching:
+                    # What was typed stands in the terminal as if it were said: name what is not kept in the end.
+                    await room.leave()
+                    await asyncio.gather(*_watching, return_exceptions=True)
+                showing.cancel()
+                await asyncio.gather(showing, return_exceptions=True)
+                screen.above.finish()
 
 
 def _keys() -> KeyBindings:
@@ -121,7 +125,7 @@ async def _may_leave(question: str, screen: Screen, language: Language) -> bool:
     screen.above.finish()
     session: PromptSession[str] = PromptSession()  # with no history: it is for lines
     try:
-        answer = await session.prompt_async(f"{words.QUESTION_KEYS.text(language)}: ")
+        answer = await session.prompt_async(f"{words.QUESTION_KEYS.text(language)}: ", handle_sigint=False)
     except (EOFError, KeyboardInterrupt):
         return True
     return answer.strip().lower() in _YES
@@ -134,7 +138,9 @@ async def _type(
         # While a line is typed, what is printed takes the keys from the user for a moment.
         screen.above.finish()
         try:
-            line = await session.prompt_async(lambda: ANSI(f"{_name(room.name)}: "))  # /nick changes it
+            # Its handler of SIGINT would leave none behind: nobody could cut the waiting at the end short.
+            name = lambda: ANSI(f"{_name(room.name)}: ")  # noqa: E731 - /nick changes it
+            line = await session.prompt_async(name, handle_sigint=False)
         except (EOFError, KeyboardInterrupt):
             line = "/leave"
         match line.strip().replace("／", "/").split():

@@ -265,7 +265,7 @@ def test_lines_that_are_not_kept_are_named_also_if_the_user_does_not_wait_for_th
             gateway.kill()
             terminal.type("to nowhere\r")
             wait_for(lambda: _is_sent("to nowhere", terminal.shown, mode), lambda: terminal.shown)
-            terminal.type("\x04")
+            terminal.type("\x03")
             terminal.wait_for("Waiting for lines that are not kept yet: 1")
             terminal.process.send_signal(signal.SIGINT)
             terminal.wait_for("not kept: to nowhere")
@@ -281,6 +281,7 @@ def _is_sent(line: str, shown: str, mode: list[str]) -> bool:
     return ("alice:" if mode else "not kept yet") in shown.rpartition(line)[2]
 
 
+@pytest.mark.slow
 def test_a_line_that_is_not_kept_when_the_user_leaves_is_named(tmp_path: Path) -> None:
     with Gateway(data=tmp_path / "data", doors=["auto"]) as gateway:
         host, port = gateway.tcp["auto"]

@@ -168,6 +168,16 @@ def tsudoi_json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
+async def test_who_does_not_wait_for_lines_leaves_at_once() -> None:
+    async with sealed_server() as server, await create(server, settings=replace(QUICK, flush_s=1_000)) as alice:
+        server.is_deaf = True
+        alice.post("to nowhere")
+        leaving = asyncio.create_task(alice.leave())
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+
+
 async def test_leaving_waits_for_lines_that_are_not_kept_yet() -> None:
     async with sealed_server() as server:
         async with await create(server) as alice:

@@ -64,6 +64,7 @@ class SealedChat(ChatClient):
         """When it rings; uvloop's timers do not always know."""
         self._ended = asyncio.Event()
         self._flushed = asyncio.Event()
+        self._leaves_at_once = False
         self._is_silent = False
         self._moving: asyncio.Task[None] | None = None
         self._rejoining = Rejoining(
@@ -101,8 +102,11 @@ class SealedChat(ChatClient):
         return self._post(text)
 
     async def leave(self) -> None:
-        """Leave the room and close, when the lines that wait are kept; at the latest after `settings.flush_s`."""
-        if not self.closed:
+        """Leave the room and close, when the lines that wait are kept; at the latest after `settings.flush_s`.
+
+        If this is cancelled, the next call does not wait for lines.
+        """
+        if not self.closed and not self._leaves_at_once:
             try:
                 async with asyncio.timeout(self._settings.flush_s):
                     while self._lines and not self.closed:
@@ -110,6 +114,9 @@ class SealedChat(ChatClient):
                         await self._flushed.wait()
             except TimeoutError:
                 pass
+            except asyncio.CancelledError:
+                self._leaves_at_once = True
+                raise
         if not self.closed:
             self._core.leave(self._loop.time())
             self._pump()
