@@ -8,6 +8,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import tsudoi
 from gateway.link.routes import PATIENCE_S
 from tests.chaos.relay import COMMANDS, NEWS, BackboneRelay
@@ -76,6 +78,7 @@ async def test_a_listener_of_the_service_of_one_command_too(tmp_path: Path) -> N
         await carol.leave()
 
 
+@pytest.mark.slow
 async def test_a_listener_whose_session_an_old_question_of_its_cut_gateway_has_taken(tmp_path: Path) -> None:
     """The question waited in the cut gateway's socket, longer than that waited for the answer."""
     shared = ("--session-secret", str(tmp_path / "secret"))

@@ -26,7 +26,7 @@ def shown(gateway: Gateway) -> str:
 async def test_a_gateway_of_another_broker_keeps_both_and_its_members_go_on_after_it_was_killed(tmp_path: Path) -> None:
     with (
         Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
-        Gateway(broker=broker, data=tmp_path / "data", doors=["auto"], steady=True) as gateway,
+        Gateway("--name", "one", broker=broker, data=tmp_path / "data", doors=["auto"], steady=True) as gateway,
     ):
         before = shown(gateway)
         async with (

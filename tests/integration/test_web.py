@@ -426,7 +426,8 @@ def test_those_who_stop_reading_at_once_are_closed_and_counted_and_the_others_he
 async def enters(address: tuple[str, int], room: str, name: str) -> Any:
     """Return a WebSocket in a room, or None if it was closed or refused."""
     try:
-        socket_ = await connect(f"ws://{address[0]}:{address[1]}/connection/websocket", proxy=None)
+        # With a bound, one that has not read what others said would wait 10 s for the answer when it closes.
+        socket_ = await connect(f"ws://{address[0]}:{address[1]}/connection/websocket", proxy=None, max_queue=None)
         subscribe = {"channel": room, "data": {"create": True}}
         await socket_.send(json.dumps({"id": 1, "connect": {"data": {"name": name}}}))
         await socket_.send(json.dumps({"id": 2, "subscribe": subscribe}))
