@@ -40,7 +40,7 @@ tests: $(VENV)/dev.stamp ## pytest; ARGS='-k names -x' passes flags on
 slow: $(VENV)/dev.stamp ## pytest, the slow tests only
 	$(python) -m pytest -m slow $(ARGS)
 
-properties: $(VENV)/dev.stamp ## the property tests, with twenty times as many examples, new ones at every run
+properties: $(VENV)/dev.stamp ## the property tests, with thirty times as many examples, new ones at every run
 	$(python) -m pytest -n $(WORKERS) -m 'hypothesis and not slow' --hypothesis-profile thorough $(ARGS)
 
 coverage: $(VENV)/dev.stamp ## pytest, and the lines it missed

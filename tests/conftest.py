@@ -26,7 +26,7 @@ Process.starter = forked.Popen
 # They judge results, not speed: a busy machine fails none of them.
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 settings.register_profile("quick", _patient, max_examples=QUICK_EXAMPLES, derandomize=True, database=None)
-settings.register_profile("thorough", _patient, max_examples=20 * QUICK_EXAMPLES, derandomize=False)
+settings.register_profile("thorough", _patient, max_examples=30 * QUICK_EXAMPLES, derandomize=False)
 settings.load_profile("quick")
 
 

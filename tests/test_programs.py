@@ -139,11 +139,13 @@ def test_containers_start_modules_that_exist(name: str) -> None:
 
 
 def executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk over a module without what only type checkers read."""
-    for node in ast.iter_child_nodes(tree):
+    """Walk over a module's statements without what only type checkers read."""
+    nodes = [tree]
+    while nodes:
+        node = nodes.pop()
         if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
             yield node
-            yield from executed(node)
+            nodes += [inner for inner in ast.iter_child_nodes(node) if not isinstance(inner, ast.expr)]
 
 
 @pytest.mark.parametrize("package", [*PACKAGES, "tsudoi"])

@@ -365,7 +365,7 @@ async def test_sockets_are_bound_again_while_clients_are_denied(tmp_path: Path) 
             await until(lambda: here.server.denied > denied)
 
         with zmq.Context() as strangers:
-            for number in range(6):
+            for number in range(3):
                 with contextlib.ExitStack() as stack:
                     for _ in range(10):
                         stranger = stack.enter_context(strangers.socket(zmq.DEALER))

@@ -78,7 +78,7 @@ class Talk:
         await asyncio.gather(*(member.leave() for member in self.members), *self._listening)
 
 
-@pytest.mark.parametrize("way", ["udp", "tcp"])
+@pytest.mark.parametrize("way", ["udp", pytest.param("tcp", marks=pytest.mark.slow)])
 async def test_nothing_is_lost_or_doubled_while_workers_die(gateway: Gateway, deaf_port: int, way: str) -> None:
     server = at(gateway)
     if way == "tcp":

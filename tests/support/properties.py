@@ -2,8 +2,8 @@
 
 from hypothesis import settings
 
-QUICK_EXAMPLES = 30
-"""Of a property test in `make test`, unless it says otherwise; `make properties` tries twenty times as many."""
+QUICK_EXAMPLES = 20
+"""Of a property test in `make test`, unless it says otherwise; `make properties` tries thirty times as many."""
 
 
 def examples(count: int) -> settings:

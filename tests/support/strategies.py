@@ -1,9 +1,13 @@
-"""Hypothesis strategies for client input: texts, names, requests and datagrams, well-formed and malformed."""
+"""Hypothesis strategies for client input: texts, names, requests and datagrams, well-formed and malformed.
+
+Each is made once: some are asked for with every example, and to make one costs more than to draw from it.
+"""
 
 import json
 import types
 import typing
 import unicodedata
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -35,11 +39,13 @@ _CONTROLS = "\x00\x07\x08\x1b\x7f\x80\x9b\r\u2028\u2029\u202e\u2066\u200f\x1c"
 CHARACTERS = st.one_of(*(st.sampled_from(row) for row in _CHARACTERS), st.characters(codec="utf-8"))
 
 
+@cache
 def texts(max_size: int = 60) -> st.SearchStrategy[str]:
     """Anything that UTF-8 can carry, mostly what people type in several scripts."""
     return st.text(st.one_of(CHARACTERS, st.sampled_from(_CONTROLS)), max_size=max_size)
 
 
+@cache
 def long_texts() -> st.SearchStrategy[str]:
     """Texts around the size of a datagram; mostly one character or phrase over and over, so that they are cheap."""
     return st.builds(
@@ -51,6 +57,7 @@ def long_texts() -> st.SearchStrategy[str]:
     )
 
 
+@cache
 def wild_names() -> st.SearchStrategy[str]:
     """Strings that may or may not do as a name, lone surrogates and sizes around the limit among them."""
     return st.one_of(
@@ -60,6 +67,7 @@ def wild_names() -> st.SearchStrategy[str]:
     )
 
 
+@cache
 def names() -> st.SearchStrategy[str]:
     """Names in normal form, as the server assigns them to members: its own is not among them."""
     plain = st.characters(codec="utf-8", categories=("L", "N", "P", "S"))
@@ -77,10 +85,12 @@ def names() -> st.SearchStrategy[str]:
     )
 
 
+@cache
 def dialects() -> st.SearchStrategy[Dialect]:
     return st.sampled_from(list(DIALECTS.values()))
 
 
+@cache
 def headers() -> st.SearchStrategy[Header]:
     return st.builds(
         Header,
@@ -91,6 +101,7 @@ def headers() -> st.SearchStrategy[Header]:
     )
 
 
+@cache
 def json_values() -> st.SearchStrategy[Any]:
     """Objects with the keys that dialects look for, and values that they do not expect."""
     keys = st.sampled_from(("username", "user_name", "name", "tsudoi", "password", "user_address", "port", "ip"))
@@ -99,6 +110,7 @@ def json_values() -> st.SearchStrategy[Any]:
     return st.one_of(values, st.dictionaries(keys, values, max_size=6), st.dictionaries(keys, values, max_size=6))
 
 
+@cache
 def payloads() -> st.SearchStrategy[bytes]:
     """Payloads of requests: plain, JSON, nearly JSON, nested without end, and bytes."""
     written = st.builds(
@@ -142,6 +154,7 @@ def requests(draw: st.DrawFn) -> tuple[Header, bytes]:
     return Header(min(room_size, 255), draw(st.integers(0, 3)), 0, payload_size), body
 
 
+@cache
 def datagrams() -> st.SearchStrategy[bytes]:
     """Datagrams up: with sizes that agree with what follows, with others, and plain bytes."""
     agreeing = st.builds(
@@ -157,6 +170,7 @@ def datagrams() -> st.SearchStrategy[bytes]:
 NUMBERS = st.integers(0, 2**63 - 1)
 
 
+@cache
 def values(kind: Any) -> st.SearchStrategy[Any]:
     arguments = typing.get_args(kind)
     match typing.get_origin(kind):
@@ -188,5 +202,6 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     return plain[kind]
 
 
+@cache
 def messages(kind: type[Wire]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{field.name: values(field.type) for field in msgspec.structs.fields(kind)})

@@ -24,7 +24,7 @@ from gateway.process.service import Service as GatewayService
 from gateway.process.single import LocalBroker
 from tests.support import forked
 from tests.support.services import Gateway, at, hear
-from tsudoi.protocol.errors import SettingError, StoreError
+from tsudoi.protocol.errors import StoreError
 
 PATIENCE_S = 60.0
 ROOT = Path(__file__).resolve().parents[3]
@@ -251,15 +251,6 @@ async def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: 
         await failed.wait()
         joining.cancel()
         await asyncio.gather(joining, return_exceptions=True)
-
-
-async def test_a_store_in_use_is_a_setting_error(tmp_path: Path) -> None:
-    first, second = (LocalBroker(tmp_path, None, "human", lambda: None) for _ in range(2))
-    await first.start()
-    with pytest.raises(SettingError, match="another broker has the store"):
-        await second.start()
-    await second.stop()
-    await first.stop()
 
 
 def test_a_signal_to_read_the_settings_again_is_for_the_broker_too(tmp_path: Path) -> None:
