@@ -94,6 +94,9 @@ class ChatApp(App[None]):
         """`first` is the client that has entered a room already, and whether it is its host."""
         super().__init__(driver_class=driver)
         self.theme = "ansi-dark"
+        # Names of the screen's size for app.tcss.
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (30, "-broad")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (14, "-high")]
         self.state = State(language=language, server=server)
         self._language = language
         self._now = now

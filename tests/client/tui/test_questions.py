@@ -6,11 +6,11 @@ from tests.client.playing import Stage, play
 from tsudoi import Listed, Person, WrongPassword
 
 
-async def host_leaves(stage: Stage, *keys: str) -> None:
+async def host_leaves(stage: Stage, *keys: str, asks: str = "You are the host of den") -> None:
     rows = (Person("alice", True, 0), Person("bob", False, 0))
     await stage.hear(Listed("who", rows, 2, 1, 1, ""))
     await stage.type("/leave")
-    assert "You are the host of den" in stage.screen
+    assert asks in stage.screen
     await stage.press_at_once(*keys)
 
 
@@ -55,3 +55,13 @@ def test_a_password_is_taken_once_and_may_have_wide_spaces() -> None:
         assert stage.passwords == [None, "開け\u3000ゴマ"]
 
     play(scene)
+
+
+@pytest.mark.parametrize("size", [(20, 7), (10, 24)])
+def test_a_question_is_whole_on_a_tiny_screen(size: tuple[int, int]) -> None:
+    async def scene(stage: Stage) -> None:
+        await host_leaves(stage, asks="あなたは")
+        assert "退室しますか。y:はいn:いいえ" in "".join(stage.screen.split())
+        await stage.press("n")
+
+    play(scene, size, is_host=True, language="ja")
