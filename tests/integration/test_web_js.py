@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_web import HERE, Person, address_of, free_port, people, until
+from tests.integration.test_web import HERE, Person, address_of, free_port, people
 from tests.support.services import Gateway
+from tests.support.waiting import until
 from tsudoi.protocol.web.codes import Ending
 
 pytestmark = pytest.mark.slow

@@ -282,9 +282,10 @@ def test_a_store_whose_opening_was_interrupted_is_no_copy(path: Path, monkeypatc
         raise OSError("killed here")
 
     SqliteStore(path).close()
-    for method in (SqliteStore, "_note_open"), (Locks, "mark"):
+    methods: list[tuple[type, str]] = [(SqliteStore, "_note_open"), (Locks, "mark")]
+    for owner, method in methods:
         with monkeypatch.context() as patch:
-            patch.setattr(*method, fail)
+            patch.setattr(owner, method, fail)
             with pytest.raises(SettingError, match="killed here"):
                 SqliteStore(path)
         assert epochs_of(path) == (1, 0, False)

@@ -18,7 +18,8 @@ from gateway.listeners.options import Listener, TlsFiles
 from gateway.listeners.tcp import TCPServer
 from gateway.listeners.tls import Certificate, load
 from gateway.settings import Settings
-from tests.gateway.listeners.test_tcp import Client, Directory, until
+from tests.gateway.listeners.test_tcp import Client, Directory
+from tests.support.waiting import until
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.dialects import DIALECTS, TCRP_NO_TOKEN, TSUDOI
 from tsudoi.protocol.client.handshake import encode_room_list, serialize_request

@@ -70,7 +70,8 @@ def attack(count: int) -> None:
         for _ in range(50):
             person = dice.choice(everyone)
             person.client.receive(changed(dice, people.wire_down), now)
-            assert person.client.datagrams_to_send() == person.client.events() == []
+            assert not person.client.datagrams_to_send()
+            assert not person.client.events()
     assert len(gateway.outbound.sent) == sent
     assert gateway.counters.sealed_opened == opened
     assert _state(gateway, everyone) == before
