@@ -201,3 +201,19 @@ def life(seed: int) -> None:
         people.run(world.dice.uniform(0.01, 0.3))
     people.settle()
     check(world, people, everyone)
+
+
+def test_long_lines_that_were_missed_come_soon_although_their_parts_overtake_each_other() -> None:
+    people = start(3, nodes=1)
+    alice, bob = (people.enter(people.world.nodes[0], "den", name) for name in ("alice", "bob"))
+    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    people.leave_network(bob)
+    for number in range(100):
+        people.say(alice, f"{number} " + "x" * 3_600)
+        people.run(0.02)
+    people.run_until(lambda: not alice.client.waiting)
+    people.network = Network(doubling=0.1, delay_s=0.01, jitter_s=0.04)
+    people.join_network(bob)
+    people.move(bob)
+    people.run_until(lambda: len(bob.offsets()) == 100, patience_s=2.0)
+    check(people.world, people, [alice, bob])

@@ -10,7 +10,7 @@ from .client_path import Path, by_tcp, is_tcp, server_of
 from .grant import Grant
 from .lines import Resume, UpLine, serialize
 from .packets import NO_RUN, Kind, Packet, parse_untrusted, serialize_header
-from .parts import MAX_WHOLE, Parts, divide
+from .parts import MAX_WHOLE, PENDING_DOWN, Parts, divide
 from .replay_window import ReplayWindow
 from .suites import cipher, has_valid_check, open_untrusted
 
@@ -81,7 +81,7 @@ class Link:
         self._runs: dict[bytes, None] = {}
         """Runs that this session had, or was seen to have."""
         self._window = ReplayWindow()
-        self._parts = Parts()
+        self._parts = Parts(PENDING_DOWN)
         self._resumed_count = 0
         self._resumed_at = -CALM_S
         self._asked: dict[int, tuple[int, float]] = {}
@@ -289,7 +289,7 @@ class Link:
         self._resumed_count, self._resumed_at = to, now
         self._run = packet.run
         self._note_run(packet.run)
-        self._window, self._parts = ReplayWindow(), Parts()
+        self._window, self._parts = ReplayWindow(), Parts(PENDING_DOWN)
         self._window.add(packet.count)
         self._silent_since, self._resume_at = None, None
         self._ping_at = now + PING_AGAIN_S

@@ -13,8 +13,11 @@ MAX_PARTS = 16
 MAX_BODY = 16_384
 """Bytes of a body. A text of 3,807 bytes may have 23 KB as JSON only if all of it is control characters, which are
 written with six bytes each; these are removed from texts anyway."""
-PENDING = 4
-"""Bodies whose parts are being collected; when there are more, the oldest is given up."""
+PENDING = 128
+"""Parts of bodies that are not complete; when there are more, the oldest body is given up. A client may have so many on
+their way: 32 lines in four parts, all among each other where the network reorders."""
+PENDING_DOWN = 1_024
+"""The same for a client, to which 100 long entries come at once when it catches up."""
 
 
 def divide(body: bytes) -> list[bytes]:
@@ -32,8 +35,10 @@ def divide(body: bytes) -> list[bytes]:
 class Parts:
     """The parts of bodies that have come so far, from one peer."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, most: int = PENDING) -> None:
+        """Begin with none; keep as many as `most`."""
+        self._most = most
+        self._kept = 0
         self._pending: dict[tuple[bytes, int], dict[int, bytes]] = {}
         """(run, count of the first part) → the pieces by index."""
         self.given_up = 0
@@ -53,15 +58,22 @@ class Parts:
         key = (run, count - index)
         pieces = self._pending.setdefault(key, {-1: bytes((total,))})
         if pieces[-1][0] != total:
-            del self._pending[key]
+            self._drop(key)
             raise MalformedMessage("parts of one body that have different numbers of parts")
+        self._kept += index not in pieces
         pieces[index] = part[PART_HEADER_SIZE:]
         if len(pieces) <= total:
-            while len(self._pending) > PENDING:
-                self.given_up += len(self._pending.pop(next(iter(self._pending)))) - 1
+            while self._kept > self._most:
+                self.given_up += self._drop(next(iter(self._pending)))
             return None
-        del self._pending[key]
+        self._drop(key)
         body = b"".join(pieces[index] for index in range(total))
         if len(body) > MAX_BODY:
             raise MalformedMessage(f"a body of {len(body)} bytes")
         return body
+
+    def _drop(self, key: tuple[bytes, int]) -> int:
+        """Forget a body; return how many of its parts have come."""
+        count = len(self._pending.pop(key)) - 1
+        self._kept -= count
+        return count
