@@ -53,7 +53,9 @@ class Talk:
                 self.heard.append(event.text)
                 self.longest_s = max(self.longest_s, time.monotonic() - self._heard_at)
                 self._heard_at = time.monotonic()
-            elif not isinstance(event, tsudoi.Joined | tsudoi.ServerAway):
+            elif not isinstance(
+                event, tsudoi.Joined | tsudoi.ServerAway | tsudoi.Notice
+            ):  # that a room's broker is away, and back
                 self.disturbances.append(event)
 
 

@@ -80,7 +80,7 @@ async def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and
 
             async def enter(create: bool, room: str, name: str, server: tsudoi.Server) -> tsudoi.ChatClient:
                 way = tsudoi.create if create else tsudoi.join
-                chat = await way(room, name=name, server=server, settings=SETTINGS)
+                chat = await way(room, name=name, server=server, dialect="tsudoi", settings=SETTINGS)
                 return await stack.enter_async_context(chat)
 
             loud = await enter(True, "bulk", "loud", at_fast)
