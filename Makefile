@@ -30,9 +30,9 @@ types: $(VENV)/dev.stamp ## mypy --strict
 imports: $(VENV)/dev.stamp ## who may import whom
 	$(VENV)/bin/lint-imports
 
-# Half of the tests' time is waiting for programs, so there is a worker more than processors; each has databases and services of its
+# Half of the tests' time is waiting for programs, so there are two workers more than processors; each has databases and services of its
 # own, so there are 8 at most. They start hundreds of programs: Python keeps what it has compiled, whatever the environment says.
-WORKERS ?= $(shell n=$$(nproc); echo $$((n < 8 ? n + 1 : 8)))
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 6 ? n + 2 : 8)))
 tests slow properties coverage: export PYTHONDONTWRITEBYTECODE :=
 tests: $(VENV)/dev.stamp ## pytest; ARGS='-k names -x' passes flags on
 	$(python) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
