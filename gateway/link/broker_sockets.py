@@ -171,6 +171,7 @@ class BrokerSockets:
     ) -> None:
         if again := self._again.pop(receive, None):
             again.cancel()
+            announced = 0  # more wait than were announced: those that the last drain has left
         frames = _drain(socket, announced)
         if frames:
             on_frames(frames)

@@ -90,3 +90,15 @@ async def test_news_for_no_subscriber_do_no_harm() -> None:
         both.broker.publish(own_topic(NAME), b"z")
         both.broker.hand_over()
         assert both.news == [own_topic(NAME) + b"y", own_topic(NAME) + b"z"]
+
+
+async def test_what_a_gateway_has_left_comes_before_what_is_announced_next() -> None:
+    """Else it would stay behind for ever, and by more than 16 frames no item would be accepted in time."""
+    async with joined() as both:
+        for _ in range(FRAMES_A_DRAIN + 20):
+            both.broker.publish(own_topic(NAME), b"old")
+        both.broker.hand_over()
+        both.broker.publish(own_topic(NAME), b"new")
+        both.broker.hand_over()  # in the same round of the event loop
+        assert len(both.news) == FRAMES_A_DRAIN + 21
+        assert both.news[-1] == own_topic(NAME) + b"new"
