@@ -138,7 +138,7 @@ async def _type(
         # While a line is typed, what is printed takes the keys from the user for a moment.
         screen.above.finish()
         try:
-            # Its handler of SIGINT would leave none behind: nobody could cut the waiting at the end short.
+            # Its handler of SIGINT would leave none behind: Ctrl-C could not cut the waiting at the end short.
             name = lambda: ANSI(f"{_name(room.name)}: ")  # noqa: E731 - /nick changes it
             line = await session.prompt_async(name, handle_sigint=False)
         except (EOFError, KeyboardInterrupt):

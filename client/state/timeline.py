@@ -48,7 +48,7 @@ def add_past(items: Items, past: Iterable[Speech]) -> Items:
 def keep(items: Items, number: int, offset: int | None) -> Items:
     """Return the items with the user's line `number` marked as kept, at `offset`; None: it stays where it is.
 
-    A whisper goes: it comes back when it was said, and not where nobody has that name.
+    A whisper is removed: the server sends it back when it was delivered, and does not if no member has that name.
     """
     for at, item in enumerate(items):
         if isinstance(item, Speech) and item.number == number:
