@@ -124,7 +124,8 @@ class AddressMoves(Component):
         """Set the address that the directory has, if any, for a member that another gateway served before.
 
         The member is sent all that it has missed: the backlog limits only members without an address. If it is heard
-        elsewhere, and was not heard at this address either, what other gateways have sent there is sent again.
+        elsewhere, and was not heard at this address either, what other gateways have sent there is sent again. One that
+        was displaced there is sent nothing until it is heard, and then all since.
         """
         if not written or member.dialect in OF_STREAMS:
             return
@@ -136,6 +137,11 @@ class AddressMoves(Component):
         if (unproven_from := kept_address.unproven_from(text)) is not None:
             self.members.unproven[member.id] = unproven_from
         self._change_host(member, sockaddr.ip_bytes(address))
+        if (displaced_from := kept_address.displaced_from(text)) is not None:
+            member.address, member.listener, member.source = address, listener, DISPLACED
+            member.cursor = min(member.cursor, displaced_from)
+            member.room.stop_waiting(member)
+            return
         member.address = address  # so that `_locate` does not apply the backlog
         self.members.at_address.setdefault(sockaddr.peer(address), member)
         self._locate(member, listener, address, now)

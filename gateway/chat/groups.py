@@ -53,7 +53,9 @@ class Groups(Component):
         """Publish a member's address, if it has one, and the offset up to which it has received its room."""
         where, unproven_from = "", self.members.unproven.get(member.id)
         if member.address is not None:
-            where = kept_address.write(member.address, member.listener, unproven_from=unproven_from)
+            if is_displaced := member.is_displaced:
+                unproven_from = heard if unproven_from is None else unproven_from
+            where = kept_address.write(member.address, member.listener, b"", unproven_from, is_displaced)
         if member.sealed is not None:
             where = member.sealed.kept_address()
         self.out.publish(member.room.shard, Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))

@@ -116,6 +116,9 @@ class Handover(Component):
         if is_elsewhere and member.source and unproven_from is not None:
             # It was heard here, and not where the other gateway has sent what came after that.
             offset, is_elsewhere, unproven_from = unproven_from, False, None
+        displaced_from = kept_address.displaced_from(where)
+        if displaced_from is not None:
+            offset = min(offset, displaced_from)
         if granted.epoch != room.epoch or offset <= reached:
             return
         self.counters.adopted += 1
@@ -127,7 +130,7 @@ class Handover(Component):
             unproven[member.id] = offset if unproven_from is None else unproven_from
         if not receives:
             return
-        if is_elsewhere:
+        if is_elsewhere or displaced_from is not None:
             self.members.forget_address(member)
             member.source = None
             self.moves.restore(member, granted.address, now)

@@ -5,6 +5,7 @@ another machine does not have it; then its kernel chooses one.
 
     IP PORT LISTENER [LOCAL]            the number of the listener; LOCAL is an IP address, `%` and a scope, or both
     IP PORT LISTENER ?OFFSET [LOCAL]    not proven: what went there after this offset is sent again if it is wrong
+    IP PORT LISTENER !OFFSET [LOCAL]    another member was heard there: nothing after this offset was meant for this one
     IP PORT LISTENER =SESSION [LOCAL]   of version 2: with the session, as `sealed/keys.py` covers it, in hexadecimal
 
 `parse` refuses the last form, also that of gateways that do not know it: they are to send no datagrams there.
@@ -14,16 +15,24 @@ import re
 
 from ..listeners import sockaddr
 
-_UNPROVEN = re.compile(r"\?([0-9]{1,19})")
+_UNPROVEN = re.compile(r"[?!]([0-9]{1,19})")
 
 
-def write(address: bytes, listener: int, session: bytes = b"", unproven_from: int | None = None) -> str:
+def write(
+    address: bytes,
+    listener: int,
+    session: bytes = b"",
+    unproven_from: int | None = None,
+    is_displaced: bool = False,
+) -> str:
     """Return an address and the listener that it belongs to as text, with the covered session of version 2.
 
     `unproven_from` is the offset of a member that has not been heard at the address since; None: it has been.
+    `is_displaced`: another member has been, and since that offset this one is sent nothing.
     """
     ip, port = sockaddr.unpack(address)
-    marks = [f"={session.hex()}"] if session else [] if unproven_from is None else [f"?{unproven_from}"]
+    mark = f"{'!' if is_displaced else '?'}{unproven_from}"
+    marks = [f"={session.hex()}"] if session else [] if unproven_from is None else [mark]
     local = sockaddr.local_text(address)
     return " ".join([ip, str(port), str(listener), *marks, *([local] if local else ())])
 
@@ -33,6 +42,11 @@ def unproven_from(text: str) -> int | None:
     _, _, _, mark, *_ = *text.split(" "), "", "", "", ""
     found = _UNPROVEN.fullmatch(mark)
     return None if found is None else int(found[1])
+
+
+def displaced_from(text: str) -> int | None:
+    """Return the offset of an address at which another member has been heard; None: none has."""
+    return unproven_from(text) if " !" in text else None
 
 
 def parse_with_session(text: str) -> tuple[bytes, int, bytes]:

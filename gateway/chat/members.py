@@ -150,6 +150,11 @@ class Member:
         """Whether the member has an address or a stream to which entries can be sent."""
         return self.address is not None or self.stream is not None
 
+    @property
+    def is_displaced(self) -> bool:
+        """Whether another member of its room has been heard at its address: it is sent nothing until it is heard."""
+        return self.source == DISPLACED and self.recipients is None and self.id not in self.room.waiting
+
     @classmethod
     def from_grant(
         cls, granted: Granted, token: bytes, dialect: Dialect, ip: bytes, room: "Room", now: float, rate_key: str = ""

@@ -167,10 +167,12 @@ class UnknownTokens(Component):
                     self.counters.unknown_tokens += len(held)
                 case Granted() if heard_by is not None:
                     # What it has heard here is older than the grant; the other gateway may have heard it elsewhere.
-                    since = kept_address.unproven_from(answer.address.decode(errors="replace"))
+                    before = answer.address.decode(errors="replace")
+                    since = kept_address.unproven_from(before)
                     since = answer.offset if since is None else since
+                    offset = answer.offset if kept_address.displaced_from(before) is None else since
                     where = kept_address.write(source, heard_by, unproven_from=since)
-                    self.enter.enter(replace(answer, address=where.encode()), token, now)
+                    self.enter.enter(replace(answer, address=where.encode(), offset=offset), token, now)
                     self.counters.resumed += 1
                     self._receive_held(held, now)
                 case Granted():

@@ -141,6 +141,14 @@ def test_what_went_to_the_address_of_such_a_member_is_sent_again_if_it_is_elsewh
     assert texts(came_back, WENT_ELSEWHERE) == ["2"]
 
 
+def test_such_a_member_is_sent_what_it_missed_while_it_was_displaced(came_back: ScriptedGateway) -> None:
+    came_back.news(said(2, 9, "2"), said(3, 9, "3"))
+    came_back.reply(came_back.asked(Resume)[0].id, a_grant(2, offset=3, address=b"192.0.2.1 30002 0 !1"))
+    while answer_all(came_back, [said(2, 9, "2"), said(3, 9, "3")]):
+        pass
+    assert texts(came_back, BOB) == ["2", "3"]
+
+
 def test_datagrams_of_such_a_member_wait_for_the_grant(came_back: ScriptedGateway) -> None:
     came_back.receive(2, "before the grant", BOB)
     (request,) = came_back.asked(Resume)

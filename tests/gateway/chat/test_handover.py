@@ -265,6 +265,18 @@ def test_a_displaced_member_that_comes_back_is_not_heard_by_that() -> None:
     assert gateway.outbound.sent == []
 
 
+@pytest.mark.parametrize("displaced_at", [b"192.0.2.1 20001 0 !4", b"192.0.2.1 40001 0 !4"])
+def test_a_member_that_another_gateway_has_displaced_comes_back_where_that_was(displaced_at: bytes) -> None:
+    gateway = fenced()
+    gateway.answer(adoption(6, displaced_at))
+    come_back(gateway, 7)
+    assert gateway.outbound.sent == []
+    source = ALICE if b"20001" in displaced_at else BOB
+    gateway.receive(1, "", source)
+    answer_all(gateway, [said(offset, 9, str(offset)) for offset in range(2, 8)])
+    assert texts(gateway, source) == ["5", "6", "7"]
+
+
 @pytest.mark.parametrize("dialect", [WEB, TSUDOI_2], ids=["web", "tsudoi-2"])
 def test_a_client_that_knows_its_position_goes_on_from_there(gateway: ScriptedGateway, dialect: Dialect) -> None:
     member = gateway.enter(1, dialect.name)

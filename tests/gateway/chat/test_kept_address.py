@@ -42,6 +42,10 @@ def test_an_address_that_is_not_proven_is_read_as_it_was_written(text: str) -> N
     assert kept_address.parse(written) == (PLACES[text], 2)
     assert kept_address.unproven_from(written) == 7
     assert kept_address.unproven_from(text) is None
+    assert kept_address.displaced_from(written) is kept_address.displaced_from(text) is None
+    displaced = kept_address.write(PLACES[text], 2, unproven_from=7, is_displaced=True)
+    assert kept_address.parse(displaced) == (PLACES[text], 2)
+    assert kept_address.unproven_from(displaced) == kept_address.displaced_from(displaced) == 7
 
 
 def test_an_address_of_ipv4_is_written_so_wherever_it_came_from() -> None:

@@ -121,6 +121,29 @@ def test_a_member_that_was_heard_at_its_address_hears_nothing_again(
     assert story.guest.offsets() == story.world.expected(story.guest)
 
 
+@pytest.mark.parametrize(
+    "goes_on", [killed, killed_with_a_successor, killed_with_all_that_followed, asked_for_the_member]
+)
+def test_a_displaced_member_that_comes_back_from_its_address_hears_all_since(
+    goes_on: Callable[[Story], Node],
+) -> None:
+    """Two members at one socket: what comes there is for the newcomer until the guest is heard again."""
+    story = Story()
+    displaced(story)
+    story.world.clients[ELSEWHERE] = story.guest
+    story.say(*FORMER)
+    newcomers = story.guest.offsets()
+    assert len(newcomers) == len(FORMER)
+    node = goes_on(story)
+    story.world.run(5.0)
+    story.guest.heard.clear()
+    story.speak(node, ELSEWHERE)
+    expected = story.world.expected(story.guest)
+    assert story.guest.offsets() == expected
+    story.say(LAST)
+    assert set(story.guest.offsets()) == set(story.world.expected(story.guest))
+
+
 def test_an_answer_of_the_log_that_is_under_way_does_not_end_what_is_sent_again(gateway: ScriptedGateway) -> None:
     log = [said(offset, 2, str(offset)) for offset in range(2, 301)]
     gateway.enter(2, offset=300, address=BOB)
