@@ -8,8 +8,7 @@ from tsudoi.ops.new_file import new_file
 from tsudoi.protocol.errors import SettingError
 
 from .sqlite_file import check_name, resolve, wal_path
-from .sqlite_import import VERSIONS
-from .sqlite_schema import EARLIER_NEW_EPOCHS, KNOWS_COPIES
+from .sqlite_schema import VERSION
 
 
 def back_up(store: Path, target: Path) -> None:
@@ -39,22 +38,16 @@ def _copy(store: Path, target: Path) -> None:
         closing(sqlite3.connect(f"{target.resolve().as_uri()}?vfs=unix-none", uri=True, isolation_level=None)) as copy,
     ):
         (version,) = source.execute("PRAGMA user_version").fetchone()
-        if version in VERSIONS:
-            raise SettingError(f"{store} has a journal: start this version's broker with it once, which converts it")
-        if version >= KNOWS_COPIES and not has_wal and source.execute("SELECT is_open FROM run").fetchone()[0]:
+        if version != VERSION:
+            raise SettingError(f"{store} has version {version}: start this version's broker with it once")
+        if not has_wal and source.execute("SELECT is_open FROM run").fetchone()[0]:
             check_name(store)
         copy.execute("PRAGMA locking_mode=EXCLUSIVE")
         source.backup(copy)
         # One file, without the -wal and -shm of a running store.
         copy.execute("PRAGMA journal_mode=DELETE")
-        if version < KNOWS_COPIES:
-            # The original's broker continues, and its next entries get the same positions as the copy's.
-            copy.execute(EARLIER_NEW_EPOCHS)
-            if version == KNOWS_COPIES - 1:
-                copy.execute("UPDATE run SET opened_in=''")
-        else:
-            # Each time that the copy is put in a store's place, its rooms begin an epoch of their own.
-            copy.execute("UPDATE run SET opened_in='', is_open=0, file='a copy'")
+        # Each time that the copy is put in a store's place, its rooms begin an epoch of their own.
+        copy.execute("UPDATE run SET opened_in='', is_open=0, file='a copy'")
         found = copy.execute("PRAGMA quick_check").fetchone()
         if found != ("ok",):
             raise SettingError(f"{store} is damaged: {found[0] if found else 'no answer'}")

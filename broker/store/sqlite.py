@@ -29,9 +29,8 @@ from tsudoi.protocol.errors import SettingError, StoreError
 from . import file_identity, sqlite_file
 from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot
 from .sqlite_checkpoints import Checkpoints
-from .sqlite_import import VERSIONS, import_journal, journal_path
 from .sqlite_log import Logs
-from .sqlite_schema import KNOWS_COPIES, MIGRATIONS, NEW_EPOCHS, erase_free_pages
+from .sqlite_schema import FROM_0_1_0, NEW_EPOCHS, OF_0_1_0, SCHEMA, VERSION
 
 Durability = Literal["process", "full"]
 
@@ -41,11 +40,13 @@ _POST = tuple(column.name for column in fields(PostRow))
 _room_values = operator.attrgetter(*_ROOM)
 _member_values = operator.attrgetter(*_MEMBER)
 _post_values = operator.attrgetter(*_POST)
-"""Columns are named as the fields, so a new field needs only a migration."""
+"""Columns are named as the fields, so a new field needs only its column in the schema."""
 _BUSY_MS = 5_000
 """How long a commit waits for another program that writes to the file."""
 _CACHE_KIB = 512
 """Instead of SQLite's 2 MiB, which are 200 bytes a member with 10,000 members."""
+_EMPTY_JOURNAL = 8
+"""Bytes of a journal of 0.1.0 without turns."""
 
 
 class SqliteStore:
@@ -71,10 +72,9 @@ class SqliteStore:
                 has_wal = sqlite_file.wal_path(path).exists()
                 self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1000)
                 opened.callback(self._db.close)
-                lacks_turns = self._prepare(path, durability)
+                self._prepare(path, durability)
                 self._logs = Logs(self._db)
                 self._check_whence(path, has_wal, boot)
-                self._has_lost |= lacks_turns
                 self._note_open(boot if durability == "process" else "")
                 self._locks.mark(self._mark)
                 self._checkpoints = Checkpoints(path, self._synchronous)
@@ -101,13 +101,13 @@ class SqliteStore:
             self._db.execute(NEW_EPOCHS)
         self._locks.mark(mark, self._mark)
 
-    def _prepare(self, path: Path, durability: Durability) -> bool:
-        """Bring the tables up to date; return whether turns of a store with a journal are missing."""
+    def _prepare(self, path: Path, durability: Durability) -> None:
+        """Set the connection up, and make the tables, or bring those of an earlier release up to date."""
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise sqlite3.DatabaseError("it is another program's")
-        if version > len(MIGRATIONS):
-            raise sqlite3.DatabaseError(f"it has version {version}, this program reads up to {len(MIGRATIONS)}")
+        if version not in (0, OF_0_1_0, VERSION):
+            raise sqlite3.DatabaseError(f"it has version {version}, this program reads {OF_0_1_0} and {VERSION}")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._synchronous = f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}"
         self._db.execute(self._synchronous)
@@ -116,14 +116,21 @@ class SqliteStore:
         self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         # Texts are overwritten, not only unlinked, when they leave a table; `trim` removes them from the WAL.
         self._db.execute("PRAGMA secure_delete=ON")
-        lacks_turns = version in VERSIONS and import_journal(self._db, path)
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
-        if version in VERSIONS:
-            journal_path(path).unlink(missing_ok=True)
-        if 0 < version < KNOWS_COPIES:
-            erase_free_pages(self._db)
-        return lacks_turns
+        if version == OF_0_1_0:
+            self._convert(path.with_name(path.name + ".journal"))
+        elif version == 0:
+            self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+
+    def _convert(self, journal: Path) -> None:
+        """Bring a store of 0.1.0 up to date, which kept the turns since its last fold in a journal beside it."""
+        (turns,) = self._db.execute("SELECT count(*) FROM turns").fetchone()
+        if turns or (journal.exists() and journal.stat().st_size > _EMPTY_JOURNAL):
+            raise sqlite3.DatabaseError("tsudoi 0.1.0 has not closed it: start that once more, and stop it by SIGTERM")
+        self._db.executescript(f"BEGIN; {FROM_0_1_0} PRAGMA user_version={VERSION}; COMMIT;")
+        # Free pages still had texts of closed rooms.
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        journal.unlink(missing_ok=True)
 
     def _note_open(self, boot: str, is_open: bool = True) -> None:
         """Write, synced, whether the store is open, and in which run of the system; empty: no commit can be lost.

@@ -18,7 +18,8 @@ class _Turn(msgspec.Struct, array_like=True):
     accepted: dict[str, int]
     delivered: list[tuple[int, str, int]]
     """(room, gateway, offset)"""
-    said: dict[int, int] = {}
+    said: dict[int, int]
+    """Member id → the number of its last line."""
 
 
 _turn = msgspec.msgpack.Decoder(_Turn)

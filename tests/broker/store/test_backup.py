@@ -14,7 +14,6 @@ import pytest
 from broker.store.backup import back_up
 from broker.store.interface import Batch, Chunk, RoomRow
 from broker.store.sqlite import SqliteStore
-from broker.store.sqlite_schema import MIGRATIONS
 from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import SettingError
 
@@ -99,7 +98,7 @@ def test_a_copy_is_whole_whatever_is_written_meanwhile(tmp_path: Path) -> None:
     is_over = Event()
 
     def write() -> None:
-        """Turns of the journal, of the table, and their move to the logs, as fast as can be."""
+        """Turns, changes of tables, and the turns' move to the logs, as fast as can be."""
         for number in count(1):
             store.commit(a_batch(number))
             if number % 7 == 0:
@@ -125,17 +124,6 @@ def test_a_copy_is_whole_whatever_is_written_meanwhile(tmp_path: Path) -> None:
             lasts = [chunk.last for chunk in copy.read(1, 0, 2**31)]
             assert lasts == [*range(1, len(lasts) + 1)]
             assert snapshot.accepted.get("a/1", 0) == len(lasts)
-
-
-def test_a_store_of_before_there_were_journals_is_copied_as_it_is(tmp_path: Path) -> None:
-    """A new program's copy is taken before the new broker brings the store up to date."""
-    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as db:
-        db.executescript(";".join(MIGRATIONS[:6]) + ";PRAGMA user_version=6")
-        db.execute("INSERT INTO accepted VALUES ('a/1', 7)")
-        db.commit()
-    back_up(tmp_path / "old.sqlite", tmp_path / "copy.sqlite")
-    with closing(SqliteStore(tmp_path / "copy.sqlite")) as copy:
-        assert copy.load().accepted == {"a/1": 7}
 
 
 def test_a_copy_is_written_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

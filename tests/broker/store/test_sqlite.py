@@ -1,28 +1,24 @@
-"""broker/store/sqlite.py, sqlite_file.py and sqlite_import.py: power cuts, copies, erasing, earlier versions"""
+"""broker/store/sqlite.py, sqlite_schema.py and sqlite_file.py: power cuts, stores of 0.1.0, copies, erasing"""
 
 import os
 import re
 import shutil
 import sqlite3
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis.strategies import DataObject, binary, data, integers, lists
 
 from broker.rooms.directory import Directory
 from broker.store.backup import back_up
-from broker.store.interface import Batch, Chunk, MemberRow, RoomRow, StoreInUse
+from broker.store.interface import FOREVER, Batch, Chunk, MemberRow, Restriction, RoomRow, StoreInUse
 from broker.store.sqlite import Durability, SqliteStore
-from broker.store.sqlite_file import Locks, boot_id
-from broker.store.sqlite_import import _parse, journal_path
+from broker.store.sqlite_file import Locks
 from tsudoi.protocol.errors import SettingError
 
-OWNER = b"owner 01"
+OF_0_1_0 = Path(__file__).with_name("store_of_0_1_0.sql")
 
 
 def say(store: SqliteStore, offset: int) -> None:
@@ -126,88 +122,76 @@ def test_a_member_that_had_received_what_was_lost_stands_at_the_end_of_what_is_l
     assert member.received() == 4
 
 
-# --- stores with a journal ----------------------------------------------------------------------------------------
-
-
-def record(number: int, body: bytes) -> bytes:
-    """A record's bytes, as the drawing in `sqlite_import.py` has them."""
-    checked = number.to_bytes(8, "big") + body
-    return len(body).to_bytes(4, "big") + zlib.crc32(checked).to_bytes(4, "big") + checked
+# --- stores of 0.1.0 ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def old(path: Path) -> Path:
-    """A store as version 9 left it when it was killed: turns 6 and 8 in its journal, 5 and 7 in the table."""
+def old(tmp_path: Path) -> Path:
+    """A store of 0.1.0 that was closed, and its empty journal."""
+    path = tmp_path / "rooms.sqlite"
     with closing(sqlite3.connect(path)) as db:
-        bodies = [body for (body,) in db.execute("SELECT body FROM turns ORDER BY row")]
-        db.executescript(
-            "ALTER TABLE restrictions RENAME TO sanctions; DROP TABLE run; DROP TABLE posts; DELETE FROM turns;"
-            "ALTER TABLE rooms DROP COLUMN epoch_after; ALTER TABLE members DROP COLUMN said;"
-            "CREATE TABLE journal (owner BLOB NOT NULL, folded INTEGER NOT NULL, opened_in TEXT NOT NULL DEFAULT '');"
-            "PRAGMA user_version=9"
-        )
-        db.execute("INSERT INTO journal VALUES (?, 4, ?)", (OWNER, boot_id()))
-        db.executemany("INSERT INTO turns VALUES (?, ?)", [(5, bodies[0]), (7, bodies[2])])
-        db.commit()
-    # Turn 4 is folded already: killed before the journal was emptied.
-    journal_path(path).write_bytes(OWNER + record(4, b"folded") + record(6, bodies[1]) + record(8, bodies[3]))
+        db.executescript(OF_0_1_0.read_text())
+    path.with_name("rooms.sqlite.journal").write_bytes(b"\xf1\x4b\x83\x20\xc4\xab\xde\xe0")
     return path
 
 
-def test_the_turns_of_a_journal_are_taken_up_and_it_is_deleted(old: Path) -> None:
-    assert kept(old) == (4, 4, False)
-    assert not journal_path(old).exists()
-    assert kept(old) == (4, 4, False)
+def test_a_store_of_0_1_0_opens_with_all_it_had(old: Path) -> None:
+    for _ in range(2):
+        with closing(SqliteStore(old)) as store:
+            kept = store.load()
+            assert kept.rooms == [RoomRow(1, "lobby", 1, 2, "", 1000, topic="tea", persistent=True)]
+            address = "127.0.0.1", b"", "/a"
+            row = MemberRow(2, 1, "alice", b"\1\2", "tcrp", *address, 100_000, True, 1, 0, "alice", options=3)
+            assert kept.members == [row]
+            assert (kept.ends, kept.accepted) == ({1: (1, 5)}, {"a/1": 5})
+            assert kept.restrictions == [Restriction(1, 1, "bob", "", FOREVER)]
+            assert [chunk.last for chunk in store.read(1, 0, 10)] == [1, 2, 3, 4, 5]
+            assert not kept.has_lost
+    assert not list(old.parent.glob("*.journal"))
 
 
-def test_a_journal_may_be_taken_up_again_if_the_first_time_was_cut_short(old: Path) -> None:
-    before = {file: file.read_bytes() for file in (old, journal_path(old))}
+def test_a_converted_store_has_the_same_tables_as_a_new_one(old: Path, tmp_path: Path) -> None:
+    found = []
+    for path in (old, tmp_path / "new.sqlite"):
+        SqliteStore(path).close()
+        with closing(sqlite3.connect(path)) as db:
+            names = [name for (name,) in db.execute("SELECT name FROM sqlite_master ORDER BY name")]
+            columns = [row[1:4] for name in names for row in db.execute(f"PRAGMA table_info({name})")]
+            found.append((names, sorted(columns), db.execute("PRAGMA user_version").fetchone()))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("lies_in", ["journal", "table"])
+def test_a_store_of_0_1_0_that_was_not_closed_is_refused_and_left_as_it_is(old: Path, lies_in: str) -> None:
+    journal = old.with_name("rooms.sqlite.journal")
+    if lies_in == "journal":
+        journal.write_bytes(journal.read_bytes() + b"\0" * 20)
+    else:
+        with closing(sqlite3.connect(old)) as db:
+            db.executescript("INSERT INTO turns VALUES (6, x'93')")
+    for _ in range(2):
+        with pytest.raises(SettingError, match="has not closed it"):
+            SqliteStore(old)
     with closing(sqlite3.connect(old)) as db:
-        db.executescript(f"INSERT INTO turns VALUES (6, x'{_parse(before[journal_path(old)], OWNER)[6].hex()}')")
-        assert db.execute("PRAGMA user_version").fetchone() == (9,)
-    assert kept(old) == (4, 4, False)
+        assert db.execute("PRAGMA user_version").fetchone() == (8,)
+    assert journal.exists()
 
 
-def test_after_a_gap_in_a_journal_nothing_counts_and_rooms_begin_a_new_epoch(old: Path) -> None:
-    journal = journal_path(old).read_bytes()
-    journal_path(old).write_bytes(journal[:-1])
-    os.truncate(journal_path(old), len(OWNER))
-    # Turn 7 is in the table, but turn 6 is lost.
-    assert kept(old) == (1, 1, True)
-
-
-def test_a_record_that_was_not_written_whole_is_left_out(old: Path) -> None:
-    os.truncate(journal_path(old), journal_path(old).stat().st_size - 1)
-    assert kept(old) == (3, 3, False)
-
-
-def test_the_journal_of_another_store_is_not_read(old: Path) -> None:
-    with closing(sqlite3.connect(old)) as db:
-        db.executescript("UPDATE journal SET owner=x'00'; DELETE FROM turns WHERE row=7")
-    assert kept(old) == (1, 1, False)
-
-
-def test_a_store_with_a_journal_is_not_copied_before_it_is_converted(old: Path, tmp_path: Path) -> None:
+def test_a_store_of_0_1_0_is_not_copied_before_it_is_converted(old: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="start this version's broker with it once"):
         back_up(old, tmp_path / "copy.sqlite")
     assert not list(tmp_path.glob("copy*"))
-    assert kept(old) == (4, 4, False)
 
 
-@given(lists(binary(max_size=30), max_size=6), data())
-def test_a_cut_or_altered_record_ends_a_journal(bodies: list[bytes], data: DataObject) -> None:
-    whole, ends = OWNER, [len(OWNER)]
-    for number, body in enumerate(bodies, 1):
-        whole += record(number, body)
-        ends.append(len(whole))
-    assert _parse(whole, OWNER) == dict(enumerate(bodies, 1))
-    cut = data.draw(integers(len(OWNER), len(whole)))
-    assert _parse(whole[:cut], OWNER) == dict(enumerate(bodies[: sum(end <= cut for end in ends) - 1], 1))
-    if len(whole) > len(OWNER):
-        at = data.draw(integers(len(OWNER), len(whole) - 1))
-        altered = bytearray(whole)
-        altered[at] ^= data.draw(integers(1, 255))
-        assert _parse(bytes(altered), OWNER) == dict(enumerate(bodies[: sum(end <= at for end in ends) - 1], 1))
+def test_what_0_1_0_left_in_free_pages_is_erased(old: Path) -> None:
+    with closing(sqlite3.connect(old, isolation_level=None)) as db:
+        db.execute("PRAGMA secure_delete=FAST")
+        for batch in chunks_with_secrets(7, 300):
+            db.execute("INSERT INTO turns (body) VALUES (?)", (batch.chunks[0].news,))
+        db.execute("DELETE FROM turns")
+    assert readable(old, 7)
+    with closing(SqliteStore(old)):
+        assert not readable(old, 7)
 
 
 # --- copies, links and locks --------------------------------------------------------------------------------------
@@ -386,23 +370,6 @@ def test_a_backup_that_is_reading_delays_the_erasing_and_nothing_else(tmp_path: 
             assert readable(path, 1)
         store.trim(1_000, 0)
         assert not readable(path, 1)
-
-
-def test_what_an_earlier_version_left_in_free_pages_is_erased(path: Path, tmp_path: Path) -> None:
-    SqliteStore(path).close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("PRAGMA secure_delete=FAST")
-        for batch in chunks_with_secrets(7, 300):
-            db.execute("INSERT INTO turns (body) VALUES (?)", (batch.chunks[0].news,))
-        db.execute("DELETE FROM turns")
-        db.executescript(
-            "ALTER TABLE run DROP COLUMN file; ALTER TABLE run DROP COLUMN is_open;"
-            "ALTER TABLE rooms DROP COLUMN epoch_after; DROP TABLE posts;"
-            "ALTER TABLE members DROP COLUMN said; PRAGMA user_version=10"
-        )
-    assert readable(path, 7)
-    assert kept(path) == (4, 4, False)
-    assert not readable(path, 7)
 
 
 def test_a_file_in_the_place_of_the_stores_folder_is_named(tmp_path: Path) -> None:

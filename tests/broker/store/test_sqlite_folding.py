@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from broker.store import sqlite_folding, unfolded_turns
@@ -68,12 +67,6 @@ def test_a_broker_that_is_killed_while_it_folds_loses_and_doubles_nothing(tmp_pa
                 assert content(killed) == content(memory)
                 assert content(killed)[0] == logs  # type: ignore[index]
     assert parts > 12
-
-
-def test_turns_of_an_earlier_version_have_no_numbers_of_lines() -> None:
-    turn = Batch(chunks=[Chunk(1, 1, 2, 3, b"x")], accepted={"a/1": 4}, delivered={(1, "a/1"): 2})
-    earlier = msgspec.msgpack.encode((turn.chunks, turn.accepted, [(1, "a/1", 2)]))
-    assert unfolded_turns.decode_turn(earlier) == turn == unfolded_turns.decode_turn(unfolded_turns.encode_turn(turn))
 
 
 def test_no_commit_folds_all_that_is_due(tmp_path: Path) -> None:
