@@ -260,6 +260,7 @@ def _chat(
             settings=Settings(language=speaks, security=security, flush_s=5.0 if in_terminal else 0.5),
         )
 
+    wished = "" if signed_token else name or ""
     program = click.get_current_context().find_root().info_name or "client"
 
     async def chat() -> int:
@@ -271,10 +272,10 @@ def _chat(
             raise ClientError(_why_not_entered(exc, room, server, program, speaks)) from exc
         async with place:
             if in_terminal and on_screen:
-                await chat_on_screen(place, creates, connect, speaks, mouse=not no_mouse)
+                await chat_on_screen(place, creates, connect, wished, speaks, mouse=not no_mouse)
                 return 0
             if in_terminal:
-                await chat_in_terminal(place, creates, speaks)
+                await chat_in_terminal(place, creates, wished, speaks)
                 return 0
             all_said = await chat_by_lines(
                 place, sys.stdin.fileno(), sys.stdout, sys.stderr, linger, not no_commands, speaks

@@ -20,7 +20,7 @@ from . import words
 from .error_words import explain, explain_text, refused
 from .history import open_history
 from .plain_screen import Screen
-from .state.event_words import ending, notice
+from .state.event_words import ending, greeting, notice
 from .state.mentions import mentions
 
 _COLOURS = (36, 32, 33, 35, 34, 91, 96)
@@ -30,8 +30,8 @@ _QUIET = "3;90"
 _LOUD = "1;33"
 
 
-async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Language) -> None:
-    """Let the user chat until the user leaves or the membership ends."""
+async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, wished: str, language: Language) -> None:
+    """Let the user, who asks for the name `wished`, chat until the user leaves or the membership ends."""
     screen = Screen()
     # Prints go above the line being typed, in order and many lines at a time. prompt_toolkit's `print_formatted_text`
     # does neither: [measured] 3,000 lines took ten seconds, and some came before earlier ones.
@@ -40,7 +40,7 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Lan
         session: PromptSession[str] = PromptSession(
             history=open_history(), erase_when_done=room.dialect.echo, key_bindings=_keys()
         )
-        _tell((words.OPEN if is_host else words.INSIDE).text(language, room=room.room, name=room.name))
+        _tell(greeting(room.room, room.name, wished, is_host, language))
         _tell(words.PLAIN_HELP.text(language))
         hosting = Hosting(is_host)
         receiving = asyncio.create_task(_receive(room, screen, hosting, language))

@@ -26,6 +26,10 @@ OPEN = Words(
     "{room} を開きました。{name} さんがホストです。あなたが退室するとルームは閉じます。",
 )
 INSIDE = Words("You are in {room}, {name}.", "{name} さん、{room} に入りました。")
+NAME_TAKEN = Words(
+    "Another member is called {wished}, so you are {name}. /nick NAME changes it.",
+    "{wished} という名前の人がすでにいるため、{name} になりました。/nick 名前 で変えられます。",
+)
 PLAIN_HELP = Words(
     "Type a line and press Enter to say it. /help tells what else there is; /quit, or Ctrl-D or Ctrl-C on an empty"
     " line, leaves.",
@@ -129,7 +133,10 @@ LEFT = Words("You are not in the room any more.", "ルームにはもういま�
 REJOIN = Words(
     "/join enters it again, /leave takes it off the screen.", "/join でもう一度入り、/leave で画面から消します。"
 )
-
+BANNED = Words(
+    "While the ban lasts, /join does not let you in. /leave takes the room off the screen.",
+    "入室禁止の間は /join で入れません。/leave で画面から消します。",
+)
 REOPEN = Words(
     "/create {room} opens a new one, /leave takes it off the screen.",
     "/create {room} で新しく開き、/leave で画面から消します。",
@@ -179,6 +186,9 @@ OLD_LINES_MISSING = Words(
     "Not all older lines have come; {line} asks for them again.",
     "届いていない古い発言があります。{line} でもう一度たずねられます。",
 )
+OLD_LINES_SHOWN = Words(
+    "The older lines stand above, each at its place.", "以前の発言は、上のそれぞれの位置に表示されています。"
+)
 GAP = Words("{count} messages are gone here.", "ここで {count} 件の発言が失われました。")
 RESET = Words(
     "The server has lost what was said before this.",
@@ -196,6 +206,7 @@ BEGINNING = Words("This is the beginning of what the server keeps.", "サーバ�
 CUT = Words("Older lines are not loaded.", "これより前の発言は読み込みません。")
 WRITE = Words("Message {room}", "{room} への発言")
 ENDED_HINT = Words("/join to enter again, /leave to close", "/join で再入室、/leave で閉じる")
+BANNED_HINT = Words("/leave to close", "/leave で閉じる")
 CLOSED_HINT = Words("/create {room} anew, /leave to close", "/create {room} で新規作成、/leave で閉じる")
 MARK_WAITING = Words("not kept yet", "未確定")
 MARK_UNKNOWN = Words("not known whether it was said", "届いたかどうか不明")

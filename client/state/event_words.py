@@ -20,6 +20,7 @@ _LEFT = {
     "operator": (Phrase.REMOVED, Phrase.REMOVED_WHY),
 }
 _HOST_LEFT = re.compile(re.escape(TSUDOI.closed[0]).replace(re.escape("{user}"), "(?P<name>.+)"))
+_NUMBERED = re.compile(r"#\d+$")
 _SAY_NO_MORE = ("", TSUDOI.timed_out, "exit!")
 """Closing words that tell nothing beyond the end."""
 _ENDS = (
@@ -135,6 +136,14 @@ def _sanction(row: tsudoi.Sanction, japanese: bool) -> str:
         return phrase(Phrase.MUTE if row.muted else Phrase.BAN, japanese, who=who)
     until = datetime.fromtimestamp(row.until_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
     return phrase(Phrase.MUTE_UNTIL if row.muted else Phrase.BAN_UNTIL, japanese, who=who, until=until)
+
+
+def greeting(room: str, me: str, wished: str, is_host: bool, language: Language) -> str:
+    """Return the words for a room that was entered; they explain a number that the server has put behind the name."""
+    said = (words.OPEN if is_host else words.INSIDE).text(language, room=room, name=me)
+    if not wished or me == wished or not _NUMBERED.search(me):
+        return said
+    return f"{said} {words.NAME_TAKEN.text(language, wished=wished, name=me)}"
 
 
 def ending(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked, room: str, language: Language) -> str:

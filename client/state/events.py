@@ -25,6 +25,8 @@ class Entered:
     """The dialect is `tsudoi`: the client may ask for members and history by itself."""
     epoch: int | None = None
     """The number of the room's history; None: not known."""
+    wished: str = ""
+    """The name that the user asked for; empty: a signed token had it."""
 
 
 @dataclass(frozen=True, slots=True)

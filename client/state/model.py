@@ -37,6 +37,18 @@ class Tone(Enum):
     """A row of an answer with several lines."""
 
 
+class End(Enum):
+    """Whether the user's membership in a room is over, and how."""
+
+    NONE = ""
+    OVER = "over"
+    """The room may be entered again."""
+    CLOSED = "closed"
+    """It has ended for all; one of this name is another room."""
+    BANNED = "banned"
+    """The user may not enter it again, at least for a time."""
+
+
 class SpeechKind(Enum):
     """How a member spoke."""
 
@@ -102,6 +114,7 @@ class Awaited:
 
     line: str
     """The question, such as `/history 50 120`."""
+    by_user: bool = False
     tries: int = 1
     offsets: frozenset[int] = frozenset()
     """Of the lines that the last answer has brought."""
@@ -139,16 +152,18 @@ class Room:
     banner: str = ""
     """A sentence about the server; empty: all is well."""
     is_banner_bad: bool = False
-    ended: str = ""
-    """Why the user is no member any more; empty: the user is one."""
-    is_closed: bool = False
-    """It has ended for all; one of this name is another room."""
+    end: End = End.NONE
     echoes: bool = False
     """The server sends the user's own lines back."""
     has_receipts: bool = False
     """The server tells which lines are kept, and they wait while it is away."""
     draft: str = ""
     """What is typed and not sent, while another room is shown."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the user is no member any more."""
+        return self.end is not End.NONE
 
     @property
     def host(self) -> str:

@@ -9,7 +9,7 @@ from tsudoi.protocol.client.words import Language
 
 from .. import words
 from . import roster, timeline
-from .event_words import ending, notice
+from .event_words import ending, greeting, notice
 from .events import (
     AnswerDue,
     Ask,
@@ -35,7 +35,7 @@ from .events import (
     Told,
 )
 from .mentions import mentions
-from .model import MAX_ITEMS, Awaited, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
+from .model import MAX_ITEMS, Awaited, End, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 from .timeline import Items
 
 FIRST_HISTORY = 20
@@ -46,6 +46,8 @@ ASK_AGAIN = timedelta(seconds=2)
 """After which older lines may be asked for again: the answer may be lost."""
 TRIES = 4
 """How often lines from before are asked for until all have come."""
+_WAYS_ON = {End.OVER: words.REJOIN, End.CLOSED: words.REOPEN, End.BANNED: words.BANNED}
+"""What the user can do after the end of a membership."""
 
 Result = tuple[State, list[Command]]
 
@@ -101,9 +103,10 @@ def _change(state: State, name: str, change: Callable[[Room], Room]) -> Result:
 
 
 def _entered(state: State, event: Entered) -> Result:
+    note = Note(greeting(event.room, event.me, event.wished, event.is_host, state.language), event.at)
+    entering = words.ENTERING.text(state.language, room=event.room)
+    state = replace(state, rooms=tuple(_without_note(room, entering) for room in state.rooms))
     old = state.room(event.room)
-    greeting = words.OPEN if event.is_host else words.INSIDE
-    note = Note(greeting.text(state.language, room=event.room, name=event.me), event.at)
     room = Room(
         event.room,
         event.me,
@@ -126,6 +129,11 @@ def _entered(state: State, event: Entered) -> Result:
     return state, commands
 
 
+def _without_note(room: Room, text: str) -> Room:
+    kept = tuple(item for item in room.items if not (isinstance(item, Note) and item.text == text))
+    return room if len(kept) == len(room.items) else replace(room, items=kept)
+
+
 def _items_before(old: Room, event: Entered) -> Items:
     """Return the items of a room that is entered again; without positions if it is another room of the same name.
 
@@ -134,7 +142,7 @@ def _items_before(old: Room, event: Entered) -> Items:
     if event.epoch is not None and old.epoch is not None:
         is_other = event.epoch != old.epoch
     else:
-        is_other = old.is_closed or event.is_host
+        is_other = old.end is End.CLOSED or event.is_host
     return timeline.forget_positions(old.items) if is_other else old.items
 
 
@@ -165,13 +173,12 @@ def _append(room: Room, item: Item) -> Room:
     return replace(room, items=timeline.add(room.items, item))
 
 
-def _end(room: Room, why: str, at: datetime, language: Language, *, is_closed: bool = False) -> Room:
+def _end(room: Room, why: str, at: datetime, language: Language, end: End = End.OVER) -> Room:
     if room.ended:
         return room
     room = _append(room, Note(why, at, tone=Tone.LOUD))
-    hint = words.REOPEN if is_closed else words.REJOIN
-    room = _append(room, Note(hint.text(language, room=room.name), at))
-    room = replace(room, ended=why, is_closed=is_closed, people=(), count=0)
+    room = _append(room, Note(_WAYS_ON[end].text(language, room=room.name), at))
+    room = replace(room, end=end, people=(), count=0)
     return replace(room, banner="", is_banner_bad=False, away_since=None)
 
 
@@ -192,8 +199,9 @@ def _asked(state: State, asked: Asked) -> Result:
         room = replace(room, silent=room.silent - {asked.what} if asked.by_user else room.silent | {asked.what})
         if asked.what != "history" or not asked.line:
             return room
-        tries = room.awaited.tries if room.awaited is not None and room.awaited.line == asked.line else 1
-        return replace(room, awaited=Awaited(asked.line, tries))
+        if not asked.by_user and room.awaited is not None and room.awaited.line == asked.line:  # asked again
+            return replace(room, awaited=replace(room.awaited, offsets=frozenset()))
+        return replace(room, awaited=Awaited(asked.line, asked.by_user))
 
     state, commands = _change(state, asked.room, change)
     if asked.what == "history" and asked.line:
@@ -254,8 +262,7 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
         case tsudoi.Earlier():
             return _add_past(room, event.rows, at), []
         case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked():
-            is_closed = isinstance(event, tsudoi.RoomClosed)
-            room = _end(room, ending(event, room.name, language), at, language, is_closed=is_closed)
+            room = _end(room, ending(event, room.name, language), at, language, _kind_of_end(event))
             if state.shown != room.name:  # it is marked, as a line that mentions the user
                 room = replace(room, unread=room.unread + 1, mentions=room.mentions + 1)
             return room, []
@@ -294,6 +301,15 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
     if not text:
         return room, commands
     return _append(room, Note(text, at, getattr(event, "offset", None), tone)), commands
+
+
+def _kind_of_end(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked) -> End:
+    match event:
+        case tsudoi.RoomClosed():
+            return End.CLOSED
+        case tsudoi.Kicked(banned=True):
+            return End.BANNED
+    return End.OVER
 
 
 def _speech(
@@ -336,8 +352,12 @@ def _listed(room: Room, event: tsudoi.Listed, at: datetime, language: Language) 
         if not page and not shows and room.listing.rows >= len(event.rows):
             room = replace(room, silent=room.silent - {"who"} if _is_last(event, room) else room.silent)
     elif event.what == "history":
+        awaited = room.awaited
         room = _take_part(_add_past(room, event.rows, at), event)
-        return replace(room, silent=room.silent - {"history"}, asked_older_at=None), []
+        room = replace(room, silent=room.silent - {"history"}, asked_older_at=None)
+        if awaited is not None and awaited.by_user and room.awaited is None:
+            room = _append(room, Note(words.OLD_LINES_SHOWN.text(language), at))
+        return room, []
     if not shows:
         return room, commands
     for text in notice(event, language).split("\n"):

@@ -38,7 +38,7 @@ from ..state.events import (
     Shown,
     Told,
 )
-from ..state.model import Note, Room, State, Tone
+from ..state.model import End, Note, Room, State, Tone
 from ..state.reduce import reduce
 from ..state.typed import Enter, Go, Leave, Nameless, Quit, Say, ShowHelp, understand
 from .attention import sequence
@@ -58,6 +58,13 @@ ANSWER_S = 2.0
 TERMINAL_CHECK_S = 1.0
 LISTS = ("who", "rooms", "bans", "history", "help")
 """Commands of the server that are answered with a list."""
+HINTS = {
+    End.NONE: words.WRITE,
+    End.OVER: words.ENDED_HINT,
+    End.CLOSED: words.CLOSED_HINT,
+    End.BANNED: words.BANNED_HINT,
+}
+"""What stands in the empty composer."""
 
 
 class ChatApp(App[None]):
@@ -84,6 +91,7 @@ class ChatApp(App[None]):
     def __init__(
         self,
         connect: Connect,
+        wished: str,
         server: str,
         language: Language,
         history: History,
@@ -91,7 +99,7 @@ class ChatApp(App[None]):
         first: tuple[tsudoi.ChatClient, bool] | None = None,
         driver: type[Any] | None = PatientDriver,
     ) -> None:
-        """`first` is the client that has entered a room already, and whether it is its host."""
+        """`wished`: the user's name; `first`: the client that has entered a room already, and whether it is host."""
         super().__init__(driver_class=driver)
         self.theme = "ansi-dark"
         # Names of the screen's size for app.tcss.
@@ -103,7 +111,7 @@ class ChatApp(App[None]):
         self._first = first
         self._history = history
         self.answer_s = ANSWER_S
-        self.sessions = Sessions(connect, self.dispatch, now, language)
+        self.sessions = Sessions(connect, wished, self.dispatch, now, language)
         self._is_drawing_soon = False
         self._drawn_at = 0.0
         self._entering: set[str] = set()
@@ -212,8 +220,7 @@ class ChatApp(App[None]):
         composer = screen.query_one(Composer)
         self._fit_composer(composer)
         if room is not None:
-            hint = words.CLOSED_HINT if room.is_closed else words.ENDED_HINT if room.ended else words.WRITE
-            composer.placeholder = hint.text(self._language, room=room.name)
+            composer.placeholder = HINTS[room.end].text(self._language, room=room.name)
 
     def _draw_banner(self, banner: Rows, room: Room | None, columns: int, height: int) -> None:
         text = room.banner if room else ""

@@ -17,10 +17,13 @@ NAMED = 10
 """Lines that are named when they are not kept at the end; more are counted."""
 
 
-async def chat_on_screen(first: ChatClient, is_host: bool, connect: Connect, language: Language, mouse: bool) -> None:
-    """Let the user chat until the user quits; then leave all rooms."""
+async def chat_on_screen(
+    first: ChatClient, is_host: bool, connect: Connect, wished: str, language: Language, mouse: bool
+) -> None:
+    """Let the user, who asks for the name `wished`, chat until the user quits; then leave all rooms."""
     app = ChatApp(
         connect,
+        wished,
         str(first.server),
         language,
         open_history(),

@@ -39,9 +39,16 @@ class Sessions:
     """Holds the clients; tells `dispatch` what happens."""
 
     def __init__(
-        self, connect: Connect, dispatch: Callable[[Event], None], now: Callable[[], datetime], language: Language
+        self,
+        connect: Connect,
+        wished: str,
+        dispatch: Callable[[Event], None],
+        now: Callable[[], datetime],
+        language: Language,
     ) -> None:
+        """`wished`: the name that the user asks for; empty: a signed token has it."""
         self._connect = connect
+        self._wished = wished
         self._dispatch = dispatch
         self._now = now
         self._language = language
@@ -71,6 +78,7 @@ class Sessions:
                 chat.has_receipts,
                 chat.dialect.down.form is DownForm.NATIVE,
                 chat.position[0] if chat.position else None,
+                self._wished,
             )
         )
         self._start(seat, self._receive(seat))

@@ -36,7 +36,14 @@ class Stage:
         self._make = make
         first = self._chat("den")
         self.app = ChatApp(
-            self._connect, "127.0.0.1:9001", language, self.history, lambda: self.now, (first, is_host), driver=None
+            self._connect,
+            "alice",
+            "127.0.0.1:9001",
+            language,
+            self.history,
+            lambda: self.now,
+            (first, is_host),
+            driver=None,
         )
         self.app.answer_s = 3_600.0  # here answers are not late
         self.pilot: Pilot[None]

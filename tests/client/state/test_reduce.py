@@ -146,15 +146,18 @@ def test_an_end_is_told_once_and_history_is_not_asked_for_after_it() -> None:
     state, _ = after(
         entered(), heard(Message("bob", "hi", 5)), heard(tsudoi.TimedOut("Timeout!")), Ended("den", "over", AT)
     )
-    assert den(state).ended == "The server heard nothing of you for too long: you are not in the room any more."
-    assert sum(isinstance(item, Note) for item in den(state).items) == 3
+    assert den(state).ended
+    assert [item.text for item in den(state).items if isinstance(item, Note)][1:] == [
+        "The server heard nothing of you for too long: you are not in the room any more.",
+        "/join enters it again, /leave takes it off the screen.",
+    ]
     assert after(ScrolledToTop("den", AT), state=state)[1] == []
 
 
 def test_entering_again_keeps_what_was_there() -> None:
     state, _ = after(entered(), heard(Message("bob", "hi", 5)), Ended("den", "over", AT), entered())
     assert [item.text for item in den(state).items if isinstance(item, Speech)] == ["hi"]
-    assert den(state).ended == ""
+    assert not den(state).ended
 
 
 def older(last: int, count: int = 50) -> Listed:
@@ -331,6 +334,38 @@ def test_what_can_be_done_in_a_room_that_is_over_depends_on_how_it_ended() -> No
         "bob has removed you from den: spam",
         "/join enters it again, /leave takes it off the screen.",
     ]
+    banned, _ = after(entered(), heard(tsudoi.Kicked("?", "bob", "", banned=True)))
+    assert den(banned).items[-1].text.startswith("While the ban lasts, /join does not let you in.")
+
+
+def test_that_a_room_is_being_entered_is_told_until_the_user_is_in_it() -> None:
+    entering = Told("Entering kitchen …", AT, "den")
+    state, _ = after(entered(), entering)
+    assert [item.text for item in den(state).items][-1] == "Entering kitchen …"
+    state, _ = after(entered("kitchen"), state=state)
+    assert [item.text for item in den(state).items] == ["You are in den, alice."]
+
+
+@pytest.mark.parametrize(
+    ("wished", "me", "explained"),
+    [("bob", "bob#2", True), ("bob#2", "bob#2", False), ("ｂｏｂ", "bob", False), ("", "bob#2", False)],
+)
+def test_a_name_that_another_member_has_is_explained(wished: str, me: str, explained: bool) -> None:
+    state, _ = after(Entered("den", me, AT, wished=wished))
+    told = den(state).items[-1].text
+    assert told.startswith(f"You are in den, {me}.")
+    assert (f"Another member is called {wished}, so you are {me}." in told) == explained
+
+
+def test_lines_that_the_user_asked_for_are_told_to_be_above() -> None:
+    by_user = Asked("den", "history", by_user=True, line="/history 3")
+    told = "The older lines stand above, each at its place."
+    state, _ = after(entered(), heard(Message("bob", "hi", 1)), by_user, part(1, 2, of=3))
+    assert told not in [item.text for item in den(state).items]
+    state, _ = after(part(3, of=3), state=state)
+    assert den(state).items[-1].text == told
+    by_itself, _ = after(entered(), asked(), part(1, of=2), part(2, of=2))
+    assert told not in [item.text for item in den(by_itself).items]
 
 
 def test_a_whisper_waits_as_other_lines_do_and_then_stands_once() -> None:

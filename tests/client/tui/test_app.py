@@ -316,7 +316,7 @@ def test_a_room_that_closes_stays_to_be_read() -> None:
         await stage.type("hello?")
         assert "You are not in den any more." in stage.screen
         await stage.type("/join")
-        assert stage.app.state.rooms[0].ended == ""
+        assert not stage.app.state.rooms[0].ended
         assert "bye" in stage.screen
 
     play(scene, (100, 20))
