@@ -12,8 +12,9 @@ from benchmarks.load import Load
 from benchmarks.processes import LOAD_CORE, SERVICE_CORE
 from benchmarks.runner import Row, Runner
 from gateway.chat.members import Member
-from gateway.listeners.portable_io import PortableIo
-from gateway.listeners.sendmmsg import LinuxIo, is_supported
+from gateway.listeners import sockaddr
+from gateway.listeners.prepared_recipients import PreparedRecipients
+from gateway.listeners.sendmmsg import DatagramIo
 
 TEXT = "x" * 100
 TOKEN = "0123456789abcdef" * 2
@@ -21,8 +22,6 @@ TOKEN = "0123456789abcdef" * 2
 
 def fan_out(runner: Runner) -> list[Row]:
     """Measure it on the core where services are put."""
-    if not is_supported():
-        return []
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, (SERVICE_CORE,))
     try:
@@ -34,19 +33,18 @@ def fan_out(runner: Runner) -> list[Row]:
 def _rows(runner: Runner) -> list[Row]:
     rows = []
     for count in (10,) if runner.quick else (10, 100, 1000):
-        costs = {kind.name: _sending(runner, kind, count) for kind in (LinuxIo, PortableIo)}
-        mmsg, portable = costs[LinuxIo.name], costs[PortableIo.name]
+        many, each = _sending(runner, count), _sending(runner, count, is_each_alone=True)
         rows.append(
             Row(
                 f"fan-out to {count}",
-                f"{mmsg:.2f} µs CPU a datagram ({LinuxIo.name})",
-                f"{portable:.2f} µs ({PortableIo.name})",
-                mmsg / portable,
+                f"{many:.2f} µs CPU a datagram (sendmmsg)",
+                f"{each:.2f} µs (sendto)",
+                many / each,
             )
         )
     for together in (2,) if runner.quick else (2, 4, 8):
-        burst = _sending(runner, LinuxIo, 1000, together)
-        alone = _sending(runner, LinuxIo, 1000)
+        burst = _sending(runner, 1000, together)
+        alone = _sending(runner, 1000)
         rows.append(
             Row(
                 f"fan-out to 1000, {together} messages of one size together",
@@ -58,7 +56,7 @@ def _rows(runner: Runner) -> list[Row]:
     return rows
 
 
-def _sending(runner: Runner, kind: type[LinuxIo] | type[PortableIo], count: int, together: int = 1) -> float:
+def _sending(runner: Runner, count: int, together: int = 1, *, is_each_alone: bool = False) -> float:
     """Return the CPU time in µs for one datagram of a fan-out, which the load generator really receives."""
     with TemporaryDirectory() as folder, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
@@ -68,19 +66,23 @@ def _sending(runner: Runner, kind: type[LinuxIo] | type[PortableIo], count: int,
         write_members(members, seats(1, count), [TOKEN] * count)
         with Load(members, f"127.0.0.1:{sock.getsockname()[1]}", spin=True, core=LOAD_CORE) as ears:
             ears.say("register")
-            io = kind(sock)
-            group = kind.new_recipients()
+            io, group, places = DatagramIo(sock), PreparedRecipients(), []
             deadline = time.monotonic() + 10
             while len(group) < count and time.monotonic() < deadline:
                 for _, address in io.receive():
                     group.add(cast(Member, _Slot()), address)
+                    places.append(sockaddr.unpack(address))
             ears.hear(10)
             payload = f"user-1: {TEXT}".encode()
             seconds = runner.pick(1.0, 0.4)
             ears.say(f"run 1 0 {seconds + 0.2} 0.1 0")
             sent, end, used = 0, time.monotonic() + seconds, time.process_time()
             while time.monotonic() < end:
-                io.send_many([payload] * together, [-1] * together, group)  # type: ignore[arg-type]
+                if is_each_alone:
+                    for place in places:
+                        sock.sendto(payload, place)
+                else:
+                    io.send_many([payload] * together, [-1] * together, group)
                 sent += count * together
             used = time.process_time() - used
             ears.hear(10)

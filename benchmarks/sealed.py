@@ -21,7 +21,7 @@ from benchmarks.joining import Seat, join_all, seats, write_members
 from benchmarks.load import Load
 from benchmarks.processes import LOAD_CORE, SERVICE_CORE, BenchmarkError, Tsudoi
 from benchmarks.runner import Row, Runner, tsudoi
-from gateway.listeners.sendmmsg import LinuxIo
+from gateway.listeners.sendmmsg import DatagramIo
 from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, serialize_header
 from tsudoi.protocol.sealed.suites import AES_128_GCM, cipher
@@ -75,7 +75,7 @@ class Members:
         self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 * 2**20)
         self.sock.bind(("127.0.0.1", 0))
         self.sock.connect((host, int(port)))
-        self._io = LinuxIo(self.sock)
+        self._io = DatagramIo(self.sock)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._context.check_hostname, self._context.verify_mode = False, ssl.CERT_NONE
         known: set[int] = set()

@@ -15,8 +15,8 @@ from tsudoi.protocol.sealed.packets import HEADER_SIZE, MARK, SESSION_AT
 from tsudoi.protocol.sealed.suites import TAG_SIZE
 
 from ..sealed.keys import PLAIN_NUMBER
-from . import bpf, sendmmsg
-from .portable_io import BATCH
+from . import bpf
+from .sendmmsg import BATCH, DatagramIo
 
 SHORTER = HEADER_SIZE + TAG_SIZE + len('{"leave":true}')
 """Bytes from which on a packet may have another line: `leave`, or the shortest `want`; PROTOCOL.md, "Bodies"."""
@@ -29,12 +29,10 @@ BATCHES = 16
 class PingLane:
     """The socket for pings."""
 
-    def __init__(
-        self, sock: socket.socket, io: sendmmsg.Io, on_datagrams: Callable[[list[tuple[bytes, bytes]]], None]
-    ) -> None:
+    def __init__(self, sock: socket.socket, on_datagrams: Callable[[list[tuple[bytes, bytes]]], None]) -> None:
         """Begin without receiving; see `open_beside`."""
         self.sock = sock
-        self._io, self._on_datagrams = io, on_datagrams
+        self._io, self._on_datagrams = DatagramIo(sock), on_datagrams
         self._loop = asyncio.get_running_loop()
         self._resting: asyncio.TimerHandle | None = None
 

@@ -2,7 +2,7 @@
 
 A client that has connected its UDP socket hears only the address that it sends to. A socket that is bound to one
 address always answers from it; one that is bound to all would let the kernel choose: the first address of the
-interface, whatever the client sent to. Where the system can not tell (not Linux), the kernel chooses as before.
+interface, whatever the client sent to.
 
 Control messages (cmsg(3), ip(7), ipv6(7); RFC 3542), on 64-bit Linux:
 
@@ -13,10 +13,7 @@ Control messages (cmsg(3), ip(7), ipv6(7); RFC 3542), on 64-bit Linux:
 import ipaddress
 import socket
 import struct
-import sys
 from functools import lru_cache
-
-from . import sockaddr
 
 # Not in the socket module of Python 3.11: linux/in.h.
 _IP_PKTINFO = 8
@@ -33,8 +30,8 @@ IPV4_LOCAL, IPV6_LOCAL = _HEADER.size + 4, _HEADER.size
 
 
 def enable(sock: socket.socket) -> bool:
-    """Let a socket's datagrams come with their local addresses; return False if it is bound to one, or can not tell."""
-    if sys.platform != "linux" or sock.family not in (socket.AF_INET, socket.AF_INET6):
+    """Let a socket's datagrams come with their local addresses; return False if it is bound to one."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return False
     if not ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]).is_unspecified:
         return False
@@ -53,27 +50,11 @@ def control(local: bytes) -> bytes:
     """Return the control message that makes a datagram leave from a local address (`sockaddr.local`), or nothing."""
     if not local:
         return b""
-    level, kind, data = ancillary(local)
-    return _HEADER.pack(_HEADER.size + len(data), level, kind) + data
+    if len(local) == 4:
+        return _HEADER.pack(IPV4_SIZE, _SOL_IP, _IP_PKTINFO) + _IPV4_INFO.pack(0, local, bytes(4))
+    return _HEADER.pack(IPV6_SIZE, socket.IPPROTO_IPV6, socket.IPV6_PKTINFO) + local
 
 
 def local_in(message: bytes) -> bytes:
     """Return the local address in a control message that `control` made."""
     return message[IPV4_LOCAL : IPV4_LOCAL + 4] if len(message) == IPV4_SIZE else message[IPV6_LOCAL:]
-
-
-def ancillary(local: bytes) -> tuple[int, int, bytes]:
-    """Return what `control` returns as (level, type, data), for `socket.sendmsg`."""
-    if len(local) == 4:
-        return _SOL_IP, _IP_PKTINFO, _IPV4_INFO.pack(0, local, bytes(4))
-    return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, local
-
-
-def local_of(received: list[tuple[int, int, bytes]]) -> bytes:
-    """Return the local address in what `socket.recvmsg` returned beside a datagram; empty if there is none."""
-    for level, kind, data in received:
-        if (level, kind) == (_SOL_IP, _IP_PKTINFO):
-            return sockaddr.received_local(data[4:8])
-        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
-            return sockaddr.received_local(data[:20])
-    return b""

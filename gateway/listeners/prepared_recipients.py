@@ -10,7 +10,6 @@ from array import array
 
 from ..chat.members import Member
 from . import pktinfo, sockaddr
-from .portable_io import SlotTable
 
 HEADER_SIZE = 64
 #  | name: 8 | name size: 4 | - 4 | iovec: 8 | count: 8 | control: 8 | control size: 8 | (the rest is zero) |
@@ -28,23 +27,29 @@ def load(payload: bytes) -> None:
     _payload[:size] = payload
 
 
-class LinuxRecipients(SlotTable):
+class PreparedRecipients:
     """A group of recipients as one block: prepared headers, then the addresses and control messages they point at.
+
+    There are no holes: when a member goes, the last one moves into its slot.
 
     Most rooms are small, so it grows by a quarter and has no room for longer addresses than it holds: for 10 IPv4
     addresses it has 800 bytes, and 280 more if the listener is bound to all addresses.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        self._members: list[Member] = []
         self._capacity = self._record_size = 0
         self._block = bytearray()
         self.start = 0
         """The headers' address in memory. It is fixed: a block is replaced, never resized."""
 
+    def __len__(self) -> int:
+        return len(self._members)
+
     def add(self, member: Member, address: bytes) -> None:
-        slot = self._append(member)
-        self.put(slot, address)
+        member.slot = len(self._members)
+        self._members.append(member)
+        self.put(member.slot, address)
 
     def put(self, slot: int, address: bytes) -> None:
         """Write the address of a slot, which is used already or the next."""
@@ -58,9 +63,11 @@ class LinuxRecipients(SlotTable):
         self._write(slot, peer, control)
 
     def remove(self, member: Member) -> None:
-        gap, last = self._take_out(member)
-        if gap != last:
-            self.put(gap, self.address_in(last))
+        last, gap = self._members.pop(), member.slot
+        if last is not member:
+            self.put(gap, self.address_in(last.slot))
+            self._members[gap], last.slot = last, gap
+        member.slot = -1
 
     def address_in(self, slot: int) -> bytes:
         """Return the address in a slot."""
@@ -131,7 +138,7 @@ def own_payload(slot: int) -> bytes:
     return bytes(_own[at : at + _own_sizes[slot % OWN]])
 
 
-class OwnRecipients(LinuxRecipients):
+class OwnRecipients(PreparedRecipients):
     """A group whose members get payloads of their own."""
 
     def _iovec_of(self, slot: int) -> int:

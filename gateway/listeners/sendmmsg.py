@@ -8,42 +8,46 @@ benchmarks/RESULTS.md, rows "fan-out".
 
 import ctypes
 import errno
-import platform
 import socket
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
 from tsudoi.protocol.client.datagram import MAX_READ
+from tsudoi.protocol.errors import SettingError
 
 from ..chat.outbound import Fill
 from . import pktinfo, segments, sockaddr
-from .portable_io import BATCH, RETRY, Leftover, PortableIo
 from .prepared_recipients import (
     HEADER_SIZE,
     HEADER_START,
-    LinuxRecipients,
     OwnRecipients,
+    PreparedRecipients,
     load,
     load_own,
     own_payload,
     point_own,
 )
 
+BATCH = 64
+"""Datagrams received by one call."""
+RETRY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR)
+"""The kernel has no room for a datagram now."""
+
+Leftover = list[tuple[bytes, bytes]]
+"""(payload, address) that the kernel had no room for."""
+
 _LENGTH_AT, _WORDS = 56 // 4, HEADER_SIZE // 4
 _SLOT_SIZE = MAX_READ + 7
-_DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
+_DONTWAIT = int(socket.MSG_DONTWAIT)
 # Not in Python's socket module: linux/udp.h. Since Linux 4.18.
 _UDP_SEGMENT = 103
 
 _CONTROL_SIZE_AT = 40 // 4
 
 
-class LinuxIo:
-    """recvmmsg and sendmmsg, many datagrams a call."""
-
-    name = "recvmmsg/sendmmsg"
-    new_recipients, new_own_recipients = LinuxRecipients, OwnRecipients
+class DatagramIo:
+    """Receives at a socket, and sends from it."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -87,11 +91,12 @@ class LinuxIo:
         self._controls_view = memoryview(self._controls)
         self.largest_segment = segments.LARGEST if self._set_segment_size(0) else 0
         """Bytes of the largest datagram that is sent in segments: less than what the kernel has refused."""
-        self._single = LinuxRecipients()
+        self._single = PreparedRecipients()
         self._sent_to = b""
         """The address in `_single`."""
 
     def receive(self) -> list[tuple[bytes, bytes]]:
+        """Return up to `BATCH` datagrams as (data, address); an empty list if none has come."""
         count = _recvmmsg(self._fd, self._headers_at, BATCH, _DONTWAIT, None)
         if count <= 0:
             return []
@@ -135,6 +140,7 @@ class LinuxIo:
         return received
 
     def send_to(self, payload: bytes, address: bytes) -> bool:
+        """Send one datagram; return False if the kernel has no room for it now."""
         if len(address) not in sockaddr.PEER_SIZES:
             return self.send_many_to((payload,), address) == 1
         if _sendto(self._fd, payload, len(payload), _DONTWAIT, address, len(address)) < 0:
@@ -143,7 +149,8 @@ class LinuxIo:
             self.failed += 1
         return True
 
-    def send(self, payload: bytes, recipients: LinuxRecipients, skip: int) -> Leftover:
+    def send(self, payload: bytes, recipients: PreparedRecipients, skip: int) -> Leftover:
+        """Send a payload to all recipients except slot `skip`; return the datagrams that the kernel had no room for."""
         count = len(recipients)
         if skip < 0:
             load(payload)
@@ -154,7 +161,8 @@ class LinuxIo:
             return left + [(payload, recipients.address_in(slot)) for slot in range(skip + 1, count)]
         return self._send_slots((payload,), recipients, skip + 1, count)
 
-    def send_many(self, payloads: Sequence[bytes], skips: Sequence[int], recipients: LinuxRecipients) -> Leftover:
+    def send_many(self, payloads: Sequence[bytes], skips: Sequence[int], recipients: PreparedRecipients) -> Leftover:
+        """Send several payloads as `send` does, each except to the slot at the same place in `skips`."""
         left: Leftover = []
         start, slots = 0, range(len(recipients))
         for end in segments.burst_ends([len(payload) for payload in payloads], self.largest_segment):
@@ -222,6 +230,7 @@ class LinuxIo:
         return has_room
 
     def send_many_to(self, payloads: Sequence[bytes], address: bytes) -> int:
+        """Send datagrams to one address, in order; return how many the kernel had room for."""
         if address != self._sent_to:
             self._single.put(0, address)
             self._sent_to = address
@@ -232,7 +241,7 @@ class LinuxIo:
             start = end
         return start
 
-    def _send_burst(self, burst: Sequence[bytes], skips: Sequence[int], recipients: LinuxRecipients) -> Leftover:
+    def _send_burst(self, burst: Sequence[bytes], skips: Sequence[int], recipients: PreparedRecipients) -> Leftover:
         """Send a burst to all recipients; each of `skips` gets it without the payloads that have its slot there."""
         skipping = sorted({skip for skip in skips if skip >= 0})
         parts = [(burst, start + 1, end) for start, end in pairwise([-1, *skipping, len(recipients)])]
@@ -248,7 +257,7 @@ class LinuxIo:
                 left = self._send_slots(part, recipients, start, end)
         return left
 
-    def _send_slots(self, burst: Sequence[bytes], recipients: LinuxRecipients, slot: int, end: int) -> Leftover:
+    def _send_slots(self, burst: Sequence[bytes], recipients: PreparedRecipients, slot: int, end: int) -> Leftover:
         """Send a burst to a part of the slots, to each of them in one pass."""
         size = len(burst[0]) if len(burst) > 1 else 0
         load(b"".join(burst) if size else burst[0])
@@ -274,7 +283,7 @@ class LinuxIo:
         return _all_of(burst, [-1] * len(burst), recipients, range(slot, end))
 
     def _send_apart(
-        self, burst: Sequence[bytes], recipients: LinuxRecipients, slot: int, end: int, refusal: int
+        self, burst: Sequence[bytes], recipients: PreparedRecipients, slot: int, end: int, refusal: int
     ) -> Leftover:
         """Send the payloads of a burst one by one, after the kernel has refused it for the first of these slots.
 
@@ -318,15 +327,12 @@ class LinuxIo:
         return True
 
 
-Io = LinuxIo | PortableIo
-
-
 def _largest_after(refusal: int, size: int) -> int:
     """Return the largest segment after a refusal: the device does not cut (EIO), or these do not fit the way's MTU."""
     return 0 if refusal == errno.EIO else size - 1
 
 
-def _all_of(payloads: Sequence[bytes], skips: Sequence[int], recipients: LinuxRecipients, slots: range) -> Leftover:
+def _all_of(payloads: Sequence[bytes], skips: Sequence[int], recipients: PreparedRecipients, slots: range) -> Leftover:
     """Return all datagrams of payloads that were not sent, in each recipient's order."""
     return [
         (payload, recipients.address_in(slot))
@@ -336,19 +342,10 @@ def _all_of(payloads: Sequence[bytes], skips: Sequence[int], recipients: LinuxRe
     ]
 
 
-def is_supported() -> bool:
-    """Return whether this system has these calls, and their structures in the layout drawn above."""
-    return sys.platform == "linux" and platform.architecture()[0] == "64bit" and sys.byteorder == "little"
-
-
-if is_supported():
-    _libc = ctypes.CDLL(None, use_errno=True)
-    _recvmmsg, _sendmmsg, _sendto = _libc.recvmmsg, _libc.sendmmsg, _libc.sendto
-    _recvmmsg.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p
-    _sendmmsg.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
-    _sendto.argtypes = ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
-
-
-def choose() -> type[LinuxIo] | type[PortableIo]:
-    """Return the fastest kind that this system has."""
-    return LinuxIo if is_supported() else PortableIo
+if sys.maxsize < 2**32 or sys.byteorder != "little":
+    raise SettingError("a gateway needs 64-bit little-endian Linux: elsewhere these structures have another layout")
+_libc = ctypes.CDLL(None, use_errno=True)
+_recvmmsg, _sendmmsg, _sendto = _libc.recvmmsg, _libc.sendmmsg, _libc.sendto
+_recvmmsg.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p
+_sendmmsg.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
+_sendto.argtypes = ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint

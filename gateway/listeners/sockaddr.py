@@ -55,14 +55,6 @@ def unpack(raw: bytes) -> tuple[str, int]:
     return text_of(ip_bytes(raw)), port(raw)
 
 
-def as_tuple(raw: bytes) -> tuple[str, int] | tuple[str, int, int, int]:
-    """Return the address as Python's sockets write it."""
-    if is_ipv6(raw):
-        # Not by `unpack`: an IPv6 socket needs the mapped form of IPv4.
-        return str(ipaddress.IPv6Address(raw[8:24])), port(raw), 0, scope(raw)
-    return unpack(raw)
-
-
 def port(raw: bytes) -> int:
     """Return the port of an address."""
     return int.from_bytes(raw[2:4], "big")

@@ -11,12 +11,12 @@ from tsudoi.protocol.errors import SettingError
 
 from ..chat.members import Recipients
 from ..chat.outbound import Fill, filled
-from . import bpf, sendmmsg
+from . import bpf
 from .bound import Bound
 from .options import Listener
 from .ping_lane import PingLane, open_beside
-from .portable_io import BATCH
 from .segments import burst_ends
+from .sendmmsg import BATCH, DatagramIo
 
 DRAIN_BATCHES = 16
 """Batches taken in one turn of the event loop."""
@@ -50,7 +50,6 @@ class UDPServer:
         listener: Listener,
         on_datagrams: OnDatagrams,
         on_drained: Callable[[], None],
-        kind: type[sendmmsg.Io],
         inherited: int | None = None,
         pings: int | None = None,
     ) -> None:
@@ -66,7 +65,7 @@ class UDPServer:
         self._on_drained = on_drained
         self._sock = bind_udp(listener) if inherited is None else socket.socket(fileno=inherited)
         self.listener = Listener(listener.host, self._sock.getsockname()[1])
-        self._io = kind(self._sock)
+        self._io = DatagramIo(self._sock)
         is_ipv6 = self._sock.family == socket.AF_INET6
         takes_both = is_ipv6 and not self._sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
         self.bound = Bound(is_ipv6, takes_both, self._io.learns_local)
@@ -76,7 +75,7 @@ class UDPServer:
         lane = None if pings is None else socket.socket(fileno=pings)
         if inherited is None and (lane := open_beside(self._sock)) is not None:
             _enlarge(lane, socket.SO_RCVBUF, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        self._lane = None if lane is None else PingLane(lane, kind(lane), self._on_pings)
+        self._lane = None if lane is None else PingLane(lane, self._on_pings)
         self._socks = [self._sock] if lane is None else [self._sock, lane]
         for sock in self._socks:
             sock.setblocking(False)

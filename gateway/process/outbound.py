@@ -13,8 +13,7 @@ from ..explain.datagram_hints import Known
 from ..link.routes import Routes
 from ..listeners import sockaddr
 from ..listeners.packet_connection import PacketConnections
-from ..listeners.portable_io import PortableIo
-from ..listeners.sendmmsg import LinuxIo
+from ..listeners.prepared_recipients import OwnRecipients, PreparedRecipients
 from ..listeners.udp import UDPServer
 
 logger = logs.get("gateway")
@@ -29,15 +28,14 @@ class GatewayOutbound:
     """Those of the sockets to the brokers, which are made after the core."""
     unsubscribe: Callable[[int, bytes], None]
 
-    def __init__(
-        self, udp: Sequence[UDPServer], kind: type[LinuxIo] | type[PortableIo], routes: Routes, counters: Counters
-    ) -> None:
+    new_recipients, new_own_recipients = PreparedRecipients, OwnRecipients
+
+    def __init__(self, udp: Sequence[UDPServer], routes: Routes, counters: Counters) -> None:
         self._udp = udp
         self.listeners: list[UDPServer | PacketConnections] = [*udp]
         """By the numbers that addresses are of."""
         self._counters = counters
         self._dropped_log = DroppedLog()
-        self.new_recipients, self.new_own_recipients = kind.new_recipients, kind.new_own_recipients
         self.publish, self.notify = routes.publish, routes.notify
         self.published, self.settled = routes.published, routes.settled
         self.ask, self.ask_patiently, self.ask_all = routes.ask, routes.ask_patiently, routes.ask_all

@@ -25,7 +25,6 @@ from ..link.broker_sockets import WakeBroker
 from ..link.canary import CANARY_S, HEALTHY_S
 from ..link.reachability import unhealthy_reason
 from ..link.routes import Routes
-from ..listeners import sendmmsg
 from ..listeners.options import Listener
 from ..listeners.packet_connection import PacketConnections
 from ..listeners.tcp import TCPServer
@@ -74,23 +73,22 @@ class Service:
         self.verifier = None
         if config.verifies:
             self.verifier = load_verifier(config.auth_key, config.auth_secret, settings.auth)
-        kind = sendmmsg.choose()
         # By this name the next broker of the store knows that this run has ended, and does not wait for its lease.
         name = backbone.OF_ONE_PROCESS if brokers[0].startswith(INPROC) else config.name
         instance = backbone.new_instance(name, secrets.token_hex(8))
-        logger.info("starting", instance=instance, broker=" ".join(brokers), datagrams=kind.name)
+        logger.info("starting", instance=instance, broker=" ".join(brokers))
         self.udp: list[UDPServer] = []
         none = (None,) * len(config.udp)
         own, pings = (config.inherited.udp, config.inherited.pings or none) if config.inherited else (none, none)
         with contextlib.ExitStack() as bound:
             for index, (listener, *inherited) in enumerate(zip(config.udp, own, pings, strict=True)):
-                server = UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, *inherited)
+                server = UDPServer(index, listener, self._on_datagrams, self._on_drained, *inherited)
                 self.udp.append(server)
                 bound.callback(server.close)
             bound.pop_all()
         self.counters = Counters()
         self.routes = routes = Routes(brokers, settings.unaccepted, settings.request_timeout_s, self.counters)
-        self.out = out = self.outbound(self.udp, kind, routes, self.counters)
+        self.out = out = self.outbound(self.udp, routes, self.counters)
         sessions = sessions or without_files()
         self.core = ChatCore(settings, routes, out, self.counters, [server.bound for server in self.udp], sessions.keys)
         out.members = self.core.members

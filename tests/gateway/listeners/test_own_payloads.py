@@ -12,14 +12,12 @@ import pytest
 from gateway.chat.outbound import Fill
 from gateway.listeners import sendmmsg
 from gateway.listeners.options import Listener
-from gateway.listeners.portable_io import PortableIo
-from gateway.listeners.sendmmsg import LinuxIo
+from gateway.listeners.prepared_recipients import OwnRecipients
+from gateway.listeners.sendmmsg import DatagramIo
 from gateway.listeners.udp import UDPServer
 
 from .test_sendmmsg import a_member, name_of, take_all
 
-KINDS: list[type[sendmmsg.Io]] = [PortableIo, *([LinuxIo] if sendmmsg.is_supported() else [])]
-linux_only = pytest.mark.skipif(not sendmmsg.is_supported(), reason="no sendmmsg here")
 RUNS = [(70, [100]), (70, [40, 40, 20]), (2, [1_000] * 70), (3, [30, 50, 50, 50, 7, 7, 1_400, 1_400])]
 """Members, and the sizes of what each gets: one, a burst, more than one burst takes, several bursts."""
 
@@ -57,11 +55,10 @@ def expected(slots: range, sizes: list[int]) -> dict[int, list[bytes]]:
 
 
 @pytest.mark.parametrize(("members", "sizes"), RUNS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_slot_gets_its_own_payloads_in_order(kind: type[sendmmsg.Io], members: int, sizes: list[int]) -> None:
+def test_each_slot_gets_its_own_payloads_in_order(members: int, sizes: list[int]) -> None:
     async def play(receiver: socket.socket) -> list[bytes]:
-        server = UDPServer(0, Listener("127.0.0.1", 0), lambda index, found: None, lambda: None, kind)
-        recipients = kind.new_own_recipients()
+        server = UDPServer(0, Listener("127.0.0.1", 0), lambda index, found: None, lambda: None)
+        recipients = OwnRecipients()
         for number in range(members):
             recipients.add(a_member(number + 1), name_of(receiver))
         heard: list[bytes] = []
@@ -79,12 +76,11 @@ def test_each_slot_gets_its_own_payloads_in_order(kind: type[sendmmsg.Io], membe
     assert heard == {slot: own * 2 for slot, own in expected(range(members), sizes).items()}
 
 
-@linux_only
 def test_bursts_that_the_kernel_does_not_cut_go_one_by_one_from_then_on() -> None:
     so_no_check, sizes = 11, [40, 40, 20]  # without checksums the kernel cuts nothing (udp_send_skb in net/ipv4/udp.c)
     with receiving() as receiver, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, so_no_check, 1)
-        io, recipients = LinuxIo(sock), LinuxIo.new_own_recipients()
+        io, recipients = DatagramIo(sock), OwnRecipients()
         for number in range(70):
             recipients.add(a_member(number + 1), name_of(receiver))
         done, left = io.send_filled(recipients, range(70), sizes, 0, filler(sizes))
@@ -93,7 +89,6 @@ def test_bursts_that_the_kernel_does_not_cut_go_one_by_one_from_then_on() -> Non
         assert io.send_filled(recipients, range(70), sizes, 0, filler(sizes)) == (0, [])
 
 
-@linux_only
 @pytest.mark.parametrize("sizes", [[40], [40, 40, 20]], ids=["one", "a burst"])
 def test_what_the_kernel_has_no_room_for_is_left_over_in_order(
     sizes: list[int], monkeypatch: pytest.MonkeyPatch
@@ -109,7 +104,7 @@ def test_what_the_kernel_has_no_room_for_is_left_over_in_order(
 
     monkeypatch.setattr(sendmmsg, "_sendmmsg", narrow)
     with receiving() as receiver, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        io, recipients = LinuxIo(sock), LinuxIo.new_own_recipients()
+        io, recipients = DatagramIo(sock), OwnRecipients()
         for number in range(7):
             recipients.add(a_member(number + 1), name_of(receiver))
         done, left = io.send_filled(recipients, range(7), sizes, 0, filler(sizes))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gateway.listeners import bpf, ping_lane, sendmmsg
+from gateway.listeners import bpf, ping_lane
 from gateway.listeners.options import Listener
 from gateway.listeners.ping_lane import SHORTER, program
 from gateway.listeners.udp import UDPServer
@@ -93,7 +93,6 @@ async def test_pings_wait_for_each_other_and_nothing_else_does(host: str, monkey
         Listener(host, 0),
         lambda _, batch: batches.append([data for data, _ in batch]),
         nothing,
-        sendmmsg.choose(),
     )
     assert server._lane is not None
     server.start()
@@ -130,7 +129,7 @@ def nothing(*_: object) -> None:
 def into(got: list[bytes]) -> UDPServer:
     """Return a listener that adds what it receives to a list."""
     take = lambda _, batch: got.extend(data for data, _ in batch)  # noqa: E731
-    return UDPServer(0, Listener("127.0.0.1", 0), take, nothing, sendmmsg.choose())
+    return UDPServer(0, Listener("127.0.0.1", 0), take, nothing)
 
 
 @linux_only
@@ -151,16 +150,16 @@ async def test_after_more_pings_than_a_turn_takes_the_others_do_not_wait(monkeyp
 
 @linux_only
 async def test_the_address_is_refused_to_others_as_ever() -> None:
-    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     with pytest.raises(SettingError, match=r"Address already in use$"):
-        UDPServer(0, server.listener, nothing, nothing, sendmmsg.choose())
+        UDPServer(0, server.listener, nothing, nothing)
     server.close()
-    UDPServer(0, server.listener, nothing, nothing, sendmmsg.choose()).close()
+    UDPServer(0, server.listener, nothing, nothing).close()
 
 
 @linux_only
 async def test_what_a_filter_drops_is_counted_for_both_sockets() -> None:
-    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", server.listener.port))
         server.filter([bpf.step(bpf.RETURN, number=0)])

@@ -1,4 +1,4 @@
-"""gateway/listeners/sendmmsg.py: one contract for both engines, over real sockets."""
+"""gateway/listeners/sendmmsg.py, over real sockets."""
 
 import contextlib
 import ctypes
@@ -6,32 +6,23 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.chat.members import Member, Recipients, Room
+from gateway.chat.members import Member, Room
 from gateway.listeners import sendmmsg, sockaddr
-from gateway.listeners.portable_io import BATCH, PortableIo
-from gateway.listeners.sendmmsg import Io, LinuxIo
+from gateway.listeners.prepared_recipients import PreparedRecipients
+from gateway.listeners.sendmmsg import BATCH, DatagramIo
 from tests.support.fakes import a_grant, token_of
 from tsudoi.protocol.client.datagram import MAX_READ, MAX_UP
 from tsudoi.protocol.client.dialects import TCRP
 
-pytestmark = pytest.mark.skipif(not sendmmsg.is_supported(), reason="not 64-bit Linux")
-
-ENGINES: dict[str, type[LinuxIo] | type[PortableIo]] = {"linux": LinuxIo, "portable": PortableIo}
 FAMILIES = {"ipv4": (socket.AF_INET, "127.0.0.1"), "ipv6": (socket.AF_INET6, "::1")}
 PATIENCE_S = 30.0
 
 NewSocket = Callable[[], socket.socket]
-
-
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> type[LinuxIo] | type[PortableIo]:
-    return ENGINES[request.param]
 
 
 @pytest.fixture(params=FAMILIES)
@@ -58,7 +49,7 @@ def new_socket(family: tuple[socket.AddressFamily, str]) -> Iterator[NewSocket]:
 
 @pytest.fixture
 def sock(new_socket: NewSocket) -> socket.socket:
-    """The socket that an engine works on."""
+    """The socket that is tried."""
     sock = new_socket()
     sock.setblocking(False)
     return sock
@@ -77,13 +68,11 @@ def a_member(number: int) -> Member:
 # --- receiving ----------------------------------------------------------------------------------------------------
 
 
-def test_nothing_there_is_nothing_received(engine: type[Io], sock: socket.socket) -> None:
-    assert engine(sock).receive() == []
+def test_nothing_there_is_nothing_received(sock: socket.socket) -> None:
+    assert DatagramIo(sock).receive() == []
 
 
-def test_datagrams_come_with_their_addresses_in_order(
-    engine: type[Io], sock: socket.socket, new_socket: NewSocket
-) -> None:
+def test_datagrams_come_with_their_addresses_in_order(sock: socket.socket, new_socket: NewSocket) -> None:
     one, two = new_socket(), new_socket()
     sent = []
     for number in range(20):
@@ -91,34 +80,28 @@ def test_datagrams_come_with_their_addresses_in_order(
         data = b"%d" % number * (number % 5)
         sender.sendto(data, sock.getsockname())
         sent.append((data, name_of(sender)))
-    assert engine(sock).receive() == sent
+    assert DatagramIo(sock).receive() == sent
 
 
-def test_a_batch_has_a_bound_and_the_rest_comes_next(
-    engine: type[Io], sock: socket.socket, new_socket: NewSocket
-) -> None:
+def test_a_batch_has_a_bound_and_the_rest_comes_next(sock: socket.socket, new_socket: NewSocket) -> None:
     sender = new_socket()
     for number in range(BATCH + 7):
         sender.sendto(b"%d" % number, sock.getsockname())
-    io = engine(sock)
+    io = DatagramIo(sock)
     assert [data for data, _ in io.receive()] == [b"%d" % number for number in range(BATCH)]
     assert [data for data, _ in io.receive()] == [b"%d" % number for number in range(BATCH, BATCH + 7)]
     assert io.receive() == []
 
 
-def test_what_is_beyond_the_largest_datagram_is_cut_off(
-    engine: type[Io], sock: socket.socket, new_socket: NewSocket
-) -> None:
+def test_what_is_beyond_the_largest_datagram_is_cut_off(sock: socket.socket, new_socket: NewSocket) -> None:
     sender = new_socket()
     for size in (MAX_UP - 1, MAX_UP, MAX_UP + 1, 9_000, 3):
         sender.sendto(b"x" * size, sock.getsockname())
-    assert [len(data) for data, _ in engine(sock).receive()] == [MAX_UP - 1, MAX_UP, MAX_READ, MAX_READ, 3]
+    assert [len(data) for data, _ in DatagramIo(sock).receive()] == [MAX_UP - 1, MAX_UP, MAX_READ, MAX_READ, 3]
 
 
-def test_what_was_received_stays_when_more_is_received(
-    engine: type[Io], sock: socket.socket, new_socket: NewSocket
-) -> None:
-    sender, io = new_socket(), engine(sock)
+def test_what_was_received_stays_when_more_is_received(sock: socket.socket, new_socket: NewSocket) -> None:
+    sender, io = new_socket(), DatagramIo(sock)
     sender.sendto(b"first", sock.getsockname())
     received = io.receive()
     sender.sendto(b"other", sock.getsockname())
@@ -130,16 +113,14 @@ def test_what_was_received_stays_when_more_is_received(
 
 
 @pytest.mark.parametrize("size", [0, 1, 1_200, 4_094])
-def test_one_datagram_is_sent_from_the_socket(
-    engine: type[Io], sock: socket.socket, new_socket: NewSocket, size: int
-) -> None:
+def test_one_datagram_is_sent_from_the_socket(sock: socket.socket, new_socket: NewSocket, size: int) -> None:
     receiver = new_socket()
-    assert engine(sock).send_to(b"x" * size, name_of(receiver))
+    assert DatagramIo(sock).send_to(b"x" * size, name_of(receiver))
     assert receiver.recvfrom(9_000) == (b"x" * size, sock.getsockname())
 
 
-def test_what_the_kernel_refuses_for_good_is_counted(engine: type[Io], sock: socket.socket) -> None:
-    io = engine(sock)
+def test_what_the_kernel_refuses_for_good_is_counted(sock: socket.socket) -> None:
+    io = DatagramIo(sock)
     other = sockaddr.pack("192.0.2.1" if sock.family == socket.AF_INET6 else "2001:db8::1", 5000)
     assert io.send_to(b"wrong family", other)
     assert io.failed == 1
@@ -153,8 +134,8 @@ def test_what_the_kernel_refuses_for_good_is_counted(engine: type[Io], sock: soc
 class Group:
     """Recipients with a socket each."""
 
-    def __init__(self, engine: type[Io], new_socket: NewSocket, size: int) -> None:
-        self.recipients: Recipients = engine.new_recipients()
+    def __init__(self, new_socket: NewSocket, size: int) -> None:
+        self.recipients = PreparedRecipients()
         self.members = [a_member(number) for number in range(size)]
         self.sockets = [new_socket() for _ in range(size)]
         for member, sock in zip(self.members, self.sockets, strict=True):
@@ -175,50 +156,46 @@ class Group:
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 4, 5, 8, 9, 100])
-def test_all_of_a_group_hear(engine: type[Io], sock: socket.socket, new_socket: NewSocket, size: int) -> None:
-    group, io = Group(engine, new_socket, size), engine(sock)
-    assert io.send(b"one", group.recipients, -1) == []  # type: ignore[arg-type]
-    assert io.send("二".encode(), group.recipients, -1) == []  # type: ignore[arg-type]
+def test_all_of_a_group_hear(sock: socket.socket, new_socket: NewSocket, size: int) -> None:
+    group, io = Group(new_socket, size), DatagramIo(sock)
+    assert io.send(b"one", group.recipients, -1) == []
+    assert io.send("二".encode(), group.recipients, -1) == []
     assert group.heard() == [[b"one", "二".encode()]] * size
     assert io.failed == 0
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_all_but_one_hear(engine: type[Io], sock: socket.socket, new_socket: NewSocket, size: int) -> None:
-    group, io = Group(engine, new_socket, size), engine(sock)
+def test_all_but_one_hear(sock: socket.socket, new_socket: NewSocket, size: int) -> None:
+    group, io = Group(new_socket, size), DatagramIo(sock)
     for skip in range(size):
-        assert io.send(b"%d" % skip, group.recipients, skip) == []  # type: ignore[arg-type]
+        assert io.send(b"%d" % skip, group.recipients, skip) == []
     for number, got in enumerate(group.heard()):
         assert got == [b"%d" % skip for skip in range(size) if skip != number]
 
 
-def test_a_shorter_payload_has_nothing_of_the_one_before(
-    engine: type[Io], sock: socket.socket, new_socket: NewSocket
-) -> None:
-    group, io = Group(engine, new_socket, 2), engine(sock)
+def test_a_shorter_payload_has_nothing_of_the_one_before(sock: socket.socket, new_socket: NewSocket) -> None:
+    group, io = Group(new_socket, 2), DatagramIo(sock)
     for payload in (b"x" * 4_094, b"y", b""):
-        io.send(payload, group.recipients, -1)  # type: ignore[arg-type]
+        io.send(payload, group.recipients, -1)
     assert group.heard() == [[b"x" * 4_094, b"y", b""]] * 2
 
 
 def test_one_that_can_not_be_reached_does_not_keep_the_others_from_hearing(
-    engine: type[Io], sock: socket.socket, new_socket: NewSocket
+    sock: socket.socket, new_socket: NewSocket
 ) -> None:
-    group, io = Group(engine, new_socket, 5), engine(sock)
+    group, io = Group(new_socket, 5), DatagramIo(sock)
     nowhere = sockaddr.with_port(name_of(sock), 0)
     group.recipients.remove(group.members[1])
     group.recipients.add(group.members[1], nowhere)
     group.recipients.remove(group.members[3])
     group.recipients.add(group.members[3], nowhere)
-    assert io.send(b"x", group.recipients, -1) == []  # type: ignore[arg-type]
+    assert io.send(b"x", group.recipients, -1) == []
     assert [len(got) for got in group.heard()] == [1, 0, 1, 0, 1]
     assert io.failed == 2
 
 
-def test_the_last_one_takes_the_slot_of_one_that_goes(
-    engine: type[Io], sock: socket.socket, new_socket: NewSocket
-) -> None:
-    group, io = Group(engine, new_socket, 6), engine(sock)
+def test_the_last_one_takes_the_slot_of_one_that_goes(sock: socket.socket, new_socket: NewSocket) -> None:
+    group, io = Group(new_socket, 6), DatagramIo(sock)
     for number in (0, 3, 5):
         group.recipients.remove(group.members[number])
         assert group.members[number].slot == -1
@@ -226,17 +203,16 @@ def test_the_last_one_takes_the_slot_of_one_that_goes(
     assert sorted(group.members[number].slot for number in (1, 2, 4)) == [0, 1, 2]
     for number in (1, 2, 4):
         assert group.recipients.address_in(group.members[number].slot) == name_of(group.sockets[number])
-    io.send(b"x", group.recipients, group.members[4].slot)  # type: ignore[arg-type]
+    io.send(b"x", group.recipients, group.members[4].slot)
     assert [len(got) for got in group.heard()] == [0, 1, 1, 0, 0, 0]
 
 
 @given(
-    kind=st.sampled_from(sorted(ENGINES)),
     numbers=st.lists(st.integers(0, 40), max_size=150),
     wide=st.booleans(),
 )
-def test_slots_have_no_holes_whoever_comes_and_goes(kind: str, numbers: list[int], wide: bool) -> None:
-    group: Recipients = ENGINES[kind].new_recipients()
+def test_slots_have_no_holes_whoever_comes_and_goes(numbers: list[int], wide: bool) -> None:
+    group = PreparedRecipients()
     inside: dict[int, tuple[Member, bytes]] = {}
     for number in numbers:
         if number in inside:
@@ -257,50 +233,37 @@ def test_slots_have_no_holes_whoever_comes_and_goes(kind: str, numbers: list[int
 class Clogged:
     """A group of which some recipients take nothing until they are read.
 
-    UDP on loopback never fills a send buffer. For the engine that hands addresses to the kernel as they are, UNIX
-    datagram sockets take its place, whose receivers do push back; for the other one, a socket that does so itself.
+    UDP on loopback never fills a send buffer. UNIX datagram sockets take its place, whose receivers do push back.
     """
 
-    def __init__(self, engine: type[Io], size: int) -> None:
-        self.recipients: Recipients = engine.new_recipients()
+    def __init__(self, size: int) -> None:
+        self.recipients = PreparedRecipients()
         self.members = [a_member(number) for number in range(size)]
         self.sockets: list[socket.socket] = []
         self.addresses: list[bytes] = []
-        self.clogged: set[int] = set()
-        if engine is LinuxIo:
-            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            for _ in range(size):
-                sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-                # The kernel makes up an abstract name: | family: 2 | 0 | five characters |
-                sock.bind("")
-                self.sockets.append(sock)
-                self.addresses.append(struct.pack("=H", socket.AF_UNIX) + sock.getsockname())
-        else:
-            self.sock = _Reluctant(self)
-            for _ in range(size):
-                sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                sock.bind(("127.0.0.1", 0))
-                self.sockets.append(sock)
-                self.addresses.append(name_of(sock))
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        for _ in range(size):
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            # The kernel makes up an abstract name: | family: 2 | 0 | five characters |
+            sock.bind("")
+            self.sockets.append(sock)
+            self.addresses.append(struct.pack("=H", socket.AF_UNIX) + sock.getsockname())
         self.sock.setblocking(False)
         for sock in self.sockets:
             sock.setblocking(False)
-        self.io = engine(self.sock)
+        self.io = DatagramIo(self.sock)
         for member, address in zip(self.members, self.addresses, strict=True):
             self.recipients.add(member, address)
 
     def clog(self, number: int) -> None:
         """Let one take nothing more."""
-        self.clogged.add(number)
-        if self.sock.family == socket.AF_UNIX:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, contextlib.suppress(BlockingIOError):
-                other.setblocking(False)
-                while True:
-                    other.sendto(b"clog", self.sockets[number].getsockname())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, contextlib.suppress(BlockingIOError):
+            other.setblocking(False)
+            while True:
+                other.sendto(b"clog", self.sockets[number].getsockname())
 
     def heard(self) -> list[list[bytes]]:
         """What each has got by now; whoever was clogged is not any more."""
-        self.clogged.clear()
         heard: list[list[bytes]] = []
         for sock in self.sockets:
             got: list[bytes] = []
@@ -315,22 +278,9 @@ class Clogged:
             sock.close()
 
 
-class _Reluctant(socket.socket):
-    """Has no room for those who are clogged."""
-
-    def __init__(self, group: Clogged) -> None:
-        super().__init__(socket.AF_INET, socket.SOCK_DGRAM)
-        self._group = group
-
-    def sendto(self, data: Any, address: Any) -> int:  # type: ignore[override]
-        if any(self._group.sockets[number].getsockname() == address for number in self._group.clogged):
-            raise BlockingIOError(errno.EAGAIN, "no room")
-        return super().sendto(data, address)
-
-
 @pytest.fixture
-def group(engine: type[Io]) -> Iterator[Clogged]:
-    group = Clogged(engine, 9)
+def group() -> Iterator[Clogged]:
+    group = Clogged(9)
     yield group
     group.close()
 
@@ -343,7 +293,7 @@ def test_what_the_kernel_has_no_room_for_is_left_over_in_order(
     group: Clogged, skip: int, clogged: int, heard: int
 ) -> None:
     group.clog(clogged)
-    left = group.io.send(b"x", group.recipients, skip)  # type: ignore[arg-type]
+    left = group.io.send(b"x", group.recipients, skip)
     assert left == [(b"x", group.addresses[number]) for number in range(clogged, 9) if number != skip]
     assert group.heard() == [[b"x"] if number < heard and number != skip else [] for number in range(9)]
     assert group.io.failed == 0
@@ -361,7 +311,7 @@ def test_one_datagram_that_finds_no_room_is_not_sent(group: Clogged) -> None:
 
 def test_a_skipped_one_without_room_holds_nobody_up(group: Clogged) -> None:
     group.clog(4)
-    assert group.io.send(b"x", group.recipients, 4) == []  # type: ignore[arg-type]
+    assert group.io.send(b"x", group.recipients, 4) == []
     assert [len(got) for got in group.heard()] == [1, 1, 1, 1, 0, 1, 1, 1, 1]
 
 
@@ -390,17 +340,15 @@ def connected(place: str, port: int) -> socket.socket:
     return sock
 
 
-def test_answers_leave_from_the_address_that_a_datagram_came_to(
-    engine: type[Io], everywhere: tuple[socket.socket, list[str]]
-) -> None:
+def test_answers_leave_from_the_address_that_a_datagram_came_to(everywhere: tuple[socket.socket, list[str]]) -> None:
     sock, places = everywhere
-    io, port = engine(sock), sock.getsockname()[1]
+    io, port = DatagramIo(sock), sock.getsockname()[1]
     clients = [connected(place, port) for place in places * 3]
     try:
         for client in clients:
             client.send(b"here")
         received = io.receive()
-        group: Any = engine.new_recipients()
+        group = PreparedRecipients()
         for number, (data, source) in enumerate(received):
             assert (data, sockaddr.port(source)) == (b"here", clients[number].getsockname()[1])
             assert io.send_to(b"answer", source)
@@ -417,8 +365,8 @@ def test_answers_leave_from_the_address_that_a_datagram_came_to(
             client.close()
 
 
-def test_members_that_move_between_slots_keep_their_local_addresses(engine: type[Io]) -> None:
-    group: Any = engine.new_recipients()
+def test_members_that_move_between_slots_keep_their_local_addresses() -> None:
+    group = PreparedRecipients()
     members = [a_member(number) for number in range(40)]
     plain = [sockaddr.pack("192.0.2.1", 1_000 + number) for number in range(40)]
     long = [sockaddr.pack("2001:db8::1", 1_000 + number, number) for number in range(40)]
@@ -443,12 +391,12 @@ def test_members_that_move_between_slots_keep_their_local_addresses(engine: type
 
 
 def test_a_local_address_that_is_gone_is_the_kernels_choice_and_stops_nobody(
-    engine: type[Io], everywhere: tuple[socket.socket, list[str]], new_receiver: Callable[[int], socket.socket]
+    everywhere: tuple[socket.socket, list[str]], new_receiver: Callable[[int], socket.socket]
 ) -> None:
     sock, _ = everywhere
     receivers = [new_receiver(sock.family) for _ in range(6)]
-    io = engine(sock)
-    group: Any = engine.new_recipients()
+    io = DatagramIo(sock)
+    group = PreparedRecipients()
     gone = bytes((192, 0, 2, 77)) if sock.family == socket.AF_INET else bytes((0xFD,)) + bytes(19)
     for number, receiver in enumerate(receivers):
         address = name_of(receiver)
@@ -478,8 +426,8 @@ def new_receiver() -> Iterator[Callable[[int], socket.socket]]:
         sock.close()
 
 
-def test_a_socket_on_one_address_learns_no_other(engine: type[Io], sock: socket.socket, new_socket: NewSocket) -> None:
-    sender, io = new_socket(), engine(sock)
+def test_a_socket_on_one_address_learns_no_other(sock: socket.socket, new_socket: NewSocket) -> None:
+    sender, io = new_socket(), DatagramIo(sock)
     sender.sendto(b"x", sock.getsockname())
     assert not io.learns_local
     assert io.receive() == [(b"x", name_of(sender))]
@@ -490,7 +438,7 @@ def test_each_of_many_local_addresses_is_told_and_only_some_are_remembered() -> 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("0.0.0.0", 0))
         sock.setblocking(False)
-        io = LinuxIo(sock)
+        io = DatagramIo(sock)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for number in range(1, 21):
                 sender.sendto(b"%d" % number, (f"127.0.0.{number}", sock.getsockname()[1]))
@@ -524,21 +472,20 @@ RUNS = st.lists(
 @given(RUNS)
 def test_each_recipient_gets_all_payloads_in_order_except_its_own(run: list[tuple[int, int]]) -> None:
     payloads, skips = numbered([size for size, _ in run]), [skip for _, skip in run]
-    for engine in ENGINES.values():
-        with contextlib.ExitStack() as stack:
-            sock, *receivers = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(6))
-            for each in (sock, *receivers):
-                each.bind(("127.0.0.1", 0))
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
-            io, group = engine(sock), engine.new_recipients()
-            for number, receiver in enumerate(receivers):
-                group.add(a_member(number + 1), name_of(receiver))
-            assert io.send_many(payloads, skips, group) == []  # type: ignore[arg-type]
-            for slot, receiver in enumerate(receivers):
-                expected = [payload for payload, skip in zip(payloads, skips, strict=True) if skip != slot]
-                assert take_all(receiver) == expected
-            assert io.send_many_to(payloads, name_of(receivers[0])) == len(payloads)
-            assert take_all(receivers[0]) == payloads
+    with contextlib.ExitStack() as stack:
+        sock, *receivers = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(6))
+        for each in (sock, *receivers):
+            each.bind(("127.0.0.1", 0))
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
+        io, group = DatagramIo(sock), PreparedRecipients()
+        for number, receiver in enumerate(receivers):
+            group.add(a_member(number + 1), name_of(receiver))
+        assert io.send_many(payloads, skips, group) == []
+        for slot, receiver in enumerate(receivers):
+            expected = [payload for payload, skip in zip(payloads, skips, strict=True) if skip != slot]
+            assert take_all(receiver) == expected
+        assert io.send_many_to(payloads, name_of(receivers[0])) == len(payloads)
+        assert take_all(receivers[0]) == payloads
 
 
 def test_datagrams_that_the_kernel_does_not_cut_are_sent_one_by_one_from_then_on(
@@ -546,7 +493,7 @@ def test_datagrams_that_the_kernel_does_not_cut_are_sent_one_by_one_from_then_on
 ) -> None:
     so_no_check = 11  # without checksums the kernel cuts nothing (udp_send_skb in net/ipv4/udp.c)
     receivers = [new_socket(), new_socket()]
-    io, group = LinuxIo(sock), LinuxIo.new_recipients()
+    io, group = DatagramIo(sock), PreparedRecipients()
     for number, receiver in enumerate(receivers):
         group.add(a_member(number + 1), name_of(receiver))
     payloads = numbered([40, 40, 40, 20])
@@ -567,7 +514,7 @@ def test_payloads_for_which_there_is_no_room_are_left_over_in_order(
     sock: socket.socket, new_socket: NewSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receivers = [new_socket() for _ in range(3)]
-    io, group = LinuxIo(sock), LinuxIo.new_recipients()
+    io, group = DatagramIo(sock), PreparedRecipients()
     for number, receiver in enumerate(receivers):
         group.add(a_member(number + 1), name_of(receiver))
     names = [name_of(receiver) for receiver in receivers]

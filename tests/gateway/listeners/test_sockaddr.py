@@ -36,7 +36,7 @@ def test_what_is_packed_is_unpacked(ip: ipaddress.IPv4Address | ipaddress.IPv6Ad
     ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")], ids=["ipv4", "ipv6"]
 )
 def test_the_layout_is_the_kernels(family: socket.AddressFamily, host: str) -> None:
-    from gateway.listeners.sendmmsg import LinuxIo
+    from gateway.listeners.sendmmsg import DatagramIo
 
     with socket.socket(family, socket.SOCK_DGRAM) as here, socket.socket(family, socket.SOCK_DGRAM) as there:
         for sock in (here, there):
@@ -44,7 +44,7 @@ def test_the_layout_is_the_kernels(family: socket.AddressFamily, host: str) -> N
         there.sendto(b"x", here.getsockname())
         here.settimeout(2)
         here.recv(1, socket.MSG_PEEK)
-        ((_, source),) = LinuxIo(here).receive()
+        ((_, source),) = DatagramIo(here).receive()
         assert source == sockaddr.pack(host, there.getsockname()[1])
 
 
@@ -98,7 +98,6 @@ def test_a_local_address_follows_and_changes_nothing_else() -> None:
         assert sockaddr.unpack(both) == (ip, 5_000)
         assert sockaddr.scope(both) == sockaddr.scope(alone)
         assert sockaddr.with_port(both, 6) == sockaddr.pack(ip, 6, 3) + sockaddr.local(both)
-        assert sockaddr.as_tuple(both)[:2] == (ip, 5_000)
 
 
 def test_a_local_address_has_a_scope_on_a_link_alone() -> None:

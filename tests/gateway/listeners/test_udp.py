@@ -1,9 +1,10 @@
 """gateway/listeners/udp.py"""
 
 import asyncio
+import ctypes
+import errno
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from gateway.chat.members import Member, Room
 from gateway.listeners import bpf, sendmmsg, sockaddr, udp
 from gateway.listeners.bpf import attach_filter
 from gateway.listeners.options import Listener
-from gateway.listeners.portable_io import PortableIo
+from gateway.listeners.prepared_recipients import PreparedRecipients
 from gateway.listeners.udp import UDPServer
 from tests.support.fakes import a_grant, token_of
 from tests.support.waiting import until
@@ -27,23 +28,33 @@ def nothing(*_: object) -> None:
     """Do nothing."""
 
 
-class Narrow(PortableIo):
+class Kernel:
     """Has room for so many datagrams, then for none until there is room again."""
 
-    room = 10**9
+    def __init__(self) -> None:
+        self.room = 10**9
+        self._sendmmsg, self._sendto = sendmmsg._sendmmsg, sendmmsg._sendto
 
-    def send_to(self, payload: bytes, address: bytes) -> bool:
-        if Narrow.room <= 0:
-            return False
-        Narrow.room -= 1
-        return super().send_to(payload, address)
+    def take(self, count: int) -> int:
+        taken = min(count, self.room)
+        self.room -= taken
+        if not taken:
+            ctypes.set_errno(errno.EAGAIN)
+        return taken
+
+    def sendmmsg(self, fd: int, headers: int, count: int, flags: int) -> int:
+        return int(self._sendmmsg(fd, headers, taken, flags)) if (taken := self.take(count)) else -1
+
+    def sendto(self, *arguments: Any) -> int:
+        return int(self._sendto(*arguments)) if self.take(1) else -1
 
 
-@pytest.fixture(autouse=True)
-def _wide() -> Iterator[None]:
-    Narrow.room = 10**9
-    yield
-    Narrow.room = 10**9
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    kernel = Kernel()
+    monkeypatch.setattr(sendmmsg, "_sendmmsg", kernel.sendmmsg)
+    monkeypatch.setattr(sendmmsg, "_sendto", kernel.sendto)
+    return kernel
 
 
 @pytest.fixture
@@ -64,7 +75,7 @@ def name_of(sock: socket.socket) -> bytes:
 
 
 def a_group(receivers: list[socket.socket]) -> Any:
-    group = Narrow.new_recipients()
+    group = PreparedRecipients()
     for number, sock in enumerate(receivers):
         granted = a_grant(number)
         room = Room.from_grant(granted)
@@ -87,10 +98,9 @@ def heard(receivers: list[socket.socket]) -> list[list[bytes]]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-@pytest.mark.parametrize("kind", [sendmmsg.choose(), PortableIo], ids=["best", "portable"])
-async def test_a_listener_hears_and_answers(host: str, kind: type[sendmmsg.Io]) -> None:
+async def test_a_listener_hears_and_answers(host: str) -> None:
     batches: list[tuple[int, list[tuple[bytes, bytes]]]] = []
-    server = UDPServer(7, Listener(host, 0), lambda listener, batch: batches.append((listener, batch)), nothing, kind)
+    server = UDPServer(7, Listener(host, 0), lambda listener, batch: batches.append((listener, batch)), nothing)
     assert server.bound.is_ipv6 == (host == "::1")
     assert server.listener.port
     server.start()
@@ -121,7 +131,6 @@ async def test_a_resting_listener_is_emptied_when_it_is_asked() -> None:
         Listener("127.0.0.1", 0),
         lambda _, batch: got.extend(d for d, _ in batch),
         lambda: drained.append(len(got)),
-        sendmmsg.choose(),
     )
     server.start()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
@@ -152,9 +161,7 @@ async def test_a_resting_listener_is_emptied_when_it_is_asked() -> None:
 
 async def test_many_datagrams_come_in_batches_in_order() -> None:
     got: list[bytes] = []
-    server = UDPServer(
-        0, Listener("127.0.0.1", 0), lambda _, batch: got.extend(d for d, _ in batch), nothing, sendmmsg.choose()
-    )
+    server = UDPServer(0, Listener("127.0.0.1", 0), lambda _, batch: got.extend(d for d, _ in batch), nothing)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         sent = [b"%d" % number for number in range(500)]
         for data in sent:
@@ -165,13 +172,15 @@ async def test_many_datagrams_come_in_batches_in_order() -> None:
     server.close()
 
 
-async def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(receivers: list[socket.socket]) -> None:
-    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, Narrow)
+async def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(
+    receivers: list[socket.socket], kernel: Kernel
+) -> None:
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     group = a_group(receivers)
-    Narrow.room = 2
+    kernel.room = 2
     server.fan_out(group, b"1", -1)
     # There is room again, but what waits goes first.
-    Narrow.room = 10**9
+    kernel.room = 10**9
     server.fan_out(group, b"2", 0)
     server.send_to(name_of(receivers[2]), b"3")
     assert heard(receivers) == [[b"1"], [b"1"], []]
@@ -190,27 +199,27 @@ async def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(rece
     server.close()
 
 
-async def test_what_waits_is_sent_when_the_listener_closes(receivers: list[socket.socket]) -> None:
-    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, Narrow)
-    Narrow.room = 0
+async def test_what_waits_is_sent_when_the_listener_closes(receivers: list[socket.socket], kernel: Kernel) -> None:
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
+    kernel.room = 0
     server.fan_out(a_group(receivers), b"1", 1)
-    Narrow.room = 10**9
+    kernel.room = 10**9
     server.close()
     assert heard(receivers) == [[b"1"], [], [b"1"]]
 
 
 async def test_what_waits_is_bounded_and_the_newest_is_dropped(
-    receivers: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+    receivers: list[socket.socket], kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(udp, "OUTBOX", 4)
-    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, Narrow)
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     group = a_group(receivers)
-    Narrow.room = 0
+    kernel.room = 0
     server.fan_out(group, b"1", -1)
     server.fan_out(group, b"2", -1)
     server.send_to(name_of(receivers[0]), b"3")
     assert server.dropped == 3
-    Narrow.room = 10**9
+    kernel.room = 10**9
     server.close()
     assert heard(receivers) == [[b"1", b"2"], [b"1"], [b"1"]]
 
@@ -218,16 +227,15 @@ async def test_what_waits_is_bounded_and_the_newest_is_dropped(
 async def test_a_taken_address_is_a_setting_error_of_one_line(receivers: list[socket.socket]) -> None:
     host, port = receivers[0].getsockname()
     with pytest.raises(SettingError, match=rf"^can not listen on UDP {host}:{port}: Address already in use$"):
-        UDPServer(0, Listener(host, port), nothing, nothing, sendmmsg.choose())
+        UDPServer(0, Listener(host, port), nothing, nothing)
 
 
 def one_step(returned: int) -> list[bytes]:
     return [bpf.step(bpf.RETURN, number=returned)]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="another kernel")
 async def test_what_a_filter_drops_is_told_apart_from_what_found_no_room() -> None:
-    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, sendmmsg.choose())
+    server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", server.listener.port))
 
@@ -254,12 +262,11 @@ async def test_what_a_filter_drops_is_told_apart_from_what_found_no_room() -> No
     server.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="another kernel")
 async def test_a_filter_that_another_left_in_a_socket_is_taken_out() -> None:
     with udp.bind_udp(Listener("127.0.0.1", 0)) as inherited:
         assert attach_filter(inherited, one_step(0))
         listener = Listener(*inherited.getsockname())
-        server = UDPServer(0, listener, nothing, nothing, sendmmsg.choose(), os.dup(inherited.fileno()))
+        server = UDPServer(0, listener, nothing, nothing, os.dup(inherited.fileno()))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(b"hello", inherited.getsockname())
         assert server.receive() == 1
