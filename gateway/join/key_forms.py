@@ -1,14 +1,12 @@
-"""Recognise the form of a key file's bytes, and return its keys: the issuer's public keys, or one shared secret.
+"""Return the keys in a key file's bytes: the issuer's public keys, or one shared secret.
 
-Public keys come as PEM (with comments, or a byte order mark), DER, bare base64 of DER, lines of OpenSSH, a JWK or a JWK
-set. A form that is known and of no use here is refused by its name, with what to do. A shared secret is never guessed:
-it has a setting of its own, or is a JWK of type `oct`, so a public key in an unknown form is never taken for one.
+Public keys come as PEM (with comments), DER or its base64, lines of OpenSSH, a JWK or a JWK set. A shared secret is
+never guessed: it has a setting of its own, or is a JWK of type `oct`, so a public key in an unknown form is never taken
+for one.
 """
 
 import base64
-import binascii
 import codecs
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +22,10 @@ try:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import (
-        load_der_private_key,
         load_der_public_key,
         load_pem_public_key,
         load_ssh_public_key,
     )
-    from cryptography.x509 import load_der_x509_certificate
 except ImportError as exc:  # pragma: no cover - the project's own environments have it
     raise SettingError(f"signed tokens need the extra `auth` (pip install 'tsudoi[auth]'): {exc}") from exc
 
@@ -38,24 +34,17 @@ MIN_SECRET = 32
 MIN_RSA_BITS = 2048
 ALGORITHMS = frozenset({"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "EdDSA"})
 
-_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
-_BASE64 = re.compile(rb"[A-Za-z0-9+/\s]{40,}={0,2}\s*")
+_PEM = b"-----BEGIN "
 _SSH = (b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-")
-_TAGS = b"\x02\x03\x04\x05\x06"
-"""Of DER, one of which is in every key."""
 _UNFIT = (ValueError, TypeError, UnsupportedAlgorithm)
 """What the library raises for bytes that are none of what it was asked for."""
 
 PRIVATE = "it has a private key, which only the issuer of tokens should have; give the public one"
 CERTIFICATE = "it is a certificate: give its public key alone (openssl x509 -pubkey -noout -in FILE)"
-PKCS7 = "it is a PKCS #7 bundle: give the public key alone (openssl pkcs7 -print_certs, openssl x509 -pubkey -noout)"
-SSH2 = "it is a public key in the form of RFC 4716: convert it (ssh-keygen -i -f FILE)"
-PGP = "it is a PGP key, with which no token is signed: give a public key in PEM"
 UNKNOWN = (
     "it is no public key in a form that is known here (PEM, DER, OpenSSH, JWK, JWK set); a shared secret is for"
     " --auth-secret FILE"
 )
-_LABELS = {b"CERTIFICATE": CERTIFICATE, b"TRUSTED CERTIFICATE": CERTIFICATE, b"PKCS7": PKCS7, b"CMS": PKCS7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +72,20 @@ def parse_public_keys(raw: bytes) -> tuple[Key, ...]:
     Raises:
         SettingError: the form is unknown or of no use, or a key is too weak, private, or of an unknown kind.
     """
-    if _is_der(raw):
-        return (_from_der(raw),)
-    text = _as_utf8(raw).strip()
+    text = raw.removeprefix(codecs.BOM_UTF8).strip()
     if not text:
         raise SettingError("it is empty")
     if text.startswith((b"{", b"[")):
         keys = tuple(_from_json(text))
-    elif b"-----BEGIN " in text:
-        keys = tuple(_from_pem(text))
-    elif any(line.startswith(_SSH) for line in text.splitlines()):
-        keys = tuple(_from_ssh(text))
-    elif (der := _bare_base64(text)) is not None:
-        keys = (_from_der(der),)
+    elif b"PRIVATE KEY-----" in text:
+        raise SettingError(PRIVATE)
+    elif b"-----BEGIN CERTIFICATE-----" in text:
+        raise SettingError(CERTIFICATE)
     else:
-        raise SettingError(_unknown(text))
+        try:
+            keys = tuple(map(_public, _load(raw, text)))
+        except _UNFIT as exc:
+            raise SettingError(UNKNOWN) from exc
     if not keys:
         raise SettingError("it has no keys")
     return keys
@@ -109,7 +97,7 @@ def parse_shared_secret(raw: bytes) -> Key:
     Raises:
         SettingError: it is too short, no line of text, or has the form of a key.
     """
-    if raw.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if raw.startswith(codecs.BOM_UTF8):
         raise SettingError("it begins with a byte order mark, which the issuer may take for a part of it: remove that")
     secret = raw.strip()
     if len(secret) >= MIN_SECRET and _has_form_of_key(secret):
@@ -123,106 +111,32 @@ def parse_shared_secret(raw: bytes) -> Key:
     return _secret(None, "HS256", secret)
 
 
-def _as_utf8(raw: bytes) -> bytes:
-    """Return a text in UTF-8 without its byte order mark; PowerShell, for example, writes UTF-16."""
-    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
-        if raw.startswith(mark):
-            return raw[len(mark) :].decode(encoding, errors="replace").encode()
-    return raw.removeprefix(codecs.BOM_UTF8)
-
-
 def _has_form_of_key(text: bytes) -> bool:
-    has_mark = text.startswith((b"{", b"[", *_SSH)) or b"---- BEGIN " in text or b"-----BEGIN " in text
-    return has_mark or _is_der(text) or _bare_base64(text) is not None
-
-
-def _is_der(raw: bytes) -> bool:
-    """Return whether bytes are one SEQUENCE in DER, as every key and certificate is: as long as it says."""
-    # A text may begin with the digit 0, which is 30 in hexadecimal, but it has no tags.
-    if raw[:1] != b"\x30" or len(raw) < 40 or min(raw) > max(_TAGS):
+    if text.startswith((b"{", b"[", *_SSH)) or b"---- BEGIN " in text:
+        return True
+    try:
+        der = _der(text)
+    except ValueError:
         return False
-    if raw[1] < 0x80:
-        return raw[1] + 2 == len(raw)
-    size = raw[1] & 0x7F
-    return int.from_bytes(raw[2 : 2 + size], "big") + 2 + size == len(raw)
+    # Every key and certificate is one SEQUENCE, as long as it says.
+    size = der[1] - 0x80 if der[1] >= 0x80 else 0
+    length = int.from_bytes(der[2 : 2 + size], "big") if size else der[1]
+    return der[0] == 0x30 and len(der) == 2 + size + length
 
 
-def _bare_base64(text: bytes) -> bytes | None:
-    """Return the DER in a text that is nothing but its base64; None if it is not."""
-    if not _BASE64.fullmatch(text):
-        return None
-    try:
-        der = base64.b64decode(b"".join(text.split()), validate=True)
-    except binascii.Error:
-        return None
-    return der if _is_der(der) else None
+def _load(raw: bytes, text: bytes) -> list[Any]:
+    """Return the library's keys; raise one of `_UNFIT`. `text` is `raw` without what may stand around a text."""
+    if _PEM in text:
+        return [load_pem_public_key(_PEM + block) for block in text.split(_PEM)[1:]]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(b"#")]
+    if lines and lines[0].startswith(_SSH):
+        return [load_ssh_public_key(line) for line in lines]
+    return [load_der_public_key(_der(raw))]
 
 
-def _unknown(text: bytes) -> str:
-    if text.startswith(b"---- BEGIN SSH2"):
-        return SSH2
-    if text.startswith(b"eyJ"):
-        return "it is a signed token, and no key"
-    if text.startswith(b"<"):
-        return "it is XML: give the public key in PEM, or as a JWK"
-    return UNKNOWN
-
-
-# --- the forms ----------------------------------------------------------------------------------------------------
-
-
-def _from_pem(text: bytes) -> Iterator[Key]:
-    if b"PRIVATE KEY-----" in text:
-        raise SettingError(PRIVATE)
-    text = text.replace(b"\\n", b"\n")  # as in a variable of the environment
-    found = list(_PEM.finditer(text))
-    if len(found) != text.count(b"-----BEGIN "):
-        raise SettingError("it has a block in PEM without its end, so no keys")
-    for each in found:
-        block, label = each[0], each[1]
-        if label in _LABELS:
-            raise SettingError(_LABELS[label])
-        if label.startswith(b"PGP"):
-            raise SettingError(PGP)
-        if label not in (b"PUBLIC KEY", b"RSA PUBLIC KEY"):
-            raise SettingError(f"it has a block {label.decode()!r} in PEM; give a PUBLIC KEY alone")
-        try:
-            yield _public(load_pem_public_key(block))
-        except _UNFIT as exc:
-            raise SettingError("it is no public key in PEM") from exc
-
-
-def _from_ssh(text: bytes) -> Iterator[Key]:
-    for line in text.splitlines():
-        if not line.strip() or line.startswith(b"#"):
-            continue
-        try:
-            yield _public(load_ssh_public_key(line))
-        except _UNFIT as exc:
-            what = "an OpenSSH certificate" if b"-cert-v01@" in line else "no public key of OpenSSH that is known here"
-            raise SettingError(f"it is {what}: give the public key in PEM (ssh-keygen -e -m PKCS8 -f FILE)") from exc
-
-
-def _from_der(raw: bytes) -> Key:
-    try:
-        return _public(load_der_public_key(raw))
-    except _UNFIT:
-        pass
-    try:
-        load_der_private_key(raw, None)
-    except TypeError:
-        raise SettingError(PRIVATE) from None  # it has a passphrase
-    except _UNFIT:
-        pass
-    else:
-        raise SettingError(PRIVATE)
-    try:
-        load_der_x509_certificate(raw)
-    except _UNFIT as exc:
-        # The object identifier of PKCS #7's signedData.
-        known = PKCS7 if b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02" in raw[:32] else "it is DER, and no public key"
-        raise SettingError(known) from exc
-    raise SettingError(CERTIFICATE)
+def _der(raw: bytes) -> bytes:
+    """Return DER, which may be in base64; raise ValueError."""
+    return base64.b64decode(b"".join(raw.split()), validate=True) if raw.isascii() else raw
 
 
 def _public(key: Any) -> Key:
@@ -245,10 +159,6 @@ def _from_json(raw: bytes) -> Iterator[Key]:
     keys = found if isinstance(found, list) else found.get("keys", [found])
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
         raise SettingError('"keys" is not a list of keys')
-    if keys == [found] and "jwks_uri" in found:
-        raise SettingError("it is an OpenID configuration: give the JWK set that its jwks_uri names")
-    if keys == [found] and "kty" not in found and b"-----BEGIN CERTIFICATE" in raw:
-        raise SettingError("it is a table of certificates: give the issuer's JWK set")
     for key in keys:
         if key.get("use", "sig") == "sig":
             yield _from_jwk(key)

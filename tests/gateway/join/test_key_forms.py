@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,18 +55,12 @@ def a_certificate(encoding: Encoding) -> bytes:
     return builder.sign(RSA, hashes.SHA256()).public_bytes(encoding)
 
 
-def pkcs7(encoding: Encoding) -> bytes:
-    return serialize_certificates([x509.load_der_x509_certificate(a_certificate(Encoding.DER))], encoding)
-
-
 PUBLIC: dict[str, Callable[[Any], bytes]] = {
     "PEM": public,
     "PEM with a byte order mark": lambda key: b"\xef\xbb\xbf" + public(key),
-    "PEM in UTF-16": lambda key: public(key).decode().encode("utf-16"),
     "PEM below a comment": lambda key: b"# signing key of the website\n" + public(key),
     "PEM with text on both sides": lambda key: b"Public-Key: (2048 bit)\n" + public(key) + b"\nthe end",
     "PEM of Windows": lambda key: public(key).replace(b"\n", b"\r\n"),
-    "PEM in one line": lambda key: public(key).replace(b"\n", b"\\n"),
     "DER": der,
     "base64 of DER": lambda key: base64.b64encode(der(key)) + b"\n",
     "base64 of DER in lines": lambda key: base64.encodebytes(der(key)),
@@ -101,52 +94,48 @@ def test_the_form_of_pkcs1_is_understood() -> None:
 
 
 PASSPHRASE = BestAvailableEncryption(b"moon")
+PKCS8 = PrivateFormat.PKCS8
+UNKNOWN = "no public key in a form that is known"
 REFUSED = {
-    "private PEM": (RSA.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), "private key"),
+    "private PEM": (RSA.private_bytes(Encoding.PEM, PKCS8, NoEncryption()), "private key"),
     "private PEM, PKCS #1": (
         RSA.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
         "private key",
     ),
     "private PEM below a comment": (
-        b"# mine\n" + P256.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        b"# mine\n" + P256.private_bytes(Encoding.PEM, PKCS8, NoEncryption()),
         "private key",
     ),
     "private PEM behind a public one": (
-        public(ED25519) + ED25519.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        public(ED25519) + ED25519.private_bytes(Encoding.PEM, PKCS8, NoEncryption()),
         "private key",
     ),
-    "private PEM with a passphrase": (RSA.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, PASSPHRASE), "private key"),
+    "private PEM with a passphrase": (RSA.private_bytes(Encoding.PEM, PKCS8, PASSPHRASE), "private key"),
     "private OpenSSH": (
         ED25519.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()),
         "private key",
     ),
-    "private DER": (RSA.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), "private key"),
-    "private DER of Ed25519": (ED25519.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), "private key"),
-    "private DER with a passphrase": (RSA.private_bytes(Encoding.DER, PrivateFormat.PKCS8, PASSPHRASE), "private key"),
-    "private base64": (
-        base64.b64encode(P256.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())),
-        "private key",
-    ),
+    "private DER": (RSA.private_bytes(Encoding.DER, PKCS8, NoEncryption()), UNKNOWN),
+    "private DER of Ed25519": (ED25519.private_bytes(Encoding.DER, PKCS8, NoEncryption()), UNKNOWN),
+    "private DER with a passphrase": (RSA.private_bytes(Encoding.DER, PKCS8, PASSPHRASE), UNKNOWN),
+    "private base64": (base64.b64encode(P256.private_bytes(Encoding.DER, PKCS8, NoEncryption())), UNKNOWN),
     "private JWK": (b'{"kty": "RSA", "n": "AA", "e": "AQAB", "d": "AA"}', "private key"),
     "certificate": (a_certificate(Encoding.PEM), "certificate.*openssl x509"),
-    "certificate in DER": (a_certificate(Encoding.DER), "certificate.*openssl x509"),
+    "certificate in DER": (a_certificate(Encoding.DER), UNKNOWN),
+    "certificate in base64": (base64.b64encode(a_certificate(Encoding.DER)), UNKNOWN),
     "certificate below a key": (public(RSA) + a_certificate(Encoding.PEM), "certificate"),
-    "PKCS #7": (pkcs7(Encoding.PEM), "PKCS #7"),
-    "PKCS #7 in DER": (pkcs7(Encoding.DER), "PKCS #7"),
-    "certificate request": (
-        b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----",
-        "'CERTIFICATE REQUEST'",
+    "certificate request": (b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----", UNKNOWN),
+    "PEM without its end": (public(RSA)[:-20], UNKNOWN),
+    "PGP": (b"-----BEGIN PGP PUBLIC KEY BLOCK-----\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----", UNKNOWN),
+    "OpenSSH certificate": (b"ssh-rsa-cert-v01@openssh.com AAAA alice", UNKNOWN),
+    "OpenSSH nonsense": (b"ssh-rsa nonsense", UNKNOWN),
+    "OpenID configuration": (
+        b'{"issuer": "https://example", "jwks_uri": "https://example/keys"}',
+        "none that is known",
     ),
-    "RFC 4716": (b"---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----", "RFC 4716"),
-    "PGP": (b"-----BEGIN PGP PUBLIC KEY BLOCK-----\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----", "PGP"),
-    "OpenSSH certificate": (b"ssh-rsa-cert-v01@openssh.com AAAA alice", "OpenSSH certificate"),
-    "OpenSSH nonsense": (b"ssh-rsa nonsense", "no public key of OpenSSH"),
-    "OpenID configuration": (b'{"issuer": "https://example", "jwks_uri": "https://example/keys"}', "jwks_uri"),
-    "table of certificates": (b'{"1": "-----BEGIN CERTIFICATE-----..."}', "table of certificates"),
     "JSON": (b"[1, 2]", "not a list of keys"),
-    "XML": (b"<RSAKeyValue><Modulus>AA</Modulus></RSAKeyValue>", "XML"),
-    "token": (jwt.encode({"exp": 1}, b"a secret of at least thirty-two bytes").encode(), "signed token"),
-    "DER of something else": (b"\x30\x30" + b"\x02\x01\x00" * 16, "DER"),
+    "token": (jwt.encode({"exp": 1}, b"a secret of at least thirty-two bytes").encode(), UNKNOWN),
+    "DER of something else": (b"\x30\x30" + b"\x02\x01\x00" * 16, UNKNOWN),
     "raw bytes of a public key": (bytes(range(128, 160)), "--auth-secret"),
     "its hexadecimal digits": (bytes(range(32)).hex().encode(), "--auth-secret"),
     "a long text": (b"what a nice day it is to talk about keys", "--auth-secret"),
@@ -155,7 +144,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("form", REFUSED)
-def test_another_form_is_refused_by_its_name(form: str) -> None:
+def test_another_form_is_refused(form: str) -> None:
     raw, words = REFUSED[form]
     with pytest.raises(SettingError, match=words) as told:
         parse_public_keys(raw)
@@ -188,7 +177,7 @@ def test_a_secret_as_the_documents_make_it_is_taken(raw: bytes) -> None:
     [
         (b"short", "5 bytes; 32 is the least"),
         (b"\xef\xbb\xbf" + b"a" * 40, "byte order mark"),
-        (("a" * 40).encode("utf-16"), "byte order mark"),
+        (("a" * 40).encode("utf-16"), "not one line"),
         (b"# the secret\n" + b"a" * 40, "not one line"),
         (bytes(range(1, 41)), "not one line"),
         (b'{"kty": "oct", "k": "' + b"A" * 44 + b'"}', "form of a key"),

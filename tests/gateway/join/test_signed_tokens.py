@@ -304,7 +304,7 @@ SMALL = rsa.generate_private_key(65537, 1024)
         (pem(SMALL), "1024 bits"),
         (pem(ec.generate_private_key(ec.SECP384R1())), "neither"),
         (b"-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----", "no public key"),
-        (b"-----BEGIN PUBLIC KEY-----\nnot finished", "no keys"),
+        (b"-----BEGIN PUBLIC KEY-----\nnot finished", "no public key"),
         (b'{"keys": []}', "no keys"),
         (b'{"keys": 7}', "not a list"),
         (b'{"kty": "oct", "k": "AAAA"}', "3 bytes"),
