@@ -21,7 +21,7 @@ from benchmarks import (
     segmentation,
     websocket,
 )
-from benchmarks.processes import ROOT, BenchmarkError, build, wait_until_quiet
+from benchmarks.processes import ROOT, BenchmarkError, wait_until_quiet
 from benchmarks.runner import Row, Runner
 from tsudoi.ops.command_line import OneLineCommand
 
@@ -67,27 +67,28 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
                 progress.console.print(line, markup=False, soft_wrap=True)
 
         runner = Runner(quick, log)
-        task = progress.add_task("compile", total=len(names))
-        try:
-            for program in ("load", "join", "relay", "sendmmsg", "nothing", "writes"):
-                build(program)
-            for name in names:
-                progress.update(task, description=name)
-                if not quick:
-                    wait_until_quiet()
-                first = len(runner.foreign)
-                at = time.monotonic()
-                made = ALL[name](runner)
-                log(f"{name} took {time.monotonic() - at:.0f} s")
-                rows += [runner.marked(row, first) for row in made]
-                progress.advance(task)
-        except BenchmarkError as exc:
-            console.print(f"benchmarks: {exc}", markup=False)
-            sys.exit(1)
+        task = progress.add_task("measure", total=len(names))
+        failed = []
+        for name in names:
+            progress.update(task, description=name)
+            if not quick:
+                wait_until_quiet()
+            first = len(runner.foreign)
+            at = time.monotonic()
+            try:
+                rows += [runner.marked(row, first) for row in ALL[name](runner)]
+            except BenchmarkError as exc:
+                failed.append(f"{name}: {exc}")
+                log(f"{name} failed: {exc}")
+            log(f"{name} took {time.monotonic() - at:.0f} s")
+            progress.advance(task)
     report.show(console, rows)
-    if not keep:
-        report.write(rows, runner, is_apart, is_all=not only)
+    if not keep and rows:
+        report.write(rows, runner, is_apart, is_all=not only and not failed)
         console.print(f"written to {report.RESULTS.relative_to(ROOT)}")
+    for why in failed:
+        console.print(f"benchmarks: not measured: {why}", markup=False)
+    sys.exit(bool(failed))
 
 
 def _stop(number: int, frame: object) -> None:

@@ -35,13 +35,6 @@ def p99(run: Run) -> float:
     return run.p99
 
 
-def verdict(run: Run) -> str:
-    """Say in a few words what became of a run's messages."""
-    wrong = {"doubled": run.doubled, "out of order": run.disordered + run.fifo_broken, "not sent": run.send_failed}
-    words = [f"{run.lost:,} of {run.wanted:,} lost"] + [f"{count} {what}" for what, count in wrong.items() if count]
-    return ", ".join(words)
-
-
 @contextmanager
 def bare_floor(runner: Runner, size: int) -> Iterator[Callable[[float], float]]:
     """Yield what tells the CPU in µs of one datagram of bare `sendmmsg` to so many, at a rate of messages a second."""
@@ -68,7 +61,7 @@ def _above_floor(
     floors, runs = [], []
     for _ in range(runner.rounds):
         floors.append(floor(rate))
-        runs.append(runner.run(ours.load, ours.service, rate))
+        runs.append(runner.run(ours.load, ours.service, rate, may_lose=True))  # it is the limit
     ratio = statistics.median(us(run) / bare_us for run, bare_us in zip(runs, floors, strict=True))
     return runs, statistics.median(floors), ratio
 
@@ -97,20 +90,18 @@ def _against_relay(
 ) -> tuple[float, list[Row]]:
     """Return the highest rate that is held on one core, and rows for that and for rates at which both keep up."""
     with relay(seated) as theirs:
-        highest, held = runner.highest_rate(ours.load, ours.service, start)
         # Without time for it, the relay's limit is left out; ours are what a change may have moved.
-        most = 0.0 if runner.quick else runner.highest_rate(theirs.load, theirs.service, 1.5 * start)[0]
-        steady = [
-            (deliveries, runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], deliveries / size))
-            for deliveries in STEADY
-        ]
+        rivals = [ours.rival] if runner.quick else [ours.rival, theirs.rival]
+        (highest, held), *others = runner.highest_rates(rivals, start)
+        most = others[0][0] if others else 0.0
+        steady = [(deliveries, runner.turns([ours.rival, theirs.rival], deliveries / size)) for deliveries in STEADY]
     return highest, [
         Row(
             f"{title}, highest rate on one core",
             f"{highest:,.0f} messages/s in, {highest * size:,.0f} out",
             f"C relay {most:,.0f} in" if most else "",
             highest / most if most else None,
-            f"{held.cores:.2f} cores, p99 {held.p99 / 1e3:.0f} ms, {verdict(held)}",
+            f"{held.cores:.2f} cores, p99 {held.p99 / 1e3:.0f} ms, {held.verdict}",
             f"{aim} highest",
         ),
         *(
@@ -170,7 +161,7 @@ def latency(runner: Runner) -> list[Row]:
     """How long a message takes: in a room of 500, and between two in a quiet room."""
     rows = []
     with tsudoi(seats(1, 500, senders=20)) as ours, relay(seats(1, 500, senders=20)) as theirs:
-        runs = runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40)
+        runs = runner.turns([ours.rival, theirs.rival], 40)
     figures: list[tuple[str, Callable[[Run], float]]] = [("p50", p50), ("p99", p99)]
     for name, figure in figures:
         mine, floor = (median_of(turn, figure) for turn in runs)
@@ -184,7 +175,7 @@ def latency(runner: Runner) -> list[Row]:
             )
         )
     with tsudoi(seats(1, 2)) as ours, relay(seats(1, 2)) as theirs:
-        runs = runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40, runner.pick(4.0, 1.0))
+        runs = runner.turns([ours.rival, theirs.rival], 40, runner.pick(4.0, 1.0))
     mine, floor = (median_of(turn, p50) for turn in runs)
     rows.append(
         Row(
@@ -312,7 +303,7 @@ def second_worker(runner: Runner) -> list[Row]:
     ):
         # The second is what a machine at its limit does; what two workers cost is less there, as turns are fuller.
         for rate in (24_000,) if runner.quick else (16_000, 24_000):
-            runs = runner.turns([(one.load, one.service), (two.load, two.service)], rate)
+            runs = runner.turns([one.rival, two.rival], rate)
             costs: list[list[float]] = []
             for company, made in zip((one, two), runs, strict=True):
                 assert isinstance(company.service, Tsudoi)
@@ -327,7 +318,7 @@ def second_worker(runner: Runner) -> list[Row]:
                     f"one worker {statistics.median(costs[0]):.2f} µs, {median_of(runs[0], us):.2f} in all",
                     statistics.median(2 * a / b for a, b in zip(*costs, strict=True)),
                     "what two carry ÷ what one carries, if each has a core: 2 × one worker's CPU a delivery ÷ two"
-                    f" workers'; derived, as the load needs a core of the {len(CORES)} here; {verdict(runs[1][-1])}",
+                    f" workers'; derived, as the load needs a core of the {len(CORES)} here; {runs[1][-1].verdict}",
                     "workers",
                 )
             )
@@ -336,7 +327,7 @@ def second_worker(runner: Runner) -> list[Row]:
 
 def _share(run: Run, own: list[bool]) -> float:
     """Return the CPU in µs a delivery of some of the processes."""
-    used = sum(window for (window, _), counts in zip(run.cpu, own, strict=True) if counts)
+    used = sum(window for window, counts in zip(run.cpu, own, strict=True) if counts)
     return 1e6 * used / max(run.heard_in_window, 1)
 
 

@@ -15,44 +15,29 @@ START_S = 60.0
 class Run:
     """What one run gave. Times are seconds but for latencies, which are microseconds."""
 
-    sent: int
     send_failed: int
     wanted: int
     """Deliveries that should have come, warm-up included."""
     lost: int
-    lost_in_window: int
     doubled: int
-    unheard: int
-    """Messages that no member heard."""
     disordered: int
     """Messages that members of one room heard in orders that contradict each other."""
     fifo_broken: int
     """Messages heard before an earlier one of the same sender."""
-    strangers: int
-    """Datagrams that were none of this run's messages."""
     dropped_here: int
     """Datagrams that the kernel dropped at the members' sockets: the generator was too slow."""
     heard_in_window: int
-    heard_of_window: int
-    bytes: int
     wall: float
-    tail: float
-    """How long after the end of the window the last delivery came."""
-    own_cpu: float
-    behind: float
-    """How far the generator was behind its own schedule at worst."""
     p50: float
-    p90: float
     p99: float
-    p999: float
     slowest: float
-    cpu: tuple[tuple[float, float], ...]
-    """Per process: its processor time in the window, and up to the end of the drain."""
+    cpu: tuple[float, ...]
+    """The processor time of each process in the window."""
 
     @property
     def cpu_s(self) -> float:
         """The service's processor time in the window."""
-        return sum(window for window, _ in self.cpu)
+        return sum(self.cpu)
 
     @property
     def cores(self) -> float:
@@ -70,9 +55,18 @@ class Run:
         return self.lost / max(self.wanted, 1)
 
     @property
-    def exact(self) -> bool:
-        """Nothing lost, doubled or out of order."""
-        return not (self.lost or self.doubled or self.disordered or self.fifo_broken or self.send_failed)
+    def verdict(self) -> str:
+        """What became of the messages, in a few words."""
+        wrong = {
+            "doubled": self.doubled,
+            "out of order": self.disordered + self.fifo_broken,
+            "not sent": self.send_failed,
+            "of these dropped by the kernel at the load's sockets": self.dropped_here,
+        }
+        words = [f"{self.lost:,} of {self.wanted:,} lost"] + [
+            f"{count} {what}" for what, count in wrong.items() if count
+        ]
+        return ", ".join(words)
 
 
 class Load(Process):
@@ -133,5 +127,5 @@ class Load(Process):
             raise BenchmarkError(f"{rate:g} messages a second for {seconds:g} s are more than {MOST_MESSAGES}")
         words = ["run", *map(str, (rate, warm, seconds, drain, MOST_MESSAGES)), *map(str, pids)]
         answer = self.ask(" ".join(words), warm + seconds + drain + START_S)
-        answer["cpu"] = tuple(map(tuple, answer["cpu"]))
+        answer["cpu"] = tuple(answer["cpu"])
         return Run(**answer)

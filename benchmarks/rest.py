@@ -18,7 +18,7 @@ def lone_message(runner: Runner) -> list[Row]:
     """A message every 10 ms in a room of five, beside the C relay."""
     with tsudoi(seats(1, SIZE)) as ours, relay(seats(1, SIZE)) as theirs:
         seconds = runner.pick(4.0, 1.0)
-        runs = runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 1 / EVERY_S, seconds)
+        runs = runner.turns([ours.rival, theirs.rival], 1 / EVERY_S, seconds)
     mine, floor = (SIZE * median_of(made, us) for made in runs)
     return [
         Row(

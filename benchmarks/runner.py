@@ -12,11 +12,23 @@ from pathlib import Path
 
 from benchmarks.joining import Seat, join_all, write_members
 from benchmarks.load import Load, Run
-from benchmarks.processes import LOAD_CORE, SERVICE_CORE, Measured, Process, Relay, Tsudoi, busy_s, wait_until_quiet
+from benchmarks.processes import (
+    LOAD_CORE,
+    SERVICE_CORE,
+    BenchmarkError,
+    Measured,
+    Process,
+    Relay,
+    Tsudoi,
+    busy_s,
+    wait_until_quiet,
+)
 from benchmarks.targets import TARGETS, Target
 
 DISTURBED = 0.15
 """A run is made again if other programs used more of a core than this."""
+MOST_RATE = 200_000.0
+"""Messages a second; none asks for more."""
 HELD_LOSS = 0.001
 HELD_S = 0.25
 """A rate is held if less than that share is lost and 99 of 100 deliveries come within this time."""
@@ -115,50 +127,59 @@ class Runner:
         drain: float = 3.0,
         warm: float | None = None,
         tries: int | None = None,
+        may_lose: bool = False,
     ) -> Run:
-        """Make a run and return it; again if it was disturbed, of `tries` the least disturbed."""
+        """Make a run and return it; again if it was disturbed, of `tries` the least disturbed.
+
+        Raises:
+            BenchmarkError: each one has lost messages, and may not: what has not come has cost nothing to deliver.
+        """
         seconds = self.seconds if seconds is None else seconds
         warm = self.pick(0.5, 0.2) if warm is None else warm
-        best, least = None, float("inf")
+        best, least = None, (True, float("inf"))
         for _ in range(tries or self.tries):
             with self.watch(service, load):
                 made = load.run(rate, seconds, service.family(), warm=warm, drain=drain)
-            foreign = self.foreign.pop()
-            if foreign < least:
-                best, least = made, foreign
-            if least <= DISTURBED or self.quick:
+            this = not may_lose and made.lost_share >= HELD_LOSS, self.foreign.pop()
+            if best is None or this < least:
+                best, least = made, this
+            if least <= (False, DISTURBED) or self.quick:
                 break
             wait_until_quiet(patience_s=5.0)
         assert best is not None
-        self.foreign.append(least)
+        has_lost, foreign = least
+        self.foreign.append(foreign)
         self.log(
             f"{rate:g}/s: {best.us_per_delivery:.2f} us a delivery, {best.cores:.2f} cores,"
-            f" {best.lost} of {best.wanted} lost, p50 {best.p50 / 1e3:.2f} ms, p99 {best.p99 / 1e3:.2f} ms;"
-            f" others used {least:.2f} cores"
+            f" {best.verdict}, p50 {best.p50 / 1e3:.2f} ms, p99 {best.p99 / 1e3:.2f} ms;"
+            f" others used {foreign:.2f} cores"
         )
+        if has_lost:
+            raise BenchmarkError(f"{type(service).__name__} at {rate:g} messages/s: {best.verdict}")
         return best
 
-    def highest_rate(self, load: Load, service: Process, start: float, most: float = 2e5) -> tuple[float, Run]:
-        """Search for the highest rate of messages a second that is held; return it with its run."""
-        low, high, rate = 0.0, most, start
-        best: Run | None = None
-        made: Run | None = None
+    def highest_rates(self, rivals: Sequence[tuple[Load, Measured]], start: float) -> list[tuple[float, Run]]:
+        """Search for the highest rates of messages a second that rivals hold, a step of each in turn.
+
+        Return each one's rate with its run.
+
+        Raises:
+            BenchmarkError: one holds no rate.
+        """
+        searches = [_Search(self.pick(1.05, 1.15), start) for _ in rivals]
         for _ in range(int(self.pick(12, 3))):
-            made = self.run(load, service, rate, self.seconds, drain=self.pick(2.0, 0.5), tries=1)
-            if not is_held(made) and not self.quick:
-                # Once more: a rate is not held when it fails twice.
-                made = self.run(load, service, rate, drain=2.0)
-            if is_held(made):
-                low, best = rate, made
-            else:
-                high = rate
-            if low and high < self.pick(1.05, 1.15) * low:
-                break
-            rate = (low + high) / 2 if low and high < most else rate * (1.6 if low else 0.6)
-            rate = min(rate, most)
-        best = best or made
-        assert best is not None
-        return low, best
+            for search, (load, service) in zip(searches, rivals, strict=True):
+                if search.is_done:
+                    continue
+                made = self.run(load, service, search.rate, drain=self.pick(2.0, 0.5), tries=1, may_lose=True)
+                if not is_held(made) and not self.quick:
+                    # Once more: a rate is not held when it fails twice.
+                    made = self.run(load, service, search.rate, drain=2.0, may_lose=True)
+                search.note(made)
+        for search, (_, service) in zip(searches, rivals, strict=True):
+            if search.best is None:
+                raise BenchmarkError(f"{type(service).__name__} holds no rate, nor {search.rate:,.0f} messages/s")
+        return [(search.low, search.best) for search in searches if search.best is not None]
 
     def turns(
         self, rivals: Sequence[tuple[Load, Measured]], rate: float, seconds: float | None = None
@@ -172,12 +193,46 @@ class Runner:
 
 
 @dataclass
+class _Search:
+    """Looks for the highest rate that a service holds."""
+
+    exactness: float
+    """How far the lowest rate that is not held may be above the highest that is."""
+    rate: float
+    """The next one to try."""
+    low: float = 0.0
+    high: float = MOST_RATE
+    best: Run | None = None
+    """The run at the rate `low`."""
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self.low) and self.high < self.exactness * self.low
+
+    def note(self, made: Run) -> None:
+        """Note a run at `rate`."""
+        if is_held(made):
+            self.low, self.best = self.rate, made
+        else:
+            self.high = self.rate
+        if self.low and self.high < MOST_RATE:
+            self.rate = (self.low + self.high) / 2
+        else:
+            self.rate = min(self.rate * (1.6 if self.low else 0.6), MOST_RATE)
+
+
+@dataclass
 class Company:
     """A service with members, and the sockets of those."""
 
     service: Process
     load: Load
     joins_per_s: float = 0.0
+
+    @property
+    def rival(self) -> tuple[Load, Process]:
+        """What `Runner` lets take turns."""
+        return self.load, self.service
 
 
 @contextmanager

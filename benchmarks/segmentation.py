@@ -1,8 +1,9 @@
 """The highest rates with and without segmentation (`gateway/listeners/segments.py`), for equal and for real lengths."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
-from benchmarks.cases import us, verdict
+from benchmarks.cases import us
 from benchmarks.joining import Seat, seats
 from benchmarks.runner import Row, Runner, relay, tsudoi
 
@@ -38,21 +39,18 @@ def _row(
     aim: str = "",
     beside_relay: bool = False,
 ) -> Row:
-    found = []
-    for module in MODULES:
-        with tsudoi(wanted, module=module, lengths=lengths) as ours:
-            found.append(runner.highest_rate(ours.load, ours.service, start))
-    (rate, run), (without, run_without) = found
-    beside = ""
-    if beside_relay and not runner.quick:
-        with relay(wanted) as theirs:
-            most, _ = runner.highest_rate(theirs.load, theirs.service, start)
-        beside = f"; C relay {most:,.0f} messages/s, ours ÷ that {rate / max(most, 1):.2f}"
+    with ExitStack() as stack:
+        rivals = [stack.enter_context(tsudoi(wanted, module=module, lengths=lengths)) for module in MODULES]
+        if beside_relay and not runner.quick:
+            rivals.append(stack.enter_context(relay(wanted)))
+        found = runner.highest_rates([each.rival for each in rivals], start)
+    (rate, run), (without, run_without), *others = found
+    beside = "".join(f"; C relay {most:,.0f} messages/s, ours ÷ that {rate / most:.2f}" for most, _ in others)
     return Row(
         title,
         f"{rate:,.0f} messages/s in, {rate * size:,.0f} out, {us(run):.2f} µs CPU a delivery",
         f"without segmentation {without:,.0f} in, {us(run_without):.2f} µs",
-        rate / without if without else None,
-        f"{verdict(run)}{beside}",
+        rate / without,
+        f"{run.verdict}{beside}",
         aim,
     )

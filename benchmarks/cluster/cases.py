@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.cases import p50, p99, verdict
+from benchmarks.cases import p50, p99
 from benchmarks.cluster.growth import growth
 from benchmarks.cluster.load import Talk, Talkers
 from benchmarks.cluster.servers import Broker, Gateway, Together, database, members
@@ -80,7 +80,7 @@ def quiet(runner: Runner) -> list[Row]:
                 f"{ours:.2f} ms",
                 f"SQLite {beside:.2f} ms",
                 ours / beside,
-                f"{above:.2f} ms above; 40 messages/s; {verdict(runs[0][-1])}",
+                f"{above:.2f} ms above; 40 messages/s; {runs[0][-1].verdict}",
                 f"pg {name}",
                 above if name == "p50" else ours,
             )

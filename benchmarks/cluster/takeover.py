@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-from benchmarks.cases import verdict
 from benchmarks.cluster.servers import Broker, Gateway, Together, database, members
 from benchmarks.joining import seats
 from benchmarks.load import Run
@@ -63,7 +62,7 @@ def takeover(runner: Runner) -> list[Row]:
                 everything = Together([gateway, base])
                 made = load.run(RATE, SECONDS, everything.family(), warm=0.5, drain=4.0)
                 goes.join()
-                runner.log(f"a broker {title}: {made.slowest / 1e3:.0f} ms; {verdict(made)}")
+                runner.log(f"a broker {title}: {made.slowest / 1e3:.0f} ms; {made.verdict}")
                 runs[title].append(made)
                 brokers[number].start()
                 spread(brokers)

@@ -14,7 +14,7 @@
 //
 // Commands on standard input, an answer of one line of JSON each: `register`; `run RATE WARM SECONDS DRAIN MAX PID…`
 // (RATE messages a second in all; MAX bounds their number; the processor time of each PID is read at both ends of the
-// window, without and with its drain); `quit`. Everything is kept: each receiver's sequence of message numbers is
+// window); `quit`. Everything is kept: each receiver's sequence of message numbers is
 // compared with what was sent after the run, so losses, doubles and order are counted, not estimated.
 
 #define _GNU_SOURCE
@@ -62,7 +62,7 @@ typedef struct {
 typedef struct {
     uint64_t sent;
     uint32_t sender, sequence;
-    bool failed, windowed;
+    bool failed;
 } message_t;
 
 typedef struct {
@@ -82,7 +82,7 @@ static uint8_t run_number;
 static bool echo_back = true, spin;
 static struct sockaddr_in server;
 
-static uint64_t histogram[BUCKETS], heard_in_window, heard_windowed, slowest, strangers, bytes_heard;
+static uint64_t histogram[BUCKETS], heard_in_window, slowest, bytes_heard;
 static uint64_t window_from, window_to, drops_before;
 
 static void die(const char *what) {
@@ -214,10 +214,8 @@ static void note_latency(uint64_t latency) {
 static void hear(member_t *member, const uint8_t *mark, uint64_t now) {
     uint64_t run, room, number;
     if (!read_hex(mark + 2, 2, &run) || !read_hex(mark + 4, 5, &room) || !read_hex(mark + 9, 6, &number) ||
-        run != run_number || room != member->room || number >= rooms[room].said) {
-        strangers++;
+        run != run_number || room != member->room || number >= rooms[room].said)
         return;
-    }
     uint64_t sent = rooms[room].messages[number].sent;
     if (member->heard_size == member->heard_capacity) {
         member->heard_capacity = member->heard_capacity ? 2 * member->heard_capacity : 64;
@@ -225,10 +223,7 @@ static void hear(member_t *member, const uint8_t *mark, uint64_t now) {
     }
     member->heard[member->heard_size++] = (uint32_t)number;
     if (now >= window_from && now < window_to) heard_in_window++;
-    if (sent >= window_from && sent < window_to) {
-        heard_windowed++;
-        note_latency(now > sent ? now - sent : 1);
-    }
+    if (sent >= window_from && sent < window_to) note_latency(now > sent ? now - sent : 1);
 }
 
 static void scan(member_t *member, const uint8_t *data, size_t size, uint64_t now) {
@@ -274,8 +269,7 @@ static void receive(member_t *member) {
         unsigned size = headers[slot].msg_len;
         const uint8_t *mark = data + slot * SLOT_SIZE + size - MARK_SIZE;
         bytes_heard += size;
-        if (size < MARK_SIZE || mark[0] != '@' || mark[1] != '@') strangers++;
-        else hear(member, mark, now);
+        if (size >= MARK_SIZE && mark[0] == '@' && mark[1] == '@') hear(member, mark, now);
     }
 }
 
@@ -333,9 +327,7 @@ static bool say(member_t *member) {
     at += member->after_size;
     room->messages[number].sent = now;
     bool failed = !send_all(member, datagram, (size_t)(at - datagram));
-    bool windowed = now >= window_from && now < window_to;
-    message_t *message = &room->messages[number];
-    *message = (message_t){now, member->local, member->sequence++, failed, windowed};
+    room->messages[number] = (message_t){now, member->local, member->sequence++, failed};
     return !failed;
 }
 
@@ -364,7 +356,7 @@ static void do_register(void) {
 // --- what became of it all -------------------------------------------------------------------------------------------
 
 typedef struct {
-    uint64_t wanted, lost, lost_windowed, doubled, unheard, disordered, fifo_broken;
+    uint64_t wanted, lost, doubled, disordered, fifo_broken;
 } verdict_t;
 
 /// Judge one room: is there one order in which all of its members heard what they heard?
@@ -401,15 +393,11 @@ static void judge(room_t *room, verdict_t *verdict) {
             if (message->failed || (!echo_back && message->sender == local)) continue;
             verdict->wanted++;
             verdict->lost += !seen[number];
-            verdict->lost_windowed += message->windowed && !seen[number];
         }
         free(last);
     }
     uint32_t ready_size = 0, taken = 0, held = 0;
-    for (uint32_t number = 0; number < said; number++) {
-        verdict->unheard += !holders[number] && !room->messages[number].failed;
-        held += holders[number] > 0;
-    }
+    for (uint32_t number = 0; number < said; number++) held += holders[number] > 0;
     for (uint32_t local = 0; local < count; local++) {
         member_t *member = &members[room->members[local]];
         if (!member->heard_size) continue;
@@ -453,25 +441,23 @@ static void do_run(double rate, double warm, double seconds, double drain, uint6
     for (uint32_t at = 0; at < member_count; at++) members[at].heard_size = members[at].sequence = 0;
     for (uint32_t at = 0; at < room_count; at++) rooms[at].said = 0;
     memset(histogram, 0, sizeof histogram);
-    heard_in_window = heard_windowed = slowest = strangers = bytes_heard = 0;
-    uint64_t planned = schedule_size ? (uint64_t)(rate * (warm + seconds)) : 0, sent = 0, failed = 0, latest = 0;
+    heard_in_window = slowest = bytes_heard = 0;
+    uint64_t planned = schedule_size ? (uint64_t)(rate * (warm + seconds)) : 0, sent = 0, failed = 0;
     if (planned > most) planned = most;
     run_number++;
     length_at = 0;
-    uint64_t start = now_ns() + 1000000u, begin[MAX_PIDS] = {0}, end[MAX_PIDS] = {0}, drained[MAX_PIDS] = {0};
+    uint64_t start = now_ns() + 1000000u, begin[MAX_PIDS] = {0}, end[MAX_PIDS] = {0};
     window_from = start + (uint64_t)(warm * 1e9);
     window_to = window_from + (uint64_t)(seconds * 1e9);
-    uint64_t own = 0, until = window_to + (uint64_t)(drain * 1e9), last_heard = 0, began = 0, ended = 0;
+    uint64_t until = window_to + (uint64_t)(drain * 1e9), last_heard = 0, began = 0, ended = 0;
     for (;;) {
         uint64_t now = now_ns();
         if (!began && now >= window_from) {
             for (int at = 0; at < pid_count; at++) begin[at] = process_ns(pids[at]);
-            own = process_ns(getpid());
             began = now;
         }
         if (!ended && now >= window_to) {
             for (int at = 0; at < pid_count; at++) end[at] = process_ns(pids[at]);
-            own = process_ns(getpid()) - own;
             ended = now;
         }
         if (now >= until) break;
@@ -479,7 +465,6 @@ static void do_run(double rate, double warm, double seconds, double drain, uint6
         for (int turn = 0; sent < planned; turn++) {
             due = start + (uint64_t)((double)sent * 1e9 / rate);
             if (due > now || turn == SENDS_A_TURN) break;
-            if (now - due > latest) latest = now - due;
             failed += !say(&members[schedule[sent % schedule_size]]);
             sent++;
             due = until;
@@ -492,25 +477,17 @@ static void do_run(double rate, double warm, double seconds, double drain, uint6
         // All has come: there is nothing to wait for.
         if (ended && sent == planned && schedule_size && now_ns() > last_heard + 250000000u) break;
     }
-    for (int at = 0; at < pid_count; at++) drained[at] = process_ns(pids[at]);
     verdict_t verdict = {0};
     for (uint32_t at = 0; at < room_count; at++) judge(&rooms[at], &verdict);
     uint64_t dropped = drops();
-    printf("{\"sent\": %lu, \"send_failed\": %lu, \"wanted\": %lu, \"lost\": %lu, \"lost_in_window\": %lu,"
-           " \"doubled\": %lu, \"unheard\": %lu, \"disordered\": %lu, \"fifo_broken\": %lu, \"strangers\": %lu,"
-           " \"dropped_here\": %lu, \"heard_in_window\": %lu, \"heard_of_window\": %lu, \"bytes\": %lu,",
-           sent, failed, verdict.wanted, verdict.lost, verdict.lost_windowed, verdict.doubled, verdict.unheard,
-           verdict.disordered, verdict.fifo_broken, strangers, dropped - drops_before, heard_in_window, heard_windowed,
-           bytes_heard);
+    printf("{\"send_failed\": %lu, \"wanted\": %lu, \"lost\": %lu, \"doubled\": %lu, \"disordered\": %lu,"
+           " \"fifo_broken\": %lu, \"dropped_here\": %lu, \"heard_in_window\": %lu,",
+           failed, verdict.wanted, verdict.lost, verdict.doubled, verdict.disordered, verdict.fifo_broken,
+           dropped - drops_before, heard_in_window);
     drops_before = dropped;
-    printf(" \"wall\": %.6f, \"tail\": %.6f, \"own_cpu\": %.6f, \"behind\": %.6f,", (double)(ended - began) / 1e9,
-           last_heard > window_to ? (double)(last_heard - window_to) / 1e9 : 0.0, (double)own / 1e9,
-           (double)latest / 1e9);
-    printf(" \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"slowest\": %.1f, \"cpu\": [",
-           percentile(0.5), percentile(0.9), percentile(0.99), percentile(0.999), (double)slowest / 1000.0);
-    for (int at = 0; at < pid_count; at++)
-        printf("%s[%.6f, %.6f]", at ? ", " : "", (double)(end[at] - begin[at]) / 1e9,
-               (double)(drained[at] - begin[at]) / 1e9);
+    printf(" \"wall\": %.6f, \"p50\": %.1f, \"p99\": %.1f, \"slowest\": %.1f, \"cpu\": [",
+           (double)(ended - began) / 1e9, percentile(0.5), percentile(0.99), (double)slowest / 1000.0);
+    for (int at = 0; at < pid_count; at++) printf("%s%.6f", at ? ", " : "", (double)(end[at] - begin[at]) / 1e9);
     printf("]}\n");
 }
 
