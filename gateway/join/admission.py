@@ -110,9 +110,7 @@ class Admission:
             return Declined(Status.BUSY, close=True)
         suite = ""
         if request.dialect is TSUDOI_2:
-            suite, why = choose_suite(
-                request.suites, rules.core.sealed_sender.keys.suites, self.is_secure, self._may_be_plain
-            )
+            suite, why = choose_suite(request.suites, self.is_secure, self._may_be_plain)
             if not suite:
                 return Declined(Status.BAD_REQUEST, why)
         if creates and not rules.quotas.may_create(self._ip, now):

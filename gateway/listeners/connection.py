@@ -32,6 +32,7 @@ from .deadlines import Deadlines
 from .first_bytes import Spoken, recognise_spoken
 from .options import Listener
 from .packet_connection import PacketConnection
+from .tls import PEEKED
 from .tls_layer import TlsLayer
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ logger = logs.get("gateway.tcp")
 
 BRIEFLY_S = 0.03
 """How long the rest of a request may lag behind its first part."""
-PEEKED = 64
-"""Bytes of a TLS handshake that are looked at to say why it failed."""
 UNREAD = 4_096
 """Bytes that are kept while the client's request is being answered; beyond that its socket is not read."""
 END = b""

@@ -51,7 +51,7 @@ class Sessions:
 
 def without_files() -> Sessions:
     """Return sessions of this process alone, without TLS."""
-    return Sessions(SessionKeys([secrets.token_bytes(SECRET_SIZE)], has_ciphers=_has_library()))
+    return Sessions(SessionKeys([secrets.token_bytes(SECRET_SIZE)]))
 
 
 class _NoPlace(SettingError):
@@ -75,21 +75,16 @@ def open_sessions(config: Config) -> Sessions:
 
 
 def _open(config: Config, path: Path | None) -> Sessions:
-    has_library = _has_library()
     found = [secrets.token_bytes(SECRET_SIZE)] if path is None else _read_or_make(path)
-    keys = SessionKeys(found, has_ciphers=has_library)
+    keys = SessionKeys(found)
     if config.tls is not None:
         return Sessions(keys, Certificate(config.tls))
-    if not has_library:
-        return Sessions(keys)
     made = _own_certificate(None if path is None else path.with_name(f"{path.name}.pem"))
     return Sessions(keys, None, made, made.sha256)
 
 
 def warn(config: Config, sessions: Sessions) -> None:
     """Log what sessions lack."""
-    if not _has_library():
-        logger.warning("the library cryptography is missing: sessions of version 2 have no seals, and there is no TLS")
     if sessions.why_not_kept:
         logger.warning(
             "no later run can serve the sessions made here, and it shows another certificate, which clients refuse: "
@@ -102,14 +97,6 @@ def warn(config: Config, sessions: Sessions) -> None:
             "--session-secret",
             file=str(config.session_file),
         )
-
-
-def _has_library() -> bool:
-    try:
-        import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def _read_or_make(path: Path) -> list[bytes]:

@@ -80,28 +80,23 @@ class Cache(Generic[_T]):
 class SessionKeys:
     """The sessions of a service; all its gateways have the same secrets."""
 
-    def __init__(self, all_secrets: Sequence[bytes], *, has_ciphers: bool = True) -> None:
-        """Begin with the service's secrets: new sessions are of the first, those of the others still hold.
-
-        Without the library `cryptography`, or without ciphers, only the suite `plain` is there.
-        """
+    def __init__(self, all_secrets: Sequence[bytes]) -> None:
+        """Begin with the service's secrets: new sessions are of the first, those of the others still hold."""
         self._secrets = list(all_secrets)
-        self.suites: tuple[str, ...] = (AES_128_GCM, CHACHA20_POLY1305, PLAIN) if has_ciphers else (PLAIN,)
-        """Those that can be used here."""
         self.encrypts: Cache[Cipher] = Cache(partial(self._cipher, up=False))
         self.decrypts: Cache[Cipher] = Cache(partial(self._cipher, up=True))
         self._last_keys: tuple[bytes, bytes] = b"", b""
         """A session, and its keys of both directions: a ping needs both."""
 
     def new(self, suite: str, place: int, steering: int) -> bytes:
-        """Return a new session of a suite of `suites`; `place` and `steering` have a byte each."""
+        """Return a new session of a suite; `place` and `steering` have a byte each."""
         head = bytes((_NUMBERS[suite], place, steering)) + secrets.token_bytes(SESSION_SIZE - 3 - _MARK_SIZE)
         return head + _mark(self._secrets[0], head)
 
     def suite_of(self, session: bytes) -> str | None:
-        """Return the suite of a session; None if it is none of this service's, or its suite can not be used here."""
+        """Return the suite of a session; None if it is none of this service's."""
         suite = _SUITES.get(session[0])
-        return suite if suite in self.suites and self._secret_of(session) is not None else None
+        return suite if suite is not None and self._secret_of(session) is not None else None
 
     def token(self, session: bytes) -> str:
         """Return the token of the member that a session is of."""

@@ -61,7 +61,6 @@ def test_another_service_does_not_know_a_session() -> None:
         changed = bytearray(session)
         changed[at] ^= 1
         assert SessionKeys([ONE]).suite_of(bytes(changed)) is None
-    assert SessionKeys([ONE], has_ciphers=False).suite_of(session) is None
 
 
 def test_a_session_that_was_covered_is_uncovered_by_gateways_of_the_service_alone() -> None:

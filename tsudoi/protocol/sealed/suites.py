@@ -1,6 +1,6 @@
 """Seal and open packets with the cipher of a session's suite; PROTOCOL.md, "Packets".
 
-The ciphers are `cryptography`'s; the suite `plain` needs none, so that a program without that library can speak it.
+The ciphers are `cryptography`'s, which is imported with the first of them: it takes a part of a program's start.
 """
 
 import hmac
@@ -29,9 +29,6 @@ class Cipher(Protocol):
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         """Return ciphertext and tag."""
 
-    def encrypt_into(self, nonce: bytes, data: bytes, associated_data: bytes | None, buf: memoryview) -> int:
-        """Write ciphertext and tag; return their size."""
-
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         """Return the text; raise an exception of the library's if it was not sealed so."""
 
@@ -42,10 +39,6 @@ class _Plain:
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         return data
 
-    def encrypt_into(self, nonce: bytes, data: bytes, associated_data: bytes | None, buf: memoryview) -> int:
-        buf[:] = data
-        return len(data)
-
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         return data
 
@@ -54,7 +47,6 @@ def cipher(suite: str, key: bytes) -> Cipher:
     """Return the cipher of a suite of `KEY_SIZES` with a key.
 
     Raises:
-        ImportError: the suite needs the library `cryptography`, which is not installed.
         MalformedMessage: the key has another size than the suite's.
     """
     if len(key) != KEY_SIZES[suite]:
@@ -81,7 +73,7 @@ def open_untrusted(
     try:
         return decrypt(nonce, rest, header)
     except Exception as exc:
-        # `cryptography` raises InvalidTag; importing it here would make `plain` need the library.
+        # `cryptography` raises InvalidTag, and is imported with the first cipher only.
         raise MalformedMessage("not sealed with this session's key") from exc
 
 
