@@ -7,7 +7,9 @@ members must learn of it (`records.py`). `wall_ms` is milliseconds since 1970.
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from tsudoi.ops.bounded import drop_oldest
 from tsudoi.ops.rate_key import rate_key
+from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -18,11 +20,14 @@ from ..config import Limits
 from ..store.interface import MemberRow, RestrictionKind, RoomRow, Snapshot
 from .free_name import free_name
 from .ids import first_epoch
+from .index import REMOVED
 from .room_and_member import Member, Room
 from .serving import Serving
 
 NO_HOST = 0
 """The host's member id in a room without a host."""
+REMOVALS = frozenset({LeaveReason.KICKED, LeaveReason.BANNED, LeaveReason.OPERATOR})
+"""The reasons for which others remove a member, which its client may not have heard."""
 
 
 class WrongShard(PeerError):
@@ -174,6 +179,10 @@ class Directory(Serving):
                 return
         self._append(room, EntryKind.LEFT, member, text, reason, wall_ms, by)
         self._drop_member(member)
+        if reason in REMOVALS and member.dialect == TSUDOI_2.name:
+            member.rare = replace(member.rare, left=room.last)
+            self.removed[member.token_hash] = member
+            drop_oldest(self.removed, REMOVED)
         if successor is not None:
             self.make_host(successor, None, wall_ms)
         elif room.host == NO_HOST:

@@ -222,7 +222,9 @@ class Handovers:
 
 
 def _granted(member: Member) -> backbone.Granted:
-    room, received = member.room, member.received()
+    room, left = member.room, member.rare.left
+    # The log has what a removed member lacks: its gateway begins behind the entry that removed it.
+    received = room.last if left else member.received()
     return backbone.Granted(
         room.id,
         room.name,
@@ -241,4 +243,5 @@ def _granted(member: Member) -> backbone.Granted:
         member.options,
         len(room.members),
         member.said,
+        left,
     )

@@ -10,6 +10,8 @@ from tsudoi.protocol.names import RoomName
 from .ids import Ids
 from .room_and_member import Member, Room
 
+REMOVED = 1_000
+"""Removed members of version 2 that are remembered, for their clients that come back."""
 DEPARTED = 100_000
 """Departed members whose last gateway is remembered, for gateways that were cut off when they left."""
 
@@ -30,6 +32,8 @@ class Index:
         """Gateway instance → rooms of which it serves members. An index of members would take 52 bytes for each."""
         self.departed: dict[int, str] = {}
         """Member id → the gateway that served it last, of the members that left last."""
+        self.removed: dict[bytes, Member] = {}
+        """By the hash of the token, the members of version 2 that were removed last, by others."""
         self._rooms_from: dict[str, int] = {}
         """Rate-limit key of an IP address → open rooms that were created from it."""
         self._ids = Ids(first_id, shard, shards)
@@ -52,6 +56,13 @@ class Index:
     def known_room(self, room_id: int) -> Room | None:
         """Return a room, open or closed."""
         return self.rooms.get(room_id) or self.closed.get(room_id)
+
+    def find_removed(self, token_hash: bytes) -> Member | None:
+        """Return a removed member, if its room's log still has the entry that removed it."""
+        member = self.removed.get(token_hash)
+        if member is None or self.known_room(member.room.id) is None or member.room.first > member.rare.left:
+            return None
+        return member
 
     def standing(self, room_id: int) -> tuple[int, int, int]:
         """Return (room id, epoch, last offset) of a room; epoch 0 of one that is closed or not known."""

@@ -246,7 +246,10 @@ class Requests:
     def _resume(self, peer: str, request_id: int, resume: backbone.Resume, now: float, wall_ms: int) -> None:
         member = self._directory.by_token.get(resume.token_hash)
         if member is None:
-            self._refuse(peer, request_id, Status.ROOM_NOT_FOUND)
+            if (removed := self._directory.find_removed(resume.token_hash)) is not None:
+                self._handovers.grant(peer, request_id, removed)
+            else:
+                self._refuse(peer, request_id, Status.ROOM_NOT_FOUND)
             return
         if resume.checks_bans:
             self._check_ban(member.room.id, member.name, resume.ip, member.options, wall_ms)

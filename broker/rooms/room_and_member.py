@@ -26,6 +26,8 @@ class RareFields:
     """When it was last notified that it is muted."""
     whispered_by: int = 0
     """See `MemberRow`."""
+    left: int = 0
+    """Offset of the entry with which it was removed."""
 
 
 UNUSED: Final = RareFields()

@@ -95,6 +95,7 @@ class Serving(Records):
             room.delivered[gateway] = self._changes.batch.delivered[room.id, gateway] = min(offset, room.epoch_after)
         for member in room.members.values():
             member.delivered = min(member.delivered, room.epoch_after)
+        self.removed = {token: member for token, member in self.removed.items() if member.room is not room}
         self._changes.renewed.add(room.id)
         self._store_room(room)
 

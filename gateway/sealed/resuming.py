@@ -209,6 +209,8 @@ class Resuming(Component):
 
         def on_missed(missed: Missed | None, now: float) -> None:
             pending = self._pending.pop(session)
+            if missed is not None and 0 < granted.left <= missed.offset:
+                missed = Missed(granted.left - 1, False)  # it hears its end next, wherever its client claims to be
             if missed is not None and not member.leaving and member.sealed is link:
                 self._begin(link, pending, missed, granted.said, now)
 

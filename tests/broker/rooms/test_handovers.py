@@ -1,10 +1,11 @@
-"""broker/rooms/handovers.py: Resumes that come late; test_lost_gateways.py has the rest."""
+"""broker/rooms/handovers.py: Resumes that come late, and of removed members; test_lost_gateways.py has the rest."""
 
 import pytest
+from msgspec import structs
 
-from tests.broker.scripted import A, B, Broker, a_token, released
-from tsudoi.protocol.backbone import Granted, Refused, Release, Request, Resume
-from tsudoi.protocol.codes import Status
+from tests.broker.scripted import A, B, Broker, a_join, a_token, left, released, said
+from tsudoi.protocol.backbone import Granted, Item, Refused, Release, Request, Resume
+from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
 
 @pytest.fixture
@@ -36,3 +37,35 @@ def test_other_resumes_move_it(broker: Broker, count: int) -> None:
     broker.ask(A, resume(9))
     assert broker.say(B, Request(5, resume(count))) == []
     assert isinstance(broker.told(A)[-1], Release)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "how", "is_served"),
+    [
+        ("tsudoi-2", "/kick bob", True),
+        ("tsudoi-2", "/ban bob", True),
+        ("tsudoi-2", "left", False),
+        ("tsudoi-2", "idle", False),
+        ("tsudoi", "/kick bob", False),
+    ],
+)
+def test_the_session_of_a_member_of_version_2_that_others_removed_has_its_log_to_that_end(
+    broker: Broker, dialect: str, how: str, is_served: bool
+) -> None:
+    alice = broker.create(peer=A)
+    bob = broker.ask(A, structs.replace(a_join(), dialect=dialect))
+    assert isinstance(bob, Granted)
+    if how in ("left", "idle"):
+        broker.publish(A, left(bob, LeaveReason.IDLE if how == "idle" else LeaveReason.LEFT))
+    else:
+        broker.publish(A, Item(EntryKind.COMMANDED, alice.room, alice.member, how, 0))
+    (end,) = [entry for entry in broker.log(alice.room) if entry.kind == EntryKind.LEFT]
+    broker.publish(A, said(alice, "after that"))
+    answer = broker.ask(B, Resume(a_token(2), "192.0.2.1", 0, True, 3))
+    if not is_served:
+        assert answer == Refused(Status.ROOM_NOT_FOUND, "")
+        return
+    assert isinstance(answer, Granted)
+    assert (answer.member, answer.left, answer.offset) == (bob.member, end.offset, broker.log(alice.room)[-1].offset)
+    broker.core.directory.begin_epoch(broker.core.directory.rooms[alice.room])
+    assert broker.ask(B, Resume(a_token(2), "192.0.2.1", 0, True, 4)) == Refused(Status.ROOM_NOT_FOUND, "")

@@ -1,5 +1,7 @@
 """Members of version 2 hear all that comes before the end of their membership, or which of it they lack."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.gateway.sealed.people import People, Person
@@ -87,12 +89,27 @@ def miss_what_comes(people: People, person: Person, lines: int, speaker: Person)
     outbound.on_send = down
 
 
-def two_who_chat() -> tuple[People, Person, Person]:
-    people = start(6, nodes=1)
+def two_who_chat(nodes: int = 1) -> tuple[People, Person, Person]:
+    people = start(6, nodes=nodes)
     host, guest = (people.enter(people.world.nodes[0], "den", name) for name in ("host", "guest"))
     people.run_until(lambda: host.client.is_resumed and guest.client.is_resumed)
     people.run(1.0)
     return people, host, guest
+
+
+def host_room(people: People) -> int:
+    (room_id,) = people.world.broker.core.directory.rooms
+    return room_id
+
+
+def restarted(people: People) -> None:
+    people.world.restart_broker()
+
+
+def trimmed(people: People) -> None:
+    """Let the room's log have nothing of before."""
+    directory = people.world.broker.core.directory
+    directory.note_trimmed({host_room(people): directory.rooms[host_room(people)].last + 1})
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -117,12 +134,67 @@ def test_all_hear_a_room_to_its_end_at_a_loss_of_a_tenth(seed: int) -> None:
         assert [offset for offset in person.offsets() if offset in texts] == texts
 
 
-def test_a_member_that_is_removed_is_told_which_entries_it_lacks() -> None:
+def said_to(person: Person) -> int:
+    """Return how many of the lines of `miss_what_comes` a person has heard."""
+    return sum(b'"line ' in event.line for event in person.events if isinstance(event, Delivered))
+
+
+def test_a_member_that_is_removed_hears_all_before_that() -> None:
+    people, host, guest = two_who_chat()
+    miss_what_comes(people, guest, 5, host)
+    people.say(host, "/kick guest")
+    people.run_until(lambda: bool(ends(guest)), 2.0)
+    assert ends(guest)[0].reason == "kicked"
+    assert (len(guest.losses()), said_to(guest)) == (1, 5)
+
+
+@pytest.mark.parametrize("node", [0, 1])
+@pytest.mark.parametrize("command", ["kick", "ban"])
+def test_a_member_that_was_away_hears_why_it_was_removed(command: str, node: int) -> None:
+    people, host, guest = two_who_chat(nodes=2)
+    miss_what_comes(people, guest, 5, host)
+    people.leave_network(guest)
+    people.say(host, f"/{command} guest")
+    people.run(0.5)
+    miss_what_comes(people, guest, 5, host)
+    people.run(20.0)
+    people.join_network(guest)
+    guest.client.go_to(node, 2, people.world.now)
+    people.move(guest)
+    people.run_until(lambda: bool(ends(guest)), 3.0)
+    assert ends(guest)[0].reason == {"kick": "kicked", "ban": "banned"}[command]
+    assert (len(guest.losses()), said_to(guest)) == (1, 5)
+    people.run(1.0)
+    assert [len(each.gateway.members) for each in people.world.nodes] == [1, 0]
+
+
+def test_a_removed_member_hears_nothing_that_came_after_wherever_it_claims_to_be() -> None:
+    people, host, guest = two_who_chat()
+    people.leave_network(guest)
+    people.say(host, "/kick guest")
+    people.run(0.5)
+    for number in range(5):
+        people.say(host, f"line {number}")
+        people.run(0.1)
+    people.join_network(guest)
+    guest.client._down.offset = people.world.nodes[0].gateway.members.rooms[host_room(people)].position
+    people.move(guest)
+    people.run(0.5)
+    people.say(host, "line 6")
+    people.run_until(lambda: bool(ends(guest)), 3.0)
+    assert said_to(guest) == 0
+    assert ends(guest)[0].reason == "kicked"
+
+
+@pytest.mark.parametrize("forgets", [restarted, trimmed])
+def test_a_removed_member_is_told_which_entries_it_lacks(forgets: Callable[[People], None]) -> None:
     people, host, guest = two_who_chat()
     miss_what_comes(people, guest, 5, host)
     before = guest.client.position[1]
     people.say(host, "/kick guest")
-    people.run_until(lambda: bool(ends(guest)), 2.0)
+    people.run_until(lambda: guest.client._ended is not None)
+    forgets(people)
+    people.run_until(lambda: bool(ends(guest)), 5.0)
     *heard, gap, end = guest.events
     assert gap == Gap(before + 1, before + 5)
     assert isinstance(end, Ended)

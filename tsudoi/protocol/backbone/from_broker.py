@@ -53,6 +53,8 @@ class Granted(Wire, tag=20):
     """Number of the room's members."""
     said: Number = 0
     """The number of the member's last line that is kept; PROTOCOL.md, "Version 2"."""
+    left: Number = 0
+    """Offset of the entry with which a member of version 2 was removed: it gets those before it. 0: it is a member."""
 
 
 class Refused(Wire, tag=21):
