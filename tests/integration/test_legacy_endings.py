@@ -29,6 +29,8 @@ def closed_notices(guest: LegacyClient) -> list[bytes]:
         case "tcrp-bare-ack" | "tcrp-no-token":
             head = bytes((len(guest.room.encode()), 0)) + guest.room.encode()
             return [head + text.encode() for text in seed]
+        case "tcrp-raw":
+            return [b"HOST_DISCONNECTED"]
         case "tcrp-success":
             return [b"__ROOM_CLOSED__"]
         case "tcrp-two-sockets":
@@ -43,7 +45,8 @@ def as_told(guest: LegacyClient, raw: bytes) -> object:
     return guest.parse(raw) if guest.dialect == "tcrp-202" else raw
 
 
-ENDS_BY_ITSELF = {"classic", "tcrp-json", "tcrp-200", "tcrp-ok", "tcrp-success", "tcrp-single", "tcrp-two-sockets"}
+ENDS_BY_ITSELF = {"classic", "tcrp-json", "tcrp-200", "tcrp-ok", "tcrp-raw", "tcrp-success", "tcrp-single"}
+ENDS_BY_ITSELF |= {"tcrp-two-sockets"}
 """Programs that end when they are told that the room has closed; the others only show it."""
 
 
@@ -60,6 +63,8 @@ def timed_out_notice(guest: LegacyClient) -> bytes:
             return b"DISCONNECTED: Timeout!"
         case "tcrp-bare-ack" | "tcrp-no-token":
             return bytes((len(guest.room.encode()), 0)) + guest.room.encode() + b"Timeout!"
+        case "tcrp-raw":
+            return b"HOST_DISCONNECTED"
         case "tcrp-success":
             # It knows of one end only.
             return b"__ROOM_CLOSED__"

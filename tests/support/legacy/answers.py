@@ -75,6 +75,8 @@ def granted(
             return [whole(operation, 1, b""), whole(operation, 2, token)]
         case "tcrp-no-token":
             return [whole(operation, 1, b"ok"), whole(operation, 2, token)]
+        case "tcrp-raw":
+            return [b"\0" + bytes((len(token),)) + token]
         case "tcrp-two-sockets":
             return [JsonReply(operation, 2, lambda content: said_all(content, "success", token=shown), room)]
         case "tcrp-success":
@@ -116,6 +118,8 @@ def refused(
             return [whole(operation, 0, why.reason.encode())]
         case "tcrp-no-token":
             return [whole(operation, 1, why.reason.encode()), whole(operation, 2, b"No token")]
+        case "tcrp-raw":
+            return [status]
         case "tcrp-two-sockets":
             return [
                 JsonReply(operation, 1, lambda content: content == {"status": "error", "message": why.reason}, room)

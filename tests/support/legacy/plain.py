@@ -211,3 +211,32 @@ class TcrpNoToken(LegacyClient):
 
     def down(self, sender: str, text: str) -> bytes:
         return bytes((len(self.room.encode()), 0)) + self.room.encode() + self.line(sender, text).encode()
+
+
+class TcrpRaw(LegacyClient):
+    """Reads a byte with the status, a byte with the size of the token, and the token; ends at one whole datagram."""
+
+    dialect = "tcrp-raw"
+    prefix = ": "
+    leave_word = "/exit"
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        self.send_request(stream, operation, room, self.name.encode())
+        status = stream.receive_exactly(1)
+        if status != b"\0":
+            return Answer((status,), None, f"status {status[0]}")
+        size = stream.receive_exactly(1)
+        token = stream.receive_exactly(size[0])
+        return Answer((status + size + token,), token)
+
+    def parse(self, raw: bytes) -> tuple[str | None, str]:
+        if raw == b"HOST_DISCONNECTED":
+            return None, raw.decode()
+        assert len(raw) >= 2, raw
+        return None, raw[2 + raw[0] + raw[1] :].decode()
+
+    def down(self, sender: str, text: str) -> bytes:
+        return bytes((len(self.room.encode()), 0)) + self.room.encode() + self.line(sender, text).encode()
+
+    def ends_at(self, text: str, raw: bytes) -> bool:
+        return raw == b"HOST_DISCONNECTED"

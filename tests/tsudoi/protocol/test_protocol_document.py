@@ -132,6 +132,8 @@ def common_start(texts: list[str]) -> str:
 
 def in_words(dialect: Dialect, frame: bytes, status: Status) -> str:
     """One frame of a refusal, in the few characters that a table's cell has."""
+    if len(frame) == 1:
+        return f"byte {frame.hex()}"
     if dialect.refused[0].state is None:
         return f"`{frame.decode()}`".replace(handshake.REASONS[status], "…")
     head, body = header.Header.parse_untrusted(frame[:32]), frame[32:]

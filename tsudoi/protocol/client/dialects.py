@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle, PortPlace, Reply, RequestForm
 from tsudoi.protocol.codes import State, Status
+from tsudoi.protocol.names import TOKEN_SIZE
 
 _RESPONSE = State.RESPONSE
 SESSION_KEYS = ("session", "suite", "up", "down", "check", "name", "member", "epoch", "offset", "history")
@@ -130,6 +131,20 @@ TCRP_NO_TOKEN = Dialect(
     refused=(Reply("{reason}", state=_RESPONSE), Reply("No token")),
     stays_open=True,
     down=DownStyle(DownForm.U1),
+)
+
+TCRP_RAW = Dialect(
+    name="tcrp-raw",
+    summary="replies without a header: a status byte; behind 0, the size of the token in one byte and the token",
+    created=(Reply(f"\0{chr(TOKEN_SIZE)}{{token}}", state=None),),
+    refused=(Reply(state=None, status_byte=True),),
+    down=DownStyle(DownForm.U1),
+    leave_words=frozenset({"/exit"}),
+    closed=("HOST_DISCONNECTED",),
+    # Its client knows no other notice, and compares the whole datagram.
+    timed_out="HOST_DISCONNECTED",
+    removed=("HOST_DISCONNECTED",),
+    notices_raw=True,
 )
 
 TCRP_SUCCESS = Dialect(
@@ -256,6 +271,7 @@ DIALECTS: dict[str, Dialect] = {
         TCRP_BARE_ACK,
         TCRP_EMPTY_ACK,
         TCRP_NO_TOKEN,
+        TCRP_RAW,
         TCRP_SUCCESS,
         TCRP_SINGLE,
         TCRP_TWO_SOCKETS,

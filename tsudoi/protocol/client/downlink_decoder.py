@@ -66,6 +66,8 @@ def parse_down_untrusted(dialect: Dialect, room: str, data: bytes) -> Said | Not
             raw_notice = _notice(dialect, room, data.decode(errors="replace")) if dialect.notices_raw else None
             return raw_notice or _named(dialect, room, data)
         case DownForm.U1:
+            if dialect.notices_raw and (raw_notice := _notice(dialect, room, data.decode(errors="replace"))):
+                return raw_notice
             if len(data) < 2 or 2 + data[0] + data[1] > len(data):
                 raise MalformedMessage("sizes disagree")
             return _raw(dialect, room, data[2 + data[0] + data[1] :])

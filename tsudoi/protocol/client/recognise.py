@@ -68,8 +68,8 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Recognised:
     """Return the dialect of a request, and the rule that found it.
 
     Requests with a room and a plain name are the same bytes in classic, tcrp, tcrp-named, tcrp-200, tcrp-bare-ack,
-    tcrp-empty-ack and tcrp-no-token: this returns classic, the most frequent, for a create and for a join, so that a
-    client that can do one can do the other.
+    tcrp-empty-ack, tcrp-no-token and tcrp-raw: this returns classic, the most frequent, for a create and for a join, so
+    that a client that can do one can do the other.
 
     `listed_before`: this IP address has lately asked for the room names, as clients of tcrp-ok do first. Other clients
     may share the address, so the payload must also end in a plausible port.

@@ -117,7 +117,9 @@ class AnswerReader:
             self._bare += data
             if len(self._bare) > ANSWER_LIMIT:
                 raise MalformedMessage("the answer has no end")
-            return Granted(self._bare.decode(), None) if looks_like_token(bytes(self._bare)) else None
+            found = _match(self._dialect, self._granted[0], (), None, bytes(self._bare))
+            token = "" if found is None else found["token"]
+            return Granted(token, None) if looks_like_token(token.encode()) else None
         self._frames.feed(data)
         while True:
             here = self._granted[self._read : self._read + 1] or self._dialect.refused[self._read :]
