@@ -166,6 +166,7 @@ class Deliver(Component):
 
     def tick(self, now: float) -> None:
         """Report, reconcile, and continue in rooms where an answer is missing."""
+        self.catch_up.groups.publish_waiting()
         self.reports.report_if_due(now)
         fenced = self.fencing.tick(now)
         if len(fenced) == len(self.members.by_shard):

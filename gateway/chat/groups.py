@@ -1,6 +1,6 @@
 """Groups of live members that get the same datagram: of one room, listener, form of datagram and set of options."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Item
 from tsudoi.protocol.client.member_options import MemberOptions
@@ -17,6 +17,9 @@ RENDERED_OPTIONS = MemberOptions.NOTICES | MemberOptions.JAPANESE
 @dataclass(slots=True, eq=False)
 class Groups(Component):
     """Moves members in and out of their rooms' groups."""
+
+    _unpublished: dict[int, Member] = field(default_factory=dict)
+    """Live members whose addresses wait until no datagram does in this process: it would be lost with it."""
 
     def join(self, member: Member) -> None:
         """Make a member live that has reached its room's position."""
@@ -50,7 +53,13 @@ class Groups(Component):
         member.cursor = room.position
 
     def publish_address(self, member: Member, heard: int) -> None:
-        """Publish a member's address, if it has one, and the offset up to which it has received its room."""
+        """Publish a member's address, if it has one, and the offset up to which it has received its room.
+
+        The directory counts a member as live from then on, with its gateway's reports.
+        """
+        if member.recipients is not None and member.address is not None and self.out.is_behind:
+            self._unpublished[member.id] = member
+            return
         where, unproven_from = "", self.members.unproven.get(member.id)
         if member.address is not None:
             if is_displaced := member.is_displaced:
@@ -59,3 +68,12 @@ class Groups(Component):
         if member.sealed is not None:
             where = member.sealed.kept_address()
         self.out.publish(member.room.shard, Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))
+
+    def publish_waiting(self) -> None:
+        """Publish the addresses that wait, if no datagram does any more."""
+        if not self._unpublished or self.out.is_behind:
+            return
+        members, self._unpublished = self._unpublished, {}
+        for member in members.values():
+            if member.recipients is not None:
+                self.publish_address(member, member.room.position)

@@ -59,6 +59,35 @@ def test_datagrams_that_wait_for_the_kernel_are_not_reported(gateway: ScriptedGa
     assert reports(gateway) == [[(1, 1, 2)]]
 
 
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_what_a_member_was_sent_to_catch_up_is_not_counted_while_it_waits_for_the_kernel(is_killed: bool) -> None:
+    world = World(3)
+    first, second = world.start_gateway(), world.start_gateway()
+    speaker, listener = world.enter_now(first, "den"), world.enter_now(first, "den", register=False)
+    for line in range(5):
+        speaker.send(first, f"line {line}")
+    world.run(1.0)
+    outbound = first.gateway.outbound
+    on_send, waiting = outbound.on_send, list[tuple[int, bytes, bytes]]()
+    assert on_send is not None
+    outbound.is_behind, outbound.on_send = True, lambda *datagram: waiting.append(datagram)
+    listener.send(first)
+    world.run(1.0)
+    assert waiting
+    if is_killed:
+        world.kill(first)
+    else:
+        outbound.is_behind, outbound.on_send = False, on_send
+        for datagram in waiting:
+            on_send(*datagram)
+        world.run(1.0)
+        world.kill(first)
+    world.run(5.0)
+    listener.send(second)
+    world.run(2.0)
+    assert listener.offsets() == world.expected(listener)
+
+
 def test_undelivered_entries_are_not_reported(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.wait(1.0)
