@@ -19,8 +19,6 @@ from .connect_monitor import ConnectMonitor
 
 FRAMES_A_DRAIN = 512
 COMMANDS_HIGH_WATER = 10_000
-NEWS_HIGH_WATER = 200_000
-"""News that wait here while this process is busy; more are dropped, and positions reveal it."""
 MAX_FRAME_SIZE = 16 * 2**20
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 500
@@ -80,7 +78,6 @@ class BrokerSockets:
         self._sub = self._socket(zmq.SUB)
         # libzmq silently drops subscriptions above the high-water mark: set no mark.
         self._sub.setsockopt(zmq.SNDHWM, 0)
-        self._sub.setsockopt(zmq.RCVHWM, NEWS_HIGH_WATER)
         self._connect(self._sub, publish_endpoint(endpoint), "news")
         self._sub.setsockopt(zmq.SUBSCRIBE, own_topic(instance))
         self._sub.setsockopt(zmq.SUBSCRIBE, CLUSTER_TOPIC)
@@ -190,6 +187,10 @@ class BrokerSockets:
         socket.setsockopt(zmq.IPV6, 1)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
+        # At a mark libzmq reads no further, so it misses heartbeats too, connects again, and then ends the process
+        # (4.3.5: "Assertion failed: _input_stopped"); two busy seconds were enough. Without a mark the lease bounds
+        # what waits: it is over when news are 1.7 s late, and these are then hardly looked at.
+        socket.setsockopt(zmq.RCVHWM, 0)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
         socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
