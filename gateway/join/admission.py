@@ -134,7 +134,7 @@ class Admission:
         self._session = self._before = None
         if suite:
             keys, room = rules.core.sealed_sender.keys, request.room
-            self._session = keys.new(suite, place_of(RoomName(room)), rules.tokens.steering(room))
+            self._session = keys.new(suite, place_of(RoomName(room)), rules.tokens.routing(room))
             token = keys.token(self._session)
         self._token = token or rules.tokens.new(request.room)
         self._pending = (Create if creates else Join)(

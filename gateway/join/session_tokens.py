@@ -45,7 +45,7 @@ class SessionTokens:
         prefixes = self._prefixes.get(self._worker_of_room(room))
         return secrets.choice(prefixes) + token[2:] if prefixes else token
 
-    def steering(self, room: str) -> int:
+    def routing(self, room: str) -> int:
         """Return a byte for a session of version 2 that leads to the worker of a room."""
         byte = secrets.randbelow(256)
         if self._workers == 1 or room in self._large:

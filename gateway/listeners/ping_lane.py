@@ -83,9 +83,7 @@ def open_beside(main: socket.socket) -> socket.socket | None:
 
     The first one was bound alone: another process that wants the address is refused as ever.
     """
-    if not hasattr(socket, "SO_REUSEPORT"):
-        return None
-    lane = socket.socket(main.family, socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0))
+    lane = socket.socket(main.family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     try:
         if main.family == socket.AF_INET6:
             only = main.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)

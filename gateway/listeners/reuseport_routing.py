@@ -12,11 +12,11 @@ import socket
 from tsudoi.protocol.sealed.packets import MARK, SESSION_AT
 
 from ..join.session_tokens import WORKER_FACTOR
-from ..sealed.keys import PLAIN_NUMBER, STEERING
+from ..sealed.keys import PLAIN_NUMBER, ROUTING
 from . import bpf, ping_lane
 
-STEERING_AT = SESSION_AT + STEERING
-"""Where the steering byte of a packet of version 2 stands."""
+ROUTING_AT = SESSION_AT + ROUTING
+"""Where the routing byte of a packet of version 2 stands."""
 _NO_SOCKET = 0xFFFF
 """No socket's number: the kernel then uses the sender's address."""
 
@@ -47,11 +47,11 @@ def program(workers: int) -> list[bytes]:
         bpf.step(bpf.JUMP_IF_AT_LEAST, 6, 0, ping_lane.SHORTER),
         bpf.step(bpf.LOAD_BYTE, number=SESSION_AT),
         bpf.step(bpf.JUMP_IF_EQUAL, 4, 0, PLAIN_NUMBER),
-        bpf.step(bpf.LOAD_BYTE, number=STEERING_AT),
+        bpf.step(bpf.LOAD_BYTE, number=ROUTING_AT),
         bpf.step(bpf.MODULO, number=workers),
         bpf.step(bpf.ADD, number=workers),
         bpf.step(bpf.RETURN_A),
-        bpf.step(bpf.LOAD_BYTE, number=STEERING_AT),
+        bpf.step(bpf.LOAD_BYTE, number=ROUTING_AT),
         bpf.step(bpf.MODULO, number=workers),
         bpf.step(bpf.RETURN_A),
         bpf.step(bpf.ADD, number=4),

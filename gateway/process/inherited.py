@@ -11,7 +11,7 @@ class Inherited:
 
     tcp: tuple[int, ...]
     udp: tuple[int, ...]
-    steered: int
+    workers: int
     """The number of workers among which the kernel divides datagrams by their tokens; 1: it does not."""
     number: int
     """Which worker it is, from 1 on; its log lines have it."""
@@ -21,7 +21,7 @@ class Inherited:
     """Of the sockets for pings (`listeners/ping_lane.py`), one per UDP listener; none if the kernel routes nothing."""
 
     def __str__(self) -> str:
-        parts = (self.tcp, self.udp, (self.steered,), (self.number,), self.webhook, self.web, self.pings)
+        parts = (self.tcp, self.udp, (self.workers,), (self.number,), self.webhook, self.web, self.pings)
         return "/".join(",".join(map(str, numbers)) for numbers in parts)
 
 
@@ -29,7 +29,7 @@ def parse_inherited(text: str) -> Inherited:
     """Parse a text that `str` has made; raise SettingError for any other."""
     try:
         parts = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
-        tcp, udp, (steered,), (number,), webhook, web, pings = parts
+        tcp, udp, (workers,), (number,), webhook, web, pings = parts
     except ValueError:
         raise SettingError(f"{text!r} is no list of descriptors") from None
-    return Inherited(tcp, udp, steered, number, webhook, web, pings)
+    return Inherited(tcp, udp, workers, number, webhook, web, pings)

@@ -97,7 +97,7 @@ class Service:
         sender.schedule_repeats = self._repeat_later
         self._repeat_timer: asyncio.TimerHandle | None = None
         self.certificate = sessions.operators
-        tokens = SessionTokens(config.inherited.steered if config.inherited else 1)
+        tokens = SessionTokens(config.inherited.workers if config.inherited else 1)
         self.tcp = TCPServer(
             settings,
             self.counters,

@@ -1,8 +1,8 @@
 """Make sessions, and derive their keys from the service's secret, so that nothing of them is kept anywhere.
 
-    session:  | suite: 1 | place: 1 | steering: 1 | random: 9 | mark: 4 |
+    session:  | suite: 1 | place: 1 | routing: 1 | random: 9 | mark: 4 |
 
-The *place* leads to the shard of the room, the *steering* byte to the worker (`listeners/reuseport_routing.py`). The
+The *place* leads to the shard of the room, the *routing* byte to the worker (`listeners/reuseport_routing.py`). The
 *mark* is a keyed hash of what stands before: a made-up session costs one hash, and no question to the broker.
 Keys are BLAKE2b (RFC 7693) of the session, with the secret as its key and a word for what they are for: a hash with a
 key is a pseudorandom function, and the secret has as much entropy as any key. A ping at rest needs both keys of its
@@ -36,7 +36,7 @@ TICK_S: Final = 5.0
 """Time between two calls of `SessionKeys.tick`: a cipher lives for once to twice as long after its last use."""
 MOST_KEPT: Final = 8_192
 """Ciphers of a direction that are kept beside as many older ones: 32 MB in all."""
-PLACE, STEERING = 1, 2
+PLACE, ROUTING = 1, 2
 """Where these bytes stand in a session."""
 _MARK_SIZE = 4
 MAX_KEY_SIZE: Final = max(KEY_SIZES.values())
@@ -88,9 +88,9 @@ class SessionKeys:
         self._last_keys: tuple[bytes, bytes] = b"", b""
         """A session, and its keys of both directions: a ping needs both."""
 
-    def new(self, suite: str, place: int, steering: int) -> bytes:
-        """Return a new session of a suite; `place` and `steering` have a byte each."""
-        head = bytes((_NUMBERS[suite], place, steering)) + secrets.token_bytes(SESSION_SIZE - 3 - _MARK_SIZE)
+    def new(self, suite: str, place: int, routing: int) -> bytes:
+        """Return a new session of a suite; `place` and `routing` have a byte each."""
+        head = bytes((_NUMBERS[suite], place, routing)) + secrets.token_bytes(SESSION_SIZE - 3 - _MARK_SIZE)
         return head + _mark(self._secrets[0], head)
 
     def suite_of(self, session: bytes) -> str | None:

@@ -34,7 +34,7 @@ def test_rooms_are_spread_over_workers_and_so_is_a_crowd() -> None:
     tokens.note_size("den", LARGE_ROOM + 1)
     crowd = spread("den" for _ in range(600))
     assert min(crowd[worker] for worker in range(WORKERS)) > 100
-    # Many crowded rooms: the first is steered again.
+    # Many crowded rooms: the first is routed again.
     for number in range(LARGE_ROOMS):
         tokens.note_size(f"crowd {number}", LARGE_ROOM + 1)
     assert len(spread("den" for _ in range(100))) == 1

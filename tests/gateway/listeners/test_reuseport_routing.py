@@ -72,8 +72,8 @@ def test_the_kernel_brings_packets_of_version_2_to_the_worker_of_their_room(grou
     assert route_by_token(group)
     tokens, keys, sent = SessionTokens(WORKERS), SessionKeys([bytes(32)]), []
     for number in range(60):
-        steering = tokens.steering(f"room{number}")
-        packet = bytes((0, 1)) + keys.new("aes-128-gcm", 7, steering) + bytes(60)
+        routing = tokens.routing(f"room{number}")
+        packet = bytes((0, 1)) + keys.new("aes-128-gcm", 7, routing) + bytes(60)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(packet, group[0].getsockname())
         sent.append((worker_of(tokens.new(f"room{number}").encode(), WORKERS), packet))
@@ -83,13 +83,13 @@ def test_the_kernel_brings_packets_of_version_2_to_the_worker_of_their_room(grou
 def test_the_kernel_brings_pings_to_the_second_socket_of_their_worker(group: list[socket.socket]) -> None:
     assert route_by_token(group)
     keys, sent = SessionKeys([bytes(32)]), []
-    for steering in range(60):
-        suite = ("aes-128-gcm", "chacha20-poly1305", "plain")[steering % 3]
-        packet = (bytes((0, 1)) + keys.new(suite, 7, steering)).ljust(SHORTER - steering % 2, b".")
+    for routing in range(60):
+        suite = ("aes-128-gcm", "chacha20-poly1305", "plain")[routing % 3]
+        packet = (bytes((0, 1)) + keys.new(suite, 7, routing)).ljust(SHORTER - routing % 2, b".")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(packet, group[0].getsockname())
         is_ping = suite != "plain" and len(packet) < SHORTER
-        sent.append((steering % WORKERS + WORKERS * is_ping, packet))
+        sent.append((routing % WORKERS + WORKERS * is_ping, packet))
     assert sorted(came_to(group)) == sorted(sent)
 
 

@@ -12,9 +12,9 @@ descriptors = st.lists(st.integers(0, 10**6)).map(tuple)
 
 @given(descriptors, descriptors, st.integers(1, 64), st.integers(1, 64), descriptors)
 def test_descriptors_are_handed_down_as_text(
-    tcp: tuple[int, ...], udp: tuple[int, ...], steered: int, number: int, webhook: tuple[int, ...]
+    tcp: tuple[int, ...], udp: tuple[int, ...], workers: int, number: int, webhook: tuple[int, ...]
 ) -> None:
-    inherited = Inherited(tcp, udp, steered, number, webhook, udp[::-1], udp[1:])
+    inherited = Inherited(tcp, udp, workers, number, webhook, udp[::-1], udp[1:])
     assert parse_inherited(str(inherited)) == inherited
 
 
