@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import socket
 import struct
-import sys
 from collections.abc import Sequence
 
 LOAD_LENGTH, LOAD_WORD_AT_X, LOAD_BYTE, LOAD_BYTE_AT_X = 0x80, 0x40, 0x30, 0x50
@@ -40,10 +39,9 @@ def attach_filter(sock: socket.socket, program: Sequence[bytes]) -> bool:
     """
     if program:
         return _attach(sock, _SO_ATTACH_FILTER, program)
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # there is none
-            sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-    return sys.platform == "linux"
+    with contextlib.suppress(OSError):  # there is none
+        sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+    return True
 
 
 def attach_reuseport(sock: socket.socket, program: Sequence[bytes]) -> bool:
@@ -52,8 +50,6 @@ def attach_reuseport(sock: socket.socket, program: Sequence[bytes]) -> bool:
 
 
 def _attach(sock: socket.socket, option: int, program: Sequence[bytes]) -> bool:
-    if sys.platform != "linux":
-        return False
     code = ctypes.create_string_buffer(b"".join(program))
     try:
         # struct sock_fprog, which the kernel copies: | steps: 2 | (padding to a pointer) | address of the first |

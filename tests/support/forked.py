@@ -40,8 +40,7 @@ def _can_fork(command: Any, options: Mapping[str, Any]) -> bool:
     """Return whether a fork does all that a new process would do."""
     env = os.environ if options.get("env") is None else options["env"]
     return (
-        sys.platform == "linux"
-        and isinstance(command, list | tuple)
+        isinstance(command, list | tuple)
         and list(command[:2]) == [sys.executable, "-m"]
         and len(command) > 2
         and command[2] in IMPORTED_BEFORE

@@ -15,9 +15,6 @@ import pytest
 from tests.support import forked
 from tests.test_documents import ROOT
 
-if sys.platform != "linux":
-    pytest.skip("nothing forks here", allow_module_level=True)
-
 PATIENCE_S = 60.0
 BROKER = [sys.executable, "-m", "broker", "--bind", "tcp://127.0.0.1:0", "--store", "memory", "--insecure"]
 ABANDONED = f"""

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import sys
 
 import pytest
 
@@ -19,7 +18,6 @@ from tsudoi.protocol.sealed.suites import AES_128_GCM, CHACHA20_POLY1305, PLAIN,
 
 PATIENCE_S = 30.0
 KEYS = SessionKeys([bytes(32)])
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="another kernel")
 
 
 def packet(line: bytes, suite: str = AES_128_GCM) -> bytes:
@@ -50,7 +48,6 @@ def test_the_program_is_one_that_a_kernel_takes() -> None:
             assert {at + 1 + step[2], at + 1 + step[3]} - {at + 1} <= {len(steps) - 2, len(steps) - 1}
 
 
-@linux_only
 def test_what_comes_before_the_program_is_there_is_not_received_late_from_the_socket_for_pings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -74,7 +71,6 @@ def test_what_comes_before_the_program_is_there_is_not_received_late_from_the_so
             assert lane.recv(100) == ping
 
 
-@linux_only
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_pings_wait_for_each_other_and_nothing_else_does(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ping_lane, "REST_S", 3_600.0)
@@ -132,7 +128,6 @@ def into(got: list[bytes]) -> UDPServer:
     return UDPServer(0, Listener("127.0.0.1", 0), take, nothing)
 
 
-@linux_only
 async def test_after_more_pings_than_a_turn_takes_the_others_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ping_lane, "REST_S", 3_600.0)
     monkeypatch.setattr(ping_lane, "BATCHES", 1)
@@ -148,7 +143,6 @@ async def test_after_more_pings_than_a_turn_takes_the_others_do_not_wait(monkeyp
     server.close()
 
 
-@linux_only
 async def test_the_address_is_refused_to_others_as_ever() -> None:
     server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     with pytest.raises(SettingError, match=r"Address already in use$"):
@@ -157,7 +151,6 @@ async def test_the_address_is_refused_to_others_as_ever() -> None:
     UDPServer(0, server.listener, nothing, nothing).close()
 
 
-@linux_only
 async def test_what_a_filter_drops_is_counted_for_both_sockets() -> None:
     server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:

@@ -1,7 +1,6 @@
 """gateway/listeners/reuseport_routing.py, and the kernel that runs its program"""
 
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -30,8 +29,6 @@ def test_the_program_is_one_that_a_kernel_takes() -> None:
 @pytest.fixture
 def group() -> Iterator[list[socket.socket]]:
     """Sockets of workers at one port, and then those for their pings."""
-    if sys.platform != "linux":
-        pytest.skip("another kernel")
     with ExitStack() as stack:
         listener, sockets = Listener("127.0.0.1", 0), list[socket.socket]()
         for _ in range(2 * WORKERS):
