@@ -34,7 +34,7 @@ def send(text: bytes) -> None:
 
 line, received, keepalive_at = b"...", answer, 0.0
 with suppress(KeyboardInterrupt), open(0, "rb", buffering=0) as typed:
-    while line and received.get("notice") not in ("closed", "timeout", "kicked"):
+    while line not in (b"", b"/leave\n") and received.get("notice") not in ("closed", "timeout", "kicked"):
         if time.monotonic() > keepalive_at:
             send(b"")  # registers our address, and keeps the server from removing us
             keepalive_at = time.monotonic() + 20
@@ -44,6 +44,6 @@ with suppress(KeyboardInterrupt), open(0, "rb", buffering=0) as typed:
                 received = json.loads(udp.recv(4096))
                 text = received["text"].replace("\n", "\n  | ")
                 print(f"{received['from']}: {text}" if "from" in received else text, flush=True)
-        if 0 in ready:
-            send((line := typed.readline()).rstrip(b"\n"))
+        if 0 in ready and (line := typed.readline()) != b"/leave\n":
+            send(line.rstrip(b"\n"))
 send(b"/leave")

@@ -124,6 +124,11 @@ class Mistake(Enum):
         "the payload size is {size}, but the payload has {right} bytes",
         "ペイロード長は {size} だが、ペイロードは {right} バイトある",
     )
+    HEADER_ALONE = Words(
+        "only the header came: does the client wait for an answer to it? The server answers when room and payload have"
+        " come too",
+        "ヘッダーだけが届いた: ヘッダーへの返事を待っているか? サーバーはルーム名とペイロードも届いてから返事をする",
+    )
     BYTES_MISSING = Words(
         "room size {room} and payload size {payload} promise {promised} bytes after the header, and {came} came:"
         " one of the two is too large by {difference}, or not all was sent",
@@ -158,6 +163,10 @@ class Mistake(Enum):
     )
     PADDED_WITH_ZEROS = Words(
         "names are filled up with zero bytes; send them without", "名前がゼロバイトで埋められている。付けずに送ること"
+    )
+    SIZE_IN_PAYLOAD = Words(
+        "the payload has a size ({size}) before the user's name; it is the name alone, and its size is in the header",
+        "ペイロードのユーザー名の前に長さ ({size}) がある。ペイロードは名前だけで、長さはヘッダーに書く",
     )
     NO_ROOM = Words("the room size is 0: a room needs a name", "ルーム名長が 0: ルームには名前が要る")
     NO_USER = Words("the payload is empty: the user's name is missing", "ペイロードが空: ユーザー名がない")

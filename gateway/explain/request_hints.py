@@ -70,6 +70,8 @@ def _sizes(opening: Opening, header: Header) -> Iterator[Hint]:
         yield in_json if in_json.mistake is Mistake.SIZE_OF_ROOM_WRONG or known is None else known
     elif known is not None:
         yield known
+    elif difference < 0 and opening.is_all and not body:
+        yield hint(Mistake.HEADER_ALONE)
     elif difference < 0 and opening.is_all:
         yield _difference(Mistake.BYTES_MISSING, header, body)
     elif difference > 0:
@@ -144,12 +146,24 @@ def _content(opening: Opening, header: Header) -> Iterator[Hint]:
         yield hint(Mistake.PADDED_WITH_ZEROS)
     if len(payload) <= trailer:
         yield hint(Mistake.NO_USER)
+    elif _has_sizes(payload):
+        yield hint(Mistake.SIZE_IN_PAYLOAD, size=payload[0])
     elif dialect.request is not RequestForm.PLAIN:
         yield from json_hints(dialect, payload, opening.rule)
     if opening.room[:HEADER_SIZE].count(0) > HEADER_SIZE // 2:
         yield hint(Mistake.ROOM_HAS_HEADER)
     if not opening.room:
         yield from _dialects(opening, dialect, recognise(header, body, False), payload)
+
+
+def _has_sizes(payload: bytes) -> bool:
+    """Return whether the payload is one field or two, each behind a byte with its size.
+
+    A size from 32 on would be the first letter of a name.
+    """
+    size = payload[0]
+    rest = payload[1 + size :]
+    return 0 < size < min(ord(" "), len(payload)) and (not rest or rest[0] == len(rest) - 1)
 
 
 def _not_utf8(header: Header, body: bytes) -> Hint:

@@ -51,6 +51,17 @@ def test_when_the_host_presses_ctrl_c_the_room_is_closed_and_all_programs_end(st
     assert not bob.complaint
 
 
+def test_a_program_whose_user_types_that_it_leaves_ends(start: Start, new_room: NewRoom) -> None:
+    room = new_room("den")
+    alice, bob = two_in(start, room)
+    bob.types("/leave")
+    assert bob.ends() == 0
+    start("join", room, "bob").reads(f"You are in {room}, bob.")
+    alice.types("/leave")
+    assert alice.ends() == 0
+    start("create", room, "carol").reads(f"You are in {room}, carol.")
+
+
 def test_a_guest_who_presses_ctrl_d_has_left(start: Start, new_room: NewRoom) -> None:
     room = new_room("den")
     start("create", room, "alice").reads(f"You are in {room}, alice.")

@@ -234,6 +234,24 @@ def test_a_port_in_front_of_the_name_is_named(listener: str, name: str) -> None:
     assert Mistake.PORT_FIRST in hints(listener, frame(b"den", CREATE, 0, (50_000).to_bytes(2, "big") + name.encode()))
 
 
+@pytest.mark.parametrize("listener", [AUTO, "tcrp", "tcrp-room"])
+@pytest.mark.parametrize("payload", [b"\5alice", b"\5alice\x09moonlight", b"\t" + "アリス".encode(), b"\4bob "])
+def test_a_size_in_front_of_the_name_is_named(listener: str, payload: bytes) -> None:
+    found = handshake(listener, frame(b"den", CREATE, 0, payload)).hints
+    assert [each.values["size"] for each in found if each.mistake is Mistake.SIZE_IN_PAYLOAD] == [payload[0]]
+
+
+@pytest.mark.parametrize("payload", [b"alice", b"\talice", b"\5bob", b"\0", b"\x05bobby\5moon", b" " + b"a" * 32])
+def test_a_name_without_its_size_is_no_such_mistake(payload: bytes) -> None:
+    assert Mistake.SIZE_IN_PAYLOAD not in hints("tcrp", frame(b"den", CREATE, 0, payload))
+
+
+@EACH
+def test_a_header_that_comes_alone_is_named(dialect: Dialect) -> None:
+    assert hints(dialect.name, request(dialect)[:32]) == [Mistake.HEADER_ALONE]
+    assert Mistake.BYTES_MISSING in hints(dialect.name, request(dialect)[:34])
+
+
 def test_a_room_chosen_with_a_header_is_named() -> None:
     join = frame(b"", JOIN, 0, b"bob")
     assert hints("classic", join, b"den") == []
