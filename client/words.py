@@ -27,7 +27,7 @@ OPEN = Words(
 )
 INSIDE = Words("You are in {room}, {name}.", "{name} さん、{room} に入りました。")
 NAME_TAKEN = Words(
-    "Another member is called {wished}, so you are {name}. /nick NAME changes it.",
+    " Another member is called {wished}, so you are {name}. /nick NAME changes it.",
     "{wished} という名前の人がすでにいるため、{name} になりました。/nick 名前 で変えられます。",
 )
 PLAIN_HELP = Words(

@@ -143,7 +143,7 @@ def greeting(room: str, me: str, wished: str, is_host: bool, language: Language)
     said = (words.OPEN if is_host else words.INSIDE).text(language, room=room, name=me)
     if not wished or me == wished or not _NUMBERED.search(me):
         return said
-    return f"{said} {words.NAME_TAKEN.text(language, wished=wished, name=me)}"
+    return said + words.NAME_TAKEN.text(language, wished=wished, name=me)
 
 
 def ending(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked, room: str, language: Language) -> str:

@@ -100,7 +100,8 @@ class ChatApp(App[None]):
         driver: type[Any] | None = PatientDriver,
     ) -> None:
         """`wished`: the user's name; `first`: the client that has entered a room already, and whether it is host."""
-        super().__init__(driver_class=driver)
+        # Told here, before the theme is: else NO_COLOR would make the terminal's colours black.
+        super().__init__(driver_class=driver, ansi_color=True)
         self.theme = "ansi-dark"
         # Names of the screen's size for app.tcss.
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (30, "-broad")]
@@ -194,6 +195,7 @@ class ChatApp(App[None]):
         self._is_drawing_soon = False
         self._drawn_at = asyncio.get_running_loop().time()
         if len(self.screen_stack) == 0 or not self.screen_stack[0].is_mounted:
+            self._draw_soon()  # at the start; in a quiet room nothing else comes that would draw
             return
         state, room, columns = self.state, self.state.current, self.size.width
         screen = self.screen_stack[0]

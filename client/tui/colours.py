@@ -35,8 +35,8 @@ STYLES: dict[str, Style] = {
     "head": Style(bold=True, underline=True),
     "host": Style(color="yellow", bold=True),
     "key": Style(bold=True, reverse=True),
-    "bad": Style(color="black", bgcolor="yellow"),
-    "good": Style(color="black", bgcolor="green"),
+    "bad": Style(color="yellow", bgcolor="black", reverse=True),
+    "good": Style(color="green", bgcolor="black", reverse=True),
     "hint": Style(color="cyan", bold=True),
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from textual.events import AppBlur, Paste
+from textual.screen import Screen
 
 import tsudoi
 from client import words
@@ -334,6 +335,20 @@ def test_the_roster_follows() -> None:
     play(scene)
 
 
+def test_a_quiet_room_is_shown_also_where_the_start_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    compose = Screen._compose
+
+    async def compose_late(screen: Screen[None]) -> None:
+        await asyncio.sleep(0.3)
+        await compose(screen)
+
+    async def scene(stage: Stage) -> None:
+        assert "You are in den" in stage.screen
+
+    monkeypatch.setattr(Screen, "_compose", compose_late)
+    play(scene)
+
+
 def test_resizing_folds_the_panels() -> None:
     async def scene(stage: Stage) -> None:
         await stage.hear(people("alice", "bob"))
@@ -377,8 +392,11 @@ def test_no_colour_is_shown_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("NO_COLOR", "1")
 
     async def scene(stage: Stage) -> None:
-        await stage.hear(people("alice", "bob b"), Message("bob b", "こんにちは", 7))
+        await stage.hear(people("alice", "bob b"), Message("bob b", "こんにちは", 7), tsudoi.ServerAway("?"))
         assert "こんにちは" in stage.screen
+        styles = [part.style for row in stage.app.screen._compositor.render_strips() for part in row]
+        found = [colour for style in styles if style for colour in (style.color, style.bgcolor)]
+        assert all(colour is None or colour.is_default for colour in found)
 
     play(scene)
 
