@@ -249,6 +249,8 @@ class SealedClient:
                 ranges.append(body)
             elif not self._take_answer(line, now):
                 self._events.append(Told(raw))
+        if any(each.entries for each in ranges):
+            self._link.note_entries(now)
         for each in ranges:
             self._deliver(self._down.take(each, now, self._link.round_trip_s), now)
         if self._ended is not None and self._down.deadline() is None:

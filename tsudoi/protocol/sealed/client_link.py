@@ -35,6 +35,10 @@ AVOID_S = 3.0
 """How long others are tried when a server has said that it stops."""
 PING_S = (20.0, 25.0)
 PING_AGAIN_S = 0.5
+QUIET_S = (4.0, 5.0)
+"""Silence after entries, after which a ping asks whether the room is quiet, or this client hears nothing any more."""
+UNASKED_S = 10.0
+"""Nothing is asked so within that time after the last packet: a room with a line each 5 s should cost few pings."""
 
 
 class Datagram(msgspec.Struct, frozen=True):
@@ -100,6 +104,9 @@ class Link:
         self._ping_is_open = False
         self._pings = self._first_ping = 0
         self._pinged_at = 0.0
+        self._sent_at = self._entries_at = now
+        self._quiet_at: float | None = None
+        """When to ping unless entries have come lately; None: none have come since the last packet was sent."""
         self._note_sent(now)
 
     @property
@@ -168,6 +175,15 @@ class Link:
         if self._resume_at is not None or not is_tcp(self.way):
             self.resume(now)
 
+    def note_entries(self, now: float) -> None:
+        """Note that entries have come: if no more do, ask whether there are none."""
+        self._entries_at = now
+        if self._quiet_at is None:
+            self._quiet_at = self._quiet_after(now)
+
+    def _quiet_after(self, now: float) -> float:
+        return max(now + self._dice.uniform(*QUIET_S), self._sent_at + UNASKED_S)
+
     def tick(self, now: float, epoch: int, offset: int, next_number: int) -> bool:
         """Send what is due: a `resume` from this position, or a ping. Return whether the server is away from now on."""
         if self._silent_since is not None and self._resume_at is None and now >= self._silent_since + SUSPECT_S:
@@ -178,6 +194,11 @@ class Link:
             self._send_resume_to(by_tcp(self.server), now, epoch, offset, next_number)
         if self._resume_at is None and self._path.probes(now):
             self._send_resume_to(self.server, now, epoch, offset, next_number, is_probe=True)
+        if self._quiet_at is not None and now >= self._quiet_at:
+            is_quiet = now >= self._entries_at + QUIET_S[0]
+            self._quiet_at = None if is_quiet else self._quiet_after(self._entries_at)
+            if is_quiet:
+                self.ping(now)
         if self._resume_at is None and now >= self._ping_at:
             self._pings += 1
             if not self._ping_is_open:
@@ -193,6 +214,8 @@ class Link:
     def deadline(self) -> float:
         """Return when `tick` has something to do."""
         times = [self._ping_at if self._resume_at is None else self._resume_at]
+        if self._quiet_at is not None:
+            times.append(self._quiet_at)
         if (path_at := self._path.deadline()) is not None:
             times.append(path_at)
         if self._silent_since is not None:
@@ -240,6 +263,7 @@ class Link:
         self.out.append(Datagram(self.way if way is None else way, data, is_fresh))
 
     def _note_sent(self, now: float) -> None:
+        self._sent_at, self._quiet_at = now, None
         if not self._ping_is_open:
             self._ping_at = now + self._dice.uniform(*PING_S)
 

@@ -23,6 +23,7 @@ from tsudoi.protocol.sealed.client_events import (
     Reset,
     Told,
 )
+from tsudoi.protocol.sealed.client_link import SUSPECT_S, UNASKED_S
 from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
 from tsudoi.protocol.sealed.lines import Resume
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, parse_untrusted, serialize_header
@@ -196,6 +197,47 @@ def test_an_idle_client_pings_every_20_to_25_seconds() -> None:
     world.run(100.0)
     assert 2 * 4 <= len(world.up_nonces) - before <= 2 * 5
     assert not of(alice, Away)
+
+
+def test_one_that_only_listens_notices_soon_after_a_room_has_become_quiet_that_it_hears_nothing() -> None:
+    world, alice, bob = quiet()
+    world.run(10.0)
+    world.say(alice, "the last line")
+    world.run(0.5)
+    assert len(of(bob, Delivered)) == 1
+    world._addresses.pop(bob.address)
+    world.run(4.0 - 0.5)
+    resumed = [bob.client.is_resumed]
+    world.run(1.0 + SUSPECT_S + 0.1)
+    assert [*resumed, bob.client.is_resumed, alice.client.is_resumed] == [True, False, True]
+
+
+def test_a_lost_tail_is_found_some_seconds_after_a_room_has_become_quiet() -> None:
+    world, alice, bob = quiet()
+    address = bob.address
+    world.say(alice, "heard")
+    world.run(0.1)
+    world._addresses.pop(address)
+    world.say(alice, "lost, with its repeats")
+    world.run(0.5)
+    world._addresses[address] = bob.name
+    world.run(UNASKED_S)
+    assert [event.offset for event in of(bob, Delivered)] == [1, 2]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("each_s", "most"), [(1.0, 5), (3.5, 5), (7.0, 10), (30.0, 8)], ids=["busy", "talking", "slow", "almost silent"]
+)
+def test_what_a_quiet_room_asks_of_those_who_only_listen(each_s: float, most: int) -> None:
+    """In a busy room no more than in one that is silent; in any other a ping in 10 s at the most."""
+    world, alice, bob = quiet()
+    before = len([nonce for nonce in world.up_nonces if nonce.startswith(bob.member.grant.session)])
+    for number in range(int(100 / each_s)):
+        world.say(alice, f"line {number}")
+        world.run(each_s)
+    after = len([nonce for nonce in world.up_nonces if nonce.startswith(bob.member.grant.session)])
+    assert 4 <= after - before <= most
+    assert len(of(bob, Delivered)) == int(100 / each_s)
 
 
 def test_forged_replayed_and_changed_packets_change_nothing() -> None:
