@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,17 @@ async def embedded(
         await broker.stop()
 
 
+@asynccontextmanager
+async def two_in(server: tsudoi.Server, dialect: str = "tsudoi") -> AsyncIterator[tuple[tsudoi.ChatClient, ...]]:
+    """Alice, who opens the room `den`, and bob."""
+    about: dict[str, Any] = {"server": server, "settings": SETTINGS, "dialect": dialect}
+    async with (
+        await tsudoi.create("den", name="alice", **about) as alice,
+        await tsudoi.join("den", name="bob", **about) as bob,
+    ):
+        yield alice, bob
+
+
 async def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> None:
     with Gateway(data=tmp_path, doors=["auto"]) as gateway:
         assert children(gateway.pid) == ""
@@ -77,23 +89,20 @@ async def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> N
 async def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
     with Gateway("--history", "200", data=tmp_path, doors=["auto"], steady=True) as gateway:
         server = at(gateway)
-        alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi")
-        bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi")
-        before = [f"before {number}" for number in range(50)]
-        for text in before:
-            await alice.say(text)
-        assert await hear(bob, before[-1]) == before
-        gateway.kill()
-        gateway.start()
-        # They go on with the tokens that they have.
-        await alice.say("after it")
-        assert await hear(bob, "after it") == ["after it"]
-        async with await tsudoi.join("den", name="carol", server=server, settings=SETTINGS, dialect="tsudoi") as carol:
-            await alice.say("hello carol")
-            heard = await hear(carol, "hello carol")
-            assert heard == [*before, "after it", "hello carol"]
-        await alice.leave()
-        await bob.leave()
+        async with two_in(server) as (alice, bob):
+            before = [f"before {number}" for number in range(50)]
+            for text in before:
+                await alice.say(text)
+            assert await hear(bob, before[-1]) == before
+            gateway.kill()
+            gateway.start()
+            # They go on with the tokens that they have.
+            await alice.say("after it")
+            assert await hear(bob, "after it") == ["after it"]
+            carol = await tsudoi.join("den", name="carol", server=server, settings=SETTINGS, dialect="tsudoi")
+            async with carol:
+                await alice.say("hello carol")
+                assert await hear(carol, "hello carol") == [*before, "after it", "hello carol"]
 
 
 async def test_a_second_start_on_the_same_data_fails_in_one_line_and_does_not_hurt_the_first(tmp_path: Path) -> None:
@@ -130,15 +139,12 @@ def test_a_mistake_in_the_brokers_table_is_one_line(tmp_path: Path, setting: str
 
 
 async def test_what_was_taken_before_it_stops_is_in_the_store(tmp_path: Path) -> None:
+    texts = [f"text {number}" for number in range(100)]
     with Gateway(data=tmp_path, doors=["auto"]) as gateway:
-        alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi")
-        bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS, dialect="tsudoi")
-        texts = [f"text {number}" for number in range(100)]
-        for text in texts:
-            await alice.say(text)
-        assert await hear(bob, texts[-1]) == texts
-        await bob.leave()
-        await alice.leave()
+        async with two_in(at(gateway)) as (alice, bob):
+            for text in texts:
+                await alice.say(text)
+            assert await hear(bob, texts[-1]) == texts
     store = SqliteStore(tmp_path / "tsudoi.sqlite")
     ends = store.load().ends
     store.close()
@@ -162,11 +168,7 @@ async def test_deliveries_are_reported_at_ticks_alone(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(GatewayService, "tick", noted_tick)
     monkeypatch.setattr(DeliveryReports, "report", noted_report)
-    async with (
-        embedded(tmp_path) as (_, _, server),
-        await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi") as alice,
-        await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi") as bob,
-    ):
+    async with embedded(tmp_path) as (_, _, server), two_in(server) as (alice, bob):
         while len(reported) < 4:
             await alice.say("hello")
             await hear(bob, "hello")
@@ -201,14 +203,11 @@ async def test_gateway_and_broker_call_each_other_and_need_no_descriptors(tmp_pa
         ends = service.sockets._sockets[broker.endpoint], broker._service.server.sockets
         for each in (ends[0]._dealer, ends[0]._sub, ends[1]._router, ends[1]._xpub):
             asyncio.get_running_loop().remove_reader(each)
-        alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi")
-        bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi")
-        texts = [f"text {number}" for number in range(20)]
-        for text in texts:
-            await alice.say(text)
-        assert await hear(bob, texts[-1]) == texts
-        await bob.leave()
-        await alice.leave()
+        async with two_in(server) as (alice, bob):
+            texts = [f"text {number}" for number in range(20)]
+            for text in texts:
+                await alice.say(text)
+            assert await hear(bob, texts[-1]) == texts
         assert not service.unhealthy_reason(time.monotonic())
 
 
@@ -228,16 +227,13 @@ async def test_what_was_delivered_is_stored_at_a_tick_without_a_wake_up_of_its_o
     async with embedded(tmp_path) as (broker, service, server), asyncio.timeout(PATIENCE_S):
         assert broker._service is not None
         store = broker._service.server.store
-        alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="classic")
-        bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="classic")
-        await alice.say("hello")
-        assert await hear(bob, "hello") == ["hello"]
-        (room,) = service.core.members.rooms.values()
-        while room.position not in store.load().delivered.values():
-            assert service._report_timer is None
-            await asyncio.sleep(0.01)
-        await bob.leave()
-        await alice.leave()
+        async with two_in(server, "classic") as (alice, bob):
+            await alice.say("hello")
+            assert await hear(bob, "hello") == ["hello"]
+            (room,) = service.core.members.rooms.values()
+            while room.position not in store.load().delivered.values():
+                assert service._report_timer is None
+                await asyncio.sleep(0.01)
 
 
 async def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
