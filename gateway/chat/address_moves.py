@@ -90,7 +90,7 @@ class AddressMoves(Component):
         """Tell the broker where a member without its wished name is: its client may have had that name before."""
         if member.address is not None and member.sender is not None and member.sender.wished != member.name:
             where = kept_address.write(member.address, member.listener)
-            self.out.publish(member.room.shard, Item(EntryKind.CLAIMED, member.room.id, member.id, where, 0))
+            self.routes.publish(member.room.shard, Item(EntryKind.CLAIMED, member.room.id, member.id, where, 0))
 
     def may_change_host(self, member: Member, now: float) -> bool:
         """Return whether a member may change its IP address: it has been silent for `--move-after`."""

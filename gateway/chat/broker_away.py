@@ -10,7 +10,6 @@ from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.notices import encode_notice
 from tsudoi.protocol.client.phrases import Phrase, phrase
 
-from ..link.routes import Routes
 from .fencing import Fencing
 from .members import Member
 from .outbound import Component
@@ -20,7 +19,6 @@ from .outbound import Component
 class BrokerAway(Component):
     """Remembers in which shards' rooms members were told that the broker is away."""
 
-    routes: Routes
     fencing: Fencing
     _away: set[int] = field(default_factory=set)
     _heard: set[int] = field(default_factory=set)

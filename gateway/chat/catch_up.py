@@ -113,7 +113,7 @@ class CatchUp(Component):
                     self._go_on(member, now)
 
         state.replaying = True
-        self.out.ask(room.shard, question, now, answered)
+        self.routes.ask(room.shard, question, now, answered)
 
     def _send_history(self, member: Member, state: CatchUpState, answer: Replayed, now: float) -> None:
         self._send(member, backlog.history(answer.entries, state), member.cursor)

@@ -75,4 +75,4 @@ class ClosedRooms(Component):
         return member_id in self._told
 
     def _publish_left(self, shard: int, room_id: int, member_id: int) -> None:
-        self.out.publish(shard, Item(EntryKind.LEFT, room_id, member_id, "", LeaveReason.LEFT))
+        self.routes.publish(shard, Item(EntryKind.LEFT, room_id, member_id, "", LeaveReason.LEFT))

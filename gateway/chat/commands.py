@@ -115,10 +115,10 @@ class Commands(Component):
             for line in held:
                 self.take_line(member, line, now)
 
-        self.out.ask(member.room.shard, HashPassword(member.room.id, member.id, password), now, answered)
+        self.routes.ask(member.room.shard, HashPassword(member.room.id, member.id, password), now, answered)
 
     def _publish(self, item: Item, member: Member) -> None:
-        if not self.out.publish(member.room.shard, item):
+        if not self.routes.publish(member.room.shard, item):
             self.counters.window_full += 1
             self._answer(member, Phrase.BUSY)
 
@@ -177,7 +177,7 @@ class Commands(Component):
             elif not isinstance(answer, Done):
                 self._answer(member, Phrase.BUSY)
 
-        self.out.ask(member.room.shard, question, now, answered)
+        self.routes.ask(member.room.shard, question, now, answered)
 
     def _ask_page(
         self, member: Member, question: Question, kind: type[Present | Banned], page: int, now: float
@@ -204,7 +204,7 @@ class Commands(Component):
             if not all(isinstance(answer, Browsed) for answer in answers):
                 self._answer(member, Phrase.BUSY)
 
-        self.out.ask_all(question, now, answered)
+        self.routes.ask_all(question, now, answered)
 
     def _look_back(
         self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float, *, limit: float

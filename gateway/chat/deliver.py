@@ -162,7 +162,7 @@ class Deliver(Component):
 
         own = [(room.id, room.epoch, room.position, room.at_ms) for room in rooms.values()]
         for start in range(0, len(own), POSITIONS_AT_ONCE):
-            self.out.ask(shard, Positions(own[start : start + POSITIONS_AT_ONCE]), now, answered)
+            self.routes.ask(shard, Positions(own[start : start + POSITIONS_AT_ONCE]), now, answered)
 
     def tick(self, now: float) -> None:
         """Report, reconcile, and continue in rooms where an answer is missing."""

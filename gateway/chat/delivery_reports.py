@@ -52,4 +52,4 @@ class DeliveryReports(Component):
                 by_shard.setdefault(room.shard, []).append((room.id, room.epoch, room.position))
         self._moved.clear()
         for shard, positions in by_shard.items():
-            self.out.notify(shard, Delivered(positions))
+            self.routes.notify(shard, Delivered(positions))

@@ -75,14 +75,14 @@ class ChatCore:
         routes.on_split = self._split
         self.members = members = Members()
         self._rate_keys = rate_keys = RateKeys(settings)
-        shared = settings, members, out, counters
+        shared = settings, members, out, routes, counters
         groups = Groups(*shared)
         self.leaving = leaving = Leaving(*shared, groups)
         closed = ClosedRooms(*shared, leaving)
         # Broker to members.
         events, self.reports = RoomEvents(*shared, leaving), DeliveryReports(*shared)
         unknown_members = UnknownMembers(*shared, leaving)
-        self.fencing = fencing = Fencing(*shared, routes, leaving, unknown_members)
+        self.fencing = fencing = Fencing(*shared, leaving, unknown_members)
         catch_up = CatchUp(*shared, groups, events, closed, fencing)
         gaps = Gaps(*shared, catch_up, closed, fencing)
         self.deliver = Deliver(*shared, gaps, catch_up, events, closed, fencing, self.reports, unknown_members)
@@ -97,7 +97,7 @@ class ChatCore:
         commands = Commands(*shared, limits, leaving)
         long_texts = LongTexts(*shared)
         # Members with streams.
-        self.broker_away = BrokerAway(*shared, routes, fencing)
+        self.broker_away = BrokerAway(*shared, fencing)
         self.streams = Streams(*shared, groups, catch_up, entering, closed, self.broker_away)
         self.speak = Speak(*shared, limits, commands, leaving)
         # Members of version 2.

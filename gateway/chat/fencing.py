@@ -17,7 +17,6 @@ from tsudoi.protocol.backbone import Answer, Reconcile, Reconciled
 
 from ..link.canary import LEASE_S
 from ..link.link import Link
-from ..link.routes import Routes
 from .leave import Leaving
 from .members import DISPLACED, Member
 from .outbound import Component
@@ -49,7 +48,6 @@ class _Fence:
 class Fencing(Component):
     """Decides in which shards' rooms this gateway may deliver."""
 
-    routes: Routes
     leaving: Leaving
     unknown_members: UnknownMembers
     on_reconciled: Callable[[int, float], None] = field(init=False)
@@ -126,7 +124,7 @@ class Fencing(Component):
             self.on_reconciled(shard, now)
 
         asked = {member_id for room in self.members.by_shard[shard].values() for member_id in room.members}
-        self.out.ask(shard, Reconcile(list(asked)), now, answered)
+        self.routes.ask(shard, Reconcile(list(asked)), now, answered)
 
 
 def _is_here(member: Member, since: float) -> bool:

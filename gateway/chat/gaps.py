@@ -68,7 +68,7 @@ class Gaps(Component):
                 self._take(room, answer, now)
 
         question = Replay(room.id, room.epoch, room.position, max(portion, 1), room.at_ms)
-        self.out.ask(room.shard, question, now, answered)
+        self.routes.ask(room.shard, question, now, answered)
 
     def doubt(self, room: Room, now: float) -> None:
         """Ask the log whether it goes on from what was received here: it may be an older one, or a new epoch's."""

@@ -67,7 +67,7 @@ class Groups(Component):
             where = kept_address.write(member.address, member.listener, b"", unproven_from, is_displaced)
         if member.sealed is not None:
             where = member.sealed.kept_address()
-        self.out.publish(member.room.shard, Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))
+        self.routes.publish(member.room.shard, Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))
 
     def publish_waiting(self) -> None:
         """Publish the addresses that wait, if no datagram does any more."""

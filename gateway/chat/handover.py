@@ -74,7 +74,7 @@ class Handover(Component):
         self.leaving.drop(member)
 
     def _answer(self, shard: int, kind: EntryKind, message: Release, heard: int) -> None:
-        self.out.publish(shard, Item(kind, message.room, message.member, message.handover, heard))
+        self.routes.publish(shard, Item(kind, message.room, message.member, message.handover, heard))
 
     def adopt(self, shard: int, adoptions: list[Adoption], now: float) -> None:
         """Serve members that a shard's directory has given to this gateway; of their tokens it knows the hashes."""

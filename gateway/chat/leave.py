@@ -31,7 +31,7 @@ class Leaving(Component):
     def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
         """Publish that a member leaves and ignore its datagrams; drop it when the news of that come back."""
         left = Item(EntryKind.LEFT, member.room.id, member.id, "", reason)
-        self.out.publish(member.room.shard, left)
+        self.routes.publish(member.room.shard, left)
         member.leaving = True
         self._leaving.pop(member.id, None)
         self._leaving[member.id] = now, member, left
@@ -39,13 +39,13 @@ class Leaving(Component):
     def repeat(self, member: Member) -> None:
         """Publish again that a leaving member leaves: the broker ignored it while another gateway owned the member."""
         if member.leaving and member.id in self._leaving:
-            self.out.publish(member.room.shard, self._leaving[member.id][2])
+            self.routes.publish(member.room.shard, self._leaving[member.id][2])
 
     def repeat_all(self, shard: int) -> None:
         """Publish again all that leave, after a shard's directory has said which members this gateway serves."""
         for _, member, left in self._leaving.values():
             if member.room.shard == shard and member.room.members.get(member.id) is member:
-                self.out.publish(shard, left)
+                self.routes.publish(shard, left)
 
     def tick(self, now: float, is_alive: Callable[[int, float], bool]) -> None:
         """Let idle members leave, and drop those that have been leaving for `LEAVING_S`.
@@ -65,7 +65,7 @@ class Leaving(Component):
                 continue
             del self._leaving[member_id]
             if member.room.members.get(member_id) is member:
-                self.out.publish(shard, left)  # the broker may have ignored the first one
+                self.routes.publish(shard, left)  # the broker may have ignored the first one
                 self.drop(member)
 
     def drop(self, member: Member) -> None:

@@ -1,4 +1,4 @@
-"""Define how the components send and publish; `process/outbound.py` implements it.
+"""Define how the components send to members; `process/outbound.py` implements it.
 
 Calls are carried out at once and in order: a group of recipients may change with the next decision.
 """
@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
 
-from tsudoi.protocol.backbone import Delivered, Item, Question
-
 from ..counters import Counters
-from ..link.requests import OnAnswer
-from ..link.routes import OnAnswers
+from ..link.routes import Routes
 from ..settings import Settings
 from .dropped_log import Drop
 from .members import Member, Members, Recipients
@@ -23,7 +20,7 @@ for each of the slots, one behind the other."""
 
 
 class Outbound(Protocol):
-    """Sends to members and to the broker."""
+    """Sends to members, and subscribes to rooms. What is for brokers goes by `link.routes.Routes`."""
 
     @property
     def is_behind(self) -> bool:
@@ -69,27 +66,6 @@ class Outbound(Protocol):
     def log_flood(self, member: Member, seconds: float) -> None:
         """Log that a member floods, and for how long its datagrams are ignored."""
 
-    def publish(self, shard: int, item: Item) -> bool:
-        """Publish an item reliably and in order; return False if too many items wait to take a message or command."""
-
-    def published(self, shard: int) -> int:
-        """Return how many items were published to a shard since the start."""
-
-    def settled(self, shard: int) -> int:
-        """Return how many of these, the first ones, the broker has accepted."""
-
-    def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
-        """Ask the broker of a shard; `on_answer` is called once, with None if there is no broker in time."""
-
-    def ask_patiently(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
-        """Ask also while the broker of a shard is away: it may be back within seconds."""
-
-    def ask_all(self, question: Question, now: float, on_answers: OnAnswers) -> None:
-        """Ask the brokers of all shards; `on_answers` is called once with all answers."""
-
-    def notify(self, shard: int, message: Delivered) -> None:
-        """Send the broker of a shard a message that needs no answer and may be lost."""
-
     def subscribe(self, shard: int, topic: bytes) -> None:
         """Subscribe to the news of a topic, which the broker of a shard publishes."""
 
@@ -104,6 +80,7 @@ class Component:
     settings: Settings
     members: Members
     out: Outbound
+    routes: Routes
     counters: Counters
 
     def send_to(self, member: Member, payload: bytes) -> None:

@@ -150,7 +150,7 @@ class Receiver(Component):
             text = self.commands.take(member, text, now)
             if not text:
                 return
-        if self.out.publish(member.room.shard, Item(_SAID, member.room.id, member.id, text, 0)):
+        if self.routes.publish(member.room.shard, Item(_SAID, member.room.id, member.id, text, 0)):
             self.counters.accepted_messages += 1
         else:
             self.counters.window_full += 1

@@ -157,4 +157,4 @@ class Speak(Component):
                     # Whether it was said is not known if the broker was asked.
                     on_outcome(None, Error.INTERNAL, "the broker does not answer: send it again with the same number")
 
-        self.out.ask(shard, line, now, answered)
+        self.routes.ask(shard, line, now, answered)

@@ -197,7 +197,7 @@ class UnknownTokens(Component):
         move_after_ms = int(settings.move_after_s * 1000) if settings.check_ip == "strict" else 0
         question = backbone.Resume(token_hash, sockaddr.unpack(source)[0], move_after_ms)
         # If a gateway and a broker end together, what the members send here waits for the next broker.
-        self.out.ask_patiently(shard, question, now, answered)
+        self.routes.ask_patiently(shard, question, now, answered)
 
     def _granted(self, granted: Granted, token: bytes, source: bytes, held: Held, now: float) -> None:
         self.counters.resumed += 1

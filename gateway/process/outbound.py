@@ -1,4 +1,4 @@
-"""Carry out what the chat core decides: send datagrams by the listeners and messages by the routes, write log lines."""
+"""Carry out what the chat core decides: send datagrams by the listeners, write log lines."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,6 @@ from ..chat.members import Member, Members, Recipients
 from ..chat.outbound import Fill
 from ..counters import Counters
 from ..explain.datagram_hints import Known
-from ..link.routes import Routes
 from ..listeners import sockaddr
 from ..listeners.packet_connection import PacketConnections
 from ..listeners.prepared_recipients import OwnRecipients, PreparedRecipients
@@ -30,15 +29,12 @@ class GatewayOutbound:
 
     new_recipients, new_own_recipients = PreparedRecipients, OwnRecipients
 
-    def __init__(self, udp: Sequence[UDPServer], routes: Routes, counters: Counters) -> None:
+    def __init__(self, udp: Sequence[UDPServer], counters: Counters) -> None:
         self._udp = udp
         self.listeners: list[UDPServer | PacketConnections] = [*udp]
         """By the numbers that addresses are of."""
         self._counters = counters
         self._dropped_log = DroppedLog()
-        self.publish, self.notify = routes.publish, routes.notify
-        self.published, self.settled = routes.published, routes.settled
-        self.ask, self.ask_patiently, self.ask_all = routes.ask, routes.ask_patiently, routes.ask_all
 
     @property
     def is_behind(self) -> bool:

@@ -88,7 +88,7 @@ class Service:
             bound.pop_all()
         self.counters = Counters()
         self.routes = routes = Routes(brokers, settings.unaccepted, settings.request_timeout_s, self.counters)
-        self.out = out = self.outbound(self.udp, routes, self.counters)
+        self.out = out = self.outbound(self.udp, self.counters)
         sessions = sessions or without_files()
         self.core = ChatCore(settings, routes, out, self.counters, [server.bound for server in self.udp], sessions.keys)
         out.members = self.core.members

@@ -105,7 +105,7 @@ class NumberedLines:
         return not self._published
 
     def published(self, first: int, last: int, item: int) -> None:
-        """Note that lines were published as item number `item` of their shard (`Outbound.published`)."""
+        """Note that lines were published as item number `item` of their shard (`Routes.published`)."""
         self._published.append((first, last, item))
         self._waiting += last - first + 1
         self.last = last

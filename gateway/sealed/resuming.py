@@ -161,7 +161,7 @@ class Resuming(Component):
                     del self._pending[session]
 
         # The place leads to the shard of the room.
-        self.out.ask_patiently(session[PLACE] % len(self.members.by_shard), question, now, answered)
+        self.routes.ask_patiently(session[PLACE] % len(self.members.by_shard), question, now, answered)
         return True
 
     def _may_begin(self, session: bytes, now: float) -> bool:
@@ -216,7 +216,7 @@ class Resuming(Component):
 
         resume = pending.resume
         # One entry tells whether the log still reaches back to the position; `catch_up` sends them.
-        recover(self.out.ask, member, str(resume.epoch), resume.offset, start, 1, now, on_missed)
+        recover(self.routes.ask, member, str(resume.epoch), resume.offset, start, 1, now, on_missed)
 
     def _begin(self, link: SealedLink, pending: _Pending, missed: Missed, said: int, now: float) -> None:
         member = link.member

@@ -99,11 +99,11 @@ class Saying(Component):
         if count:
             room, more = member.room, tuple(texts[1:count])
             item = Item(EntryKind.SAID, room.id, member.id, texts[0], first.number, first.after, more)
-            if not self.out.publish(room.shard, item):
+            if not self.routes.publish(room.shard, item):
                 self.counters.window_full += 1
                 return 1  # the others are held
             self.counters.accepted_messages += count
-            numbered.published(first.number, first.number + count - 1, self.out.published(room.shard))
+            numbered.published(first.number, first.number + count - 1, self.routes.published(room.shard))
         if refusal is not None:
             if refusal.code is not Error.INTERNAL:
                 self._refuse(link, numbered, first.number + count, refusal.why, again=refusal.code.is_temporary)
@@ -137,7 +137,7 @@ class Saying(Component):
     def _ask_again(self, link: SealedLink, numbered: NumberedLines, line: Line, now: float) -> None:
         """Ask about a line that was published, if the broker has decided on it by now."""
         member = link.member
-        if self.out.settled(member.room.shard) >= numbered.item_of(line.number):
+        if self.routes.settled(member.room.shard) >= numbered.item_of(line.number):
             _, text = as_command(member, text_of(line.text))
             self._ask(link, numbered, Say(member.room.id, member.id, text, False, line.number, line.after), now)
 

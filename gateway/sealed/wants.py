@@ -53,7 +53,7 @@ class Wants(Component):
             if answer.epoch == room.epoch:
                 self._send(link, after, to, answer)
 
-        self.out.ask(room.shard, Replay(room.id, room.epoch, after, portion), now, answered)
+        self.routes.ask(room.shard, Replay(room.id, room.epoch, after, portion), now, answered)
 
     def _send(self, link: SealedLink, after: int, to: int, answer: Replayed) -> None:
         if answer.first > after + 1:

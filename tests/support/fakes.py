@@ -25,8 +25,7 @@ from gateway.chat.members import Member, Recipients
 from gateway.chat.outbound import Fill, filled
 from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
-from gateway.link.requests import OnAnswer
-from gateway.link.routes import OnAnswers, Routes
+from gateway.link.routes import Routes
 from gateway.listeners import sockaddr
 from gateway.listeners.bound import Bound
 from gateway.sealed.keys import SessionKeys
@@ -92,9 +91,8 @@ class FakeRecipients:
 
 @dataclass
 class FakeOutbound:
-    """Records what a gateway sends to members, in order, and its topics; what is for brokers goes to its links."""
+    """Records what a gateway sends to members, in order, and its topics."""
 
-    routes: Routes
     sent: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     """(listener, address, payload)"""
     topics: list[bytes] = field(default_factory=list)
@@ -153,27 +151,6 @@ class FakeOutbound:
     def log_flood(self, member: Member, seconds: float) -> None:
         self.floods.append((member, seconds))
 
-    def publish(self, shard: int, item: Item) -> bool:
-        return self.routes.publish(shard, item)
-
-    def published(self, shard: int) -> int:
-        return self.routes.published(shard)
-
-    def settled(self, shard: int) -> int:
-        return self.routes.settled(shard)
-
-    def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
-        self.routes.ask(shard, question, now, on_answer)
-
-    def ask_patiently(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
-        self.routes.ask_patiently(shard, question, now, on_answer)
-
-    def ask_all(self, question: Question, now: float, on_answers: OnAnswers) -> None:
-        self.routes.ask_all(question, now, on_answers)
-
-    def notify(self, shard: int, message: backbone.Delivered) -> None:
-        self.routes.notify(shard, message)
-
     def subscribe(self, shard: int, topic: bytes) -> None:
         self.topics.append(topic)
         if self.on_topics is not None:
@@ -207,7 +184,7 @@ class FakeGateway:
         self.counters = Counters()
         self.routes = Routes([BROKER], self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
         self.link = self.routes.links[0]
-        self.outbound = FakeOutbound(self.routes)
+        self.outbound = FakeOutbound()
         bound = [Bound(each, is_wildcard=wildcard) for each in ipv6]
         self.core = ChatCore(self.settings, self.routes, self.outbound, self.counters, bound, self.keys)
         self.core.sealed_sender.schedule = self.core.sealed_sender.schedule_repeats = lambda: None

@@ -59,12 +59,12 @@ def test_a_stolen_token_takes_over_nobody_after_a_standstill(gateway: ScriptedGa
 
 def test_an_answer_of_the_broker_that_waited_is_taken(gateway: ScriptedGateway) -> None:
     answers: list[object] = []
-    gateway.outbound.ask(0, ListRooms(1), gateway.now, lambda answer, _: answers.append(answer))
+    gateway.routes.ask(0, ListRooms(1), gateway.now, lambda answer, _: answers.append(answer))
     (request,) = gateway.asked(ListRooms)
     stand_still(gateway, 60.0)
     assert answers == []
     # New questions are asked, too.
-    gateway.outbound.ask(0, ListRooms(2), gateway.now, lambda answer, _: answers.append(answer))
+    gateway.routes.ask(0, ListRooms(2), gateway.now, lambda answer, _: answers.append(answer))
     gateway.reply(request.id, Rooms(["den"]))
     assert answers == [Rooms(["den"])]
 
