@@ -188,7 +188,7 @@ def down_fields(data: bytes, dialect: Dialect) -> list[Field]:
             size = into.byte(Part.ROOM_SIZE)
             into.byte(Part.TOKEN_SIZE)
             into.take(size, Part.ROOM)
-        case DownForm.JSON_U1 if data[:2] == b"\0\0":
+        case DownForm.OBJECT if data[:2] == b"\0\0":
             into.take(2, Part.ZEROS)
         case _:
             pass

@@ -206,8 +206,8 @@ class Mistake(Enum):
         "{dialect} として読んだ。そのペイロードはユーザー名だけだが、JSON のつもりに見える",
     )
     SAME_BYTES = Words(
-        "read as {dialect}; {others} begin with the same bytes: a client that expects such replies needs a listener"
-        " of its own, as --tcp HOST:PORT={first}",
+        "read as {dialect}; requests of {others} begin with the same bytes: a client that expects such replies needs"
+        " a listener of its own, as --tcp HOST:PORT={first}",
         "{dialect} として読んだ。{others} も同じバイトで始まる: その返事を待つクライアントには専用のリスナーが要る"
         " (例: --tcp HOST:PORT={first})",
     )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain, islice
 
-from tsudoi.protocol.client.dialect import Dialect, RequestForm
+from tsudoi.protocol.client.dialect import Dialect, PortPlace, RequestForm
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
 from tsudoi.protocol.client.handshake import PORT, is_meant_as_object, trailer_size
 from tsudoi.protocol.client.header import HEADER_SIZE, PROMISE_LIMIT, Header, split_untrusted
@@ -178,7 +178,7 @@ def _not_utf8(header: Header, body: bytes) -> Hint:
 
 def _dialects(opening: Opening, dialect: Dialect, auto: Recognised, payload: bytes) -> Iterator[Hint]:
     """Whether the bytes look like another dialect than the listener's."""
-    if opening.rule is None and auto.dialect is not dialect and auto.rule in _CERTAIN:
+    if opening.rule is None and auto.rule in _CERTAIN and auto.dialect not in same_bytes(dialect):
         yield hint(Mistake.OTHER_DIALECT, dialect=dialect.name, other=auto.dialect.name)
     elif opening.rule is None and dialect.request is RequestForm.PLAIN and is_meant_as_object(payload):
         yield hint(Mistake.JSON_FOR_PLAIN, dialect=dialect.name)
@@ -186,14 +186,20 @@ def _dialects(opening: Opening, dialect: Dialect, auto: Recognised, payload: byt
 
 def _twins(opening: Opening) -> Iterator[Hint]:
     """That several dialects begin with these bytes, of which `auto` can only guess one."""
-    if opening.dialect is not None and opening.rule is Rule.PLAIN:
+    if opening.dialect is not None and opening.rule in (Rule.PLAIN, Rule.USERNAME):
         name = opening.dialect.name
-        others = [each.name for each in same_bytes() if each not in (opening.dialect, CLASSIC)]
+        others = [each.name for each in same_bytes(opening.dialect) if each not in (opening.dialect, CLASSIC)]
         yield hint(Mistake.SAME_BYTES, dialect=name, others=", ".join(others), first=others[0])
 
 
-def same_bytes() -> list[Dialect]:
-    """Return the dialects whose requests are a plain user name: a create in one of them could be any other's."""
-    return [
-        dialect for dialect in DIALECTS.values() if dialect.request is RequestForm.PLAIN and not trailer_size(dialect)
-    ]
+def same_bytes(dialect: Dialect) -> list[Dialect]:
+    """Return the dialects whose requests could be this one's: their first bytes have the same form."""
+    return [each for each in DIALECTS.values() if _form(each) == _form(dialect)]
+
+
+def _form(dialect: Dialect) -> tuple[object, ...]:
+    keys: tuple[str | None, ...] = ()
+    if dialect.request is RequestForm.JSON_OBJECT:
+        port_key = dialect.port_key if dialect.port is PortPlace.KEY else None
+        keys = dialect.marker_key, dialect.user_key, dialect.password_key, port_key
+    return dialect.request, trailer_size(dialect), keys

@@ -107,7 +107,7 @@ def test_a_word_of_another_dialect_is_said(gateway: ScriptedGateway) -> None:
 def test_words_to_leave_leave_the_room(gateway: ScriptedGateway, dialect: str, word: str) -> None:
     member = gateway.enter(1, dialect, address=ALICE)
     gateway.published()
-    gateway.receive(1, f"m1: {word}", ALICE)
+    gateway.receive(1, f"m1: {word}" if word.isprintable() else word, ALICE)
     assert gateway.published() == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
     gateway.receive(1, "one more thing", ALICE)
     assert gateway.published() == []

@@ -26,6 +26,7 @@ from tsudoi.protocol.client.dialects import (
     TCRP_ROOM,
     TCRP_SINGLE,
     TCRP_SUCCESS,
+    TCRP_TYPED,
     TSUDOI,
 )
 from tsudoi.protocol.client.header import Header, frame
@@ -208,6 +209,8 @@ def test_a_plain_request_on_auto_names_the_dialects_with_the_same_bytes() -> Non
     assert str(found.values["others"]).startswith("tcrp, tcrp-named, tcrp-200")
     assert "--tcp HOST:PORT=tcrp" in found.text("en")
     assert "--tcp HOST:PORT=tcrp" in found.text("ja")
+    (found,) = handshake(AUTO, request(TCRP_TYPED)).hints
+    assert (found.mistake, found.values["others"]) == (Mistake.SAME_BYTES, "tcrp-typed")
 
 
 @EACH

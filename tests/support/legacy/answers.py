@@ -92,6 +92,8 @@ def granted(
                 JsonReply(operation, 1, lambda content: spoken(content, 202)),
                 JsonReply(operation, 2, lambda content: spoken(content, second, token=shown)),
             ]
+        case "tcrp-typed":
+            return [JsonReply(operation, 1, lambda content: spoken(content, 200)), whole(operation, 2, token)]
     raise AssertionError(dialect)
 
 
@@ -128,7 +130,7 @@ def refused(
             return [JsonReply(operation, 1, lambda content: content == {"success": 0})]
         case "tcrp-single":
             return [JsonReply(operation, 0, lambda content: spoken(content, 400))]
-        case "tcrp-202":
+        case "tcrp-202" | "tcrp-typed":
             return [JsonReply(operation, 1, lambda content: content.keys() == {"status", "message"})]
     raise AssertionError(dialect)
 

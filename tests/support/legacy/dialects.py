@@ -5,7 +5,7 @@ from tests.support.legacy.client import LegacyClient
 
 _PLAIN = (plain.Classic, plain.Tcrp, plain.TcrpNamed, plain.Tcrp200, plain.TcrpOk, plain.TcrpBareAck)
 _JSON = (structured.TcrpRoom, structured.TcrpJson, structured.TcrpSuccess, structured.TcrpSingle, structured.Tcrp202)
-_RARE = (plain.TcrpEmptyAck, plain.TcrpNoToken, plain.TcrpRaw, structured.TcrpTwoSockets)
+_RARE = (plain.TcrpEmptyAck, plain.TcrpNoToken, plain.TcrpRaw, structured.TcrpTwoSockets, structured.TcrpTyped)
 
 CLIENTS: dict[str, type[LegacyClient]] = {client.dialect: client for client in (*_PLAIN, *_JSON, *_RARE)}
 

@@ -3,7 +3,7 @@
 import json
 import socket
 
-from tests.support.legacy.client import Answer, NamedClient, RawClient
+from tests.support.legacy.client import Answer, LegacyClient, NamedClient, RawClient
 from tests.support.legacy.plain import read_status_and_token
 from tests.support.legacy.wire import CREATE, HEADER_SIZE, Frame, Stream
 
@@ -181,3 +181,37 @@ class Tcrp202(RawClient):
 
     def down(self, sender: str, text: str) -> bytes:
         return b"\0\0" + json.dumps({"sender": sender, "message": text}).encode()
+
+
+class TcrpTyped(LegacyClient):
+    """Reads whole frames; each datagram is an object whose type says what it is."""
+
+    dialect = "tcrp-typed"
+    registration = ""
+    leave_word = "\0"
+    receives = 4094
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        wanted = {"username": self.name}
+        if self.habits.password:
+            wanted["password"] = self.habits.password
+        self.send_json(stream, operation, room, wanted)
+        response = stream.receive_frame()
+        content = json.loads(response.payload)
+        if response.state != 1 or content["status"] != 200:
+            return Answer((response.raw,), None, content["message"])
+        complete = stream.receive_frame()
+        assert complete.state == 2, complete
+        return Answer((response.raw, complete.raw), complete.payload)
+
+    def parse(self, raw: bytes) -> tuple[str | None, str]:
+        content = json.loads(raw)
+        assert content["type"] in ("chat", "system", "disconnect"), content
+        return content["from"] if content["type"] == "chat" else None, content["text"]
+
+    def down(self, sender: str, text: str) -> bytes:
+        content = {"type": "chat", "from": sender, "text": text}
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def ends_at(self, text: str, raw: bytes) -> bool:
+        return bool(json.loads(raw)["type"] == "disconnect")

@@ -65,7 +65,7 @@ def row(*cells: str) -> str:
 
 def code(texts: frozenset[str] | tuple[str, ...]) -> str:
     """Texts as they are, or a dash."""
-    return ", ".join(f"`{text}`" for text in texts) or "–"
+    return ", ".join(f"`{text}`" if text.isprintable() else text.encode().hex(" ") for text in texts) or "–"
 
 
 def profile_row(dialect: Dialect) -> str:
@@ -88,7 +88,7 @@ def profile_row(dialect: Dialect) -> str:
         DownForm.RAW: f"plain{separator}",
         DownForm.NAMED: "named",
         DownForm.U1: f"U1{separator}",
-        DownForm.JSON_U1: "JSON after 00 00",
+        DownForm.OBJECT: "JSON after 00 00" if dialect.down.head else "typed",
         DownForm.NATIVE: "JSON",
     }[dialect.down.form]
     name = f"[`{dialect.name}`](#{dialect.name})"

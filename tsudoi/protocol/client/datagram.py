@@ -114,7 +114,8 @@ def decode_text(raw: bytes, dialect: Dialect, was_cut: bool = False) -> str:
         text = raw.decode()
     except UnicodeDecodeError:
         text = drop_incomplete_character(raw).decode(errors="replace")
-    return clean(text)
+    # A word to leave may be a control character.
+    return text if text in dialect.leave_words else clean(text)
 
 
 def drop_incomplete_character(raw: bytes) -> bytes:

@@ -45,8 +45,8 @@ class DownForm(Enum):
     """| name size: 1 | user | text |"""
     U1 = auto()
     """| room size: 1 | 0 | room | user: text |; the token size is 0, as no token is ever sent down"""
-    JSON_U1 = auto()
-    """| 0 | 0 | {"sender": …, "message": …} |"""
+    OBJECT = auto()
+    """A JSON object with the keys that the style has."""
     NATIVE = auto()
     """{"n": offset, "from": …, "text": …}, and {"notice": …, "text": …}"""
     SEALED = auto()
@@ -76,6 +76,10 @@ class Reply:
     """The room's name comes before the payload."""
 
 
+Keys = tuple[tuple[str, str], ...]
+"""Keys of a JSON object with their values: {user}, {text}, or a text that stays as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class DownStyle:
     """How a message is encoded; members with the same style get the same bytes."""
@@ -85,6 +89,14 @@ class DownStyle:
     ends_at: tuple[str, ...] = ()
     """Words at which the client quits: anywhere in a line, or with NAMED at the datagram's beginning. In a member's
     message a zero-width space breaks them, so that no member can end another's client."""
+    head: bytes = b""
+    """OBJECT: bytes before the object."""
+    message: Keys = ()
+    """OBJECT: what a message is."""
+    notice: Keys = ()
+    """OBJECT: what the server tells; if empty, a message from it."""
+    closing: Keys = ()
+    """OBJECT: closing words; if empty, as other notices."""
 
 
 _SEED_CLOSED = ("ホストの{user}がルームを退出しました．", "exit!")

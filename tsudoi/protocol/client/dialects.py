@@ -215,7 +215,26 @@ TCRP_202 = Dialect(
     ),
     refused=(Reply(json={"status": "{code}", "message": "{reason}"}, state=_RESPONSE),),
     up_keys=("sender", "message"),
-    down=DownStyle(DownForm.JSON_U1),
+    down=DownStyle(DownForm.OBJECT, head=b"\0\0", message=(("sender", "{user}"), ("message", "{text}"))),
+)
+
+TCRP_TYPED = Dialect(
+    name="tcrp-typed",
+    summary="JSON with username and password; a status as JSON, then the bare token; messages are JSON with a type",
+    request=RequestForm.JSON_OBJECT,
+    user_key="username",
+    password_key="password",
+    created=(Reply(json={"status": "{code}", "message": "{reason}"}, state=_RESPONSE), Reply("{token}")),
+    refused=(Reply(json={"status": "{code}", "message": "{reason}"}, state=_RESPONSE),),
+    down=DownStyle(
+        DownForm.OBJECT,
+        message=(("type", "chat"), ("from", "{user}"), ("text", "{text}")),
+        notice=(("type", "system"), ("text", "{text}")),
+        closing=(("type", "disconnect"), ("text", "{text}")),
+    ),
+    leave_words=frozenset({"\0"}),
+    closed=("ホストの{user}がルームを退出しました．",),
+    removed=("{reason}",),
 )
 
 TSUDOI = Dialect(
@@ -276,6 +295,7 @@ DIALECTS: dict[str, Dialect] = {
         TCRP_SINGLE,
         TCRP_TWO_SOCKETS,
         TCRP_202,
+        TCRP_TYPED,
         TSUDOI,
     )
 }

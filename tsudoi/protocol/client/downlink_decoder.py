@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from tsudoi.protocol.client.closing_words import restore_closing_words, restore_name, room_in_closing
-from tsudoi.protocol.client.dialect import Dialect, DownForm
+from tsudoi.protocol.client.dialect import Dialect, DownForm, Keys
 from tsudoi.protocol.client.lines import unmark_further_lines
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.client.templates import template_pattern
@@ -71,11 +71,10 @@ def parse_down_untrusted(dialect: Dialect, room: str, data: bytes) -> Said | Not
             if len(data) < 2 or 2 + data[0] + data[1] > len(data):
                 raise MalformedMessage("sizes disagree")
             return _raw(dialect, room, data[2 + data[0] + data[1] :])
-        case DownForm.JSON_U1:
-            if data[:2] != b"\0\0":
-                raise MalformedMessage("does not begin with two zero bytes")
-            fields = _object(data[2:])
-            return _from_server(dialect, room, _string(fields, "sender"), _string(fields, "message"))
+        case DownForm.OBJECT:
+            if not data.startswith(dialect.down.head):
+                raise MalformedMessage("does not begin as the dialect's datagrams")
+            return _of_keys(dialect, room, _object(data[len(dialect.down.head) :]))
         case DownForm.WEB:
             raise MalformedMessage("a push is no datagram")
 
@@ -89,6 +88,28 @@ def _native(fields: dict[str, Any]) -> Said | Noticed:
     if not isinstance(offset, int):
         raise MalformedMessage('"n" is not a number')
     return Said(_string(fields, "from"), _string(fields, "text"), offset)
+
+
+def _of_keys(dialect: Dialect, room: str, fields: dict[str, Any]) -> Said | Noticed:
+    style = dialect.down
+    if style.closing and _has(fields, style.closing):
+        text = _value(fields, style.closing, "{text}")
+        return _notice(dialect, room, text) or Noticed(NoticeKind.KICKED, text)
+    if style.notice and _has(fields, style.notice):
+        return Noticed(NoticeKind.OTHER, _value(fields, style.notice, "{text}"))
+    if not _has(fields, style.message):
+        raise MalformedMessage("neither a message nor a notice")
+    sender, text = (_value(fields, style.message, what) for what in ("{user}", "{text}"))
+    return _from_server(dialect, room, sender, text)
+
+
+def _has(fields: dict[str, Any], keys: Keys) -> bool:
+    """Return whether an object has the values that do not change."""
+    return all(fields.get(key) == value for key, value in keys if value not in ("{user}", "{text}"))
+
+
+def _value(fields: dict[str, Any], keys: Keys, what: str) -> str:
+    return _string(fields, next(key for key, value in keys if value == what))
 
 
 def _raw(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:

@@ -4,13 +4,13 @@
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from tsudoi.protocol.client.closing_words import break_closing_words, break_name, sized_name
-from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
+from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle, Keys
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.lines import mark_further_lines
 from tsudoi.protocol.client.sanitize import strip_bidi
@@ -66,8 +66,9 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
         case DownForm.U1:
             head = _u1_head(room)
             return head + _cut_text(_message_line(style, sender, text), size - len(head))
-        case DownForm.JSON_U1:
-            return b"\0\0" + _cut_json({"sender": sender, "message": text}, "message", size - 2)
+        case DownForm.OBJECT:
+            keys = (sender == SERVER_NAME and style.notice) or style.message
+            return _object(style, keys, sender, text, size)
         case DownForm.NATIVE | DownForm.SEALED:
             return _cut_json({"n": offset, "from": sender, "text": text}, "text", size)
         case DownForm.WEB:
@@ -93,6 +94,8 @@ def encode_closing(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
     if style.form is DownForm.U1:
         head = _u1_head(room)
         return head + cut(text, MAX_DOWN - len(head)).encode()
+    if style.closing:
+        return _object(style, style.closing, SERVER_NAME, text, MAX_DOWN)
     return encode_message(style, room, 0, SERVER_NAME, text)
 
 
@@ -108,20 +111,26 @@ def _u1_head(room: str) -> bytes:
     return bytes((len(raw), 0)) + raw
 
 
+def _object(style: DownStyle, keys: Keys, sender: str, text: str, size: int) -> bytes:
+    values = {"{user}": sender, "{text}": text}
+    where = next(key for key, value in keys if value == "{text}")
+    return style.head + _cut_json({key: values.get(value, value) for key, value in keys}, where, size - len(style.head))
+
+
 def _cut_text(text: str, size: int) -> bytes:
     """Return the longest beginning of a text that fits `size` bytes."""
     raw = text.encode()
     return raw if len(raw) <= size else cut(strip_bidi(text), size).encode()
 
 
-def _cut_json(fields: dict[str, str | int], key: str, size: int) -> bytes:
+def _cut_json(fields: Mapping[str, str | int], key: str, size: int) -> bytes:
     """Return `fields` as JSON of at most `size` bytes, with the text under `key` cut no more than it must be."""
     raw = msgspec.json.encode(fields)
     if len(raw) <= size:
         return raw
     text = strip_bidi(str(fields[key]))
     return longest_fit(
-        lambda length: msgspec.json.encode(fields | {key: text[: boundary(text, length)]}), len(text), size
+        lambda length: msgspec.json.encode({**fields, key: text[: boundary(text, length)]}), len(text), size
     )
 
 

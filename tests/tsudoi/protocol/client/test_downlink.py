@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, example, given
@@ -21,8 +22,11 @@ from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import SERVER_NAME
 
-_OF_STREAMS = (DownForm.SEALED, DownForm.WEB)
-FORMS = [DownStyle(form, separator) for form in DownForm if form not in _OF_STREAMS for separator in (": ", " : ")]
+FORMS = [
+    replace(style, separator=separator)
+    for style in sorted({dialect.down for dialect in DIALECTS.values() if not dialect.down.ends_at}, key=str)
+    for separator in (": ", " : ")
+]
 """Of datagrams: a push to a WebSocket is none."""
 
 
@@ -36,10 +40,11 @@ def unpack(style: DownStyle, data: bytes) -> str:
         case DownForm.U1:
             assert data[1] == 0
             return data[2 + data[0] :].decode()
-        case DownForm.JSON_U1:
-            assert data[:2] == b"\0\0"
-            fields = json.loads(data[2:])
-            return f"{fields['sender']}{style.separator}{fields['message']}"
+        case DownForm.OBJECT:
+            assert data.startswith(style.head)
+            fields = json.loads(data[len(style.head) :])
+            at = {value: key for key, value in style.message}
+            return f"{fields.get(at['{user}'], SERVER_NAME)}{style.separator}{fields[at['{text}']]}"
         case DownForm.NATIVE:
             fields = json.loads(data)
             return f"{fields['from']}{style.separator}{fields['text']}"
@@ -86,8 +91,9 @@ def size_of(style: DownStyle, room: str, offset: int, sender: str, text: str) ->
             return 1 + len((sender + text).encode())
         case DownForm.U1:
             return 2 + len(room.encode()) + line
-        case DownForm.JSON_U1:
-            return 2 + as_json(sender=sender, message=text)
+        case DownForm.OBJECT:
+            values = {"{user}": sender, "{text}": text}
+            return len(style.head) + as_json(**{key: values.get(value, value) for key, value in style.message})
         case DownForm.NATIVE:
             return as_json(**{"n": offset, "from": sender, "text": text})
         case DownForm.SEALED | DownForm.WEB:
@@ -126,7 +132,7 @@ def test_no_dialects_closing_words_are_cut(dialect: Dialect, room: str, user: st
     for words in (*dialect.closed, dialect.timed_out):
         text = words.format(user=user, room=room)
         data = encode_closing(dialect, room, "closed", text)
-        assert text.encode() in data or dialect.down.form in (DownForm.NATIVE, DownForm.JSON_U1)
+        assert text.encode() in data or dialect.down.form in (DownForm.NATIVE, DownForm.OBJECT)
 
 
 @given(names(), names(), texts(), TOKENS)
