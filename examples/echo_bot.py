@@ -11,8 +11,8 @@ bot = tsudoi.Bot(sys.argv[1], name="echo", server=tsudoi.Server.parse((*sys.argv
 
 
 @bot.on(tsudoi.Message)
-async def echo(chat: tsudoi.ChatClient, message: tsudoi.Event) -> None:
-    if isinstance(message, tsudoi.Message) and not message.text.startswith("!"):
+async def echo(chat: tsudoi.ChatClient, message: tsudoi.Message) -> None:
+    if not message.text.startswith("!"):
         await chat.say(f"{message.sender} says: {message.text}")
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 import tsudoi
-from tsudoi import Joined, Message
+from tsudoi import Emote, Joined, Message, Private
 
 
 class Chat:
     """Stands for a ChatClient that has received some events."""
+
+    name = "bot"
 
     def __init__(self, *events: tsudoi.Event) -> None:
         self._events = [*events, tsudoi.RoomClosed("?")]
@@ -56,8 +58,7 @@ def test_handlers_may_be_plain_functions() -> None:
         return "later"
 
     @bot.on(Joined)
-    def note(chat: tsudoi.ChatClient, event: tsudoi.Event) -> None:
-        assert isinstance(event, Joined)
+    def note(chat: tsudoi.ChatClient, event: Joined) -> None:
         joined.append(event.name)
 
     said = hear(
@@ -72,10 +73,27 @@ def test_handlers_may_be_plain_functions() -> None:
     assert joined == ["bob"]
 
 
+def test_a_bot_does_not_hear_itself() -> None:
+    bot = tsudoi.Bot("den", name="bot")
+    heard: list[str] = []
+
+    @bot.on(Emote)
+    def see(chat: tsudoi.ChatClient, event: Emote) -> None:
+        heard.append(event.text)
+
+    @bot.on(Private)
+    def note(chat: tsudoi.ChatClient, event: Private) -> None:
+        heard.append(event.text)
+
+    hear(bot, Emote("bot", "waves", 3), Private("bot", "bob", "psst", 4))
+    hear(bot, Emote("bob", "nods", 5), Private("bob", "bot", "yes", 6))
+    assert heard == ["nods", "yes"]
+
+
 def test_a_handler_that_fails_is_named_and_the_bot_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     bot = tsudoi.Bot("den", name="bot")
 
-    @bot.on(Joined)  # type: ignore[type-var]
+    @bot.on(Joined)  # type: ignore[arg-type]
     def takes_too_little(chat: tsudoi.ChatClient) -> None: ...
 
     @bot.command("plain")

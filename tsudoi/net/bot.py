@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from tsudoi import errors
-from tsudoi.events import Event, Kicked, Message, RoomClosed, TimedOut
+from tsudoi.events import Emote, Event, Kicked, Message, Private, RoomClosed, TimedOut
 from tsudoi.net.chat import ChatClient
 from tsudoi.net.enter import DEFAULT_SERVER, DEFAULT_SETTINGS, create, join
 from tsudoi.server_address import Server
@@ -42,9 +42,9 @@ class Call:
 
 
 CommandHandler: TypeAlias = Callable[[Call], Awaitable[str | None] | str | None]
-EventHandler: TypeAlias = Callable[[ChatClient, Event], Awaitable[None] | None]
 _C = TypeVar("_C", bound=CommandHandler)
-_E = TypeVar("_E", bound=EventHandler)
+_E = TypeVar("_E", bound=Event)
+_R = TypeVar("_R", bound=Awaitable[None] | None)
 
 
 class Bot:
@@ -73,7 +73,7 @@ class Bot:
         """The bot as a member, while it is one."""
         self._prefix, self._creates, self._settings = prefix, creates, settings
         self._commands: dict[str, CommandHandler] = {}
-        self._events: list[tuple[type[Event], EventHandler]] = []
+        self._events: list[tuple[type, Callable[..., object]]] = []
 
     def command(self, name: str) -> Callable[[_C], _C]:
         """Let a function answer the command `name`: it gets a Call, and what it returns is said to the room.
@@ -89,10 +89,13 @@ class Bot:
 
         return take
 
-    def on(self, kind: type[Event]) -> Callable[[_E], _E]:
-        """Let a function take the events of one kind: it gets the ChatClient and the event."""
+    def on(self, kind: type[_E]) -> Callable[[Callable[[ChatClient, _E], _R]], Callable[[ChatClient, _E], _R]]:
+        """Let a function take the events of one kind: it gets the ChatClient and the event.
 
-        def take(handler: _E) -> _E:
+        What the bot itself says, does or whispers is no event here.
+        """
+
+        def take(handler: Callable[[ChatClient, _E], _R]) -> Callable[[ChatClient, _E], _R]:
             self._events.append((kind, handler))
             return handler
 
@@ -153,6 +156,8 @@ class Bot:
         async for event in chat:
             if isinstance(event, RoomClosed | Kicked | TimedOut):
                 return event
+            if isinstance(event, Message | Emote | Private) and event.sender == chat.name:
+                continue  # else a bot that answers would answer itself
             for kind, handler in self._events:
                 if isinstance(event, kind):
                     await self._try(handler, chat, event)
