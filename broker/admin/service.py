@@ -95,7 +95,7 @@ class AdminService:
                 if (other := reports.get(instance)) is None or other.at_ms < report.at_ms:
                     reports[instance] = report
         rooms = sum(len(core.directory.rooms) for core in self._cores)
-        members = sum(len(core.directory.members) for core in self._cores)
+        members = sum(core.directory.present for core in self._cores)
         self._samples.take(moment, entries, rooms, members, reports)
 
     def _announce_waiting(self, core: Core, room: Room, wall_ms: int) -> None:
@@ -196,6 +196,7 @@ class AdminService:
                 room.gateways[instance]
                 for core in self._cores
                 for room in core.directory.by_gateway.get(instance, {}).values()
+                if not room.closed_ms
             )
             listed.append(admin_frames.Gateway(instance, served, state, silent_ms))
         return listed

@@ -15,7 +15,7 @@ def list_shards(cores: Cores, view: View | None, endpoint: str, admin: str) -> a
         endpoint: where gateways reach it.
         admin: where operators of other machines reach it; empty: nowhere.
     """
-    sizes = {core.shard: (len(core.directory.rooms), len(core.directory.members)) for core in cores}
+    sizes = {core.shard: (len(core.directory.rooms), core.directory.present) for core in cores}
     me = admin_frames.Broker(endpoint, admin, False)
     if view is None:
         return admin_frames.Shards([me], 1, [admin_frames.Shard(0, 0, 1, *sizes[0], True)])

@@ -183,10 +183,7 @@ class Membership:
         if len(self.served) != self._logged:
             self._logged = len(self.served)
             directories = [core.directory for core in self._server.cores]
-            rooms, members = (
-                sum(len(each.rooms) for each in directories),
-                sum(len(each.members) for each in directories),
-            )
+            rooms, members = sum(len(each.rooms) for each in directories), sum(each.present for each in directories)
             of = len(self.view.owners)
             logger.info("serving shards", shards=self._logged, of=of, rooms=rooms, members=members)
 

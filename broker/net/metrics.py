@@ -21,7 +21,7 @@ def rows(server: Server) -> list[Row]:
         return sum(len(core.directory.rooms) for core in list(server.cores))
 
     def members() -> float:
-        return sum(len(core.directory.members) for core in list(server.cores))
+        return sum(core.directory.present for core in list(server.cores))
 
     def moves() -> dict[str, float]:
         counted = server.counters

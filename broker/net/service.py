@@ -107,7 +107,7 @@ class BrokerService:
             server.start()
             _log_keys(config, allow_list)
             rooms = sum(len(core.directory.rooms) for core in cores)
-            members = sum(len(core.directory.members) for core in cores)
+            members = sum(core.directory.present for core in cores)
             logger.info("store opened", store=str(config.store or "memory"), rooms=rooms, members=members)
             service = cls(config, server)
             if store.shards > 1:

@@ -64,6 +64,11 @@ class Index:
             return None
         return member
 
+    @property
+    def present(self) -> int:
+        """How many members open rooms have. Any thread may read it."""
+        return len(self.members) - sum(len(room.members) for room in list(self.closed.values()))
+
     def standing(self, room_id: int) -> tuple[int, int, int]:
         """Return (room id, epoch, last offset) of a room; epoch 0 of one that is closed or not known."""
         room = self.known_room(room_id)

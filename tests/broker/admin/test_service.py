@@ -59,6 +59,17 @@ def test_gateways_are_listed_with_how_they_are(admin: OperatedBroker) -> None:
     assert (told[A].state, told[A].silent_ms) == ("away", 10_000)
 
 
+def test_all_lists_count_the_members_of_open_rooms(admin: OperatedBroker) -> None:
+    host, guest = admin.broker.create(peer=A), admin.broker.join(peer=B)
+    # The guest has not received the end yet, so the directory keeps it.
+    admin.broker.publish(A, left(host))
+    assert guest.member in admin.broker.core.directory.members
+    assert admin.names() == []
+    assert {gateway.members for gateway in admin.ask(admin_frames.ListGateways()).gateways} == {0}
+    assert [shard.members for shard in admin.ask(admin_frames.ListShards()).shards] == [0]
+    assert dict(admin.ask(admin_frames.Count()).counters)["members"] == 0
+
+
 def test_counters_are_told_by_name(admin: OperatedBroker) -> None:
     admin.broker.create()
     admin.broker.core.handle_untrusted(A, b"nonsense", admin.broker.moment)
