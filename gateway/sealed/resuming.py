@@ -47,6 +47,8 @@ MOST_REMEMBERED = 20_000
 RESUMES, WINDOW_S = 20, 10.0
 """Runs of a session that begin in this time: each asks the directory and the log. A client without an answer repeats
 its `resume` each 2 s."""
+REPEATED_S = 5.0
+"""How long after the beginning of a run a `resume` like its own may come late, of a client that had no answer yet."""
 MOST_PENDING = 4_096
 """Sessions that the directory is asked about at a time."""
 
@@ -63,6 +65,16 @@ class _Pending:
     resume: lines.Resume
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A run that has begun a moment ago."""
+
+    run: bytes
+    resume: lines.Resume
+    missed: Missed
+    at: float
+
+
 @dataclass(slots=True, eq=False)
 class Resuming(Component):
     """Begins runs: proves clients' addresses by cookies, and asks the directory for their sessions."""
@@ -77,6 +89,8 @@ class Resuming(Component):
     _begun: dict[bytes, int] = field(default_factory=dict)
     """Session → its runs that have begun in the present window; an idle member takes no place."""
     _window_ends: float = 0.0
+    _lately: dict[bytes, _Begun] = field(default_factory=dict)
+    """Session → its run, if that has begun lately."""
 
     def handle_untrusted(self, data: bytes, link: SealedLink | None, listener: int, source: bytes, now: float) -> None:
         """Handle a packet that is not of a run that is served at its source; its session's link, if there is one."""
@@ -114,9 +128,27 @@ class Resuming(Component):
             link.window.add(count)
             if resume is None and not is_newest:
                 return None  # it was late, or an attacker has kept it
-        if len(data) > RETRY_SIZE:
+        if link is not None and resume is not None and self._is_late(link, resume, listener, source, now):
+            self._answer(link, count, self._lately[session].missed)
+        elif len(data) > RETRY_SIZE:
             self.take(session, count, resume, listener, source, now)
         return None
+
+    def _is_late(self, link: SealedLink, resume: lines.Resume, listener: int, source: bytes, now: float) -> bool:
+        """Return whether a `resume` of another run repeats the one with which the link's run has begun.
+
+        Its client had no answer when it sent it. With a new run for each, one whose answers take longer than its
+        patience would hardly hear more than those. A *reset* is not told twice: it moves a client that has got further.
+        """
+        begun = self._lately.get(link.session)
+        return (
+            begun is not None
+            and begun.run == link.run
+            and (begun.missed.is_complete or begun.missed.lost is not None)
+            and (link.listener, link.address) == (listener, source)
+            and (resume.epoch, resume.offset) == (begun.resume.epoch, begun.resume.offset)
+            and now < begun.at + REPEATED_S
+        )
 
     def take(
         self, session: bytes, count: int, resume: lines.Resume | None, listener: int, source: bytes, now: float
@@ -177,6 +209,7 @@ class Resuming(Component):
     def tick(self, now: float) -> None:
         """Forget what is counted of clients, once it counts no more. Call it every `keys.TICK_S`."""
         self._elsewhere.tick(now)
+        self._lately = {session: begun for session, begun in self._lately.items() if now < begun.at + REPEATED_S}
         if now >= self._window_ends:
             self._begin_window(now)
 
@@ -212,13 +245,13 @@ class Resuming(Component):
             if missed is not None and 0 < granted.left <= missed.offset:
                 missed = Missed(granted.left - 1, False)  # it hears its end next, wherever its client claims to be
             if missed is not None and not member.leaving and member.sealed is link:
-                self._begin(link, pending, missed, granted.said, now)
+                self._begin(link, pending, missed, now)
 
         resume = pending.resume
         # One entry tells whether the log still reaches back to the position; `catch_up` sends them.
         recover(self.routes.ask, member, str(resume.epoch), resume.offset, start, 1, now, on_missed)
 
-    def _begin(self, link: SealedLink, pending: _Pending, missed: Missed, said: int, now: float) -> None:
+    def _begin(self, link: SealedLink, pending: _Pending, missed: Missed, now: float) -> None:
         member = link.member
         link.bind(pending.listener, pending.address)
         member.listener = pending.listener
@@ -226,9 +259,16 @@ class Resuming(Component):
         self.silence.begin(link, now)
         # Now, and not when the member has caught up: its client is recalled if this gateway is killed meanwhile.
         self.streams.groups.publish_address(member, missed.offset)
-        state: lines.State = "complete" if missed.is_complete else "reset" if missed.lost is None else "gap"
-        link.send_bodies([resumed(link, pending.count, missed.offset, said, state, missed.lost)])
+        self._lately[link.session] = _Begun(link.run, pending.resume, missed, now)
+        drop_oldest(self._lately, MOST_REMEMBERED)
+        self._answer(link, pending.count, missed)
         self.streams.begin(member, missed.offset, now)
+
+    def _answer(self, link: SealedLink, count: int, missed: Missed) -> None:
+        sender = link.member.sender
+        said = 0 if sender is None or sender.numbered is None else sender.numbered.kept
+        state: lines.State = "complete" if missed.is_complete else "reset" if missed.lost is None else "gap"
+        link.send_bodies([resumed(link, count, missed.offset, said, state, missed.lost)])
 
     def link(self, member: Member, session: bytes) -> SealedLink:
         """Return the link of a member; make it if there is none."""
