@@ -137,7 +137,7 @@ class Runner:
         seconds = self.seconds if seconds is None else seconds
         warm = self.pick(0.5, 0.2) if warm is None else warm
         best, least = None, (True, float("inf"))
-        for _ in range(tries or self.tries):
+        for left in reversed(range(tries or self.tries)):
             with self.watch(service, load):
                 made = load.run(rate, seconds, service.family(), warm=warm, drain=drain)
             this = not may_lose and made.lost_share >= HELD_LOSS, self.foreign.pop()
@@ -145,7 +145,8 @@ class Runner:
                 best, least = made, this
             if least <= (False, DISTURBED) or self.quick:
                 break
-            wait_until_quiet(patience_s=5.0)
+            if left:
+                wait_until_quiet(patience_s=5.0)
         assert best is not None
         has_lost, foreign = least
         self.foreign.append(foreign)
