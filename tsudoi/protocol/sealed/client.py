@@ -27,6 +27,10 @@ MOVING_S = 300.0
 """The longest time that a server may let its clients take to go elsewhere."""
 LEAVE_S = 0.25
 """Between repeats of `leave`."""
+STANDS_S = 2.0
+"""How long a client whose server is not silent waits for progress before it resumes."""
+IN_VAIN, IN_VAIN_S = 3, 1.25
+"""After so many resumes without progress, each for so long, it leaves UDP. A silent server is suspected only later."""
 MAX_SAID = 3_807
 """Bytes of a text up."""
 
@@ -77,6 +81,11 @@ class SealedClient:
         self._missed: int | None = 0
         self._whole_since: float | None = now
         """Since when no entry is known to be missing; None: some are."""
+        self._reached = self._progress()
+        self._stands_since: float | None = None
+        """Since when it stands there although something is missing or not kept, or since it was last resumed."""
+        self._in_vain = 0
+        """How often it was resumed without progress."""
 
     # --- what the user wants ---
 
@@ -151,6 +160,8 @@ class SealedClient:
             times += [at for at in more if at is not None]
             if (since := self._up.unkept_since) is not None:
                 times.append(since + AWAY_S)
+            if self._link.may_leave_udp and self._stands_since is not None:
+                times.append(self._stands_since + self._patience_s)
         return min(times)
 
     def datagrams_to_send(self) -> list[Datagram]:
@@ -230,6 +241,7 @@ class SealedClient:
             raise MalformedMessage("of another run")
         self._move_at = None
         self._missed = 0
+        self._stands_since, self._in_vain = now, self._in_vain + 1
         self._take(lines, now)
         if self._link.is_away:
             self._link.is_away = False
@@ -265,6 +277,7 @@ class SealedClient:
         elif line.refused is not None:
             if self._link.is_resumed:
                 self._events += self._up.refuse(line.refused, line.again, line.text, now)
+                self._stands_since, self._in_vain = now, 0
         elif line.pong is not None:
             self._link.take_pong(line.pong, now)
             if line.epoch != self._down.epoch:
@@ -344,6 +357,7 @@ class SealedClient:
                 self._link.ping(now)
         else:
             self._whole_since = None
+        self._look_for_progress(now)
         since = self._up.unkept_since
         if self._link.is_resumed and since is not None and now >= since + AWAY_S:
             # The server answers, but keeps nothing: its broker is away. Another one may be better.
@@ -362,6 +376,29 @@ class SealedClient:
             lines.append(UpLine(leave=True))
             self._leave_at = now + LEAVE_S
         self._send_lines(lines, now)
+
+    def _progress(self) -> tuple[int, int]:
+        return self._down.offset, self._up.next_number
+
+    @property
+    def _patience_s(self) -> float:
+        return STANDS_S if self._in_vain < IN_VAIN else IN_VAIN_S
+
+    def _look_for_progress(self, now: float) -> None:
+        """Resume by TCP if the server is there, and still neither holes are filled nor lines kept.
+
+        Then UDP carries small packets only. A server whose broker is away answers no `resume`.
+        """
+        if self._down.deadline() is None and not self._up.waiting:
+            self._stands_since, self._in_vain = None, 0
+        elif self._stands_since is None or self._reached != self._progress():
+            self._reached, self._stands_since, self._in_vain = self._progress(), now, 0
+        elif self._link.may_leave_udp and now >= self._stands_since + self._patience_s:
+            self._stands_since = now
+            if self._in_vain < IN_VAIN:
+                self._link.resume(now)
+            else:
+                self._link.leave_udp(now)
 
     def _go_on(self, to: tuple[str, ...], now: float) -> None:
         """Leave a server that stops."""

@@ -31,6 +31,8 @@ COOKIES = 256
 """Cookies that are remembered, so that a replayed RETRY does not make this client resume."""
 CALM_S = 0.5
 """Time after a `resumed` in which a RETRY may be the answer to a packet of an earlier run: only a ping follows it."""
+AHEAD_S = 2.0
+"""How long only TCP is tried where UDP carries small packets only."""
 AVOID_S = 3.0
 """How long others are tried when a server has said that it stops."""
 PING_S = (20.0, 25.0)
@@ -115,6 +117,11 @@ class Link:
         return self._resume_at is None
 
     @property
+    def may_leave_udp(self) -> bool:
+        """Whether this session is served by UDP, and TCP can be tried."""
+        return self._resume_at is None and self._path.has_tcp and not is_tcp(self.way)
+
+    @property
     def is_rerouted(self) -> bool:
         """Whether this session goes by TCP since UDP does not pass."""
         return self._path.is_blocked
@@ -142,6 +149,12 @@ class Link:
             self._path.begin(now)
         if self._resume_at is None or self._resume_at > now:
             self._resume_at, self._resume_s = now, RESUME_S
+
+    def leave_udp(self, now: float) -> None:
+        """Resume by TCP: UDP carries small packets only."""
+        self.resume(now)
+        self._path.leave_udp(now)
+        self._resume_at = now + AHEAD_S
 
     def go_on(self, now: float) -> None:
         """Resume at the next of the server's addresses."""

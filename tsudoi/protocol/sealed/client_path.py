@@ -61,7 +61,8 @@ class Path:
     def __init__(self, dice: Random, *, has_tcp: bool) -> None:
         """Begin by UDP; without TCP, all stays so."""
         self._dice = dice
-        self._has_tcp = has_tcp
+        self.has_tcp = has_tcp
+        """Packets can be sent by TCP."""
         self.is_tcp = False
         """The session is served by TCP, or was at last."""
         self._has_passed = False
@@ -101,7 +102,7 @@ class Path:
         """Note that the session has to be resumed; `is_return`: by UDP, which has answered its probes."""
         self._sent, self._probe_at, self._has_answered = 0, None, False
         self._is_returning = is_return
-        if self._has_tcp:
+        if self.has_tcp:
             patience_s = PASSED_PATIENCE_S if self._has_passed and not self.is_tcp else PATIENCE_S
             self._try_at, self._try_s = now + (0.0 if self.is_tcp and not is_return else patience_s), TCP_S
 
@@ -122,6 +123,11 @@ class Path:
     def note_retry(self) -> None:
         """Note that a retry has come by TCP: the connection works."""
         self._is_fresh = False
+
+    def leave_udp(self, now: float) -> None:
+        """Note that UDP carries small packets only, so that probes prove nothing; after `begin`."""
+        self._try_at = now
+        self._first_probe_s, self._right_at = LAST_PROBE_S, now + CALM_S
 
     def lose(self, now: float) -> None:
         """Note that the connection has ended which served this session; after `begin`."""

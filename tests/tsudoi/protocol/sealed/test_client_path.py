@@ -25,6 +25,8 @@ class TcpWorld(World):
         self.tcp_passes: Callable[[float], bool] = lambda now: True
         self.connections: dict[str, tuple[str, int, float]] = {}
         """Connection → person, way, and when the last of what was sent on it arrives."""
+        self.largest = 1_200
+        """Bytes of a datagram that UDP carries."""
         self.dead = ""
         """A connection that carries nothing any more."""
         self.opened = 0
@@ -38,7 +40,7 @@ class TcpWorld(World):
     def _carry_up(self, person: Person, datagram: Datagram) -> None:
         if not is_tcp(datagram.server):
             self.by_udp += 1
-            if self.passes(self.now - self.begun):
+            if self.passes(self.now - self.begun) and len(datagram.data) <= self.largest:
                 super()._carry_up(person, datagram)
             return
         self.by_tcp += 1
@@ -73,7 +75,7 @@ class TcpWorld(World):
         def send(address: str, data: bytes) -> None:
             if address in self.connections:
                 self._in_order(address, partial(self._arrive_by_tcp, address, data))
-            elif not address.startswith("tcp") and self.passes(self.now - self.begun):
+            elif not address.startswith("tcp") and self.passes(self.now - self.begun) and len(data) <= self.largest:
                 by_udp(address, data)
 
         return send
@@ -129,6 +131,30 @@ def test_without_udp_a_session_is_served_by_tcp_within_two_seconds_and_is_never_
     world.check()
     assert not events_of(world, Away, Back)
     assert world.opened == 2
+
+
+@pytest.mark.parametrize("lines", [(600,), (1, 1, 600)], ids=["up and down", "beside small ones"])
+def test_where_udp_carries_small_packets_only_all_goes_on_by_tcp_and_stays_there(lines: tuple[int, ...]) -> None:
+    world = TcpWorld(1, Weather(loss=0.05, sizes=lines, lines=20))
+    world.run(5.0)
+    world.largest = 548
+    world.play()
+    world.check()
+    assert all(world.are_by_tcp())
+    assert not events_of(world, Away)
+    opened = world.opened
+    world.run(LAST_PROBE_S / 2)
+    assert world.opened == opened
+    assert all(world.are_by_tcp())
+
+
+def test_a_line_that_is_refused_for_now_again_and_again_is_no_reason_to_leave_udp() -> None:
+    world = TcpWorld(2, CALM)
+    world.run(1.0)
+    world.broker.gateways[0].again = 30
+    world.say(world.people["person-0"], "patience")
+    world.run(25.0)
+    assert world.opened == 0
 
 
 def test_a_connection_is_never_opened_while_udp_answers() -> None:
