@@ -1,6 +1,7 @@
 """The SDK's errors in the user's language. In English they are the SDK's own sentences."""
 
 import errno
+import re
 import ssl
 
 import tsudoi
@@ -35,6 +36,11 @@ _CERTIFICATES = {
     62: "別の名前の証明書です",
 }
 """By OpenSSL's number."""
+_CHANGED = re.compile(
+    r"the certificate of (?P<server>.+) (has changed: it is (?P<seen>.+) now|is not valid any more: .+)\."
+    r" Somebody may be .* remove its line from (?P<file>.+)"
+)
+"""The SDK's words (`tsudoi/net/trust.py`)."""
 _SYSTEM = {
     errno.ECONNREFUSED: "接続が拒否されました",
     errno.ECONNRESET: "接続が切れました",
@@ -52,12 +58,20 @@ def explain(exc: tsudoi.ClientError, room: str, server: str, language: Language)
         return refused(exc, language)
     if isinstance(exc, tsudoi.WrongPassword) and is_about_password(exc):
         return words.WRONG_PASSWORD.text(language, room=room)
-    if isinstance(exc, tsudoi.ServerNotTrusted) and exc.known_servers is not None and language == "ja":
-        return words.CERTIFICATE_CHANGED.text(language, server=server, file=exc.known_servers)
+    if isinstance(exc, tsudoi.ServerNotTrusted) and language == "ja" and (why := distrust_in_japanese(text)) != text:
+        return why
     for kind, said in _BY_KIND:
         if isinstance(exc, kind) and (language == "ja" or kind in (tsudoi.RoomNotFound, tsudoi.RoomExists)):
             return said.text(language, room=room, server=server, why=_reason(exc))
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "。")) else ".")
+
+
+def distrust_in_japanese(text: str) -> str:
+    """Return why a certificate is not taken that was before, and what to do; other texts as they are."""
+    if not (found := _CHANGED.fullmatch(text)):
+        return text
+    seen = f"（今のもの: {found['seen']}）" if found["seen"] else ""
+    return words.CERTIFICATE_CHANGED.text("ja", server=found["server"], seen=seen, file=found["file"])
 
 
 def refused(exc: tsudoi.LineRefused, language: Language) -> str:

@@ -77,9 +77,9 @@ UNREACHABLE = Words("No server answers at {server}: {why}", "{server} のサー�
 NO_ANSWER = Words("The server did not answer in time.", "サーバーが時間内に応答しませんでした。")
 NOT_TRUSTED = Words("The server at {server} is not trusted: {why}", "{server} のサーバーは信頼できません: {why}")
 CERTIFICATE_CHANGED = Words(
-    "The certificate of {server} has changed: an attacker may be in between, or the server was set up anew. Ask its"
-    " operator, and only then remove its line from {file}.",
-    "{server} の証明書が以前と違います。なりすましか、サーバーの作り直しです。"
+    "The certificate of {server} has changed{seen}: an attacker may be in between, or the server was set up anew. Ask"
+    " its operator, and only then remove its line from {file}.",
+    "{server} の証明書が以前と違います{seen}。なりすましか、サーバーの作り直しです。"
     "管理者に確かめてから、{file} の行を消してください。",
 )
 OTHER_VERSION = Words(

@@ -1,7 +1,5 @@
 """The errors of the SDK: one base class; each message is one line for a person."""
 
-from pathlib import Path
-
 from tsudoi.protocol import errors
 from tsudoi.protocol.codes import Status
 
@@ -16,11 +14,6 @@ class ServerUnreachable(ClientError):
 
 class ServerNotTrusted(ClientError):
     """The server's certificate is not for its name, from no trusted authority, not valid now, or has changed."""
-
-    def __init__(self, message: str, known_servers: Path | None = None) -> None:
-        super().__init__(message)
-        self.known_servers = known_servers
-        """The file with the certificate that was seen before, if this one is another."""
 
 
 class NoAnswer(ClientError):

@@ -12,6 +12,7 @@ from tsudoi.protocol.client.phrases import HELP, Phrase, idle_for, phrase
 from tsudoi.protocol.client.words import Language, Words
 
 from .. import words
+from ..error_words import distrust_in_japanese
 
 _LEFT = {
     "idle": (Phrase.LEFT_IDLE, Phrase.LEFT_IDLE),
@@ -83,7 +84,7 @@ def notice(event: tsudoi.Event, language: Language) -> str:
         case tsudoi.Reset():
             return words.RESET.text(language)
         case tsudoi.ServerAway(distrusted=why) if why:
-            return words.AWAY_DISTRUSTED.text(language, why=why)
+            return words.AWAY_DISTRUSTED.text(language, why=distrust_in_japanese(why) if japanese else why)
         case tsudoi.Rejoined(name):
             return words.REJOINED.text(language, name=name)
         case tsudoi.FirstContact(server, sha256):

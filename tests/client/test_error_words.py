@@ -9,9 +9,12 @@ import pytest
 
 import tsudoi
 from client.error_words import explain, explain_text, refused
+from client.state.event_words import notice
 from tests.client.fake_chat import FakeChat
 from tsudoi import errors
+from tsudoi.net.known_servers import KnownServers
 from tsudoi.net.sockets import reason
+from tsudoi.net.trust import _changed
 from tsudoi.protocol.client.refusals import BANNED_FROM_ROOM, MUTED
 
 JAPANESE = re.compile("[ぁ-んァ-ヶ一-龠]")
@@ -70,8 +73,18 @@ def test_why_a_line_can_not_be_said(line: str, words: str) -> None:
 
 
 def test_a_certificate_that_has_changed_is_told_with_what_to_do() -> None:
-    exc = tsudoi.ServerNotTrusted("the certificate of x has changed: ask", Path("/home/a/known_servers"))
-    assert "/home/a/known_servers の行を消して" in explain(exc, "den", "x", "ja")
+    known, server = KnownServers(Path("/home/a/known_servers")), tsudoi.Server("x", 9001, 9002)
+    for how, seen in (
+        ("has changed: it is SHA-256 0a1b… now", "SHA-256 0a1b…"),
+        ("is not valid any more: it ended", ""),
+    ):
+        text = _changed(server, known, how)
+        away = notice(tsudoi.ServerAway(f"? {text}", text), "ja")
+        for said in (explain(tsudoi.ServerNotTrusted(text), "den", "x", "ja"), away):
+            assert "x:9001:9002 の証明書が以前と違います" in said
+            assert "/home/a/known_servers の行を消して" in said
+            assert seen in said
+            assert not re.search("certificate|Somebody", said)
 
 
 def test_why_a_line_is_refused_for_good_is_told_in_japanese() -> None:

@@ -56,7 +56,7 @@ async def _connect(server: Server, settings: Settings, remembers: bool) -> Serve
                 raise ServerNotTrusted(f"the certificate of {server} is not accepted: {exc.verify_message}") from exc
             if known is not None:
                 raise ServerNotTrusted(
-                    _changed(server, servers, f"is not valid any more: {exc.verify_message}"), servers.path
+                    _changed(server, servers, f"is not valid any more: {exc.verify_message}")
                 ) from exc
         else:
             if known is None and remembers and not _is_loopback(server.host):
@@ -73,9 +73,7 @@ async def _connect(server: Server, settings: Settings, remembers: bool) -> Serve
     try:
         return await _open(server, settings, verify=True)
     except ssl.SSLCertVerificationError as exc:
-        raise ServerNotTrusted(
-            _changed(server, servers, f"has changed: it is {_short(seen)} now"), servers.path
-        ) from exc
+        raise ServerNotTrusted(_changed(server, servers, f"has changed: it is {_short(seen)} now")) from exc
 
 
 async def _open(server: Server, settings: Settings, *, verify: bool) -> ServerStream:
