@@ -39,9 +39,9 @@ class Faults:
         if action.kind == "freeze":
             process.freeze()
             await asyncio.sleep(action.lasts)
+            self._end(outage)  # before it goes on: on a busy machine it sends sooner than the next line runs
             with contextlib.suppress(ProcessError):  # it was killed meanwhile
                 process.resume()
-            self._end(outage)
             return
         process.ready = ""  # also while it stops, no other fault is for it
         if action.kind == "kill":
