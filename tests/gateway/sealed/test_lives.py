@@ -219,22 +219,27 @@ def test_long_lines_that_were_missed_come_soon_although_their_parts_overtake_eac
     check(people.world, people, [alice, bob])
 
 
-@pytest.mark.parametrize("delay_s", [0.4, 0.8])
-def test_a_client_that_repeats_its_resume_before_the_answer_has_come_is_served_in_one_run(delay_s: float) -> None:
+@pytest.mark.parametrize(("delay_s", "nodes"), [(0.2, 3), (0.4, 1), (0.4, 2), (0.6, 3), (0.8, 1)])
+def test_a_client_that_repeats_its_resume_before_the_answer_has_come_is_served_in_one_run(
+    delay_s: float, nodes: int
+) -> None:
     """On a slow network, or by a gateway that is slow: with a run for each `resume` that comes late, it begins anew."""
-    people = start(1, nodes=1, network=Network(delay_s=delay_s))
+    people = start(1, nodes=nodes, network=Network(delay_s=delay_s))
     world = people.world
+
+    def resumes() -> int:
+        return sum(node.gateway.counters.sealed_resumes for node in world.nodes)
+
     everyone = [people.enter(world.nodes[0], "den", f"p{number}") for number in range(3)]
     people.run_until(lambda: all(person.client.is_resumed for person in everyone))
     for person in everyone:
         people.say(person, "hello")
     people.run(8.0)
-    counters = world.nodes[0].gateway.counters
-    assert counters.sealed_resumes == len(everyone)
+    assert resumes() == len(everyone)
     for number in range(6):
         people.say(everyone[number % 3], f"line {number}")
         people.run(0.5)
     people.move(everyone[0])
     people.run(8.0)
-    assert counters.sealed_resumes == len(everyone) + 1
+    assert resumes() == len(everyone) + 1
     check(world, people, everyone)

@@ -23,6 +23,8 @@ LAST_RESUME_S = 2.0
 LAST_AWAY_S = 4.0
 RETRY_S = 0.1
 """Between two `resume` that answer a RETRY."""
+RETRIED_S = 1.0
+"""The longest that the answer to a cookie is waited for, if the RETRY took longer than `RESUME_S`."""
 COOKIE_S = 9.0
 """How long a cookie is shown; the server takes it for 10 s."""
 RUNS = 64
@@ -100,6 +102,7 @@ class Link:
         self._resume_s = RESUME_S
         self._path.begin(now)
         self._retried_at = now - RETRY_S
+        self._retried_way, self._retried_until = server, now
         self._silent_since: float | None = None
         """When the first packet since the server was last heard was sent that it must answer."""
         self._ping_at = now
@@ -347,6 +350,8 @@ class Link:
         if len(self._seen_cookies) > COOKIES:
             del self._seen_cookies[next(iter(self._seen_cookies))]
         self._cookies[way] = packet.nonce, now
+        if self._resume_at is not None and way != self._retried_way and now < self._retried_until:
+            return  # Another server has been shown its cookie: two that serve one session in turn serve it badly.
         if is_tcp(way):
             self._path.note_retry()
         self.resume(now)
@@ -355,6 +360,9 @@ class Link:
             self.server, self._resume_at = server_of(way), self._retried_at + RETRY_S
             return
         self._retried_at = now
+        first_asked = min((at for asked, at in self._asked.values() if asked == way), default=now)
+        self._resume_s = max(self._resume_s, min(1.25 * (now - first_asked), RETRIED_S))
+        self._retried_way, self._retried_until = way, now + self._resume_s
         self._send_resume_to(way, now, *position)
         self.server = server_of(way)
         self._resume_at = now + self._resume_s
