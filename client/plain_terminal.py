@@ -203,8 +203,9 @@ def _show(event: tsudoi.Event, room: tsudoi.ChatClient, language: Language) -> N
         case tsudoi.Message():
             start = f"{_name(event.sender)}: " if event.sender else ""
             _print(f"{_bell(event, room.name)}{start}{event.text}")
-        case tsudoi.Earlier():
+        case tsudoi.Earlier() | tsudoi.Listed(what="history", rows=[_, *_]):
             for row in event.rows:
+                assert isinstance(row, tsudoi.Past)
                 time = datetime.fromtimestamp(row.at_ms / 1000).strftime("%H:%M")
                 said = action_line(_name(row.sender), row.text) if row.acted else f"{_name(row.sender)}: {row.text}"
                 _print(f"{_styled(time, _QUIET)} {said}")

@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+import tsudoi
+from client.plain_terminal import _show
 from tests.support import forked
 from tests.support.services import Gateway
 from tests.tsudoi.fake_server import FakeServer, Served
@@ -202,6 +205,21 @@ def test_a_further_line_is_not_taken_for_anothers(dialect: Dialect, raw: bytes, 
         assert lines[at - 1].endswith(shown)
         assert lines[at + 1] == "  | alice: now"
         assert not any(line.startswith("alice:") for line in lines)
+
+
+def test_the_times_of_earlier_lines_are_the_users(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        rows = (tsudoi.Past("bob", "hi", 1, 0, False), tsudoi.Past("bob", "waves", 2, 60_000, True))
+        _show(tsudoi.Listed("history", rows, 2, 1, 1, "The last 2 of den (times in UTC): …"), cast(Any, None), "en")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert capsys.readouterr().out == "09:00 bob: hi\n09:01 * bob waves\n"
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
