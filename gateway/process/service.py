@@ -282,13 +282,13 @@ class Service:
             self.core.handle_answer(endpoint, frame, now)
         self.settle()
 
-    def _repeat_later(self, wait_s: float = REPEAT_S) -> None:
-        self._repeat_timer = self._loop.call_later(wait_s, self._repeat)
+    def _repeat_later(self) -> None:
+        self._repeat_timer = self._loop.call_later(REPEAT_S, self._repeat)
 
     def _repeat(self) -> None:
         self._repeat_timer = None
-        if wait_s := self.core.sealed_sender.repeat(monotonic()):
-            self._repeat_later(wait_s)
+        if self.core.sealed_sender.repeat(monotonic()):
+            self._repeat_later()
 
     def _report_later(self, now: float) -> None:
         """Report deliveries later, if no items take the report along before, and it does not go with the tick."""

@@ -1,12 +1,11 @@
 """Send what the turn has for members of version 2, and repeat the last bodies of bursts; PROTOCOL.md, "Version 2".
 
-The shell calls `flush` when the turn of the event loop ends, and `repeat` when that asks for it: every `REPEAT_S`, if
-the gateway keeps up. No I/O and no clock.
+The shell calls `flush` when the turn of the event loop ends, and `repeat` every `REPEAT_S` while there is something to
+repeat. No I/O and no clock.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from typing import TYPE_CHECKING
 
 from tsudoi.protocol.sealed.lines import offset_of, serialize_range
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
 
 REPEAT_S = 0.03
 """Time between two calls of `repeat`."""
-MOST_LATE_S = 0.1
-"""When a call comes late, the next one waits as much longer, up to this time. A gateway that is so busy has not read
-what the members of its rooms have answered; the bodies with that show what was lost of the last ones (benchmarks,
-"version 2, 200 rooms × 5": a twelfth of all packets were repeats)."""
 FIRST, SECOND = 3, 6
 """At which call without a new body the last one is repeated: after 0.06 and 0.15 s, and up to 0.03 s more."""
 RECENT_BYTES = 32 * 2**20
@@ -55,15 +50,13 @@ class Sender:
     schedule: Callable[[], object] = field(init=False)
     """Is called when there is something to flush, once until the next `flush`."""
     schedule_repeats: Callable[[], object] = field(init=False)
-    """Is called when there is something to repeat, once until `repeat` returns 0."""
+    """Is called when there is something to repeat, once until `repeat` returns False."""
     recent_size: int = 0
     in_columns: int = 0
     """Ciphers that all groups together keep (`seals.py`)."""
     _groups: list[SealedGroup] = field(default_factory=list)
     _links: list[SealedLink] = field(default_factory=list)
     _is_scheduled: bool = False
-    _repeat_at: float = inf
-    """When the next call of `repeat` is due; inf: nobody knows."""
     _bursts: dict[SealedGroup, None] = field(default_factory=dict)
     _joined: dict[SealedLink, int] = field(default_factory=dict)
     """Members that have caught up → ticks since then."""
@@ -134,19 +127,11 @@ class Sender:
         return link.listener == self.carried.listener
 
     def _schedule_repeats(self) -> None:
-        if not self._has_repeats:
+        if not self._bursts and not self._joined and not self.recalls and not self.farewells:
             self.schedule_repeats()
 
-    @property
-    def _has_repeats(self) -> bool:
-        return bool(self._bursts or self._joined or self.recalls or self.farewells)
-
-    def repeat(self, now: float) -> float:
-        """Repeat the last bodies of bursts that have ended, and recall clients.
-
-        Returns:
-            After how many seconds to call again; 0: not before `schedule_repeats`.
-        """
+    def repeat(self, now: float) -> bool:
+        """Repeat the last bodies of bursts that have ended, and recall clients; return whether to call again."""
         for group in list(self._bursts):
             group.quiet += 1
             if group.quiet in (FIRST, SECOND):
@@ -169,12 +154,7 @@ class Sender:
         for listener, address, packet in self.farewells.due():
             self.counters.sealed_repeats += 1
             self.out.send(listener, address, packet)
-        late_s = min(max(now - self._repeat_at, 0.0), MOST_LATE_S)
-        if not self._has_repeats:
-            self._repeat_at = inf
-            return 0.0
-        self._repeat_at = now + REPEAT_S + late_s
-        return REPEAT_S + late_s
+        return bool(self._bursts or self._joined or self.recalls or self.farewells)
 
     def may_remember(self, group: SealedGroup, size: int) -> bool:
         """Return whether a group may remember so many bytes more, and count them if so."""

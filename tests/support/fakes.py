@@ -647,7 +647,8 @@ class World:
         for node in self.nodes:
             self.receive(node)
             if self.now >= node.next_repeat and not node.is_frozen and not node.is_dead:
-                node.next_repeat = self.now + (node.gateway.core.sealed_sender.repeat(self.now) or REPEAT_S)
+                node.next_repeat = self.now + REPEAT_S
+                node.gateway.core.sealed_sender.repeat(self.now)
             if self.now >= node.next_tick and not node.is_frozen and not node.is_dead:
                 node.next_tick = self.now + CANARY_S
                 node.gateway.core.tick(self.now)
