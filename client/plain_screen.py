@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.application.current import get_app_session
+from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.output import Output
 
 from tsudoi.ops.threaded_stream import ThreadedStream
@@ -38,6 +39,17 @@ class Screen:
         """Wait until the terminal has shown most of what was written."""
         while self._stream.output.waiting + self.above.waiting > _BEHIND:  # noqa: ASYNC110 - threads know no event loop
             await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+class Keys(Vt100Input):
+    """The terminal's keys, also while something is printed above the line.
+
+    `run_in_terminal` gives the terminal its own line editor back meanwhile, to which Ctrl-C would end the program, and
+    not clear the line.
+    """
+
+    def cooked_mode(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 class Above(io.TextIOBase):

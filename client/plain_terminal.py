@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import zlib
 from datetime import datetime
 
@@ -19,7 +20,7 @@ from tsudoi.protocol.client.words import Language
 from . import words
 from .error_words import explain, explain_text, refused
 from .history import open_history
-from .plain_screen import Screen
+from .plain_screen import Keys, Screen
 from .state.event_words import ending, greeting, notice
 from .state.mentions import mentions
 
@@ -38,7 +39,7 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, wished: str, 
     with screen.used():
         # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
         session: PromptSession[str] = PromptSession(
-            history=open_history(), erase_when_done=room.dialect.echo, key_bindings=_keys()
+            input=Keys(sys.stdin), history=open_history(), erase_when_done=room.dialect.echo, key_bindings=_keys()
         )
         _tell(greeting(room.room, room.name, wished, is_host, language))
         _tell(words.PLAIN_HELP.text(language))
@@ -123,7 +124,7 @@ async def _may_leave(question: str, screen: Screen, language: Language) -> bool:
         return True
     _tell(question)
     screen.above.finish()
-    session: PromptSession[str] = PromptSession()  # with no history: it is for lines
+    session: PromptSession[str] = PromptSession(input=Keys(sys.stdin))  # with no history: it is for lines
     try:
         answer = await session.prompt_async(f"{words.QUESTION_KEYS.text(language)}: ", handle_sigint=False)
     except (EOFError, KeyboardInterrupt):

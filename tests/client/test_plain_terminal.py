@@ -27,6 +27,7 @@ if sys.platform == "win32":
     pytest.skip("no such terminals", allow_module_level=True)
 
 import pty
+import termios
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
@@ -79,7 +80,18 @@ class Terminal:
     def colours(self) -> str:
         return self._raw.decode(errors="replace")
 
+    @property
+    def has_line_editor(self) -> bool:
+        """Whether keys go to the terminal's own line editor now, not to the program."""
+        flags: int = termios.tcgetattr(self._ours)[3]
+        return bool(flags & termios.ICANON)
+
+    def answer(self, line: str) -> None:
+        """Answer a question that the terminal's own line editor reads."""
+        os.write(self._ours, f"{line}\r".encode())
+
     def type(self, keys: str) -> None:
+        wait_for(lambda: not self.has_line_editor, lambda: f"no line can be typed: {self.shown!r}")
         os.write(self._ours, keys.encode())
 
     def wait_for(self, text: str) -> None:
@@ -129,7 +141,7 @@ def chatting(dialect: Dialect, state: Path, *arguments: str) -> Iterator[tuple[S
 def test_a_chat(tmp_path: Path) -> None:
     with chatting(TSUDOI, tmp_path) as (served, fake, terminal):
         terminal.wait_for("Your name")
-        terminal.type("アリス\r")
+        terminal.answer("アリス")
         terminal.wait_for("den is open, and you are its host, アリス")
         terminal.wait_for("Ctrl-C on an empty line, leaves.")
         terminal.wait_for_prompt("アリス")
@@ -141,9 +153,9 @@ def test_a_chat(tmp_path: Path) -> None:
         assert re.findall(r"bob: line (\d+)\.", terminal.shown) == [str(number) for number in range(300)]
         assert "\x1b[1;" in terminal.colours
         terminal.type("ne\r")
-        wait_for(lambda: fake.datagrams[-1].endswith(b"half a line"), lambda: repr(fake.datagrams))
+        wait_for(lambda: any(each.endswith(b"half a line") for each in fake.datagrams), lambda: repr(fake.datagrams))
         terminal.type("/who 1\r")
-        wait_for(lambda: fake.datagrams[-1].endswith(b"/who 1"), lambda: repr(fake.datagrams))
+        wait_for(lambda: any(each.endswith(b"/who 1") for each in fake.datagrams), lambda: repr(fake.datagrams))
         served.tell(notice(TSUDOI.down, "den", "answer", {"code": "newer", "arg": ""}, "Row one\nrow two."))
         terminal.wait_for("Row one")
         terminal.wait_for("row two.")
@@ -163,7 +175,7 @@ def test_a_chat(tmp_path: Path) -> None:
         terminal.wait_for("ハナ:")
         terminal.type("/quit\r")
         assert terminal.wait() == 0
-        wait_for(lambda: fake.datagrams[-1].endswith(b"/leave"), lambda: repr(fake.datagrams))
+        wait_for(lambda: any(each.endswith(b"/leave") for each in fake.datagrams), lambda: repr(fake.datagrams))
     history = tmp_path / "tsudoi" / "history"
     assert "half a line" in history.read_text("utf-8")
     assert history.stat().st_mode & 0o077 == 0
@@ -237,11 +249,27 @@ def test_ctrl_c_clears_a_line_first(tmp_path: Path) -> None:
         terminal.type("not this")
         terminal.wait_for("not this")
         terminal.type("\x03but this\r")
-        wait_for(lambda: fake.datagrams[-1].endswith(b"but this"), lambda: repr(fake.datagrams))
-        assert not any(b"not this" in each for each in fake.datagrams)
+        wait_for(lambda: any(each.endswith(b"but this") for each in fake.datagrams), lambda: repr(fake.datagrams))
+        assert not any(b"not this" in each for each in fake.datagrams), fake.datagrams
         terminal.wait_for_prompt_after("but this")
         terminal.type("\x03")
         assert terminal.wait() == 0
+
+
+def test_the_keys_stay_with_the_line_while_others_talk(tmp_path: Path) -> None:
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, fake, terminal):
+        terminal.wait_for_prompt("alice")
+        wait_for(lambda: bool(fake.rooms["den"].addresses), lambda: "not registered")
+        terminal.type("not this")
+        terminal.wait_for("not this")
+        for number in range(1, 11):
+            served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", number, "bob", f"line {number}."))
+            # Its own line editor would keep Ctrl-C to itself.
+            while f"line {number}." not in terminal.shown:
+                assert not any(terminal.has_line_editor for _ in range(50))
+        terminal.type("\x03but this\r")
+        wait_for(lambda: any(each.endswith(b"but this") for each in fake.datagrams), lambda: repr(fake.datagrams))
+        assert not any(b"not this" in each for each in fake.datagrams), fake.datagrams
 
 
 @pytest.mark.parametrize("leave", ["/quit\r", "\x03", "\x04"], ids=["/quit", "Ctrl-C", "Ctrl-D"])
@@ -258,7 +286,7 @@ def test_a_host_is_asked_before_the_room_closes_for_others(leave: str, tmp_path:
         terminal.type("n\r")
         terminal.wait_for_prompt_after("n: no:")
         terminal.type("still here\r")
-        wait_for(lambda: fake.datagrams[-1].endswith(b"still here"), lambda: repr(fake.datagrams))
+        wait_for(lambda: any(each.endswith(b"still here") for each in fake.datagrams), lambda: repr(fake.datagrams))
         terminal.wait_for_prompt_after("still here")
         terminal.type(leave)
         terminal.wait_for_prompt_after("still here", "n: no:")
@@ -332,7 +360,7 @@ def test_state_that_can_not_be_kept_is_not_kept(tmp_path: Path) -> None:
     with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
         terminal.wait_for_prompt("alice")
         terminal.type("hello\r")
-        wait_for(lambda: fake.datagrams[-1].endswith(b"hello"), lambda: repr(fake.datagrams))
+        wait_for(lambda: any(each.endswith(b"hello") for each in fake.datagrams), lambda: repr(fake.datagrams))
         terminal.type("/quit\r")
         assert terminal.wait() == 0
 
@@ -340,7 +368,7 @@ def test_state_that_can_not_be_kept_is_not_kept(tmp_path: Path) -> None:
 def test_a_password_is_asked_for_and_not_shown(tmp_path: Path) -> None:
     with chatting(TSUDOI, tmp_path, "--name", "alice", "--ask-password") as (_, fake, terminal):
         terminal.wait_for("Password: ")
-        terminal.type("moon\r")
+        terminal.answer("moon")
         terminal.wait_for_prompt("alice")
         assert fake.rooms["den"].password == "moon"
         assert "moon" not in terminal.shown
@@ -364,7 +392,9 @@ def test_pasted_lines_are_one_message_and_no_command(tmp_path: Path) -> None:
     with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
         terminal.wait_for_prompt("alice")
         terminal.type("\x1b[200~hello\r/close\rbye\x1b[201~\r")
-        wait_for(lambda: fake.datagrams[-1].endswith(b"hello\n/close\nbye"), lambda: repr(fake.datagrams))
+        wait_for(
+            lambda: any(each.endswith(b"hello\n/close\nbye") for each in fake.datagrams), lambda: repr(fake.datagrams)
+        )
         terminal.type("\x1b[200~/close\rhello\x1b[201~\r")
         terminal.wait_for("Not said: a command has one line")
         terminal.type("/msg bob " + "words for bob alone " * 220 + "\r")

@@ -27,7 +27,8 @@ from tsudoi.protocol.client.header import frame
 PLAIN = replace(QUICK, security="plain")
 
 
-async def hear(room: ChatClient, seconds: float = 5) -> Event:
+async def hear(room: ChatClient, seconds: float = 30) -> Event:
+    """Return the next event. Once in a thousand runs a tail is lost with its repeats: the next ping tells of it."""
     async with asyncio.timeout(seconds):
         return await anext(room)
 

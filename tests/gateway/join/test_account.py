@@ -18,7 +18,7 @@ CREATE, JOIN = Operation.CREATE, Operation.JOIN
 
 def test_a_create_says_its_dialect_the_rule_the_room_and_a_hint() -> None:
     line = log_values(handshake(AUTO, request(CLASSIC)))
-    assert line.pop("hint").startswith("read as classic; tcrp, tcrp-named, tcrp-200")
+    assert line.pop("hint").startswith("read as classic; requests of tcrp, tcrp-named, tcrp-200, ")
     assert line == {
         "dialect": "classic",
         "why": "the payload is a plain user name",
