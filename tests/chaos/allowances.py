@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from tests.chaos.evidence import Membership
-from tests.chaos.history import History, Outage, Received, Sent, Uplink
+from tests.chaos.history import History, Outage, Received, Sent, Uplink, ending, joins
 from tsudoi.protocol.backbone import SHARDS, Entry, shard_named
 from tsudoi.protocol.codes import EntryKind
 
@@ -149,10 +149,9 @@ class Allowances:
 
     def _may_have_left(self, sent: Sent) -> bool:
         """Say whether the sender may have been out of its room already."""
-        member = self._history.members.get(sent.client)
-        if member is None:
+        if sent.client not in self._history.members:
             return True
-        at = self._gone_at.get(member.name)
+        at = self._gone_at.get(sent.client)
         if at is None:
             return False
         # After an outage, datagrams of another gateway may have been taken first.
@@ -160,16 +159,10 @@ class Allowances:
         return at < sent.at + CALM_S or waited or self._history.relayed
 
     @cached_property
-    def _gone_at(self) -> dict[str, float]:
-        """Name of a member → when the log first has its leaving, or the end of its room."""
-        gone_at: dict[str, float] = {}
-        for room in self._history.log.values():
-            inside = {entry.sender for entry in room.entries if entry.kind == EntryKind.JOINED}
-            for entry in room.entries:
-                if entry.kind in (EntryKind.CLOSED, EntryKind.LEFT):
-                    for name in inside if entry.kind == EntryKind.CLOSED else inside & {entry.sender}:
-                        gone_at.setdefault(name, entry.at_ms / 1000)
-        return gone_at
+    def _gone_at(self) -> dict[int, float]:
+        """Client → when the log has its leaving, or the end of its room."""
+        ends = {client: ending(room, at) for client, (room, at) in joins(self._history).items()}
+        return {client: entry.at_ms / 1000 for client, entry in ends.items() if entry is not None}
 
     def _was_readdressed(self, before: Received, again: Received) -> bool:
         """Say whether messages were repeated that a gateway had sent to an address that was no longer the member's.

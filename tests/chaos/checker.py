@@ -11,7 +11,7 @@ import msgspec
 from tests.chaos.allowances import Allowances
 from tests.chaos.clients import HABITS, KINDS, key_of
 from tests.chaos.evidence import Evidence, Membership, Verdict, Violation, described, shown
-from tests.chaos.history import FOREVER, History, Key, Member, Received, RoomLog, Sent
+from tests.chaos.history import FOREVER, History, Key, Member, Received, RoomLog, Sent, ending, joins
 from tests.chaos.sealed_rules import judge
 from tests.support.legacy.client import LegacyClient
 from tests.support.legacy.wire import Door
@@ -123,11 +123,8 @@ class Checker:
             self._blame(kind, what)
 
     def _memberships(self) -> Iterator[tuple[Membership, RoomLog]]:
-        members = {member.name: member for member in self._history.members.values()}
-        for room in self._history.log.values():
-            for at, entry in enumerate(room.entries):
-                if entry.kind == EntryKind.JOINED and entry.sender in members:
-                    yield _membership(members[entry.sender], room, at), room
+        for client, (room, at) in joins(self._history).items():
+            yield _membership(self._history.members[client], room, at), room
 
     def _check_received(self, membership: Membership) -> None:
         """Walk along what one member received and what was due."""
@@ -215,14 +212,7 @@ class Checker:
 def _membership(member: Member, room: RoomLog, joined: int) -> Membership:
     """Return the membership that begins with the entry at index `joined`."""
     number = room.entries[joined].member
-    ends = next(
-        (
-            entry
-            for entry in room.entries[joined:]
-            if entry.kind == EntryKind.CLOSED or (entry.kind == EntryKind.LEFT and entry.member == number)
-        ),
-        None,
-    )
+    ends = ending(room, joined)
     due = [
         entry
         for entry in room.entries[joined + 1 : ends.offset if ends else None]

@@ -5,6 +5,7 @@ All times are `time.time()`. Received datagrams have the kernel's time of arriva
 
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeAlias
 
@@ -135,17 +136,38 @@ def read_log(path: Path) -> dict[int, RoomLog]:
 
 
 def take_names(history: History) -> None:
-    """Give each member the name that its room has for it: a client that entered twice did not get the one it asked for.
+    """Give each member the name that its room has for it: one that entered twice may not have got what it asked for."""
+    for client, (room, at) in joins(history).items():
+        history.members[client] = replace(history.members[client], name=room.entries[at].sender)
 
-    Its first membership is without a client then, and is not judged.
+
+def joins(history: History) -> dict[int, tuple[RoomLog, int]]:
+    """Return where each member joined: its room's log, and the index of the entry.
+
+    A client whose handshake broke enters again, with another member's number: its first membership, which may have
+    ended meanwhile, and its room with it, is without a client and is not judged.
     """
-    for room in history.log.values():
-        for entry in room.entries:
-            asked_for, _, again = entry.sender.rpartition("#")
-            if entry.kind == EntryKind.JOINED and again:
-                for member in list(history.members.values()):
-                    if member.name.partition("#")[0] == asked_for:
-                        history.members[member.id] = replace(member, name=entry.sender)
+    client_of = {_asked_for(member.name): member.id for member in history.members.values()}
+    found = [
+        (entry.member, client_of[_asked_for(entry.sender)], room, at)
+        for room in history.log.values()
+        for at, entry in enumerate(room.entries)
+        if entry.kind == EntryKind.JOINED and _asked_for(entry.sender) in client_of
+    ]
+    return {client: (room, at) for _, client, room, at in sorted(found, key=itemgetter(0))}
+
+
+def ending(room: RoomLog, joined: int) -> Entry | None:
+    """Return the entry that ended the membership which began with the entry at index `joined`."""
+    number = room.entries[joined].member
+    for entry in room.entries[joined:]:
+        if entry.kind == EntryKind.CLOSED or (entry.kind == EntryKind.LEFT and entry.member == number):
+            return entry
+    return None
+
+
+def _asked_for(name: str) -> str:
+    return name.partition("#")[0]
 
 
 class Recording:

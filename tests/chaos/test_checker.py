@@ -1,6 +1,6 @@
 """The checker bites: histories that were doctored on purpose are each reported, a true one is not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -321,9 +321,31 @@ def test_a_client_that_entered_twice_is_judged_by_its_second_membership() -> Non
     renamed = [structs.replace(entry, **fields) if entry.sender == "user12" else entry for entry in room.entries]
     entries = [structs.replace(entry, offset=at) for at, entry in enumerate([room.entries[2], *renamed], 1)]
     history.log[1] = replace(room, entries=tuple(entries))
-    assert "client 12 " in "".join(str(violation) for violation in check(history).violations)
     take_names(history)
     assert "client 12 " not in "".join(str(violation) for violation in check(history).violations)
+
+
+@pytest.mark.parametrize("end", [EntryKind.LEFT, EntryKind.CLOSED], ids=["its room", "its room, made anew"])
+def test_a_client_that_entered_twice_under_one_name_is_judged_by_its_second_membership(end: EntryKind) -> None:
+    """Its first one had ended before the second began."""
+    history = a_history()
+    room = history.log[1]
+    again = [structs.replace(entry, member=99) if entry.sender == "user10" else entry for entry in room.entries]
+    first = [room.entries[0], structs.replace(room.entries[0], kind=end, text="")]
+    if end == EntryKind.CLOSED:
+        history.log[0] = RoomLog(0, room.epochs, tuple(_numbered(first)))
+        history.log[1] = replace(room, entries=tuple(_numbered(again)))
+    else:
+        history.log[1] = replace(room, entries=tuple(_numbered([*first, *again])))
+    history.received = [heard for heard in history.received if heard.client // 10 != 1 or heard.client == 10]
+    take_names(history)
+    verdict = check(history)
+    assert "client 10 " not in "".join(map(str, verdict.violations))
+    assert verdict.members == 6
+
+
+def _numbered(entries: Sequence[Entry]) -> list[Entry]:
+    return [structs.replace(entry, offset=offset) for offset, entry in enumerate(entries, 1)]
 
 
 def test_what_waits_for_the_broker_may_come_after_the_rooms_end() -> None:

@@ -32,3 +32,9 @@ def test_a_join_that_was_never_answered_may_be_undone() -> None:
     history = a_history(EntryKind.LEFT)
     history.members.clear()
     assert not [*expelled(history)]
+
+
+def test_a_join_that_was_undone_before_its_client_entered_again_is_not_reported() -> None:
+    history = a_history(EntryKind.LEFT, EntryKind.JOINED)
+    history.log[9].entries[2].member = 2
+    assert not [*expelled(history)]
