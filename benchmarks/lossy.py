@@ -24,7 +24,7 @@ CASES = ((0.04, 10, 3), (0.14, 10, 3), (0.3, 10, 3), (0.3, 1, 30))
 def main(seconds: float) -> None:
     """Print a line for each case."""
     with ExitStack() as stack:
-        service = stack.enter_context(Gateway(doors=["auto"]))
+        service = stack.enter_context(Gateway())
         relays = [
             stack.enter_context(LossyRelay(service.udp, LOSS, jitter_s=0.0, seed=seed, delay_s=round_trip_s / 2))
             for seed, (round_trip_s, _, _) in enumerate(CASES)

@@ -74,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         options = ("--notices", "on", "--web", "off")
-        with Gateway(*options, data=data, doors=["auto"]) as gateway, operators_page(data) as url:
+        with Gateway(*options, data=data) as gateway, operators_page(data) as url:
             asyncio.run(play(gateway, url, seconds))
 
 

@@ -115,7 +115,7 @@ def main() -> None:
     server = f"tsudoi-{os.getpid()}"
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         gateway = stack.enter_context(
-            Gateway("--notices", "on", "--web", "127.0.0.1:0", data=Path(folder) / "data", doors=["auto", "tcrp"])
+            Gateway("--notices", "on", "--web", "127.0.0.1:0", data=Path(folder) / "data", dialects=["auto", "tcrp"])
         )
         shell = (
             f"env -C {ROOT} PATH={Path(sys.executable).parent}:{os.environ['PATH']} XDG_STATE_HOME={folder} "

@@ -82,9 +82,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         broker = stack.enter_context(Broker(folder / "rooms.sqlite", "--keys", str(folder / "keys")))
         metrics = [f"127.0.0.1:{steady_port()}" for _ in range(2)]
         gateways = [
-            stack.enter_context(
-                Gateway("--key", str(folder / f"{name}.key"), "--http", http, *flags, broker=broker, doors=("auto",))
-            )
+            stack.enter_context(Gateway("--key", str(folder / f"{name}.key"), "--http", http, *flags, broker=broker))
             for name, http in zip(("east", "west"), metrics, strict=True)
         ]
         watch = Watch([gateway.door("auto") for gateway in gateways])

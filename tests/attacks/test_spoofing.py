@@ -64,7 +64,7 @@ class Room:
 def room(elsewhere: str, tmp_path: Path) -> Iterator[Room]:
     flags = ("--move-after", str(MOVE_AFTER_S), "--check-ip", "strict")
     with ExitStack() as stack:
-        gateway = stack.enter_context(Gateway(*flags, data=tmp_path, doors=("auto",), host="0.0.0.0"))
+        gateway = stack.enter_context(Gateway(*flags, data=tmp_path, host="0.0.0.0"))
         door = gateway.door("auto", "127.0.0.1")
         alice, bob = (
             Person(door, "den", name, enter(door, at, "den", name)) for at, name in ((1, "alice"), (2, "bob"))

@@ -299,7 +299,7 @@ def test_a_host_is_asked_before_the_room_closes_for_others(leave: str, tmp_path:
 def test_lines_that_are_not_kept_are_named_also_if_the_user_does_not_wait_for_them(
     mode: list[str], tmp_path: Path
 ) -> None:
-    with Gateway(data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(data=tmp_path / "data") as gateway:
         host, port = gateway.tcp["auto"]
         server = f"{host}:{port}:{gateway.udp[1]}"
         terminal = Terminal(["create", "den", "--name", "alice", "--server", server, *mode], tmp_path / "state")
@@ -329,7 +329,7 @@ def _is_sent(line: str, shown: str, mode: list[str]) -> bool:
 
 @pytest.mark.slow
 def test_a_line_that_is_not_kept_when_the_user_leaves_is_named(tmp_path: Path) -> None:
-    with Gateway(data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(data=tmp_path / "data") as gateway:
         host, port = gateway.tcp["auto"]
         server = f"{host}:{port}:{gateway.udp[1]}"
         terminal = Terminal(["create", "den", "--name", "alice", "--server", server, "--plain"], tmp_path / "state")

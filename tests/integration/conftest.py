@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.legacy.client import PLAIN, Habits, LegacyClient
 from tests.support.legacy.dialects import CLIENTS
-from tests.support.services import Broker, Gateway
+from tests.support.services import ALL_LISTENERS, Broker, Gateway
 
 # A shell's background jobs ignore Ctrl-C, and so would every program that is started here: what is ignored is
 # inherited, a handler is not.
@@ -35,21 +35,21 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with ExitStack() as stack:
         broker = stack.enter_context(Broker(tmp_path_factory.mktemp("cluster") / "rooms.sqlite"))
-        a = stack.enter_context(Gateway(broker=broker))
-        b = stack.enter_context(Gateway(broker=broker))
+        a = stack.enter_context(Gateway(broker=broker, dialects=ALL_LISTENERS))
+        b = stack.enter_context(Gateway(broker=broker, dialects=ALL_LISTENERS))
         yield Cluster(broker, a, b)
 
 
 @pytest.fixture
 def gateway(cluster: Cluster) -> Gateway:
-    """A door for each dialect, and `auto`; shared by all tests, so take a room name of your own."""
+    """A listener for each dialect, and `auto`; shared by all tests, so take a room name of your own."""
     return cluster.a
 
 
 @pytest.fixture(scope="session")
 def hasty_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Drops members after two silent seconds, and runs a broker of its own."""
-    with Gateway("--idle-timeout", "2", data=tmp_path_factory.mktemp("hasty")) as service:
+    with Gateway("--idle-timeout", "2", data=tmp_path_factory.mktemp("hasty"), dialects=ALL_LISTENERS) as service:
         yield service
 
 

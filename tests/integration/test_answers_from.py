@@ -18,9 +18,9 @@ CONNECTED = Habits(connects_udp=True)
 def test_members_hear_the_address_that_they_talk_to(tmp_path: Path, workers: str) -> None:
     """Members of one room that came by several addresses: messages, backlog, answers, a port announced over TCP, and
     the first message after a restart."""
-    doors = ("tcrp", "tcrp-json")
+    dialects = ("tcrp", "tcrp-json")
     with (
-        Gateway("--workers", workers, data=tmp_path, doors=doors, host="0.0.0.0", steady=True) as gateway,
+        Gateway("--workers", workers, data=tmp_path, dialects=dialects, host="0.0.0.0", steady=True) as gateway,
         ExitStack() as stack,
     ):
 
@@ -55,7 +55,10 @@ def test_members_hear_the_address_that_they_talk_to(tmp_path: Path, workers: str
 
 def test_all_addresses_are_those_of_ipv4_too(tmp_path: Path) -> None:
     """IPv4 clients of a listener at `[::]`: they are heard and hear, and their addresses are written as IPv4."""
-    with Gateway(data=tmp_path, doors=("tcrp", "tcrp-json"), host="::", steady=True) as gateway, ExitStack() as stack:
+    with (
+        Gateway(data=tmp_path, dialects=("tcrp", "tcrp-json"), host="::", steady=True) as gateway,
+        ExitStack() as stack,
+    ):
 
         def enter(dialect: str, name: str, place: str) -> LegacyClient:
             return stack.enter_context(CLIENTS[dialect](name, gateway.door(dialect, place), CONNECTED))

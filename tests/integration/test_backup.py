@@ -25,7 +25,7 @@ async def test_a_broker_starts_from_a_copy_of_a_running_store(tmp_path: Path) ->
 
     with (
         Broker(store, bind=steady_endpoint()) as broker,
-        Gateway("--history", "200", broker=broker, doors=["auto"]) as gateway,
+        Gateway("--history", "200", broker=broker) as gateway,
     ):
         alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS, password="secret")
         bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS, password="secret")

@@ -18,7 +18,7 @@ PATIENCE_S = 60.0
 def test_a_client_receives_all_that_was_said_while_the_broker_stood_still() -> None:
     with (
         Broker() as broker,
-        Gateway(broker=broker, doors=["tcrp"]) as gateway,
+        Gateway(broker=broker, dialects=["tcrp"]) as gateway,
         Tcrp("alice", gateway.door("tcrp")) as alice,
         Tcrp("bob", gateway.door("tcrp")) as bob,
     ):

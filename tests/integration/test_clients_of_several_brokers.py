@@ -99,7 +99,7 @@ async def town(folder: Path) -> AsyncIterator[Town]:
         # The second gateway knows of the second broker only, and of one that is not there.
         seeds: list[tuple[str, ...]] = [(), ("--broker", "tcp://127.0.0.1:9")]
         gateways = [
-            stack.enter_context(Gateway(*more, "--key", str(key), broker=broker, doors=["auto"]))
+            stack.enter_context(Gateway(*more, "--key", str(key), broker=broker))
             for more, broker in zip(seeds, brokers, strict=True)
         ]
         talks = []

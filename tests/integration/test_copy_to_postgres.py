@@ -68,7 +68,6 @@ async def test_members_go_on_with_their_tokens_on_the_database(tmp_path: Path, s
         Gateway(
             *("--history", "200", "--session-secret", str(tmp_path / "secret")),
             broker=old,
-            doors=["auto"],
             steady=True,
         ) as gateway,
     ):

@@ -13,7 +13,7 @@ PATIENCE_S = 60.0
 
 
 def test_descriptors_run_out_and_come_back(tmp_path: Path, client: Enter) -> None:
-    with Gateway(data=tmp_path, doors=("auto", "tcrp-json")) as gateway:
+    with Gateway(data=tmp_path, dialects=("auto", "tcrp-json")) as gateway:
         company = Company("den")
         company.create(client("tcrp-json", "alice", gateway))
         company.join(client("tcrp-json", "bob", gateway))

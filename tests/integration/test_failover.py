@@ -24,7 +24,7 @@ async def test_no_line_is_lost_with_the_primary() -> None:
 
     with postgres.pair() as (primary, standby):
         both = f"postgresql://{postgres.USER}@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
-        with Broker(both) as broker, Gateway(broker=broker, doors=["auto"]) as gateway:
+        with Broker(both) as broker, Gateway(broker=broker) as gateway:
             alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS)
             bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS)
             stop = asyncio.Event()

@@ -33,7 +33,7 @@ def until_it_hears(person: Person, text: str, meanwhile: Callable[[], None]) -> 
 def test_a_member_that_floods_is_silenced_and_the_others_are_not(tmp_path: Path, unused_port: int) -> None:
     http = f"127.0.0.1:{unused_port}"
     flags = ("--http", http, "--rate", "50", "--burst", "10")
-    with Gateway(*flags, data=tmp_path, doors=["auto"]) as gateway:
+    with Gateway(*flags, data=tmp_path) as gateway:
         door = gateway.door("auto")
         alice, bob, mallory = (
             Person(door, "den", name, enter(door, operation, "den", name))

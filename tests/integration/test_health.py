@@ -25,7 +25,7 @@ def test_health_is_red_while_the_broker_is_frozen(tmp_path: Path, unused_port: i
     http = f"127.0.0.1:{unused_port}"
     with (
         Broker(tmp_path / "rooms.sqlite") as broker,
-        Gateway("--http", http, broker=broker, doors=["auto"]),
+        Gateway("--http", http, broker=broker),
     ):
         wait_until(lambda: ask(unused_port) == (200, "ok\n"))
         broker.freeze()
@@ -41,7 +41,7 @@ def test_health_is_red_while_the_broker_is_frozen(tmp_path: Path, unused_port: i
 def test_the_log_tells_the_port_that_the_system_has_chosen(tmp_path: Path) -> None:
     with (
         Broker(tmp_path / "rooms.sqlite", "--http", "127.0.0.1:0") as broker,
-        Gateway("--http", "127.0.0.1:0", broker=broker, doors=["auto"]) as gateway,
+        Gateway("--http", "127.0.0.1:0", broker=broker) as gateway,
     ):
         for service in (broker, gateway):
             wait_until(lambda log=service.stderr: "http=" in log.text)  # type: ignore[misc]
@@ -68,7 +68,7 @@ def test_a_ping_finds_the_broker_of_the_service_of_one_command(tmp_path: Path) -
         return forked.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
     store = f"sqlite:{tmp_path}/tsudoi.sqlite"
-    with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+    with Gateway(data=tmp_path) as gateway:
         answered = ping()
         assert (answered.returncode, answered.stdout) == (0, f"ipc://{tmp_path}/tsudoi.sqlite.admin answers\n")
         # An endpoint that is named is the one that is asked.

@@ -30,7 +30,7 @@ def test_secrets_stay_where_they_belong(tmp_path: Path) -> None:
         flags = ("--keys", str(tmp_path / "keys"), "--log-level", "debug")
         broker = stack.enter_context(Broker(tmp_path / "rooms.sqlite", *flags))
         gateway = stack.enter_context(
-            Gateway("--key", str(tmp_path / "east.key"), "--log-level", "debug", broker=broker, doors=("auto",))
+            Gateway("--key", str(tmp_path / "east.key"), "--log-level", "debug", broker=broker)
         )
         door = gateway.door("auto")
         tokens = [enter(door, 1, "den", "alice", PASSWORD), enter(door, 2, "den", "bob", PASSWORD)]
@@ -70,7 +70,7 @@ def test_what_crosses_the_backbone_can_not_be_read(tmp_path: Path) -> None:
         broker = stack.enter_context(Broker(None, "--keys", str(tmp_path / "keys")))
         relays = stack.enter_context(Relays(broker.endpoint))
         broker.endpoint = relays.endpoint
-        gateway = stack.enter_context(Gateway("--key", str(tmp_path / "east.key"), broker=broker, doors=("auto",)))
+        gateway = stack.enter_context(Gateway("--key", str(tmp_path / "east.key"), broker=broker))
         door = gateway.door("auto")
         tokens = [enter(door, 1, "secret-den", "alice"), enter(door, 2, "secret-den", "bob")]
         alice, bob = (Person(door, "secret-den", "x", token) for token in tokens)

@@ -280,7 +280,7 @@ class TestAddress:
     ) -> None:
         room = new_room("den")
         with (
-            Gateway("--move-after", "1", data=tmp_path, doors=("classic",), host="0.0.0.0") as gateway,
+            Gateway("--move-after", "1", data=tmp_path, dialects=("classic",), host="0.0.0.0") as gateway,
             Classic("alice", gateway.door("classic", "127.0.0.1")) as alice,
             Classic("bob", gateway.door("classic", "127.0.0.1")) as bob,
             Classic("alice", gateway.door("classic", other_host), Habits(udp_from=other_host)) as thief,
@@ -315,7 +315,7 @@ class TestAddress:
     ) -> None:
         room = new_room("den")
         with (
-            Gateway("--check-ip", "off", data=tmp_path, doors=("classic",), host="0.0.0.0") as gateway,
+            Gateway("--check-ip", "off", data=tmp_path, dialects=("classic",), host="0.0.0.0") as gateway,
             Classic("alice", gateway.door("classic", "127.0.0.1")) as alice,
             Classic("alice", gateway.door("classic", other_host), Habits(udp_from=other_host)) as moved,
         ):

@@ -45,8 +45,8 @@ async def test_a_listener_whose_gateway_is_killed_and_started_again_hears_what_i
 
     with (
         Broker(tmp_path / "rooms.sqlite") as broker,
-        Gateway("--name", "one", *shared, broker=broker, doors=["auto"], steady=True) as one,
-        Gateway("--name", "two", *shared, broker=broker, doors=["auto"]) as two,
+        Gateway("--name", "one", *shared, broker=broker, steady=True) as one,
+        Gateway("--name", "two", *shared, broker=broker) as two,
     ):
         alice = await enter(two, room, "alice", creates=True)
         bob = await enter(one, room, "bob")
@@ -63,7 +63,7 @@ async def test_a_listener_whose_gateway_is_killed_and_started_again_hears_what_i
 async def test_a_listener_of_the_service_of_one_command_too(tmp_path: Path) -> None:
     room = f"den {secrets.token_hex(4)}"
 
-    with Gateway(data=tmp_path, doors=["auto"], steady=True) as service:
+    with Gateway(data=tmp_path, steady=True) as service:
         host = await enter(service, room, "host", creates=True)
         bob = await enter(service, room, "bob")
         await host.say("before")
@@ -86,7 +86,7 @@ async def test_a_listener_whose_session_an_old_question_of_its_cut_gateway_has_t
 
     with (
         Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
-        Gateway(*shared, broker=broker, doors=["auto"]) as two,
+        Gateway(*shared, broker=broker) as two,
     ):
 
         async def disturb(relay: BackboneRelay, one: Gateway) -> None:
@@ -113,7 +113,7 @@ async def test_a_listener_whose_session_an_old_question_of_its_cut_gateway_has_t
 
         relay = BackboneRelay()
         await relay.start(broker.endpoint)
-        one = Gateway(*shared, "--broker", relay.endpoint, doors=["auto"])
+        one = Gateway(*shared, "--broker", relay.endpoint)
         await asyncio.to_thread(one.start)
         try:
             await disturb(relay, one)

@@ -33,7 +33,7 @@ async def reach_the_broker(gateway: Gateway) -> None:
 def test_lines_are_objects_and_the_level_changes_at_run_time(tmp_path: Path) -> None:
     with (
         Broker(tmp_path / "rooms.sqlite", "--log-format", "json") as broker,
-        Gateway("--log-format", "json", "--name", "edge", broker=broker, doors=["auto"]) as gateway,
+        Gateway("--log-format", "json", "--name", "edge", broker=broker) as gateway,
     ):
         assert broker.stderr.wait_for(lambda line: '"event": "no keys are used: everybody on this mach' in line, 0)
         assert gateway.stderr.wait_for(lambda line: '"event": "ready"' in line, PATIENCE_S)

@@ -13,8 +13,8 @@ PATIENCE_S = 60.0
 async def test_members_of_a_killed_gateway_are_removed_after_their_idle_time_out(tmp_path: Path) -> None:
     with (
         Broker(tmp_path / "rooms.sqlite") as broker,
-        Gateway("--idle-timeout", "1", broker=broker, doors=["auto"]) as killed,
-        Gateway("--notices", "on", broker=broker, doors=["auto"]) as other,
+        Gateway("--idle-timeout", "1", broker=broker) as killed,
+        Gateway("--notices", "on", broker=broker) as other,
     ):
         host = await tsudoi.create("den", name="host", server=at(other))
         guest = await tsudoi.join("den", name="guest", server=at(killed))

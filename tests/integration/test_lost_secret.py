@@ -26,7 +26,7 @@ def shown(gateway: Gateway) -> str:
 async def test_a_gateway_of_another_broker_keeps_both_and_its_members_go_on_after_it_was_killed(tmp_path: Path) -> None:
     with (
         Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
-        Gateway("--name", "one", broker=broker, data=tmp_path / "data", doors=["auto"], steady=True) as gateway,
+        Gateway("--name", "one", broker=broker, data=tmp_path / "data", steady=True) as gateway,
     ):
         before = shown(gateway)
         async with (
@@ -47,7 +47,7 @@ async def test_where_nothing_can_be_kept_the_gateway_serves_and_warns(tmp_path: 
     (tmp_path / "file").touch()
     with (
         Broker(tmp_path / "rooms.sqlite") as broker,
-        Gateway("--workers", workers, broker=broker, data=tmp_path / "file" / "data", doors=["auto"]) as gateway,
+        Gateway("--workers", workers, broker=broker, data=tmp_path / "file" / "data") as gateway,
     ):
         # Each connection may reach another worker.
         assert len({shown(gateway) for _ in range(8)}) == 1
@@ -67,7 +67,7 @@ async def test_members_of_a_lost_secret_join_again_by_themselves_with_their_name
     patient = tsudoi.Settings(rate_per_s=0, rejoin_after_s=55.0)
     with (
         Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
-        Gateway("--idle-timeout", "40", broker=broker, data=data, doors=["auto"], steady=True) as gateway,
+        Gateway("--idle-timeout", "40", broker=broker, data=data, steady=True) as gateway,
     ):
         # A host of version 1 keeps the room open.
         async with await tsudoi.create("den", name="host", server=at(gateway), dialect="tsudoi") as host:

@@ -27,7 +27,7 @@ async def _scenario(folder: Path, url: str) -> None:
     store, endpoint = folder / "rooms.sqlite", f"tcp://127.0.0.1:{steady_port(2)}"
     async with AsyncExitStack() as stack:
         before = stack.enter_context(Broker(store, bind=endpoint, name="the old broker"))
-        gateway = stack.enter_context(Gateway(broker=before, doors=["auto"]))
+        gateway = stack.enter_context(Gateway(broker=before))
         said: list[list[str]] = [[] for _ in range(ROOMS)]
         listeners, speaking = [], []
         for number in range(ROOMS):

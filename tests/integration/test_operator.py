@@ -82,9 +82,9 @@ def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) ->
             await until_heard(alice, tsudoi.RoomClosed)
         assert await asyncio.to_thread(listed, store, "rooms") == []
 
-    doors = ("tsudoi", "classic")
+    dialects = ("tsudoi", "classic")
     with Gateway(
-        "--auth-secret", str(key), "--auth", "required", "--notices", "on", data=store.parent, doors=doors
+        "--auth-secret", str(key), "--auth", "required", "--notices", "on", data=store.parent, dialects=dialects
     ) as gateway:
         asyncio.run(story(gateway))
         assert operate(store, "close", "den")[::2] == (1, "broker: there is no room called den\n")

@@ -51,7 +51,7 @@ async def order(page: Page, button: str, confirm: str, **fields: str) -> None:
 async def test_an_operator_sees_a_room_and_keeps_order_in_it(tmp_path: Path) -> None:
     hostile = "<img src=x onerror=document.title=1>"
     data = tmp_path / "data"
-    with Gateway(*OPTIONS, data=data, doors=["auto"]) as gateway, operators_page(data) as url:
+    with Gateway(*OPTIONS, data=data) as gateway, operators_page(data) as url:
         server = at(gateway)
         async with (
             chromium() as browser,
@@ -109,7 +109,7 @@ async def test_an_operator_sees_a_room_and_keeps_order_in_it(tmp_path: Path) -> 
 @pytest.mark.slow
 async def test_plots_show_what_happened_before_the_page_was_opened(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with Gateway(*OPTIONS, data=data, doors=["auto"]) as gateway, operators_page(data) as url:
+    with Gateway(*OPTIONS, data=data) as gateway, operators_page(data) as url:
         async with (
             chromium() as browser,
             await tsudoi.create("den", name="alice", server=at(gateway)) as alice,
@@ -133,7 +133,7 @@ async def test_plots_show_what_happened_before_the_page_was_opened(tmp_path: Pat
 @pytest.mark.slow
 async def test_a_service_that_does_not_answer_is_told_and_one_that_is_back(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with Gateway(*OPTIONS, data=data, doors=["auto"], steady=True) as gateway, operators_page(data) as url:
+    with Gateway(*OPTIONS, data=data, steady=True) as gateway, operators_page(data) as url:
         async with chromium() as browser:
             page, _ = await opened(browser, url)
             summary = page.locator(".summary")
@@ -153,7 +153,7 @@ async def test_brokers_that_share_a_database_are_shown_as_one(tmp_path: Path) ->
         primary, standby = stack.enter_context(postgres.pair())
         database, admins = primary.empty(), [f"tcp://127.0.0.1:{steady_port()}" for _ in range(2)]
         brokers = [stack.enter_context(Broker(database, "--admin", admin)) for admin in admins]
-        gateway = stack.enter_context(Gateway(*OPTIONS, broker=brokers[0], doors=["auto"]))
+        gateway = stack.enter_context(Gateway(*OPTIONS, broker=brokers[0]))
         url = stack.enter_context(operators_page(admins[0]))
         async with chromium() as browser:
             page, _ = await opened(browser, url)
@@ -186,7 +186,7 @@ async def test_without_the_token_the_page_asks_for_it(tmp_path: Path) -> None:
     token.chmod(0o600)
     data = tmp_path / "data"
     with (
-        Gateway(*OPTIONS, data=data, doors=["auto"]),
+        Gateway(*OPTIONS, data=data),
         operators_page(data, "--token-file", os.fspath(token)) as url,
     ):
         assert url.endswith("/")  # a log of what it prints has no token
@@ -211,7 +211,7 @@ async def test_a_checker_of_accessibility_finds_nothing_serious(tmp_path: Path, 
         assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in bad] == []
 
     data = tmp_path / "data"
-    with Gateway(*OPTIONS, data=data, doors=["auto"]) as gateway, operators_page(data) as url:
+    with Gateway(*OPTIONS, data=data) as gateway, operators_page(data) as url:
         async with chromium() as browser, await tsudoi.create("den", name="alice", server=at(gateway)) as alice:
             await alice.say("/topic tea")
             page, problems = await opened(browser, url, color_scheme=scheme, locale="ja-JP")

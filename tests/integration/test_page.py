@@ -38,7 +38,7 @@ async def until_ready(tab: Tab, texts: list[str]) -> None:
 async def test_two_pages_and_a_member_by_datagrams_chat(tmp_path: Path) -> None:
     """What a member sends is text and nothing else; Enter of a composition sends nothing."""
     hostile = '<img src=x onerror="document.title=1"> javascript:alert(1) https://example.com/'
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             web = web_of(gateway)
             alice = await (await Tab.open(browser, web, "部屋")).enter("alice", create=True)
@@ -96,7 +96,7 @@ async def compositions(tab: Tab) -> None:
 
 @pytest.mark.slow
 async def test_several_rooms_with_unread_marks(tmp_path: Path) -> None:
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             async with await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
@@ -139,7 +139,7 @@ async def test_several_rooms_with_unread_marks(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_passwords_other_windows_and_removals(tmp_path: Path) -> None:
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             web = web_of(gateway)
             async with await tsudoi.create("den", name="bob", password="sesame", server=at(gateway)) as bob:
@@ -190,7 +190,7 @@ async def test_a_link_with_a_signed_token_needs_no_name(tmp_path: Path) -> None:
     claims = {"aud": "tsudoi", "name": "眞子", "rooms": ["den"], "create": True, "exp": int(time.time()) + 300}
     token = jwt.encode(claims, secret.read_bytes(), algorithm="HS256")
     flags = ("--auth", "required", "--auth-secret", str(secret))
-    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, *flags, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             tab = await Tab.open(browser, web_of(gateway), f"den&token={token}")
             await tab.page.click(".enter .buttons button:not(.primary)")  # create the room
@@ -216,7 +216,7 @@ async def test_a_screen_reader_hears_new_lines_once_and_history_not_at_all(tmp_p
         }
       }).observe(document, { childList: true, subtree: true });
     }"""
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser, await tsudoi.create("den", name="bob", server=at(gateway)) as bob:
             for number in range(150):
                 await bob.say(f"{number}")
@@ -258,7 +258,7 @@ async def test_ten_thousand_messages_stay_smooth(tmp_path: Path) -> None:
       const took = performance.now() - began;
       return [took / 1000, timeline.log.children.length, room.lines.length];
     }"""
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             tab = await Tab.open(browser, web_of(gateway))
             each_ms, elements, lines = await tab.page.evaluate(script)
@@ -276,7 +276,7 @@ async def test_a_checker_of_accessibility_finds_nothing_serious(tmp_path: Path, 
         bad = [rule for rule in found["violations"] if rule["impact"] in ("serious", "critical")]
         assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in bad] == []
 
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             alice = await Tab.open(browser, web_of(gateway), "den", color_scheme=scheme)
             await check(alice)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 async def test_a_page_in_firefox_chats(tmp_path: Path) -> None:
     (tmp_path / "profile").mkdir()
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with (
             firefox(tmp_path / "profile") as tab,
             await tsudoi.create("den", name="bob", server=at(gateway)) as bob,

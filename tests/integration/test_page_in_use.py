@@ -48,7 +48,7 @@ NEW_LINES_OF_A_LONG_ROOM = """async () => {
 
 
 async def test_a_click_that_takes_its_time_finds_its_room_while_much_is_said_there(tmp_path: Path) -> None:
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             async with await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
@@ -106,12 +106,12 @@ def test_rooms_and_lines_outlive_several_reloads_while_no_connection_can_be_made
         else:
             socket.connect_to_server()
 
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         asyncio.run(scenario(gateway))
 
 
 async def test_a_host_is_asked_before_a_room_closes_for_others(tmp_path: Path) -> None:
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             bob = await (await Tab.open(browser, web_of(gateway), "den")).enter("bob")
@@ -143,7 +143,7 @@ async def test_a_token_that_comes_to_an_open_page_is_used_and_leaves_the_address
         return jwt.encode(claims, secret.read_bytes(), algorithm="HS256")
 
     flags = ("--auth", "required", "--auth-secret", str(secret))
-    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, *flags, data=tmp_path / "data") as gateway:
         password = token("bob", "den")
         async with (
             chromium() as browser,
@@ -161,7 +161,7 @@ async def test_a_token_that_comes_to_an_open_page_is_used_and_leaves_the_address
 
 
 async def test_a_browser_whose_notifications_can_not_be_made_shows_the_line_all_the_same(tmp_path: Path) -> None:
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
             async with await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
@@ -175,14 +175,14 @@ async def test_a_browser_whose_notifications_can_not_be_made_shows_the_line_all_
 
 
 async def test_new_lines_are_read_out_in_a_room_of_which_no_more_is_kept_and_a_burst_is_not(tmp_path: Path) -> None:
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             tab = await Tab.open(browser, web_of(gateway))
             assert await tab.page.evaluate(NEW_LINES_OF_A_LONG_ROOM) == ["off", "polite", "off"]
 
 
 async def test_older_lines_are_not_counted_as_new_ones(tmp_path: Path) -> None:
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser, await tsudoi.create("den", name="bob", server=at(gateway)) as bob:
             for number in range(150):
                 await bob.say(f"{number}")
@@ -201,7 +201,7 @@ async def test_older_lines_are_not_counted_as_new_ones(tmp_path: Path) -> None:
 
 
 async def test_what_stands_behind_an_open_drawer_can_not_be_reached(tmp_path: Path) -> None:
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             alice = await Tab.open(browser, web_of(gateway), "den", viewport={"width": 375, "height": 700})
             await expect(alice.page.locator("#name")).to_be_focused()
@@ -219,7 +219,7 @@ async def test_what_stands_behind_an_open_drawer_can_not_be_reached(tmp_path: Pa
 
 
 async def test_a_refusal_leads_the_keyboard_to_what_answers_it(tmp_path: Path) -> None:
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             server = at(gateway)
             async with await tsudoi.create("den", name="bob", password="sesame", server=server) as bob:

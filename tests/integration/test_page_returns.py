@@ -20,7 +20,7 @@ from tests.support.trimming import TrimmingBroker
 async def test_a_page_that_was_cut_off_and_whose_gateway_was_killed_misses_nothing(tmp_path: Path) -> None:
     """All of this in little; the tests below do it at length."""
     web = ("--notices", "on", "--web", f"{HERE}:{steady_port()}")
-    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
+    with Gateway(*web, data=tmp_path / "data", steady=True) as gateway:
         async with chromium() as browser, Wire(web_of(gateway)) as wire:
             alice = await (await Tab.open(browser, wire.address, "den")).enter("alice", create=True)
             async with await tsudoi.join("den", name="bob", server=at(gateway)) as bob:
@@ -50,7 +50,7 @@ async def test_a_page_that_was_cut_off_and_whose_gateway_was_killed_misses_nothi
 async def test_a_reader_is_told_while_the_broker_is_away(tmp_path: Path) -> None:
     with (
         Broker(tmp_path / "rooms.sqlite") as broker,
-        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
+        Gateway(*WEB, broker=broker) as gateway,
     ):
         async with chromium() as browser:
             alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
@@ -70,7 +70,7 @@ async def test_a_reader_is_told_while_the_broker_is_away(tmp_path: Path) -> None
 @pytest.mark.slow
 async def test_a_killed_gateway_loses_and_doubles_nothing(tmp_path: Path) -> None:
     flags = ("--notices", "on", "--web", f"{HERE}:{steady_port()}")
-    with Gateway(*flags, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
+    with Gateway(*flags, data=tmp_path / "data", steady=True) as gateway:
         async with chromium() as browser:
             web = web_of(gateway)
             alice = await (await Tab.open(browser, web, "den")).enter("alice", create=True)
@@ -107,7 +107,7 @@ async def test_a_killed_gateway_loses_and_doubles_nothing(tmp_path: Path) -> Non
 async def test_what_was_said_meanwhile_comes_or_the_gap_is_told(tmp_path: Path, kept: int, minutes: int) -> None:
     with (
         TrimmingBroker(tmp_path / "rooms.sqlite", "--log-entries", str(kept)) as broker,
-        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
+        Gateway(*WEB, broker=broker) as gateway,
     ):
         async with chromium() as browser, Wire(web_of(gateway)) as wire:
             alice = await (await Tab.open(browser, wire.address, "den")).enter("alice", create=True)
@@ -185,7 +185,7 @@ async def everything(tab: Tab) -> list[str]:
 @pytest.mark.slow
 async def test_a_page_that_wakes_finds_back_by_itself(tmp_path: Path) -> None:
     """The connection is dead, and no packet has told so: on waking it is tried, and made again."""
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser, Wire(web_of(gateway)) as wire:
             alice = await (await Tab.open(browser, wire.address, "den")).enter("alice", create=True)
             async with (

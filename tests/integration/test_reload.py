@@ -32,7 +32,7 @@ AFTER = BEFORE.replace("rate = 1000", 'rate = 2\nburst = 2\nname = "other"').rep
 def test_limits_change_while_members_stay(tmp_path: Path, client: Enter) -> None:
     file = tmp_path / "tsudoi.toml"
     file.write_text(BEFORE)
-    with Gateway("--config", str(file), data=tmp_path / "data", doors=["tcrp"]) as gateway:
+    with Gateway("--config", str(file), data=tmp_path / "data", dialects=["tcrp"]) as gateway:
         den = Company("den")
         alice = client("tcrp", "alice", gateway)
         den.create(alice)
@@ -67,7 +67,7 @@ def test_limits_change_while_members_stay(tmp_path: Path, client: Enter) -> None
 def test_a_shorter_idle_time_out_holds_for_members_who_are_there(tmp_path: Path, client: Enter) -> None:
     file = tmp_path / "tsudoi.toml"
     file.write_text("[gateway]\nidle-timeout = 100\nrate = 50\n")
-    with Gateway("--config", str(file), "--rate", "60", data=tmp_path / "data", doors=["tcrp"]) as gateway:
+    with Gateway("--config", str(file), "--rate", "60", data=tmp_path / "data", dialects=["tcrp"]) as gateway:
         den = Company("den")
         alice, bob = (client("tcrp", name, gateway) for name in ("alice", "bob"))
         den.create(alice)
@@ -88,7 +88,7 @@ def test_a_shorter_idle_time_out_holds_for_members_who_are_there(tmp_path: Path,
 def test_workers_and_the_broker_report_each_for_itself(tmp_path: Path) -> None:
     file = tmp_path / "tsudoi.toml"
     file.write_text("[gateway]\nrate = 5\n")
-    with Gateway("--config", str(file), "--workers", "2", data=tmp_path / "data", doors=["tcrp"]) as gateway:
+    with Gateway("--config", str(file), "--workers", "2", data=tmp_path / "data", dialects=["tcrp"]) as gateway:
         file.write_text("[gateway]\nrate = 'fast'\n")
         os.kill(gateway.pid, signal.SIGHUP)
         assert gateway.stderr.wait_for(lambda line: "not reloaded" in line, PATIENCE_S)

@@ -19,7 +19,7 @@ Come = Callable[..., SealedClient]
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with Gateway("--notices", "on", data=tmp_path_factory.mktemp("sealed")) as gateway:
+    with Gateway("--notices", "on", data=tmp_path_factory.mktemp("sealed"), dialects=("auto", "classic")) as gateway:
         yield gateway
 
 

@@ -112,8 +112,8 @@ async def scenario(seed: int, lasts_s: float, lines: int, tmp_path: Path, faults
     endpoint = steady_endpoint()
     with (
         Broker(tmp_path / "rooms.sqlite", bind=endpoint) as broker,
-        Gateway(*secret, broker=broker, doors=["auto"], steady=True) as one,
-        Gateway(*secret, broker=broker, doors=["auto"], steady=True) as two,
+        Gateway(*secret, broker=broker, steady=True) as one,
+        Gateway(*secret, broker=broker, steady=True) as two,
         LossyRelay(one.udp, 0.1, doubling=0.1, seed=seed) as to_one,
         LossyRelay(two.udp, 0.1, doubling=0.1, seed=seed + 1) as to_two,
     ):

@@ -16,7 +16,7 @@ SETTINGS = tsudoi.Settings(rate_per_s=0)
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with Gateway("--history", "3", data=tmp_path_factory.mktemp("newcomers"), doors=["auto"]) as gateway:
+    with Gateway("--history", "3", data=tmp_path_factory.mktemp("newcomers")) as gateway:
         yield gateway
 
 

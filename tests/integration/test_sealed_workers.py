@@ -22,7 +22,7 @@ PATIENCE_S = 60.0
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    with Gateway("--workers", "2", data=tmp_path, doors=["auto"]) as gateway:
+    with Gateway("--workers", "2", data=tmp_path) as gateway:
         yield gateway
 
 

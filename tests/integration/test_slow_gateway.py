@@ -71,7 +71,7 @@ class Witness:
 async def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and_others_notice_nothing() -> None:
     with (
         Broker(None, "--news-high-water", "5", "--log-entries", "1000000") as broker,
-        Gateway("--rate", "1000000", "--burst", "1000000", broker=broker, doors=["auto"]) as fast,
+        Gateway("--rate", "1000000", "--burst", "1000000", broker=broker) as fast,
     ):
         door = fast.door("auto")
         at_fast = tsudoi.Server(door.tcp[0], door.tcp[1], door.udp[1])

@@ -39,7 +39,7 @@ def full_pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 
 def test_a_log_that_nothing_reads_stops_no_chat(tmp_path: Path, client: Enter) -> None:
-    gateway = Gateway("--log-level", "debug", data=tmp_path, doors=("auto", "tcrp-json"))
+    gateway = Gateway("--log-level", "debug", data=tmp_path, dialects=("auto", "tcrp-json"))
     with full_pipe() as (_, writer):
         try:
             gateway.launch(gateway.command(), stderr=writer)

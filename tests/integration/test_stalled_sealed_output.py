@@ -26,7 +26,7 @@ LINES = 300
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with Gateway("--notices", "on", data=tmp_path_factory.mktemp("stalled"), doors=["auto"]) as gateway:
+    with Gateway("--notices", "on", data=tmp_path_factory.mktemp("stalled")) as gateway:
         yield gateway
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.conftest import Cluster, Enter, NewRoom
 from tests.support.legacy.company import Company
 from tests.support.legacy.wire import CREATE, JOIN, PATIENCE_S, Address, Counts, datagram, header
-from tests.support.services import ALL_DOORS
+from tests.support.services import ALL_LISTENERS
 
 SEED = 20
 """The same nonsense each time; a new seed finds new things, but not here."""
@@ -87,7 +87,7 @@ OPENINGS = {
 def test_openings_do_not_disturb_a_chat(
     opening: tuple[bytes, ...], cluster: Cluster, stranger: Stranger, company: Company, client: Enter
 ) -> None:
-    for door in ALL_DOORS:
+    for door in ALL_LISTENERS:
         stranger.connect(cluster.a.door(door).tcp, *opening)
         stranger.reset(cluster.a.door(door).tcp, *opening)
     company.chat()
@@ -101,7 +101,7 @@ def test_random_openings_do_not_disturb_a_chat(
 ) -> None:
     chance = random.Random(SEED)
     for number in range(10):
-        for door in ALL_DOORS:
+        for door in ALL_LISTENERS:
             numbers = (chance.randrange(256), chance.randrange(4), chance.randrange(3), chance.randrange(300))
             head = header(*numbers) if number % 2 else chance.randbytes(32)
             stranger.reset(cluster.a.door(door).tcp, head + chance.randbytes(chance.randrange(600)))

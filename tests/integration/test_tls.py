@@ -69,7 +69,7 @@ async def hears(place: tsudoi.ChatClient, text: str) -> None:
 async def test_people_chat_while_the_certificate_is_renewed(tmp_path: Path) -> None:
     office = Office(tmp_path)
     # With --tls alone nothing is open in clear text.
-    with Gateway(*office.flags, data=tmp_path / "data", doors=()) as gateway:
+    with Gateway(*office.flags, data=tmp_path / "data", dialects=()) as gateway:
         assert " tcp " not in gateway.ready
         server = at(gateway, office.trusted)
         with socket.create_connection((server.host, server.tcp), PATIENCE_S) as silent:
@@ -109,7 +109,7 @@ def test_who_is_not_trusted_is_told_why_in_one_line(tmp_path: Path) -> None:
     stranger = tmp_path / "stranger.pem"
     trustme.CA().cert_pem.write_to_path(stranger)
 
-    with Gateway(*office.flags, data=tmp_path / "data", doors=("tsudoi",)) as gateway:
+    with Gateway(*office.flags, data=tmp_path / "data", dialects=("tsudoi",)) as gateway:
         server = at(gateway, office.trusted)
         where = f"{server.host}:{server.tcp}:{server.udp}"
         assert run("rooms", "--server", where, "--tls", "--tls-ca", str(office.trusted)) == (0, "", "")
@@ -139,7 +139,7 @@ def test_who_is_not_trusted_is_told_why_in_one_line(tmp_path: Path) -> None:
 
 def test_workers_share_a_tls_door(tmp_path: Path) -> None:
     office = Office(tmp_path)
-    with Gateway(*office.flags, "--workers", "2", data=tmp_path / "data", doors=()) as gateway:
+    with Gateway(*office.flags, "--workers", "2", data=tmp_path / "data", dialects=()) as gateway:
         server = at(gateway, office.trusted)
 
         async def story() -> None:

@@ -153,7 +153,7 @@ class Shared:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     metrics = f"{HERE}:{free_port()}"
     flags = ("--web-origin", "https://chat.example", "--http", metrics)
-    with Gateway(*WEB, *flags, data=tmp_path_factory.mktemp("web"), doors=["auto"]) as gateway:
+    with Gateway(*WEB, *flags, data=tmp_path_factory.mktemp("web")) as gateway:
         yield Shared(gateway, metrics)
 
 
@@ -198,10 +198,10 @@ async def test_after_a_killed_gateway_nothing_is_lost_and_nothing_doubled(tmp_pa
     with contextlib.ExitStack() as stack:
         web = ("--web", f"{HERE}:{free_port()}")
         if how == "one command":
-            gateway = stack.enter_context(Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True))
+            gateway = stack.enter_context(Gateway(*web, data=tmp_path / "data", steady=True))
         else:
             broker = stack.enter_context(Broker(tmp_path / "rooms.sqlite"))
-            gateway = stack.enter_context(Gateway(*web, broker=broker, doors=["auto"], steady=True))
+            gateway = stack.enter_context(Gateway(*web, broker=broker, steady=True))
         port = address_of(gateway)
         persons = [Person(port, name) for name in ("alice", "bob", "carol")]
         async with people(*persons):
@@ -236,7 +236,7 @@ async def test_after_a_killed_gateway_nothing_is_lost_and_nothing_doubled(tmp_pa
 async def test_a_gap_is_told_truthfully(tmp_path: Path) -> None:
     with (
         TrimmingBroker(tmp_path / "rooms.sqlite", "--log-entries", "100") as broker,
-        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
+        Gateway(*WEB, broker=broker) as gateway,
     ):
         alice, bob = Person(address_of(gateway), "alice"), Person(address_of(gateway), "bob")
         async with people(alice, bob):
@@ -313,7 +313,7 @@ def test_the_page_is_served_and_other_pages_may_not_connect(shared: Shared) -> N
 async def test_a_signed_token_stands_for_the_name(tmp_path: Path) -> None:
     issuer = Issuer(tmp_path)
     flags = ("--auth-secret", str(issuer.secret), "--auth", "required")
-    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, *flags, data=tmp_path / "data") as gateway:
         host = Person(address_of(gateway), "", token=issuer.token("alice"))
         bob = Person(address_of(gateway), "bob", token="eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl")
         carol = Person(address_of(gateway), "carol")
@@ -339,7 +339,7 @@ async def test_by_tls_and_with_workers(tmp_path: Path) -> None:
     authority.configure_trust(context)
     files = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
     flags = ("--web", f"{HERE}:0,tls=on", *files)
-    with Gateway(*flags, "--workers", "2", data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*flags, "--workers", "2", data=tmp_path / "data") as gateway:
         persons = [Person(address_of(gateway), f"m{n}", scheme="wss", ssl_context=context) for n in range(6)]
         async with people(*persons):
             for person in persons:
@@ -350,7 +350,7 @@ async def test_by_tls_and_with_workers(tmp_path: Path) -> None:
 
 
 async def test_clients_are_told_to_come_back_when_the_server_stops(tmp_path: Path) -> None:
-    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
         host, port = address_of(gateway)
         async with connect(f"ws://{host}:{port}/connection/websocket", proxy=None) as socket:
             await socket.send('{"id":1,"connect":{"data":{"name":"alice"}}}')
@@ -460,7 +460,7 @@ def test_a_user_who_fills_the_address_gives_way_to_others_of_it(tmp_path: Path) 
                 await each.close()
 
     flags = ("--unlimited", "192.0.2.0/24", "--address-connections", "32")
-    with Gateway(*WEB, *flags, data=tmp_path, doors=["auto"]) as gateway:
+    with Gateway(*WEB, *flags, data=tmp_path) as gateway:
         asyncio.run(scenario(address_of(gateway)))
 
 

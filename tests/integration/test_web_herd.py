@@ -98,7 +98,7 @@ async def test_a_thousand_pages_come_back_to_a_killed_gateway(tmp_path: Path) ->
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     web = ("--notices", "on", "--web", f"{HERE}:{free_port()}", "--unlimited", "192.0.2.0/24")
-    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
+    with Gateway(*web, data=tmp_path / "data", steady=True) as gateway:
         pages = [Page(address_of(gateway), number) for number in range(PAGES)]
         tasks = []
         async with asyncio.timeout(PATIENCE_S):

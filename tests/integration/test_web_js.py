@@ -76,7 +76,7 @@ async def test_it_chats_and_comes_back_after_a_killed_gateway_with_nothing_lost_
     tmp_path: Path, client: Path
 ) -> None:
     web = ("--notices", "on", "--web", f"{HERE}:{free_port()}")
-    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
+    with Gateway(*web, data=tmp_path / "data", steady=True) as gateway:
         bob = Person(address_of(gateway), "bob")
         script = await Script.start(client, address_of(gateway), "アリス", "部屋1")
         try:

@@ -88,7 +88,7 @@ async def hear(chat: tsudoi.ChatClient) -> tuple[str, str]:
 async def test_members_of_all_dialects_hear_it_and_the_history_has_it(
     tmp_path: Path, issuer: Issuer, client: Enter
 ) -> None:
-    with Gateway(*issuer.flags, data=tmp_path / "data", doors=["auto", "classic"]) as gateway:
+    with Gateway(*issuer.flags, data=tmp_path / "data", dialects=["auto", "classic"]) as gateway:
         bob = client("classic", "bob", gateway)
         async with await tsudoi.create("部屋1", name="alice", server=at(gateway)) as alice:
             await asyncio.to_thread(bob.join, "部屋1")
@@ -116,7 +116,7 @@ async def test_while_the_broker_is_away_nothing_is_said_and_afterwards_it_is_sai
 ) -> None:
     with (
         Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
-        Gateway(*issuer.flags, broker=broker, doors=["auto"]) as gateway,
+        Gateway(*issuer.flags, broker=broker) as gateway,
     ):
         async with await tsudoi.create("den", name="alice", server=at(gateway)) as alice:
             token = issuer.token("--webhook", "ci")
@@ -142,7 +142,7 @@ async def test_while_the_broker_is_away_nothing_is_said_and_afterwards_it_is_sai
 
 
 async def test_each_worker_takes_posts(tmp_path: Path, issuer: Issuer) -> None:
-    with Gateway("--workers", "2", *issuer.flags, data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway("--workers", "2", *issuer.flags, data=tmp_path / "data") as gateway:
         async with await tsudoi.create("den", name="alice", server=at(gateway)) as alice:
             token = issuer.token("--webhook", "ci")
             connections = [connect(gateway) for _ in range(16)]
@@ -162,7 +162,7 @@ def test_a_listener_speaks_tls_with_the_servers_certificate(tmp_path: Path, issu
     context = ssl.create_default_context()
     authority.configure_trust(context)
     flags = ("--auth-secret", str(issuer.secret), "--webhook", f"{HERE}:0,tls=on", "--tls-cert", str(certificate))
-    with Gateway(*flags, "--tls-key", str(key), data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway(*flags, "--tls-key", str(key), data=tmp_path / "data") as gateway:
         (address,) = gateway.addresses("webhook")
         plain = http.client.HTTPConnection(*address, timeout=PATIENCE_S)
         with pytest.raises((http.client.HTTPException, OSError)):
@@ -175,7 +175,7 @@ def test_a_listener_speaks_tls_with_the_servers_certificate(tmp_path: Path, issu
 
 
 def test_clients_that_send_nothing_or_nonsense_keep_no_other_out(tmp_path: Path, issuer: Issuer) -> None:
-    with Gateway(*issuer.flags, data=tmp_path / "data", doors=["auto"]) as gateway, contextlib.ExitStack() as stack:
+    with Gateway(*issuer.flags, data=tmp_path / "data") as gateway, contextlib.ExitStack() as stack:
         (address,) = gateway.addresses("webhook")
 
         def open_one(data: bytes) -> None:
@@ -199,7 +199,7 @@ def test_clients_that_send_nothing_or_nonsense_keep_no_other_out(tmp_path: Path,
 
 def test_a_client_reads_why_its_long_body_is_refused_while_it_still_sends(tmp_path: Path, issuer: Issuer) -> None:
     with (
-        Gateway(*issuer.flags, data=tmp_path / "data", doors=["auto"]) as gateway,
+        Gateway(*issuer.flags, data=tmp_path / "data") as gateway,
         contextlib.closing(connect(gateway)) as connection,
     ):
         assert post(connection, issuer.token("--webhook", "ci"), "den", "x" * 1_000_000)[0] == 413

@@ -30,7 +30,7 @@ def workers_of(gateway: Gateway) -> set[int]:
 def test_a_worker_that_is_killed_is_started_again_and_the_chat_goes_on(
     tmp_path: Path, new_room: NewRoom, client: Enter
 ) -> None:
-    with Gateway("--workers", "2", data=tmp_path, doors=["classic"]) as gateway:
+    with Gateway("--workers", "2", data=tmp_path, dialects=["classic"]) as gateway:
         before = workers_of(gateway)
         assert len(before) == 2
         room = new_room("w")
@@ -72,7 +72,7 @@ def test_a_worker_that_is_killed_is_started_again_and_the_chat_goes_on(
 def test_a_second_start_takes_nothing_from_a_service_that_then_restarts_its_broker(
     tmp_path: Path, new_room: NewRoom, client: Enter
 ) -> None:
-    with Gateway("--workers", "2", data=tmp_path, doors=["classic"]) as gateway:
+    with Gateway("--workers", "2", data=tmp_path, dialects=["classic"]) as gateway:
         room, (alice, bob) = new_room("w"), (client("classic", name, gateway) for name in ("alice", "bob"))
         alice.create(room)
         bob.join(room)

@@ -13,7 +13,7 @@ ROOM_NUMBERS = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with Gateway(data=tmp_path_factory.mktemp("second-client"), doors=("auto",), steady=True) as gateway:
+    with Gateway(data=tmp_path_factory.mktemp("second-client"), steady=True) as gateway:
         yield gateway
 
 

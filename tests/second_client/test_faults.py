@@ -29,8 +29,8 @@ async def test_in_order_exactly_once_under_faults(tmp_path: Path, seed: int) -> 
 
     with (
         Broker(tmp_path / "rooms.sqlite", bind=steady_endpoint()) as broker,
-        Gateway(*options, "--name", "one", broker=broker, doors=("auto",), steady=True) as one,
-        Gateway(*options, "--name", "other", broker=broker, doors=("auto",), steady=True) as other,
+        Gateway(*options, "--name", "one", broker=broker, steady=True) as one,
+        Gateway(*options, "--name", "other", broker=broker, steady=True) as other,
     ):
         habits = {"lost": lambda packet: randomness.random() < LOSS, "quiet_s": (0.5, 0.8), "patience_s": PATIENCE_S}
         async with (

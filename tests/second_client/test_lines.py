@@ -121,8 +121,8 @@ def test_gap_and_another_gateway(tmp_path_factory: pytest.TempPathFactory) -> No
     secret = ("--session-secret", str(folder / "secret"))
     with (
         TrimmingBroker(folder / "rooms.sqlite", "--log-entries", "10") as broker,
-        Gateway(*secret, broker=broker, doors=("auto",)) as one,
-        Gateway(*secret, broker=broker, doors=("auto",)) as other,
+        Gateway(*secret, broker=broker) as one,
+        Gateway(*secret, broker=broker) as other,
     ):
 
         async def run() -> None:

@@ -120,7 +120,7 @@ def main(minutes: float, out: Path) -> None:
     with ExitStack() as stack:
         store = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsudoi-soak-"))) / "soak.sqlite"
         broker = stack.enter_context(Broker(store, "--log-entries", str(LOG_ENTRIES)))
-        gateways = [stack.enter_context(Gateway(broker=broker, doors=DIALECTS)) for _ in range(2)]
+        gateways = [stack.enter_context(Gateway(broker=broker, dialects=DIALECTS)) for _ in range(2)]
         soak = Soak(gateways)
         pids = {"broker": broker.pid} | {f"gateway {number}": one.pid for number, one in enumerate(gateways, 1)}
         progress = stack.enter_context(

@@ -1,4 +1,4 @@
-"""The programs as the tests start them: on free ports, with a TCP listener for each dialect, without notices.
+"""The programs as the tests start them: on free ports, without notices.
 
 As context managers they stop at the end, and it is checked that they stop well and have logged no traceback.
 """
@@ -19,11 +19,11 @@ from tests.support import forked
 from tests.support.legacy.wire import Door
 from tsudoi.protocol.client.dialects import DIALECTS
 
-__all__ = ["ALL_DOORS", "ROOT", "Broker", "Gateway", "steady_endpoint"]
+__all__ = ["ALL_LISTENERS", "ROOT", "Broker", "Gateway", "steady_endpoint"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ALL_DOORS = ("auto", *DIALECTS)
+ALL_LISTENERS = ("auto", *DIALECTS)
 
 
 class Gateway(cluster.Gateway):
@@ -34,13 +34,13 @@ class Gateway(cluster.Gateway):
         *options: str,
         broker: Broker | None = None,
         data: Path | None = None,
-        doors: Sequence[str] = ALL_DOORS,
+        dialects: Sequence[str] = ("auto",),
         host: str = "127.0.0.1",
         steady: bool = False,
     ) -> None:
         notices = () if "--notices" in options else ("--notices", "off")
         endpoint = None if broker is None else broker.endpoint
-        super().__init__(*options, *notices, broker=endpoint, data=data, dialects=doors, host=host, steady=steady)
+        super().__init__(*options, *notices, broker=endpoint, data=data, dialects=dialects, host=host, steady=steady)
 
     def door(self, dialect: str, host: str = "") -> Door:
         """Return where clients of a dialect go; `host` when the gateway listens on more than one address."""

@@ -73,7 +73,7 @@ async def two_in(server: tsudoi.Server, dialect: str = "tsudoi") -> AsyncIterato
 
 
 async def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> None:
-    with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+    with Gateway(data=tmp_path) as gateway:
         assert children(gateway.pid) == ""
         async with await tsudoi.create(
             "den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi"
@@ -87,7 +87,7 @@ async def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> N
 
 
 async def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
-    with Gateway("--history", "200", data=tmp_path, doors=["auto"], steady=True) as gateway:
+    with Gateway("--history", "200", data=tmp_path, steady=True) as gateway:
         server = at(gateway)
         async with two_in(server) as (alice, bob):
             before = [f"before {number}" for number in range(50)]
@@ -106,7 +106,7 @@ async def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
 
 
 async def test_a_second_start_on_the_same_data_fails_in_one_line_and_does_not_hurt_the_first(tmp_path: Path) -> None:
-    with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+    with Gateway(data=tmp_path) as gateway:
         command = (sys.executable, "-m", "gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0")
         done = await asyncio.to_thread(
             forked.run,
@@ -140,7 +140,7 @@ def test_a_mistake_in_the_brokers_table_is_one_line(tmp_path: Path, setting: str
 
 async def test_what_was_taken_before_it_stops_is_in_the_store(tmp_path: Path) -> None:
     texts = [f"text {number}" for number in range(100)]
-    with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+    with Gateway(data=tmp_path) as gateway:
         async with two_in(at(gateway)) as (alice, bob):
             for text in texts:
                 await alice.say(text)
@@ -252,7 +252,7 @@ async def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: 
 def test_a_signal_to_read_the_settings_again_is_for_the_broker_too(tmp_path: Path) -> None:
     file = tmp_path / "tsudoi.toml"
     file.write_text("[broker]\nlog-entries = 1000\n")
-    with Gateway("--config", str(file), data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway("--config", str(file), data=tmp_path / "data") as gateway:
         file.write_text("[broker]\nlog-entries = 7\npersistent = ['lobby']\ndurability = 'full'\n")
         os.kill(gateway.pid, signal.SIGHUP)
         line = gateway.stderr.wait_for(lambda line: "the broker's settings reloaded" in line, PATIENCE_S)
@@ -265,7 +265,7 @@ def test_a_signal_to_read_the_settings_again_is_for_the_broker_too(tmp_path: Pat
 def test_a_mistake_in_one_table_leaves_both_programs_as_they_were(tmp_path: Path) -> None:
     file = tmp_path / "tsudoi.toml"
     file.write_text("[gateway]\nrate = 5\n")
-    with Gateway("--config", str(file), data=tmp_path / "data", doors=["auto"]) as gateway:
+    with Gateway("--config", str(file), data=tmp_path / "data") as gateway:
         file.write_text("[gateway]\nrate = 6\n[broker]\nlog-entries = 'many'\nlog-agge = 3\n")
         os.kill(gateway.pid, signal.SIGHUP)
         line = gateway.stderr.wait_for(lambda line: "not reloaded" in line, PATIENCE_S)
