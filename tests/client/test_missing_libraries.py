@@ -37,7 +37,7 @@ def run(missing: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(given, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
 
 
-LIBRARIES = "prompt_toolkit,rich,yaml,zmq,uvloop,structlog,prometheus_client,argon2,jwt,cryptography"
+LIBRARIES = "prompt_toolkit,rich,yaml,zmq,uvloop,structlog,prometheus_client,argon2,jwt"
 
 
 def test_help_and_rooms_need_none_of_them() -> None:
@@ -70,13 +70,6 @@ def test_a_chat_on_a_pipe_needs_none_of_them() -> None:
         ended = run(LIBRARIES, "create", "den", "--name", "alice", *where, "--dialect", "tsudoi")
         assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
         assert list(server.fake.rooms) == ["den"]
-
-
-def test_sealed_messages_without_their_library_are_one_line() -> None:
-    ended = run(LIBRARIES, "create", "den", "--name", "alice", "--server", "127.0.0.1:1:1")
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("client: the library cryptography is not installed")
-    assert ended.stderr.endswith("pip install cryptography\n")
 
 
 def test_a_terminal_without_its_library_is_one_line_and_enters_no_room() -> None:

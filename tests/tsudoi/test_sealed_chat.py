@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -476,17 +475,6 @@ async def test_refusals_of_the_handshake() -> None:
         async with await create(server):
             with pytest.raises(tsudoi.RoomExists):
                 await create(server)
-
-
-async def test_without_the_library_the_error_names_it_and_plain_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with sealed_server(tls=False, suites=("plain",)) as server:
-        for name in [name for name in sys.modules if name.startswith("cryptography")]:
-            monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-        with pytest.raises(tsudoi.ClientError, match="pip install cryptography"):
-            await create(server)
-        async with await create(server, settings=PLAIN) as alice:
-            assert await alice.say("hello") == 1
 
 
 async def test_the_language_of_the_servers_words() -> None:

@@ -1,6 +1,5 @@
 """Enter rooms, and list them."""
 
-import importlib.util
 import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -188,10 +187,6 @@ async def _enter_sealed(
 ) -> ChatClient:
     """Enter a room in version 2; `signed`: the name is a signed token."""
     is_sealed = settings.security == "sealed"
-    if is_sealed and not _has_cryptography():
-        raise errors.ClientError(
-            "the library cryptography is not installed, and sealed messages need it: pip install cryptography"
-        )
 
     async def shake_hands(
         attempt: Attempt, operation: Operation, name: str, server: Server, prove: Prove | None = None
@@ -227,13 +222,6 @@ async def _enter_sealed(
     chat = SealedChat(TSUDOI_2, room, entered, server, settings, join_again)
     await chat.open()
     return chat
-
-
-def _has_cryptography() -> bool:
-    try:
-        return importlib.util.find_spec("cryptography") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _way(

@@ -3,7 +3,6 @@
 EXTRAS = {
     "argon2": "serve",
     "click": "serve",
-    "cryptography": "auth",
     "jwt": "auth",
     "prometheus_client": "serve",
     "prompt_toolkit": "chat",
