@@ -108,6 +108,13 @@ async def test_rooms_are_listed(dialect: Dialect) -> None:
         await tsudoi.rooms(dialect="tcrp")
 
 
+async def test_a_server_that_is_a_text_is_an_error_that_says_what_to_write() -> None:
+    text: Any = "127.0.0.1:9001"
+    for entering in (tsudoi.create("den", name="alice", server=text), tsudoi.rooms(server=text)):
+        with pytest.raises(TypeError, match=r"'127\.0\.0\.1:9001': tsudoi\.Server\.parse reads"):
+            await entering
+
+
 @every_dialect
 async def test_the_first_datagram_registers_and_the_next_keep_alive(dialect: Dialect) -> None:
     async with fake_server(dialect) as fake, await create(fake, settings=Settings(keep_alive_s=0.01)):

@@ -94,6 +94,7 @@ async def rooms(
         ClientError: ServerUnreachable, or another of `tsudoi.errors`.
     """
     profile = _dialect(dialect)
+    _check(server)
     if not profile.lists_rooms and not profile.join_lists_rooms:
         raise errors.NotInDialect(f"{profile.name} has no way to ask for the rooms")
     listing = ListRooms() if profile.lists_rooms else JoinList(profile)
@@ -111,6 +112,12 @@ def _dialect(name: str) -> Dialect:
         raise errors.NotInDialect(f"there is no dialect {name!r}; there are {', '.join(ALL_DIALECTS)}") from None
 
 
+def _check(server: object) -> None:
+    """Raise TypeError for a text: programs without type checks pass one."""
+    if not isinstance(server, Server):
+        raise TypeError(f"server is to be a tsudoi.Server, and is {server!r}: tsudoi.Server.parse reads HOST:TCP:UDP")
+
+
 async def _enter(
     operation: Operation,
     room: str,
@@ -121,6 +128,7 @@ async def _enter(
     settings: Settings,
     signed_token: str | None,
 ) -> ChatClient:
+    _check(server)
     try:
         room, name = names.room_name(room), names.user_name(name) if name or not signed_token else ""
         f"{password}{signed_token}".encode()
