@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from .link import SealedLink
 
 AT_TICKS = (3, 6)
-"""At which ticks of the repeater (`sender.REPEAT_S`) it is told again: after 0.06 and 0.15 s, and up to 0.03 s more."""
+"""At which ticks of the repeater (`sender.REPEAT_S`) a body is sent again, a burst's last one or an end's: after 0.06
+and 0.15 s, and up to 0.03 s more."""
 
 
 @dataclass(slots=True)

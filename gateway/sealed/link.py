@@ -215,10 +215,6 @@ class SealedLink:
         if body:
             self.send_bodies([*bodies, join(body)])
 
-    def retry(self, kind: Kind, cookie: bytes) -> bytes:
-        """Return a packet without a body."""
-        return check_packet(self.sender, self.session, kind, cookie)
-
 
 def check_packet(sender: "Sender", session: bytes, kind: Kind, cookie: bytes) -> bytes:
     """Return a RETRY or GONE."""

@@ -16,7 +16,7 @@ from ..chat.commands import Commands
 from ..chat.leave import Leaving
 from ..chat.members import Member, Room
 from ..chat.outbound import Component
-from ..chat.speak import COMMAND_TOO_FAST, OnOutcome, Speak, as_command, text_of
+from ..chat.speak import COMMAND_TOO_FAST, Speak, as_command, text_of
 from .link import SealedLink
 from .numbered import Line, NumberedLines, Verdict
 
@@ -43,8 +43,7 @@ class Saying(Component):
             for up in said
             if up.say is not None and up.number is not None
         ]
-        sender = member.sender
-        numbered = (None if sender is None else sender.numbered) or _numbered(member)
+        numbered = _numbered(member)
         before = numbered.last, numbered.asking
         at = 0
         while at < len(lines) and not member.leaving and link.head == run:
@@ -155,8 +154,7 @@ class Saying(Component):
             elif code is not Error.INTERNAL:
                 self._refuse(link, numbered, say.number, why, again=False)
 
-        outcome: OnOutcome = on_outcome
-        self.speak.ask(link.member.room.shard, say, now, outcome)
+        self.speak.ask(link.member.room.shard, say, now, on_outcome)
 
     def _refuse(self, link: SealedLink, numbered: NumberedLines, number: int, why: str, *, again: bool) -> None:
         numbered.refuse(number, why, for_good=not again)

@@ -15,7 +15,7 @@ from ..chat.outbound import Outbound
 from ..counters import Counters
 from .carried import Carried
 from .cookies import Cookies
-from .farewells import Farewells
+from .farewells import AT_TICKS, Farewells
 from .group import SealedGroup
 from .keys import MOST_KEPT, SessionKeys
 from .link import SealedLink, check_packet
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 REPEAT_S = 0.03
 """Time between two calls of `repeat`."""
-FIRST, SECOND = 3, 6
-"""At which call without a new body the last one is repeated: after 0.06 and 0.15 s, and up to 0.03 s more."""
 RECENT_BYTES = 32 * 2**20
 """Bytes of bodies that all groups together remember."""
 RECENT_TICKS = 1
@@ -103,7 +101,7 @@ class Sender:
     # --- repeating ---------------------------------------------------------------------------------------------------
 
     def repeat_later(self, group: SealedGroup, link: SealedLink) -> None:
-        """Send a group's last body twice more, when no other has followed it (`FIRST`, `SECOND`); TCP loses none.
+        """Send a group's last body twice more, when no other has followed it (`AT_TICKS`); TCP loses none.
 
         `link` is one of its members.
         """
@@ -134,18 +132,20 @@ class Sender:
         """Repeat the last bodies of bursts that have ended, and recall clients; return whether to call again."""
         for group in list(self._bursts):
             group.quiet += 1
-            if group.quiet in (FIRST, SECOND):
+            if group.quiet in AT_TICKS:
                 group.repeat()
-            if group.quiet >= SECOND:
+            if group.quiet >= AT_TICKS[-1]:
                 group.forget_last()
                 del self._bursts[group]
         for link in list(self._joined):
-            self._joined[link] = quiet = self._joined[link] + 1
+            self._joined[link] = ticks = self._joined[link] + 1
             its_group = link.member.recipients
-            is_live = isinstance(its_group, SealedGroup)
-            if isinstance(its_group, SealedGroup) and quiet in (FIRST, SECOND):
+            if not isinstance(its_group, SealedGroup):
+                del self._joined[link]
+                continue
+            if ticks in AT_TICKS:
                 link.send_bodies([serialize_range(its_group.after, its_group.after)])
-            if not is_live or quiet >= SECOND:
+            if ticks >= AT_TICKS[-1]:
                 del self._joined[link]
         for link, places in self.recalls.due(now):
             for listener, address in places:
