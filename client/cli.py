@@ -271,7 +271,7 @@ def _chat(
                 raise ClientError(words.NEEDS_PASSWORD.text(speaks, room=room)) from exc
             raise ClientError(_why_not_entered(exc, room, server, program, speaks)) from exc
         async with place:
-            if in_terminal and on_screen:
+            if on_screen:
                 await chat_on_screen(place, creates, connect, wished, speaks, mouse=not no_mouse)
                 return 0
             if in_terminal:

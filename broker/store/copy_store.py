@@ -56,7 +56,7 @@ def copy_store(source: Path, target: Database) -> Copied:
         shards = shards_of_rooms(snapshot.rooms, new.shards)
         _make_empty(new, target)
         entries = 0
-        for turn in split_logs(_chunks(old, snapshot, shards), TURN_SIZE):
+        for turn in split_logs(_chunks(old, shards), TURN_SIZE):
             new.commit(*turn)
             entries += sum(chunk.last - chunk.first + 1 for batch in turn for chunk in batch.chunks)
         for turn in split_rows(snapshot, new.shards, TURN_ROWS):
@@ -109,7 +109,7 @@ def _rooms_without_row(found: Snapshot) -> set[int]:
     return {*found.ends, *of_rows, *(room for room, _ in found.delivered)}
 
 
-def _chunks(store: Store, snapshot: Snapshot, shards: dict[int, int]) -> Iterator[tuple[int, Chunk]]:
+def _chunks(store: Store, shards: dict[int, int]) -> Iterator[tuple[int, Chunk]]:
     """Yield (shard, chunk) for all logs."""
     for room_id, shard in shards.items():
         after = 0

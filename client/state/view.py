@@ -161,20 +161,17 @@ def _hanging(head: Line, bar: bool, text: str, style: str, columns: int, mark: s
     blank = _TIME_COLUMNS + _NAME_COLUMNS if bar else min(_TIME_COLUMNS + 2, columns // 4)
     hang: Line = ((" " * blank, "text"), (" │ ", "bar")) if bar else ((" " * blank, "text"),)
     lines: list[Line] = []
-    first = head
     for number, paragraph in enumerate(plain(text).split("\n")):
         further: Line = ((_FURTHER, "bar"),) if number else ()
         room = max(columns - span_width((*hang, *further)), 2)
-        shown = paragraph
         if number == 0:
             # The head may be longer than what hangs: the first line has less room.
-            space = max(columns - span_width(head), 0)
-            start, rest = _first_line(shown, space, room)
-            lines.append((*first, (start, style)))
-            parts = wrap(rest, room) if rest else []
+            start, rest = _first_line(paragraph, max(columns - span_width(head), 0))
+            lines.append((*head, (start, style)))
         else:
-            parts = wrap(shown, room)
-        lines.extend((*hang, *further, (part, style)) for part in parts)
+            rest = paragraph
+        if number or rest:
+            lines.extend((*hang, *further, (part, style)) for part in wrap(rest, room))
     if mark:
         if span_width(lines[-1]) + width(plain(mark)) <= columns:
             lines[-1] = (*lines[-1], (plain(mark), "mark"))
@@ -185,8 +182,8 @@ def _hanging(head: Line, bar: bool, text: str, style: str, columns: int, mark: s
     return tuple(lines)
 
 
-def _first_line(text: str, space: int, room: int) -> tuple[str, str]:
-    """Return what stands beside the head, and the rest; a first word that fits a further line only goes there."""
+def _first_line(text: str, space: int) -> tuple[str, str]:
+    """Return what stands beside the head, and the rest, for the lines below."""
     if width(text) <= space:
         return text, ""
     if space < 8:
@@ -225,7 +222,7 @@ def banner(room: Room, columns: int, rows: int) -> list[Line]:
     return [((fit(f" {line}", columns), style),) for line in lines]
 
 
-def title(room: Room | None, server: str, columns: int, language: Language) -> Line:
+def title(room: Room | None, columns: int, language: Language) -> Line:
     """Return the topmost line: the room, its topic, the user's name."""
     if room is None:
         return ((fit(words.APP.text(language), columns), "title"),)

@@ -205,7 +205,7 @@ class ChatApp(App[None]):
             return screen.query_one(f"#{id}", Rows)
 
         rows("title").display, rows("keys").display = panels.title, panels.keys
-        rows("title").show([view.title(room, state.server, columns, self._language)])
+        rows("title").show([view.title(room, columns, self._language)])
         rows("rooms").display = panels.rooms
         rows("rooms").show([line for _, line in view.room_rows(state, view.ROOM_COLUMNS - 1)])
         has_bar = not panels.rooms and len(state.rooms) > 1

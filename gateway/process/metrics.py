@@ -61,9 +61,6 @@ def rows(service: Service) -> list[Row]:
             "outbox": sum(server.waiting for server in udp),
         }
 
-    def web_connections() -> float:
-        return service.http.web_connections
-
     return [
         # Members and their handshakes.
         gauge(f"{PREFIX}members", "Members served here", lambda: len(core.members)),

@@ -93,7 +93,6 @@ class Watch:
             self.rooms.append(people)
         self._marked = Measured()
         self._lock = threading.Lock()
-        self._sent: dict[str, float] = {}
         self._running = True
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._chat, self._join)]
         for thread in self._threads:

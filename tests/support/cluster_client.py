@@ -39,7 +39,6 @@ class ClusterGateway:
         """Room id → texts as they were published."""
         self.clusters: dict[str, Cluster] = {}
         """By the endpoint that sent it: its last."""
-        self._unsent: dict[int, list[bytes]] = defaultdict(list)
         self._tokens = itertools.count(1)
         self._endpoint = endpoint
 

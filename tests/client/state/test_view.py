@@ -75,7 +75,7 @@ def test_the_keys_of_a_narrow_screen_are_the_first_ones() -> None:
 
 def test_the_title_fits_any_width() -> None:
     room = Room("部屋" * 20, "アリス" * 8, topic="お茶は五時から\nです" * 9)
-    assert all(span_width(view.title(room, "x", columns, "ja")) == columns for columns in range(10, 200, 7))
+    assert all(span_width(view.title(room, columns, "ja")) == columns for columns in range(10, 200, 7))
 
 
 def test_a_low_screen_has_the_timeline_and_the_composer() -> None:

@@ -218,7 +218,7 @@ class SealedClient:
     # --- receiving ---
 
     def _receive_untrusted(self, data: bytes, now: float, server: int) -> None:
-        packet, body = self._link.open_untrusted(data, now)
+        packet, body = self._link.open_untrusted(data)
         if packet.kind == Kind.RETRY:
             self._link.take_retry(packet, server, now, self._position())
         elif packet.kind == Kind.GONE:

@@ -285,7 +285,7 @@ class Link:
 
     # --- receiving ---
 
-    def open_untrusted(self, data: bytes, now: float) -> tuple[Packet, bytes | None]:
+    def open_untrusted(self, data: bytes) -> tuple[Packet, bytes | None]:
         """Return a packet of this session, and the body that it completes, if it does.
 
         A body of another run is for `take_resumed` only. A RETRY or GONE has no body; its check is valid.
