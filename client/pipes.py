@@ -48,8 +48,8 @@ async def chat_by_lines(
     messages: TextIO,
     notices: TextIO,
     linger_s: float,
-    commands: bool = True,
-    language: Language = "en",
+    commands: bool,
+    language: Language,
 ) -> bool:
     """Send the lines of the file descriptor `source` until the membership ends, or `linger_s` after the last line.
 

@@ -19,7 +19,7 @@ DEPARTED = 100_000
 class Index:
     """All rooms and members."""
 
-    def __init__(self, first_id: int = 0, shard: int = 0, shards: int = 1) -> None:
+    def __init__(self, first_id: int, shard: int, shards: int) -> None:
         self.rooms: dict[int, Room] = {}
         """Open rooms."""
         self.closed: dict[int, Room] = {}

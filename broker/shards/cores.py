@@ -13,7 +13,7 @@ from ..turn import Moment, Turn
 class Cores:
     """The cores by shard. What concerns all of a gateway or of the broker goes to each of them."""
 
-    def __init__(self, cores: Iterable[Core] = (), shards: int = 1) -> None:
+    def __init__(self, cores: Iterable[Core], shards: int = 1) -> None:
         """Begin with some cores of a store with `shards` shards."""
         self.shards = shards
         self._by_shard: dict[int, Core] = {}

@@ -96,10 +96,10 @@ class ChatApp(App[None]):
         language: Language,
         history: History,
         now: Callable[[], datetime],
-        first: tuple[tsudoi.ChatClient, bool] | None = None,
+        first: tuple[tsudoi.ChatClient, bool],
         driver: type[Any] | None = PatientDriver,
     ) -> None:
-        """`wished`: the user's name; `first`: the client that has entered a room already, and whether it is host."""
+        """`wished`: the user's name; `first`: the client that has entered a room, and whether it is host."""
         # Told here, before the theme is: else NO_COLOR would make the terminal's colours black.
         super().__init__(driver_class=driver, ansi_color=True)
         self.theme = "ansi-dark"
@@ -154,8 +154,7 @@ class ChatApp(App[None]):
         """Begin."""
         self.query_one(Composer).focus()
         self.set_interval(TERMINAL_CHECK_S, self._check_terminal)
-        if self._first is not None:
-            self.sessions.add(*self._first)
+        self.sessions.add(*self._first)
         self._draw()
 
     def dispatch(self, event: Event) -> None:

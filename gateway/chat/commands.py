@@ -63,22 +63,19 @@ class Commands(Component):
         """Carry out a line that begins with a slash; return the message to publish, empty if there is none."""
         if text := slash_commands.escaped_text(line):
             return text
-        self.counters.commands += 1
         if self.is_answered_here(line):
-            if not self._answer_here(member, line, now):
-                self._warn(member, now)
-        elif self.limits.allows_command(member, 1.0, now):
-            self._publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0), member)
+            is_within_limit = self.answer_here(member, line, now)
         else:
+            self.counters.commands += 1
+            if is_within_limit := self.limits.allows_command(member, 1.0, now):
+                self._publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0), member)
+        if not is_within_limit:
             self._warn(member, now)
         return ""
 
     def answer_here(self, member: Member, line: str, now: float) -> bool:
         """Do all for a command for which `is_answered_here`; return False if it is beyond the member's limit."""
         self.counters.commands += 1
-        return self._answer_here(member, line, now)
-
-    def _answer_here(self, member: Member, line: str, now: float) -> bool:
         match command := slash_commands.parse_untrusted(line):
             case slash_commands.Leave():
                 self._answer(member, Phrase.LEFT_ROOM, member.room.name)
@@ -165,7 +162,7 @@ class Commands(Component):
         question: Question,
         kind: type[_Answer],
         now: float,
-        on_answer: Callable[[_Answer], None] = lambda _: None,
+        on_answer: Callable[[_Answer], None],
     ) -> None:
         """Ask the broker. On `kind` call `on_answer`; Done: the room's log has the answer; else answer busy."""
 

@@ -3,8 +3,6 @@
 `process/service.py` calls this, and implements the components' `Outbound`.
 """
 
-import secrets
-
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Adopt, Cluster, Granted, Item, Release, Reply
 from tsudoi.protocol.errors import MalformedMessage
@@ -15,7 +13,7 @@ from ..link.routes import Routes, unpack_untrusted
 from ..listeners import sockaddr
 from ..listeners.bound import Bound
 from ..sealed.draining import Draining
-from ..sealed.keys import SECRET_SIZE, SessionKeys
+from ..sealed.keys import SessionKeys
 from ..sealed.receive import SealedReceiver
 from ..sealed.resuming import Resuming
 from ..sealed.saying import Saying
@@ -65,11 +63,11 @@ class ChatCore:
         out: Outbound,
         counters: Counters,
         listeners: list[Bound],
-        keys: SessionKeys | None = None,
+        keys: SessionKeys,
     ) -> None:
         """Begin without members.
 
-        `listeners` has an item for each UDP listener; `keys` are the service's, None: of this process alone.
+        `listeners` has an item for each UDP listener; `keys` are the service's.
         """
         self.routes, self.counters = routes, counters
         routes.on_split = self._split
@@ -101,7 +99,7 @@ class ChatCore:
         self.streams = Streams(*shared, groups, catch_up, entering, closed, self.broker_away)
         self.speak = Speak(*shared, limits, commands, leaving)
         # Members of version 2.
-        self.sealed_sender = sender = Sender(keys or SessionKeys([secrets.token_bytes(SECRET_SIZE)]), out, counters)
+        self.sealed_sender = sender = Sender(keys, out, counters)
         sender.streams = self.streams
         sender.carried.listener = len(listeners)
         self.draining = Draining(members)

@@ -29,10 +29,10 @@ from tsudoi.server_address import Server
 from tsudoi.session import Enter, JoinList, ListRooms, lists_first
 from tsudoi.settings import Settings
 
-TSUDOI_2 = replace(TSUDOI, name="tsudoi-2")
-"""The dialect of version 2, as far as its texts go."""
-ALL_DIALECTS = {TSUDOI_2.name: TSUDOI_2, **DIALECTS}
-DEFAULT_DIALECT = TSUDOI_2.name
+VERSION_2 = replace(TSUDOI, name="tsudoi-2")
+"""Version 2 as its user sees it: an own line does not come back as an event, although the server sends it."""
+ALL_DIALECTS = {VERSION_2.name: VERSION_2, **DIALECTS}
+DEFAULT_DIALECT = VERSION_2.name
 DEFAULT_SERVER = Server()
 DEFAULT_SETTINGS = Settings()
 
@@ -141,7 +141,7 @@ async def _enter(
     user, attempt = signed_token or name, Attempt()
     entering = (
         _enter_sealed(attempt, operation, room, user, server, password, settings, signed=bool(signed_token))
-        if dialect is TSUDOI_2
+        if dialect is VERSION_2
         else _enter_by_datagrams(attempt, dialect, operation, room, user, name, server, password, settings)
     )
     return await leave_if_cancelled(attempt, entering, lambda chat: chat.leave())
@@ -200,7 +200,7 @@ async def _enter_sealed(
         attempt: Attempt, operation: Operation, name: str, server: Server, prove: Prove | None = None
     ) -> HandshakeResult:
         enter = EnterSealed(operation, room, name, password, SEALED if is_sealed else (PLAIN,), settings.language)
-        async with _way(TSUDOI_2, settings)(server, settings) as stream:
+        async with _way(VERSION_2, settings)(server, settings) as stream:
             if prove is not None:
                 await prove()
             # Asked before the server closes the connection: uvloop forgets it then.
@@ -216,7 +216,7 @@ async def _enter_sealed(
         return HandshakeResult(enter.result, addresses, stream.first_seen)
 
     async def leave(entered: HandshakeResult) -> None:
-        unwanted = SealedChat(TSUDOI_2, room, entered, chat.server, settings, join_again)
+        unwanted = SealedChat(VERSION_2, room, entered, chat.server, settings, join_again)
         await unwanted.open()
         await unwanted.leave()
 
@@ -227,7 +227,7 @@ async def _enter_sealed(
         return await leave_if_cancelled(again, joining, leave)
 
     entered = await shake_hands(attempt, operation, name, server)
-    chat = SealedChat(TSUDOI_2, room, entered, server, settings, join_again)
+    chat = SealedChat(VERSION_2, room, entered, server, settings, join_again)
     await chat.open()
     return chat
 
@@ -236,7 +236,7 @@ def _way(
     dialect: Dialect, settings: Settings, *, remembers: bool = True
 ) -> Callable[[Server, Settings], AbstractAsyncContextManager[ServerStream]]:
     """Return how to connect: in version 2 by TLS, unless the user wants no seals."""
-    if dialect is TSUDOI_2 and settings.security == "sealed":
+    if dialect is VERSION_2 and settings.security == "sealed":
         return partial(connected_sealed, remembers=remembers)
     return connected
 

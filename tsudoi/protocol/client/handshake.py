@@ -171,7 +171,7 @@ def encode_refusal(dialect: Dialect, header: Header, room: str, status: Status, 
     return frames
 
 
-def refusal_words(status: Status, detail: str = "") -> str:
+def refusal_words(status: Status, detail: str) -> str:
     """Return what a refusal says, in dialects that send words."""
     return f"{REASONS[status]}: {detail}" if detail else REASONS[status]
 
