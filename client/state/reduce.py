@@ -298,7 +298,7 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
     tone = Tone.LOUD if isinstance(event, tsudoi.Announced) else Tone.QUIET
     text = notice(event, language)
     commands: list[Command] = [Ask(room.name, "/who 1")] if isinstance(event, tsudoi.PeopleChanged) else []
-    if not text:
+    if not text or roster.passes_unnoticed(room, event):
         return room, commands
     return _append(room, Note(text, at, getattr(event, "offset", None), tone)), commands
 

@@ -12,6 +12,12 @@ MAX_PAGES = 5
 """Pages of `/who` that the client asks for by itself; a room may have thousands of members."""
 
 
+CROWD = 20
+"""In a room with more members, joins and leavings of those that have not spoken lately are shown in the roster only."""
+LATELY = 500
+"""Items of a room among which a member's line counts as lately spoken."""
+
+
 def join(room: Room, name: str) -> Room:
     """Return the room with one more member."""
     if any(person.name == name for person in room.people):
@@ -35,6 +41,14 @@ def make_host(room: Room, name: str) -> Room:
     """Return the room with another host."""
     known = room.people if any(person.name == name for person in room.people) else (*room.people, Person(name))
     return replace(room, people=_sorted(Person(person.name, person.name == name) for person in known))
+
+
+def passes_unnoticed(room: Room, event: tsudoi.Event) -> bool:
+    """Return whether an event is a join or a leaving in a crowd, of a member that has not spoken lately."""
+    match event:
+        case tsudoi.Joined(name) | tsudoi.Left(name, "left" | "idle") if room.count > CROWD:
+            return not any(isinstance(item, Speech) and item.sender == name for item in room.items[-LATELY:])
+    return False
 
 
 def by_last_word(room: Room) -> list[str]:

@@ -98,6 +98,21 @@ def test_the_roster_follows_joins_leaves_and_names() -> None:
     assert den(state).count == 2
 
 
+def test_in_a_crowd_only_those_who_spoke_are_seen_to_join_and_leave() -> None:
+    names = [f"m{at:02}" for at in range(20)]
+    few, _ = after(entered(), heard(who(1, 1, 19, names[:19])), heard(Joined("bob", 5, "?")))
+    crowd, _ = after(entered(), heard(who(1, 2, 25, names)), heard(Message("bob", "hi", 5)))
+    for state, shown in (few, {"bob", "m00"}), (crowd, {"bob"}):
+        for at, name in enumerate(["m00", "bob"], 6):
+            state, _ = after(heard(Left(name, "left", "", "", at, "?")), state=state)
+        notes = [item.text for item in den(state).items if isinstance(item, Note) and "left" in item.text]
+        assert notes == [f"{name} has left." for name in ("m00", "bob") if name in shown]
+        assert not {"m00", "bob"} & {person.name for person in den(state).people}
+    state, _ = after(heard(Left("m01", "kicked", "alice", "", 9, "?")), heard(Joined("m30", 10, "?")), state=crowd)
+    assert isinstance(last := den(state).items[-1], Note)
+    assert "m01" in last.text
+
+
 def test_lines_in_other_rooms_are_unread_until_they_are_shown() -> None:
     state, _ = after(entered(), entered("garden"), heard(Message("bob", "one", 5)), heard(Message("bob", "alice?", 6)))
     assert (den(state).unread, den(state).mentions) == (2, 1)
