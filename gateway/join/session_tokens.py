@@ -38,7 +38,7 @@ class SessionTokens:
         self._large: dict[str, None] = {}
 
     def new(self, room: str) -> str:
-        """Return a fresh token for a client that asks to enter a room; see `tsudoi.protocol.names.Token`."""
+        """Return a fresh token for a client that asks to enter a room (`tsudoi.protocol.names.looks_like_token`)."""
         token = secrets.token_hex(16)
         if room in self._large:
             return token

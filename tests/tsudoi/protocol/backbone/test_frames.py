@@ -1,4 +1,4 @@
-"""tsudoi/protocol/backbone/frames.py"""
+"""tsudoi/protocol/backbone/codec.py, from_gateway.py and from_broker.py"""
 
 import contextlib
 import typing
