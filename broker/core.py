@@ -197,7 +197,7 @@ class Core:
         """Return the work since the last turn."""
         pending, self._pending = self._pending, _Pending()
         # A report alone is not worth a commit: a quiet room's would double its commits.
-        changes = self.directory.take_changes(with_reports=self.reports_due or bool(pending.publishers))
+        changes = self.directory.records.take(with_reports=self.reports_due or bool(pending.publishers))
         self.reports_due = False
         batch = changes.batch
         batch.shard = self.shard

@@ -195,7 +195,7 @@ class Turns:
 
     def _gathers(self) -> bool:
         """Return whether the next turn waits for other joins; then it is taken by `_gather`."""
-        if not self._gather_until and self.cores.changes_rows:
+        if not self._gather_until and self.cores.have_rows:
             self._gather_until = self._moment.now + GATHER_S
             self.incoming.has_arrived = True
             self._loop.call_soon(self._gather)

@@ -10,9 +10,8 @@ from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.names import SERVER_NAME
 
-from ..store.interface import Batch, PostRow, Restriction
+from ..store.interface import Batch
 from .bans_and_mutes import BansAndMutes
-from .index import Index
 from .room_and_member import Member, Room
 from .webhooks import Posts
 
@@ -35,49 +34,46 @@ class Changes(msgspec.Struct):
     """Rooms that a gateway stopped serving: it must still get the entry with the reason."""
 
 
-class Records(Index):
-    """Rooms and members with the notes of what has changed in them."""
+class Records:
+    """The changes of the present turn."""
 
-    def __init__(
-        self, first_id: int, shard: int, shards: int, restrictions: Iterable[Restriction], posts: Iterable[PostRow]
-    ) -> None:
-        super().__init__(first_id, shard, shards)
-        self._changes = Changes()
+    def __init__(self, bans_and_mutes: BansAndMutes, posts: Posts) -> None:
+        """Begin without changes; those of bans, mutes and posts are taken with the others."""
+        self.changes = Changes()
         self._numbered: dict[int, Member] = {}
         """Members whose numbers have changed in this turn: of several lines of one, only the last number is stored."""
-        self.bans_and_mutes = BansAndMutes(restrictions)
-        self.posts = Posts(posts)
+        self._bans_and_mutes, self._posts = bans_and_mutes, posts
 
     @property
-    def changes_rows(self) -> bool:
-        """Whether rooms or members have changed since `take_changes`."""
-        return bool(self._changes.batch.rooms or self._changes.batch.members)
+    def has_rows(self) -> bool:
+        """Whether rooms or members have changed since `take`."""
+        return bool(self.changes.batch.rooms or self.changes.batch.members)
 
     def last_taken(self, room: Room) -> int:
-        """Return the offset of the last entry that `take_changes` has returned."""
-        entries = self._changes.entries.get(room.id)
+        """Return the offset of a room's last entry that `take` has returned."""
+        entries = self.changes.entries.get(room.id)
         return entries[0].offset - 1 if entries else room.last
 
-    def take_changes(self, *, with_reports: bool = True) -> Changes:
+    def take(self, *, with_reports: bool = True) -> Changes:
         """Return what has changed since the last call.
 
         Without `with_reports`, reports of deliveries wait for a call that returns other changes of the store, too.
         """
-        changes, self._changes = self._changes, Changes()
+        changes, self.changes = self.changes, Changes()
         if self._numbered:
             for member_id, member in self._numbered.items():
-                if self.members.get(member_id) is member:
+                if member.room.members.get(member_id) is member:
                     if member_id not in changes.batch.members:
                         changes.batch.said[member_id] = member.said
                     changes.batch.members[member_id] = member.row()
             self._numbered = {}
-        if self.bans_and_mutes.changes:
-            changes.batch.restrictions, self.bans_and_mutes.changes = self.bans_and_mutes.changes, {}
-        if self.posts.changes:
-            changes.batch.posts, self.posts.changes = self.posts.changes, {}
+        if self._bans_and_mutes.changes:
+            changes.batch.restrictions, self._bans_and_mutes.changes = self._bans_and_mutes.changes, {}
+        if self._posts.changes:
+            changes.batch.posts, self._posts.changes = self._posts.changes, {}
         if not with_reports:
             reports, changes.batch.delivered = changes.batch.delivered, {}
-            (changes if changes.batch or changes.entries else self._changes).batch.delivered = reports
+            (changes if changes.batch or changes.entries else self.changes).batch.delivered = reports
         return changes
 
     def note_number(self, member: Member, number: int) -> None:
@@ -85,21 +81,18 @@ class Records(Index):
         member.said = number
         self._numbered[member.id] = member
 
-    def _drop_member(self, member: Member) -> None:
-        if self._remove_member(member):
-            self._changes.regrouped.add(member.room.id)
-        self._changes.batch.members[member.id] = None
+    def store_room(self, room: Room) -> None:
+        """Keep a room as it is now."""
+        self.changes.batch.rooms[room.id] = room.row()
 
-    def _store_room(self, room: Room) -> None:
-        self._changes.batch.rooms[room.id] = room.row()
+    def store_member(self, member: Member) -> None:
+        """Keep a member as it is now."""
+        self.changes.batch.members[member.id] = member.row()
 
-    def _store_member(self, member: Member) -> None:
-        self._changes.batch.members[member.id] = member.row()
-
-    def _append_said(self, member: Member, texts: Iterable[str], wall_ms: int, number: int) -> None:
+    def append_said(self, member: Member, texts: Iterable[str], wall_ms: int, number: int) -> None:
         """Append a member's messages to its room's log; see `Directory.say`."""
         room, last, step = member.room, member.room.last, int(number > 0)
-        entries = self._changes.entries[room.id]
+        entries = self.changes.entries[room.id]
         for text in texts:
             last += 1
             entries.append(Entry(last, _SAID, member.id, member.name, text, number, wall_ms))
@@ -108,7 +101,7 @@ class Records(Index):
         if step:
             self.note_number(member, number - 1)
 
-    def _append(
+    def append(
         self,
         room: Room,
         kind: EntryKind,
@@ -129,4 +122,4 @@ class Records(Index):
         entry = Entry(room.last, kind, member_id, name, text, code, wall_ms)
         if peer is not None:
             entry.peer, entry.peer_name = peer.id, peer.name
-        self._changes.entries[room.id].append(entry)
+        self.changes.entries[room.id].append(entry)

@@ -38,7 +38,7 @@ def steps(directory: Directory, question: Replay) -> Steps:
     chunks = yield question.room, after, question.limit
     room = directory.known_room(question.room)
     # Entries of the turn that is being collected have positions already, but are not committed yet.
-    epoch, last = (epoch, directory.last_taken(room)) if room else (0, 0)
+    epoch, last = (epoch, directory.records.last_taken(room)) if room else (0, 0)
     entries = [entry for entry in _entries(chunks) if entry.offset > after][: question.limit]
     if len(entries) < question.limit:
         # The store has no more. Later entries of the directory are being committed, and will be published then.

@@ -75,11 +75,13 @@ class Cores:
         return [(core, core.take_turn(moment)) for core in cores]
 
     @property
-    def changes_rows(self) -> bool:
+    def have_rows(self) -> bool:
         """Whether the next turn changes rooms or members, and not only logs."""
         if self.alone is not None:
-            return self.alone.directory.changes_rows
-        return any(self._by_shard[shard].directory.changes_rows for shard in self._touched if shard in self._by_shard)
+            return self.alone.directory.records.has_rows
+        return any(
+            self._by_shard[shard].directory.records.has_rows for shard in self._touched if shard in self._by_shard
+        )
 
     # --- to all of them -------------------------------------------------------------------------------------------
 

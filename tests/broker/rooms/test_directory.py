@@ -51,7 +51,7 @@ class Here:
         return batch
 
     def _take(self) -> None:
-        changes = self.directory.take_changes()
+        changes = self.directory.records.take()
         for room, entries in changes.entries.items():
             self._entries.setdefault(room, []).extend(entries)
         for field in Batch.__struct_fields__:
