@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import chain
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.client.member_options import MemberOptions
@@ -194,8 +194,7 @@ class Directory(Index):
         self._drop_member(member)
         if reason in REMOVALS and member.dialect == TSUDOI_2.name:
             member.rare = replace(member.rare, left=room.last)
-            self.removed[member.token_hash] = member
-            drop_oldest(self.removed, REMOVED)
+            put_newest(self.removed, member.token_hash, member, REMOVED)
         if successor is not None:
             self.make_host(successor, None, wall_ms)
         elif room.host == NO_HOST:

@@ -1,6 +1,6 @@
 """Number the name of a member whose wished name another member has: alice, alice#2, alice#3."""
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.protocol.names import UserName, numbered_name
 
 from .room_and_member import Room
@@ -16,6 +16,5 @@ def free_name(room: Room, wished: UserName) -> UserName:
         number += 1
         name = numbered_name(wished, number)
     if name != wished:
-        room.numbers[wished] = number
-        drop_oldest(room.numbers, NUMBERS)
+        put_newest(room.numbers, wished, number, NUMBERS)
     return name

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.protocol.backbone import shard_of
 from tsudoi.protocol.errors import RoomNotFound
 from tsudoi.protocol.names import RoomName
@@ -111,8 +111,7 @@ class Index:
         del member.room.members[member.id]
         member.room.names.pop(member.name, None)
         del self.members[member.id], self.by_token[member.token_hash]
-        self.departed[member.id] = member.gateway
-        drop_oldest(self.departed, DEPARTED)
+        put_newest(self.departed, member.id, member.gateway, DEPARTED)
         return self._detach(member)
 
     def _attach(self, member: Member) -> None:

@@ -8,7 +8,7 @@ password, nothing that is known here counts any more.
 import secrets
 from hashlib import blake2b
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 
 HASHES, WRONG, ADDRESSES = 10_000, 10_000, 20_000
 """Right passwords, wrong passwords, and (stored hash, address) pairs that are remembered; the oldest is forgotten."""
@@ -35,17 +35,13 @@ class KnownPasswords:
     def learn(self, stored: str, password: str, fits: bool) -> None:
         """Note whether a password fits a stored hash."""
         if fits:
-            self._right[stored] = self._digest(password)
-            drop_oldest(self._right, HASHES)
+            put_newest(self._right, stored, self._digest(password), HASHES)
         else:
-            self._wrong[stored, self._digest(password)] = None
-            drop_oldest(self._wrong, WRONG)
+            put_newest(self._wrong, (stored, self._digest(password)), None, WRONG)
 
     def note_right_from(self, stored: str, address: str) -> None:
         """Note that an address (its rate key) gave the right password."""
-        self._right_from.pop((stored, address), None)
-        self._right_from[stored, address] = None
-        drop_oldest(self._right_from, ADDRESSES)
+        put_newest(self._right_from, (stored, address), None, ADDRESSES)
 
     def was_right_from(self, stored: str, address: str) -> bool:
         """Return whether an address has given the right password before."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.protocol.backbone import Entry, Item
 from tsudoi.protocol.client.closing_words import closing_text
 from tsudoi.protocol.client.dialects import TSUDOI_2
@@ -63,8 +63,8 @@ class ClosedRooms(Component):
         self.leaving.drop(member)
 
     def _note_told(self, member: Member) -> None:
-        self._told[member.id] = is_over = member.dialect is not TSUDOI_2
-        drop_oldest(self._told, TOLD)
+        is_over = member.dialect is not TSUDOI_2
+        put_newest(self._told, member.id, is_over, TOLD)
         if is_over:
             self._publish_left(member.room.shard, member.room.id, member.id)
 

@@ -10,7 +10,7 @@ loses none. So a user who fills the address gives way to its classmates, and doe
 
 from dataclasses import dataclass, field
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.protocol.codes import LeaveReason
 
 from .leave import Leaving
@@ -69,11 +69,10 @@ class CrowdedAddresses(Component):
 
     def _take(self, rate_key: str, room: str, now: float) -> Member | None:
         """Return the member that makes room for one in a room of that name; None: each one keeps its place."""
-        spare = self._spare.pop(rate_key, None)
+        spare = self._spare.get(rate_key)
         if spare is None or (now - spare.searched_at >= LOOK_S and not (spare.unheard or spare.quiet)):
             spare = search(self.members, rate_key, self.settings.address_members, now)
-        self._spare[rate_key] = spare
-        drop_oldest(self._spare, ADDRESSES)
+        put_newest(self._spare, rate_key, spare, ADDRESSES)
         for found in (spare.unheard, spare.quiet):
             while found and (_is_gone(found[-1]) or (found is spare.unheard and found[-1].is_reachable)):
                 found.pop()

@@ -6,7 +6,7 @@ A gateway that releases a member reports how far the member has received its roo
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.protocol.backbone import Adoption, Granted, Item, Release
 from tsudoi.protocol.client.dialects import OF_STREAMS, TSUDOI_2
 from tsudoi.protocol.codes import EntryKind
@@ -57,8 +57,7 @@ class Handover(Component):
             # Its lines wait for a command that is not done: the next gateway must not overtake them. The broker asks
             # again in a moment.
             return
-        self._answered[message.handover] = now
-        drop_oldest(self._answered, RELEASES)
+        put_newest(self._answered, message.handover, now, RELEASES)
         if member is None:
             # The directory uses the last delivery report.
             self._answer(shard, EntryKind.RELEASED, message, 0)

@@ -8,7 +8,7 @@ no other member would know.
 
 from dataclasses import dataclass, field
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.protocol.names import hash_token
 
 from . import render
@@ -85,8 +85,8 @@ class UnknownMembers(Component):
             return
         self.counters.unknown_members += 1
         is_known = self.members.by_token.get(member.token) is member
-        self._removed[hash_token(member.token) if is_known else member.token] = _Removed(member, now)
-        drop_oldest(self._removed, REMOVED)
+        token_hash = hash_token(member.token) if is_known else member.token
+        put_newest(self._removed, token_hash, _Removed(member, now), REMOVED)
         if member.source != DISPLACED:
             self._tell(member, now)
         self.leaving.drop(member)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Answer, Granted, Refused
@@ -180,8 +180,7 @@ class UnknownTokens(Component):
                 case Refused(Status.BAD_REQUEST):
                     self._shown_elsewhere(source, held, now)
                 case Refused(Status.ROOM_NOT_FOUND):
-                    self._refused[shard, token] = now + REFUSED_S
-                    drop_oldest(self._refused, REFUSED_TOKENS)
+                    put_newest(self._refused, (shard, token), now + REFUSED_S, REFUSED_TOKENS)
                     others = [each for each in held if self._is_other(_in_characters(each[1])[1], token, each[1], now)]
                     refused = [each for each in held if each not in others]
                     self.counters.unknown_tokens += len(refused)
@@ -239,10 +238,7 @@ class UnknownTokens(Component):
         rate_key = self.rate_keys.of(sockaddr.unpack(source)[0])
         if rate_key and not self._guesses.touch(rate_key, now, self.settings.guess_rate, self._guess_burst()):
             self.counters.guesses_limited += 1
-            peer = sockaddr.peer(source)
-            self._muted.pop(peer, None)
-            self._muted[peer] = now + MUTE_S
-            drop_oldest(self._muted, ADDRESSES)
+            put_newest(self._muted, sockaddr.peer(source), now + MUTE_S, ADDRESSES)
             return None
         return rate_key
 

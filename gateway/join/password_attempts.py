@@ -6,7 +6,7 @@ given the right password before. So one member of a school who guesses keeps out
 
 from dataclasses import dataclass, replace
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol.backbone import Answer, Refused
 from tsudoi.protocol.codes import Status
@@ -81,11 +81,10 @@ class PasswordAttempts:
             self._by_room.refund(room, self._burst_of_room())
             self._by_address.refund((room, key), self._burst_of_address())
             return
-        guesser = self._guessers.pop((room, key, user), None)
+        guesser = self._guessers.get((room, key, user))
         if guesser is None or now - guesser.last > FORGET_S:
             guesser = _Guesser()
-        self._guessers[room, key, user] = guesser
-        drop_oldest(self._guessers, ADDRESSES)
+        put_newest(self._guessers, (room, key, user), guesser, ADDRESSES)
         guesser.wrong += 1
         guesser.last = now
         beyond = guesser.wrong - self._settings.password_tries

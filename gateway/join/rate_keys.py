@@ -5,7 +5,7 @@ Addresses in the `--unlimited` networks (by default the loopback ones) have no k
 
 import ipaddress
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.ops.rate_key import rate_key
 
 from ..settings import Network, Settings
@@ -29,8 +29,8 @@ class RateKeys:
             self._cache.clear()
         key = self._cache.get(ip)
         if key is None:
-            key = self._cache[ip] = limited_key(ip, self._unlimited)
-            drop_oldest(self._cache, ADDRESSES)
+            key = limited_key(ip, self._unlimited)
+            put_newest(self._cache, ip, key, ADDRESSES)
         return key
 
 

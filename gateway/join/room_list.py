@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.protocol.backbone import Answer, ListRooms, Rooms
 from tsudoi.protocol.client.handshake import encode_join_list, encode_room_list
 
@@ -132,9 +132,7 @@ class RoomList:
 
     def note_listed(self, ip: str, now: float) -> None:
         """Note that an address asked for the list on a connection of its own."""
-        self._listed.pop(ip, None)
-        self._listed[ip] = now
-        drop_oldest(self._listed, LISTED_ADDRESSES)
+        put_newest(self._listed, ip, now, LISTED_ADDRESSES)
 
     def listed_lately(self, ip: str, now: float) -> bool:
         """Return whether an address did so lately, as only tcrp-ok's clients do before they create or join."""

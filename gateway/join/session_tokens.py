@@ -9,7 +9,7 @@ import zlib
 from collections import defaultdict
 from itertools import product
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 
 LARGE_ROOM = 50
 """A room with more members is spread over all workers, since its fan-out is work for several cores."""
@@ -60,5 +60,4 @@ class SessionTokens:
     def note_size(self, room: str, size: int) -> None:
         """Note how many members a room has now."""
         if size > LARGE_ROOM and self._workers > 1:
-            self._large[room] = None
-            drop_oldest(self._large, LARGE_ROOMS)
+            put_newest(self._large, room, None, LARGE_ROOMS)

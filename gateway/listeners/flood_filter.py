@@ -12,7 +12,7 @@ Effect, measured with the attack `member_flood`: the flooded gateway needs 5 % o
 members get their messages in a third of the time (p99).
 """
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.ops.token_bucket import Buckets
 
 from . import bpf
@@ -63,11 +63,10 @@ class FloodFilter:
 
     def shut_out(self, member: int, token: bytes, now: float) -> float:
         """Drop all datagrams of a member for a while, by its token, or by its session; return until when."""
-        length, until = self._last.pop(member, _NEVER)
+        length, until = self._last.get(member, _NEVER)
         length = min(2 * length, LONGEST_S) if length and now - until < FORGIVEN_S else FIRST_S
         until = now + length
-        self._last[member] = length, until
-        drop_oldest(self._last, FLOODERS)
+        put_newest(self._last, member, (length, until), FLOODERS)
         self._filtered[token[-_COMPARED:]] = until
         if len(self._filtered) > FILTERED:
             del self._filtered[min(self._filtered, key=self._filtered.__getitem__)]

@@ -5,7 +5,7 @@ packets of members. To open one takes 30 µs, to look at it 5 µs. So few of a s
 too many in vain is ignored for a moment, at 1.5 µs a packet.
 """
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.bounded import put_newest
 from tsudoi.ops.token_bucket import Buckets
 
 OPENED_S, OPENED = 20.0, 40.0
@@ -51,6 +51,4 @@ class Elsewhere:
     def in_vain(self, source: bytes, now: float) -> None:
         """Count a packet from which nothing came; if they are too many, ignore their source for a moment."""
         if not self._vain.touch(source, now, VAIN_S, VAIN):
-            self._muted.pop(source, None)
-            self._muted[source] = now + MUTE_S
-            drop_oldest(self._muted, SOURCES)
+            put_newest(self._muted, source, now + MUTE_S, SOURCES)

@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from .bounded import drop_oldest
+from .bounded import put_newest
 from .token_bucket import Bucket
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -29,9 +29,7 @@ class LogThrottle(Generic[_Key]):
         if not self._bucket.touch(now, rate, burst):
             self._suppressed += 1
             return False
-        self._logged.pop(key, None)
-        self._logged[key] = now
-        drop_oldest(self._logged, self._size)
+        put_newest(self._logged, key, now, self._size)
         return True
 
     def take_suppressed(self) -> int:
