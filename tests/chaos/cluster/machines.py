@@ -57,7 +57,8 @@ class GatewayProcess(Supervised, Gateway):
         options += ("--session-secret", str(secret.with_name("session-secret")))
         options += tuple(part for broker in brokers for part in ("--broker", broker))
         host = address_of(machine)
-        super().__init__(*options, host=host, name=f"gateway {machine}")
+        # Steady: no other program has ports at this machine's address.
+        super().__init__(*options, host=host, steady=True, name=f"gateway {machine}")
         # Version 2 has no listener of its own.
         dialects = sorted({client.dialect.removesuffix("-2") for client in plan.clients})
         self.tcp = {dialect: (host, FIRST_TCP_PORT + number) for number, dialect in enumerate(dialects)}
