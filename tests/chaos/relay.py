@@ -51,7 +51,11 @@ def drain(sock: socket.socket, take: OnDatagram) -> None:
 class BackboneRelay:
     """Stands between one gateway and the broker: two ports in a row, for commands and for news."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, holds_little: bool = False) -> None:
+        """Args:
+        holds_little: the kernel takes a MiB or two from the broker while a connection is stalled, not up to 20.
+        """
+        self._holds_little = holds_little
         port = steady_port(2)
         self.endpoint = f"tcp://127.0.0.1:{port}"
         self._listeners = {COMMANDS: _listening(port), NEWS: _listening(port + 1)}
@@ -107,7 +111,7 @@ class BackboneRelay:
             await self._gates[which].wait()
             if self._cut & which:
                 return
-            onward, back = await asyncio.open_connection("127.0.0.1", self._broker_port + (which == NEWS))
+            onward, back = await self._connect(self._broker_port + (which == NEWS))
             writers.append(back)
             self.connections[which] += 1
             self._writers[which].update(writers)
@@ -128,6 +132,20 @@ class BackboneRelay:
             self._writers[which].difference_update(writers)
             for one in writers:
                 one.transport.abort()
+
+    async def _connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if self._holds_little:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 2**10)
+            # The broker's side sizes its own buffer by the segments.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1_400)
+        try:
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except BaseException:
+            sock.close()
+            raise
+        return await asyncio.open_connection(sock=sock)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, which: int) -> None:
         with contextlib.suppress(OSError):

@@ -35,7 +35,7 @@ SETTINGS = tsudoi.Settings(rate_per_s=0, queue_size=1_000_000, keep_alive_s=1.0)
 @asynccontextmanager
 async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneRelay, tsudoi.Server]]:
     """A gateway in this process, so that its counters can be read, with a relay between it and its broker."""
-    relay = BackboneRelay()
+    relay = BackboneRelay(holds_little=True)
     await relay.start(broker.endpoint)
     listener = Listener("127.0.0.1", 0)
     config = Config(tcp=(listener,), udp=(listener,), data=Path("unused"), settings=Settings(replay_rate=MANY))
