@@ -74,7 +74,9 @@ class Node(Instance):
             check=False,
         )
         if done.returncode:
-            raise subprocess.CalledProcessError(done.returncode, program, done.stdout)
+            error = subprocess.CalledProcessError(done.returncode, program, done.stdout)
+            error.add_note(done.stdout)
+            raise error
         return done.stdout
 
     def fill(self, template: Path, settings: str) -> None:
