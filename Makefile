@@ -41,7 +41,7 @@ slow: $(VENV)/dev.stamp ## pytest, the slow tests only
 	$(python) -m pytest -m slow $(ARGS)
 
 properties: $(VENV)/dev.stamp ## the property tests, with thirty times as many examples, new ones at every run
-	$(python) -m pytest -n $(WORKERS) -m 'hypothesis and not slow' --hypothesis-profile thorough $(ARGS)
+	$(python) -m pytest -n $(WORKERS) -m 'hypothesis and not slow' --timeout 1800 --hypothesis-profile thorough $(ARGS)
 
 coverage: $(VENV)/dev.stamp ## pytest, and the lines it missed
 	$(python) -m pytest --cov --cov-report=term --cov-report=html $(ARGS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import platform
 import random
 import sys
@@ -19,22 +20,29 @@ from rich.table import Table
 from tests.chaos.clients import ChaosClient
 from tests.chaos.plan import ClientPlan
 from tests.soak.fit import MAY_GROW, MAY_GROW_MIB, WARM_UP, Trend, trend
+from tests.soak.sealed import SealedMember
 from tests.support.legacy.wire import Address
 from tests.support.services import ROOT, Broker, Gateway
+from tsudoi import Event, Gap, Message, Reset, Server
 
 DIALECTS = ("tsudoi", "tcrp-success", "tcrp-ok")
 TALKING_ROOMS, TALKERS, TALK_S = 4, 4, 0.1
+MOVE_ROUNDS = 50
+"""After so many rounds of a talking room its members of version 2 go on at the other gateway."""
 PASSING_ROOMS, GUESTS, LINES, LINE_S = 8, 3, 20, 0.05
 LOG_ENTRIES = 2_000
 """Small, so that the logs of the rooms that stay are full long before the end of the warm-up."""
 MIB = 2**20
 
 
+Member = ChaosClient | SealedMember
+
+
 class Soak:
-    """The load, and what was measured under it."""
+    """The load, and what was measured under it. Every second member is one of version 2."""
 
     def __init__(self, gateways: list[Gateway]) -> None:
-        self.heard = self.said = self.rooms = self.refused = 0
+        self.heard = self.sealed = self.said = self.rooms = self.refused = self.moves = self.missed = 0
         self.ended = False
         self._gateways = gateways
         self._numbers = itertools.count(1)
@@ -42,26 +50,42 @@ class Soak:
 
     async def run(self) -> None:
         """Make the load until `ended`."""
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as self._group:
             for number in range(TALKING_ROOMS):
-                group.create_task(self._talk(f"stays{number}"))
+                self._group.create_task(self._talk(f"stays{number}"))
             for _ in range(PASSING_ROOMS):
-                group.create_task(self._pass())
+                self._group.create_task(self._pass())
 
     def _heard(self, at: float, client: int, raw: bytes, source: Address, port: int) -> None:
         self.heard += 1
 
-    async def _enter(self, room: str, host: bool) -> ChaosClient | None:
-        at = self._dice.randrange(len(self._gateways))
-        plan = ClientPlan(next(self._numbers), self._dice.choice(DIALECTS), 0, at, host, 0.0, True)
+    def _heard_sealed(self, event: Event) -> None:
+        self.sealed += isinstance(event, Message)
+        self.missed += isinstance(event, Gap | Reset)
+
+    async def _enter(self, room: str, host: bool) -> Member | None:
+        number, at = next(self._numbers), self._dice.randrange(len(self._gateways))
+        member: Member | None
+        if number % 2:
+            doors = [gateway.door("tsudoi") for gateway in self._gateways[at:] + self._gateways[:at]]
+            servers = [Server(*door.tcp, udp=door.udp[1]) for door in doors]
+            member = await SealedMember.enter(room, f"sealed{number}", host, servers, self._group, self._heard_sealed)
+        else:
+            member = await self._enter_legacy(
+                ClientPlan(number, self._dice.choice(DIALECTS), 0, at, host, 0.0, True), room
+            )
+        self.refused += member is None
+        return member
+
+    async def _enter_legacy(self, plan: ClientPlan, room: str) -> ChaosClient | None:
         client = ChaosClient(plan, room, None, self._heard, lambda *_: None)
-        if await client.enter(self._gateways[at].door(plan.dialect), [gateway.udp for gateway in self._gateways]):
+        door = self._gateways[plan.gateway].door(plan.dialect)
+        if await client.enter(door, [gateway.udp for gateway in self._gateways]):
             return client
         client.close()
-        self.refused += 1
         return None
 
-    async def _company(self, room: str, guests: int) -> list[ChaosClient]:
+    async def _company(self, room: str, guests: int) -> list[Member]:
         found = [await self._enter(room, True)]
         if found[0] is not None:
             found += [await self._enter(room, False) for _ in range(guests)]
@@ -70,9 +94,14 @@ class Soak:
     async def _talk(self, room: str) -> None:
         """A room that stays: its log is trimmed, its members are the same all the time."""
         clients = await self._company(room, TALKERS - 1)
-        while not self.ended:
+        for round_ in itertools.count(1):
+            if self.ended:
+                break
             for client in clients:
                 self._say(client)
+                if round_ % MOVE_ROUNDS == 0 and isinstance(client, SealedMember):
+                    client.move()
+                    self.moves += 1
             await asyncio.sleep(TALK_S)
         for client in clients:
             client.close()
@@ -93,7 +122,7 @@ class Soak:
                 client.close()
             self.rooms += bool(clients)
 
-    def _say(self, client: ChaosClient) -> None:
+    def _say(self, client: Member) -> None:
         client.say()
         self.said += 1
 
@@ -123,6 +152,7 @@ def main(minutes: float, out: Path) -> None:
         gateways = [stack.enter_context(Gateway(broker=broker, dialects=DIALECTS)) for _ in range(2)]
         soak = Soak(gateways)
         pids = {"broker": broker.pid} | {f"gateway {number}": one.pid for number, one in enumerate(gateways, 1)}
+        pids["all clients"] = os.getpid()
         progress = stack.enter_context(
             Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console)
         )
@@ -147,11 +177,14 @@ def main(minutes: float, out: Path) -> None:
             runner.run(both())
     trends = {name: trend(times, sizes) for name, sizes in series.items()}
     console.print(_table(trends))
-    told = f"{soak.rooms} rooms came and went, {soak.said:,} messages were sent, {soak.heard:,} datagrams received"
+    told = (
+        f"{soak.rooms} rooms came and went, {soak.said:,} messages were sent; legacy clients received {soak.heard:,}"
+        f" datagrams, members of version 2 {soak.sealed:,} messages with {soak.missed} gaps, in {soak.moves} moves"
+    )
     console.print(told + (f", {soak.refused} could not enter" if soak.refused else ""))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(_page(trends, minutes, len(times), told))
-    sys.exit(0 if all(found.is_flat for found in trends.values()) and not soak.refused else 1)
+    sys.exit(0 if all(found.is_flat for found in trends.values()) and not soak.refused and not soak.missed else 1)
 
 
 HEADINGS = ("MiB", "at the start", "at the end", "least", "most", "mean", "grew", "flat")
@@ -177,6 +210,7 @@ def _page(trends: dict[str, Trend], minutes: float, samples: int, told: str) -> 
 
 Written by `make soak MINUTES={minutes:g}`: one broker on a SQLite file, two gateways.
 {TALKING_ROOMS} rooms talk all the time; {PASSING_ROOMS} others at a time are created, used and closed, again and again.
+Every second member is the SDK, and in rooms that stay changes gateways; the others speak three dialects.
 A room's log keeps {LOG_ENTRIES:,} entries. {told}.
 
 {samples} samples; the first {WARM_UP:.0%} of the time is warm-up and not judged. *Grew* is the rise of a straight line
