@@ -18,7 +18,7 @@ from tsudoi.protocol.sealed.packets import (
 from tsudoi.protocol.sealed.parts import MAX_WHOLE, Parts, divide
 from tsudoi.protocol.sealed.suites import PLAIN, cipher, has_valid_check
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 class HandshakeRefused(Exception):
@@ -158,12 +158,17 @@ class SealedClient:
             self.offset = to
 
     def until(self, is_there: Callable[[], Any], what: str = "", again: Callable[[], object] = lambda: None) -> Any:
-        """Receive until something is there, and return it; `again` is called every 0.3 s."""
-        deadline = time.monotonic() + WAIT_S
-        asked = time.monotonic()
+        """Receive until something is there, and return it; `again` is called every 0.3 s.
+
+        It fails when the offset has stood still for `WAIT_S`: a busy machine takes long for many lines.
+        """
+        asked = moved = time.monotonic()
+        offset = self.offset
         while not (found := is_there()):
             now = time.monotonic()
-            assert now < deadline, f"{what or is_there}: {self.lines[-5:]}"
+            if self.offset != offset:
+                offset, moved = self.offset, now
+            assert now < moved + WAIT_S, f"{what or is_there}: {self.lines[-5:]}"
             if now - asked > 0.3:
                 asked = now
                 again()
