@@ -6,6 +6,8 @@ cookie the directory is asked for the session's member, also if it is served her
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.backbone import Answer, Granted, Refused, Resume
 from tsudoi.protocol.codes import Status
@@ -19,6 +21,7 @@ from tsudoi.protocol.sealed.packets import (
     COUNT_AT,
     HEADER_SIZE,
     MARK,
+    NO_RUN,
     PART,
     RUN_AT,
     SESSION_AT,
@@ -65,14 +68,20 @@ class _Pending:
     resume: lines.Resume
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A run that has begun a moment ago."""
+class _Begun(msgspec.Struct, frozen=True, gc=False):
+    """A run that has begun a moment ago. All members of a gateway that was killed come at once, so it is small."""
 
-    run: bytes
-    resume: lines.Resume
-    missed: Missed
+    asked: int
+    """The client's position."""
+    offset: int
+    """Where it is served from; what is between them is lost."""
     at: float
+
+    @property
+    def missed(self) -> Missed:
+        """What it was told."""
+        lost = None if self.asked == self.offset else (self.asked + 1, self.offset)
+        return Missed(self.offset, lost is None, lost)
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +99,7 @@ class Resuming(Component):
     """Session → its runs that have begun in the present window; an idle member takes no place."""
     _window_ends: float = 0.0
     _lately: dict[bytes, _Begun] = field(default_factory=dict)
-    """Session → its run, if that has begun lately."""
+    """Session → its run, if that has begun lately, and not with a *reset*."""
 
     def handle_untrusted(self, data: bytes, link: SealedLink | None, listener: int, source: bytes, now: float) -> None:
         """Handle a packet that is not of a run that is served at its source; its session's link, if there is one."""
@@ -143,10 +152,9 @@ class Resuming(Component):
         begun = self._lately.get(link.session)
         return (
             begun is not None
-            and begun.run == link.run
-            and (begun.missed.is_complete or begun.missed.lost is not None)
+            and link.run != NO_RUN
             and (link.listener, link.address) == (listener, source)
-            and (resume.epoch, resume.offset) == (begun.resume.epoch, begun.resume.offset)
+            and (resume.epoch, resume.offset) == (link.member.room.epoch, begun.asked)
             and now < begun.at + REPEATED_S
         )
 
@@ -259,8 +267,10 @@ class Resuming(Component):
         self.silence.begin(link, now)
         # Now, and not when the member has caught up: its client is recalled if this gateway is killed meanwhile.
         self.streams.groups.publish_address(member, missed.offset)
-        self._lately[link.session] = _Begun(link.run, pending.resume, missed, now)
-        drop_oldest(self._lately, MOST_REMEMBERED)
+        self._lately.pop(link.session, None)
+        if missed.is_complete or missed.lost is not None:
+            self._lately[link.session] = _Begun(pending.resume.offset, missed.offset, now)
+            drop_oldest(self._lately, MOST_REMEMBERED)
         self._answer(link, pending.count, missed)
         self.streams.begin(member, missed.offset, now)
 
