@@ -139,6 +139,7 @@ class Resuming(Component):
                 return None  # it was late, or an attacker has kept it
         if link is not None and resume is not None and self._is_late(link, resume, listener, source, now):
             self._answer(link, count, self._lately[session].missed)
+            self.sender.joined(link)  # Without an answer the client has dropped what followed it.
         elif len(data) > RETRY_SIZE:
             self.take(session, count, resume, listener, source, now)
         return None

@@ -8,7 +8,8 @@ import pytest
 from tests.gateway.sealed.people import Network, People, Person
 from tests.support.fakes import Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
-from tsudoi.protocol.sealed.client_events import Delivered, Ended
+from tsudoi.protocol.sealed.client_events import Delivered, Ended, Gap
+from tsudoi.protocol.sealed.packets import Kind
 
 BAD = Network(loss=0.1, doubling=0.1, delay_s=0.01, jitter_s=0.04)
 
@@ -243,3 +244,32 @@ def test_a_client_that_repeats_its_resume_before_the_answer_has_come_is_served_i
     people.run(8.0)
     assert resumes() == len(everyone) + 1
     check(world, people, everyone)
+
+
+def test_who_lacked_the_answer_to_its_resume_is_told_the_same_gap_and_what_followed_it() -> None:
+    people = start(1, nodes=1, network=Network(delay_s=0.4))
+    (node,), broker = people.world.nodes, people.world.broker
+    alice, bob = (people.enter(node, "den", name) for name in ("alice", "bob"))
+    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    people.run(8.0)
+    people.leave_network(bob)
+    before = bob.client.position[1]
+    numbers = [people.say(alice, f"line {number}") for number in range(5)]
+    people.run_until(lambda: {*numbers} <= alice.kept())
+    broker.core.trimmed(broker.store.trim(keep=2, before_ms=0))
+    resumes, down = node.gateway.counters.sealed_resumes, node.gateway.outbound.on_send
+    assert down is not None
+
+    def lose_first_body(listener: int, address: bytes, data: bytes) -> None:
+        if address == bob.address and data[1] == Kind.BODY:
+            node.gateway.outbound.on_send = down
+        else:
+            down(listener, address, data)
+
+    node.gateway.outbound.on_send = lose_first_body
+    people.join_network(bob)
+    people.move(bob)
+    people.run(8.0)
+    assert bob.losses() == [Gap(before + 1, before + 2)]
+    assert bob.offsets()[-3:] == [before + 3, before + 4, before + 5]
+    assert node.gateway.counters.sealed_resumes == resumes + 1
