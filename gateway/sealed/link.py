@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from tsudoi.protocol.sealed.lines import DownLine, join, offset_of, serialize
+from tsudoi.protocol.sealed.lines import DownLine, bodies_of, offset_of, serialize
 from tsudoi.protocol.sealed.packets import (
     COUNT_SIZE,
     NO_RUN,
@@ -204,16 +204,8 @@ class SealedLink:
     def flush(self) -> None:
         """Send the answers that wait."""
         loose, self._loose = self._loose, None
-        body: list[bytes] = []
-        bodies, size = [], 0
-        for line in loose or ():
-            if body and size + len(line) > MAX_WHOLE:
-                bodies.append(join(body))
-                body, size = [], 0
-            body.append(line)
-            size += len(line) + 1
-        if body:
-            self.send_bodies([*bodies, join(body)])
+        if loose:
+            self.send_bodies(bodies_of(loose))
 
 
 def check_packet(sender: "Sender", session: bytes, kind: Kind, cookie: bytes) -> bytes:

@@ -15,9 +15,8 @@ from .client_link import AWAY_S, Datagram, Link
 from .client_path import is_tcp
 from .client_uplink import Uplink
 from .grant import Grant
-from .lines import DownLine, Resumed, UpLine, join, parse_down_untrusted, serialize
+from .lines import DownLine, Resumed, UpLine, bodies_of, parse_down_untrusted, serialize
 from .packets import Kind, Packet
-from .parts import MAX_WHOLE
 
 LINGER_S = 10.0
 """How long entries before the end of a membership are waited for, when they are known to be missing."""
@@ -375,7 +374,8 @@ class SealedClient:
         if self._leave_at is not None and now >= self._leave_at:
             lines.append(UpLine(leave=True))
             self._leave_at = now + LEAVE_S
-        self._send_lines(lines, now)
+        for body in bodies_of(map(serialize, lines)):
+            self._link.send(body, now, must_be_answered=True)
 
     def _progress(self) -> tuple[int, int]:
         return self._down.offset, self._up.next_number
@@ -412,17 +412,3 @@ class SealedClient:
         if not self._link.is_away:
             self._link.is_away = True
             self._events.append(Away())
-
-    def _send_lines(self, lines: list[UpLine], now: float) -> None:
-        """Send lines in as few packets as possible."""
-        batch: list[bytes] = []
-        size = 0
-        for line in lines:
-            raw = serialize(line)
-            if batch and size + 1 + len(raw) > MAX_WHOLE:
-                self._link.send(join(batch), now, must_be_answered=True)
-                batch, size = [], 0
-            size += len(raw) + bool(batch)
-            batch.append(raw)
-        if batch:
-            self._link.send(join(batch), now, must_be_answered=True)

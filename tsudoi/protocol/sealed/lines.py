@@ -12,6 +12,8 @@ import msgspec
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.untrusted import PARSE_ERRORS
 
+from .parts import MAX_WHOLE
+
 MAX_LINES = 256
 """Lines of a body up."""
 
@@ -161,3 +163,14 @@ def serialize_pong(ping: int, epoch: int, last: int) -> bytes:
 def join(lines: Iterable[bytes]) -> bytes:
     """Return the body of these lines."""
     return b"\n".join(lines)
+
+
+def bodies_of(lines: Iterable[bytes]) -> list[bytes]:
+    """Return the bodies of these lines, as few as fit one packet each; a line that is longer has a body of its own."""
+    bodies: list[bytes] = []
+    for line in lines:
+        if bodies and len(bodies[-1]) + 1 + len(line) <= MAX_WHOLE:
+            bodies[-1] += b"\n" + line
+        else:
+            bodies.append(line)
+    return bodies
