@@ -9,6 +9,7 @@ import pytest
 
 from broker.cli import main as broker
 from gateway.cli import main as gateway
+from gateway.settings import Settings
 from tests.test_documents import NONE, code, tables
 
 (BOUNDS,) = (table for table in tables("ARCHITECTURE.md") if "bound" in table[0])
@@ -51,7 +52,7 @@ def test_a_bound_is_what_the_table_says(row: list[str]) -> None:
 
 def test_every_setting_with_a_bound_has_its_flag() -> None:
     """A field of the settings that the table names is set by a flag of the same name, or by none."""
-    for row in BOUNDS[2:]:
-        place, name = find(code(row[1])[0])
-        if inspect.isclass(place) and place.__name__ == "Settings":
-            assert code(row[3]) == ["--" + name.replace("_", "-")]
+    settings = [(row, name) for row in BOUNDS[2:] for place, name in [find(code(row[1])[0])] if place is Settings]
+    assert settings
+    for row, name in settings:
+        assert code(row[3]) == ["--" + name.replace("_", "-")]

@@ -45,6 +45,8 @@ def test_scripts_can_be_run(script: Path) -> None:
 def test_the_image_has_the_scripts_that_are_called_in_it() -> None:
     image = (FOLDER / "Dockerfile").read_text()
     called = "".join(path.read_text() for path in (FOLDER / "patroni.yml", FOLDER.parents[1] / "docker-compose.yml"))
-    for name in re.findall(r"/etc/patroni/(\w+\.sh)", called + image):
+    names = re.findall(r"/etc/patroni/(\w+\.sh)", called + image)
+    assert names
+    for name in names:
         assert (FOLDER / name).is_file()
         assert name in image
