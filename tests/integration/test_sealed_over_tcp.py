@@ -224,6 +224,7 @@ def test_two_sessions_share_a_connection(gateway: Gateway, room: str) -> None:
     shared.close()
 
 
+@pytest.mark.slow
 def test_a_member_that_does_not_read_delays_no_other_and_misses_nothing(gateway: Gateway, room: str) -> None:
     door = gateway.door("auto")
     with ExitStack() as stack:

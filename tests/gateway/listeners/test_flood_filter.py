@@ -84,7 +84,8 @@ def test_there_is_a_program_while_somebody_is_silenced() -> None:
     assert flood_filter.program() == []
 
 
-def test_many_who_flood_are_known_and_some_dropped() -> None:
+def test_many_who_flood_are_known_and_some_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.listeners.flood_filter.PATIENCE", 10)
     flood_filter = FloodFilter()
     flood(flood_filter, 0, 0.0)
     for member in range(1, FLOODERS + 1):
