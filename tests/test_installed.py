@@ -100,14 +100,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel
 
 
-def test_the_wheel_has_every_module_of_the_tree(wheel: Path) -> None:
+def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as opened:
         in_wheel = {name for name in opened.namelist() if name.startswith("tsudoi/")}
     in_tree = {
         str(path.relative_to(ROOT)) if top == "tsudoi" else f"tsudoi/{path.relative_to(ROOT)}"
         for top in ("tsudoi", "gateway", "broker", "client", "scenarios")
         for path in (ROOT / top).rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert in_wheel == in_tree
 
