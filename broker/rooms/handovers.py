@@ -109,6 +109,10 @@ class Handovers:
                 # The member has sent from its own host, so the other datagrams are not its own.
                 self._refuse(handover.waiting, Status.BAD_REQUEST)
                 handover.waiting, handover.elsewhere = {}, False
+            if resume.count:
+                # Of a client of version 2 the newest packet tells where it is, and it waits for no other answer.
+                self._refuse({each: asked for each, asked in handover.waiting.items() if each != instance}, Status.BUSY)
+                handover.waiting = {}
             # The owner may ask too: it may want back the session that it must release.
             handover.waiting[instance] = request_id
 
@@ -244,4 +248,5 @@ def _granted(member: Member) -> backbone.Granted:
         len(room.members),
         member.said,
         left,
+        member.resumed,
     )

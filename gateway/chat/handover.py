@@ -85,7 +85,7 @@ class Handover(Component):
                 self.leaving.repeat(known)
                 if known.dialect is TSUDOI_2:
                     # Another gateway may have served it meanwhile: its client takes nothing of its run here any more.
-                    self.taking_over.take(known, granted.address, token_hash)
+                    self.taking_over.take(known, granted, token_hash)
                     continue
                 self.granted(granted, now)
                 if known.recipients is not None:
@@ -95,7 +95,7 @@ class Handover(Component):
             self.counters.adopted += 1
             adopted = self.enter.adopt(granted, token_hash, now)
             if adopted.dialect is TSUDOI_2:
-                self.taking_over.take(adopted, granted.address, token_hash)
+                self.taking_over.take(adopted, granted, token_hash)
             self.unknown_tokens.receive_held(shard, token_hash, now)
 
     def granted(self, granted: Granted, now: float) -> None:

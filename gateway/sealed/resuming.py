@@ -62,6 +62,8 @@ class _Pending:
 
     listener: int
     address: bytes
+    asked: int
+    """The count of the packet for which the directory is asked."""
     count: int
     """Of the newest packet that asks for it."""
     cookie: bytes
@@ -75,6 +77,8 @@ class _Begun(msgspec.Struct, frozen=True, gc=False):
     """The client's position."""
     offset: int
     """Where it is served from; what is between them is lost."""
+    granted: int
+    """The count of the packet for which the directory has granted it."""
     at: float
 
     @property
@@ -185,7 +189,7 @@ class Resuming(Component):
         if len(self._pending) >= MOST_PENDING:
             self.counters.held_dropped += 1
             return False
-        self._pending[session] = _Pending(listener, source, count, cookie, resume)
+        self._pending[session] = _Pending(listener, source, count, count, cookie, resume)
         token = self.sender.keys.token(session).encode()
         ip = sockaddr.unpack(source)[0]
         question = Resume(hash_token(token), ip, 0, True, count)
@@ -204,6 +208,11 @@ class Resuming(Component):
         # The place leads to the shard of the room.
         self.routes.ask_patiently(session[PLACE] % len(self.members.by_shard), question, now, answered)
         return True
+
+    def has_begun(self, link: SealedLink, count: int) -> bool:
+        """Return whether the run of a link has begun lately, granted for the packet with this count."""
+        begun = self._lately.get(link.session)
+        return begun is not None and link.run != NO_RUN and begun.granted == count
 
     def _may_begin(self, session: bytes, now: float) -> bool:
         if now >= self._window_ends:
@@ -270,7 +279,7 @@ class Resuming(Component):
         self.streams.groups.publish_address(member, missed.offset)
         self._lately.pop(link.session, None)
         if missed.is_complete or missed.lost is not None:
-            self._lately[link.session] = _Begun(pending.resume.offset, missed.offset, now)
+            self._lately[link.session] = _Begun(pending.resume.offset, missed.offset, pending.asked, now)
             drop_oldest(self._lately, MOST_REMEMBERED)
         self._answer(link, pending.count, missed)
         self.streams.begin(member, missed.offset, now)

@@ -4,12 +4,14 @@ Other members are served at once at the address that the directory has. A client
 it knows how far it has come, and each server draws a run of its own. A Resume of a gateway that was cut off may come
 late and move a session there and back without a Release; the Adopt that follows ends the run that was served here.
 
-Or that run is the newer one: its client came with another address while the Adopt was on its way, and it is still sent
-what it missed. Nothing here tells which, so the client is told at both addresses.
+Or that run is the newer one, which began while the Adopt was on its way. It goes on if the directory has granted it by
+the newest `resume` that it knows of. Else nothing here tells which, so the client is told at both addresses.
 """
 
 from contextlib import suppress
 from dataclasses import dataclass
+
+from tsudoi.protocol.backbone import Granted
 
 from ..chat import kept_address
 from ..chat.address_moves import AddressMoves
@@ -28,8 +30,12 @@ class TakingOver(Component):
     resuming: Resuming
     moves: AddressMoves
 
-    def take(self, member: Member, written: bytes, token_hash: bytes) -> None:
+    def take(self, member: Member, granted: Granted, token_hash: bytes) -> None:
         """Recall a member's client, at the address that the directory has, and at that of its run here."""
+        if member.sealed is not None and self.resuming.has_begun(member.sealed, granted.resumed):
+            reached = member.cursor if member.recipients is None else member.room.position
+            self.resuming.streams.groups.publish_address(member, reached)  # the directory does not take it for live
+            return
         self.members.unproven.pop(member.id, None)
         here: Place | None = None
         if (link := member.sealed) is not None:
@@ -37,7 +43,7 @@ class TakingOver(Component):
             if link.address:
                 here = link.listener, link.address
         with suppress(ValueError, OverflowError):
-            address, listener, covered = kept_address.parse_with_session(written.decode())
+            address, listener, covered = kept_address.parse_with_session(granted.address.decode())
             if (session := self.sender.keys.uncover_untrusted(covered, token_hash)) is not None:
                 link = self.resuming.link(member, session)
                 link.listener, link.address = self.moves.place(address, listener)

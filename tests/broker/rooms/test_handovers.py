@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from tests.broker.scripted import A, B, Broker, a_join, a_token, left, released, said
-from tsudoi.protocol.backbone import Granted, Item, Refused, Release, Request, Resume
+from tsudoi.protocol.backbone import Granted, Item, Refused, Release, Reply, Request, Resume
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
 
@@ -29,6 +29,27 @@ def test_a_resume_that_was_held_up_moves_no_session_back(broker: Broker) -> None
     # The answer may be lost, so B asks again.
     assert isinstance(broker.ask(B, resume(9)), Granted)
     assert members[member.member].gateway == B
+
+
+@pytest.mark.parametrize(("count", "order"), [(9, [B]), (0, [A, B])], ids=["version 2", "another"])
+def test_of_gateways_that_wait_for_a_session_only_the_one_with_the_newest_packet_gets_it(
+    count: int, order: list[str]
+) -> None:
+    """Elsewhere its client waits for nothing any more; those of other dialects have datagrams there."""
+    broker = Broker(None, "owner", A, B)
+    member = broker.create(peer="owner")
+    broker.say(A, Request(5, resume(min(count, 8))))
+    broker.say(B, Request(6, resume(count)))
+    broker.say(B, Request(6, resume(count)))  # repeated
+    refused = [message for message in broker.told(A) if isinstance(message, Reply)]
+    assert refused == ([Reply(5, Refused(Status.BUSY, ""))] if count else [])
+    owners = []
+    for _ in order:
+        owner = broker.core.directory.members[member.member].gateway
+        release = [message for message in broker.told(owner) if isinstance(message, Release)][-1]
+        broker.publish(owner, released(release, 1))
+        owners.append(broker.core.directory.members[member.member].gateway)
+    assert owners == order
 
 
 @pytest.mark.parametrize("count", [10, 0], ids=["newer", "not of version 2"])

@@ -273,3 +273,44 @@ def test_who_lacked_the_answer_to_its_resume_is_told_the_same_gap_and_what_follo
     assert bob.losses() == [Gap(before + 1, before + 2)]
     assert bob.offsets()[-3:] == [before + 3, before + 4, before + 5]
     assert node.gateway.counters.sealed_resumes == resumes + 1
+
+
+def test_a_client_on_a_slow_network_does_not_resume_each_time_that_it_asks_something() -> None:
+    people = start(1, nodes=1, network=Network(delay_s=1.2))
+    node = people.world.nodes[0]
+    alice, bob = (people.enter(node, "den", name) for name in ("alice", "bob"))
+    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    people.run(5.0)
+    resumes = node.gateway.counters.sealed_resumes
+    for number in range(4):
+        people.say(alice, f"line {number}")
+        people.run(5.0)
+    assert node.gateway.counters.sealed_resumes == resumes
+    check(people.world, people, [alice, bob])
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4, 6])
+def test_sessions_do_not_go_to_and_fro_where_the_broker_is_slow(seed: int) -> None:
+    """While it was away each client has asked all gateways; each answer moves the session, and comes after a second.
+
+    Who then asked the gateway that has just lost the session took it back from the one that was to answer next.
+    """
+    people = start(seed, Weather(delay_s=0.5), Network(delay_s=0.02), nodes=3)
+    world = people.world
+    everyone = [people.enter(node, "den", f"p{number}") for number, node in enumerate(world.nodes)]
+    people.run(1.0)
+    world.stop_broker()
+    for to in range(3):
+        for person in everyone:
+            person.client.go_to(to, 3, world.now)
+            people.say(person, f"from {to}")
+        people.run(1.0)
+    world.restart_broker()
+    for number in range(40):
+        people.say(everyone[number % 3], f"line {number}")
+        people.run(0.25)
+    room = world.broker.core.directory.by_name["den"]
+    people.run_until(lambda: all(person.client.position[1] >= room.last for person in everyone), patience_s=3.0)
+    assert sum(node.gateway.counters.sealed_resumes for node in world.nodes) <= 12
+    people.settle()
+    check(world, people, everyone)

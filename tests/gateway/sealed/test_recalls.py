@@ -148,6 +148,29 @@ def test_a_session_that_comes_back_ends_its_run_and_is_recalled_there_and_where_
     ]
 
 
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_run_that_began_while_the_adopt_was_on_its_way_goes_on(newer: bool) -> None:
+    """The directory has granted it by the newest `resume` that it knows; a newer one has gone to another gateway."""
+    people = People(World(1))
+    world = people.world
+    node = people.attach(world.start_gateway())
+    bob = people.enter(node, "den", "bob")
+    people.run_until(lambda: bob.client.is_resumed)
+    people.run(0.5)
+    member = world.broker.core.directory.members[bob.member]
+    assert member.live
+    member.resumed += newer
+    run = node.gateway.members.rooms[member.room.id].members[bob.member].sealed
+    assert run is not None
+    head = run.head
+    world.broker.core.directory.set_live(member, live=False)
+    node.gateway.link.requests.in_doubt = True  # a Resume was answered twice: it took more than a second
+    people.run(1.0)
+    assert member.live
+    assert (run.head == head) is not newer
+    assert bob.client.is_resumed
+
+
 def test_a_session_that_comes_back_to_its_own_address_is_recalled_there_once() -> None:
     gateway = ScriptedGateway()
     session = served(gateway, 1)

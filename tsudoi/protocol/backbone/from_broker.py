@@ -55,6 +55,8 @@ class Granted(Wire, tag=20):
     """The number of the member's last line that is kept; PROTOCOL.md, "Version 2"."""
     left: Number = 0
     """Offset of the entry with which a member of version 2 was removed: it gets those before it. 0: it is a member."""
+    resumed: Number = 0
+    """The highest `Resume.count` for this member of version 2; 0: none is known."""
 
 
 class Refused(Wire, tag=21):

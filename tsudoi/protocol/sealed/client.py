@@ -382,7 +382,7 @@ class SealedClient:
 
     @property
     def _patience_s(self) -> float:
-        return STANDS_S if self._in_vain < IN_VAIN else IN_VAIN_S
+        return max(STANDS_S, self._link.suspect_s) if self._in_vain < IN_VAIN else IN_VAIN_S
 
     def _look_for_progress(self, now: float) -> None:
         """Resume by TCP if the server is there, and still neither holes are filled nor lines kept.

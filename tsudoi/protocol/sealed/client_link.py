@@ -16,8 +16,8 @@ from .suites import cipher, has_valid_check, open_untrusted
 
 AWAY_S = 10.0
 """Silence of the server, though it must answer, after which it counts as away."""
-SUSPECT_S = 1.5
-"""Silence after which the client resumes, at each of the server's addresses in turn."""
+SUSPECT_S, LAST_SUSPECT_S = 1.5, 4.0
+"""Silence after which the client resumes, at each of the server's addresses in turn: longer on a slow network."""
 RESUME_S = 0.25
 LAST_RESUME_S = 2.0
 LAST_AWAY_S = 4.0
@@ -31,6 +31,8 @@ RUNS = 64
 """Runs that are remembered, so that late or replayed packets of one do not make this client resume."""
 COOKIES = 256
 """Cookies that are remembered, so that a replayed RETRY does not make this client resume."""
+PENDING_S = 5.0
+"""How long the answer to a `resume` may be under way."""
 CALM_S = 0.5
 """Time after a `resumed` in which a RETRY may be the answer to a packet of an earlier run: only a ping follows it."""
 AHEAD_S = 2.0
@@ -53,6 +55,15 @@ class Datagram(msgspec.Struct, frozen=True):
     data: bytes
     is_fresh: bool = False
     """By TCP: a connection that is there already is of no use, so this needs a new one."""
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """A `resume` that was sent."""
+
+    way: int
+    at: float
+    shows: bool
+    """It shows a cookie, so that its server takes the session."""
 
 
 class Link:
@@ -92,17 +103,20 @@ class Link:
         self._parts = Parts(PENDING_DOWN)
         self._resumed_count = 0
         self._resumed_at = -CALM_S
-        self._asked: dict[int, tuple[int, float]] = {}
-        """Count of a packet with a `resume` → server, time."""
+        self._asked: dict[int, _Asked] = {}
+        """By the counts of their packets; while this session is served, those from which nothing has come yet."""
         self._cookies: dict[int, tuple[bytes, float]] = {}
         """Server → the cookie to show it, and when it came."""
         self._seen_cookies: dict[bytes, None] = {}
         self._resume_at: float | None = now
         """When to send the next `resume`; None: this session is served."""
         self._resume_s = RESUME_S
+        self._answer_s = 0.0
+        """How long a server takes to answer a cookie, smoothed; 0: not known."""
         self._path.begin(now)
         self._retried_at = now - RETRY_S
-        self._retried_way, self._retried_until = server, now
+        self._shown_to, self._shown_until = server, now
+        """Who was shown a cookie last, and until when only its answer is waited for."""
         self._silent_since: float | None = None
         """When the first packet since the server was last heard was sent that it must answer."""
         self._ping_at = now
@@ -128,6 +142,11 @@ class Link:
     def is_rerouted(self) -> bool:
         """Whether this session goes by TCP since UDP does not pass."""
         return self._path.is_blocked
+
+    @property
+    def suspect_s(self) -> float:
+        """How long a server that must answer may be silent."""
+        return max(SUSPECT_S, min(1.25 * self.round_trip_s, LAST_SUSPECT_S))
 
     # --- sending ---
 
@@ -202,7 +221,7 @@ class Link:
 
     def tick(self, now: float, epoch: int, offset: int, next_number: int) -> bool:
         """Send what is due: a `resume` from this position, or a ping. Return whether the server is away from now on."""
-        if self._silent_since is not None and self._resume_at is None and now >= self._silent_since + SUSPECT_S:
+        if self._silent_since is not None and self._resume_at is None and now >= self._silent_since + self.suspect_s:
             self.resume(now)
         if self._resume_at is not None and now >= self._resume_at:
             self._send_resume(now, epoch, offset, next_number)
@@ -236,7 +255,7 @@ class Link:
             times.append(path_at)
         if self._silent_since is not None:
             if self._resume_at is None:
-                times.append(self._silent_since + SUSPECT_S)
+                times.append(self._silent_since + self.suspect_s)
             if not self.is_away:
                 times.append(self._silent_since + AWAY_S)
         return min(times)
@@ -244,7 +263,7 @@ class Link:
     def _send_resume(self, now: float, epoch: int, offset: int, next_number: int) -> None:
         self._send_resume_to(self.server, now, epoch, offset, next_number)
         last = LAST_AWAY_S if self.is_away else LAST_RESUME_S
-        self._resume_at = now + self._resume_s * self._dice.uniform(0.8, 1.2)
+        self._resume_at = max(now + self._resume_s * self._dice.uniform(0.8, 1.2), self._shown_until)
         self._resume_s = min(2 * self._resume_s, last)
         self.server = self._next(self.server, now)
 
@@ -265,7 +284,10 @@ class Link:
         self._seal(Kind.BODY, serialize(line), way, is_fresh=is_fresh)
         if is_probe:
             return
-        self._asked[self._count] = way, now
+        self._asked[self._count] = _Asked(way, now, bool(cookie))
+        if cookie:
+            self._shown_to = way
+            self._shown_until = now + max(self._resume_s, min(1.25 * self._answer_s, LAST_RESUME_S))
         while len(self._asked) > 64:
             del self._asked[next(iter(self._asked))]
         self._note_sent(now)
@@ -322,7 +344,7 @@ class Link:
         """Take the answer to the `resume` in the packet with the count `to`; return whether it is one."""
         if to not in self._asked or to <= self._resumed_count or packet.run in (self._run, NO_RUN):
             return False
-        self.way, asked_at = self._asked[to]
+        self.way, answer_s = self._asked[to].way, now - self._asked[to].at
         self.server = server_of(self.way)
         self._path.resumed(self.way, now)
         self._asked = {count: asked for count, asked in self._asked.items() if count > to}
@@ -334,7 +356,8 @@ class Link:
         self._silent_since, self._resume_at = None, None
         self._ping_at = now + PING_AGAIN_S
         self._note_sent(now)
-        self.note_round_trip(now - asked_at)
+        self.note_round_trip(answer_s)
+        self._answer_s = 0.5 * (self._answer_s or answer_s) + 0.5 * answer_s
         return True
 
     def take_retry(self, packet: Packet, way: int, now: float, position: tuple[int, int, int]) -> None:
@@ -342,7 +365,7 @@ class Link:
         if self._resume_at is None and now < self._resumed_at + CALM_S:
             self._ask_when_calm()
             return
-        if self._resume_at is None and not self._wants_retry(way, now):
+        if self._resume_at is None and (not self._wants_retry(way, now) or self._answers_earlier(way, now)):
             return
         if packet.nonce in self._seen_cookies:
             return  # It has come before: doubled on its way, or replayed.
@@ -350,7 +373,7 @@ class Link:
         if len(self._seen_cookies) > COOKIES:
             del self._seen_cookies[next(iter(self._seen_cookies))]
         self._cookies[way] = packet.nonce, now
-        if self._resume_at is not None and way != self._retried_way and now < self._retried_until:
+        if self._resume_at is not None and way != self._shown_to and now < self._shown_until:
             return  # Another server has been shown its cookie: two that serve one session in turn serve it badly.
         if is_tcp(way):
             self._path.note_retry()
@@ -360,12 +383,32 @@ class Link:
             self.server, self._resume_at = server_of(way), self._retried_at + RETRY_S
             return
         self._retried_at = now
-        first_asked = min((at for asked, at in self._asked.values() if asked == way), default=now)
+        first_asked = min((asked.at for asked in self._asked.values() if asked.way == way), default=now)
         self._resume_s = max(self._resume_s, min(1.25 * (now - first_asked), RETRIED_S))
-        self._retried_way, self._retried_until = way, now + self._resume_s
         self._send_resume_to(way, now, *position)
         self.server = server_of(way)
-        self._resume_at = now + self._resume_s
+        self._resume_at = self._shown_until
+
+    def _answers_earlier(self, way: int, now: float) -> bool:
+        """Return whether a RETRY only shows what was asked of two servers before one of them has answered.
+
+        The one that was shown its cookie last gets the session from the one that has answered. To ask that one again
+        would take it back: where answers are slow, it would go to and fro for as long as lines are said.
+        """
+        lately = {count: asked for count, asked in self._asked.items() if now < asked.at + PENDING_S}
+        if way != self.way:
+            answered = [count for count, asked in lately.items() if asked.way == way]
+            for count in answered:
+                del self._asked[count]
+            if answered:
+                self.ping(now)
+            return bool(answered)
+        last = next((asked.way for asked in reversed(lately.values()) if asked.shows and not is_tcp(asked.way)), way)
+        if last == way:
+            return False
+        self.resume(now)
+        self.server = last
+        return True
 
     def _wants_retry(self, way: int, now: float) -> bool:
         """Return whether to follow a RETRY while this session is served."""
