@@ -34,7 +34,7 @@ _VALUES = tuple(
     (re.compile(english), japanese)
     for english, japanese in (
         (r"'(.+?)' is not one of (.+?)\.?", "{0} は次のどれでもありません: {1}"),
-        (r"'(.+?)' is not a valid (?:float|integer|number)(?: range)?\.", "{0} は数ではありません"),
+        (r"'(.+?)' is not a valid (?:float|integer|number|whole number)(?: range)?\.", "{0} は数ではありません"),
         (r"(.+) is not in the range (.+)\.", "{0} は範囲 {1} にありません"),
         (r"(?:File|Directory|Path) '(.+?)' is a directory\.", "{0} はフォルダーです"),
         (r"(?:File|Directory|Path) '(.+?)' is a file\.", "{0} はファイルです"),

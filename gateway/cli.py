@@ -22,7 +22,8 @@ from tsudoi.ops.options import (
     overridden,
     settings_options,
 )
-from tsudoi.ops.settings import build
+from tsudoi.ops.program import import_program
+from tsudoi.ops.settings import build, each_setting
 from tsudoi.protocol.errors import SettingError
 
 from .broker_key import choose_key
@@ -34,7 +35,20 @@ from .process.run import run
 from .process.single import check_settings
 
 
-@click.group("gateway", cls=OneLineGroup, invoke_without_command=True, context_settings=GROUP)
+class GatewayGroup(OneLineGroup):
+    """Tells how a broker inside gets a setting whose flag was given here."""
+
+    def _in_words(self, exc: click.ClickException) -> str:
+        if isinstance(exc, click.NoSuchOption):
+            config = import_program("broker.config").Config
+            for each in each_setting(config):
+                if each.flag == exc.option_name and each.variable:
+                    ways = f"{each.variable}, or in --config the table [broker]"
+                    return f"{each.flag} is the broker's: a broker inside has it by {ways}"
+        return super()._in_words(exc)
+
+
+@click.group("gateway", cls=GatewayGroup, invoke_without_command=True, context_settings=GROUP)
 @settings_options(Config)
 @config_option("gateway")
 @check_config_option()

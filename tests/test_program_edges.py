@@ -52,6 +52,9 @@ NOT_UTF8 = (
     Row(("-m", "gateway.process.ask_health"), "no answer from ", 1, {"TSUDOI_HTTP": ODD}),
 )
 IN_PROCESS = (
+    Row((*GATEWAY, "--log-entries", "5"), "gateway: --log-entries is the broker's: a broker inside has it by TSUDOI_"),
+    Row((*GATEWAY, "--inherite"), "gateway: No such option '--inherite'. (Did you mean one of: '--insecure', "),
+    Row((*GATEWAY, "--workers", "x"), "gateway: Invalid value for '--workers': 'x' is not a valid whole number."),
     Row(("-m", "client", "scenario", ODD), r"client: caf\xe9 is not UTF-8: "),
     Row((*GATEWAY, f"--name={ODD}"), "gateway: the value of --name is not UTF-8: "),
     Row((*BROKER, "--persistent", ODD), "broker: the value of --persistent is not UTF-8: "),

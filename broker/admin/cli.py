@@ -241,7 +241,7 @@ def persist_command(broker: Console, room: str, ask_password: bool, no_password:
 @click.pass_obj
 def unpersist_command(broker: Console, room: str) -> None:
     """Let ROOM close when its last member leaves; at once, if it has none."""
-    broker.order(admin_frames.Unpersist(room), f"{room} closes when its last member has left.")
+    broker.order(admin_frames.Unpersist(room), f"{room} is not persistent any more: it closes when nobody is in it.")
 
 
 # --- the page -----------------------------------------------------------------------------------------------------

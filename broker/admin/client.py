@@ -6,7 +6,7 @@ from contextlib import closing
 import zmq
 
 from tsudoi.ops.keyfiles import SecretKey
-from tsudoi.protocol.backbone import admin_frames, is_loopback
+from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.errors import BackboneError, MalformedMessage
 
 from ..net.zap import present
@@ -53,7 +53,8 @@ def ask_broker(
             raise BackboneError(f"can not connect to {endpoint}: {exc.strerror}") from exc
         dealer.send(frame)
         if not _answers(dealer, endpoint, ANSWER_S if answer_s is None else answer_s):
-            raise BackboneError(f"no broker answers at {endpoint}{'' if is_loopback(endpoint) or key else ' (--key?)'}")
+            hint = "is it an operator's key?" if key else "a broker with keys answers to --key FILE alone"
+            raise BackboneError(f"no broker answers at {endpoint}{f' ({hint})' if endpoint.startswith('tcp') else ''}")
         try:
             return admin_frames.parse_answer_untrusted(dealer.recv())
         except MalformedMessage as exc:

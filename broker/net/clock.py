@@ -38,7 +38,7 @@ class Clock:
             return
         self._was_doubted = self._steady.is_doubted
         if self._was_doubted:
-            logger.warning("the system's clock was set; this is followed if it lasts", seconds=HOLDS_MS // 1000)
+            logger.warning("the system's clock was set; this is followed if it lasts", for_s=HOLDS_MS // 1000)
         else:
             logger.warning("the system's clock is followed again")
 

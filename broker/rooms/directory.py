@@ -175,9 +175,10 @@ class Directory(Index):
     ) -> None:
         """Remove a member from its room. If it is the host, the room closes, or another member becomes host.
 
-        `text` explains it to the room; `by` is the member that removed it, None if that was itself or the operator.
+        A host that was removed is told so, as any member, before its room closes. `text` explains it to the room; `by`
+        is the member that removed it, None if that was itself or the operator.
         """
-        room, successor = member.room, None
+        room, successor, closes = member.room, None, False
         if room.closed_ms:
             self._drop_member(member)
             return
@@ -185,15 +186,20 @@ class Directory(Index):
             room.host = NO_HOST
             self.records.store_room(room)
         elif member.is_host:
-            successor = next((other for other in room.members.values() if other is not member), None)
-            if successor is None or self._limits.host_leaves == "close":
+            if self._limits.host_leaves != "close":
+                successor = next((other for other in room.members.values() if other is not member), None)
+            closes = successor is None
+            if closes and reason not in REMOVALS:
                 is_idle = reason is LeaveReason.IDLE
                 self.close(room, LeaveReason.HOST_IDLE if is_idle else LeaveReason.HOST_LEFT, wall_ms)
                 return
         self.records.append(room, EntryKind.LEFT, member, text, reason, wall_ms, by)
+        left = room.last
+        if closes:
+            self.close(room, LeaveReason.HOST_LEFT if by else LeaveReason.OPERATOR, wall_ms)
         self._drop_member(member)
         if reason in REMOVALS and member.dialect == TSUDOI_2.name:
-            member.rare = replace(member.rare, left=room.last)
+            member.rare = replace(member.rare, left=left)
             put_newest(self.removed, member.token_hash, member, REMOVED)
         if successor is not None:
             self.make_host(successor, None, wall_ms)

@@ -52,7 +52,9 @@ def notice(event: tsudoi.Event, language: Language) -> str:
         case tsudoi.Joined():
             return phrase(Phrase.JOINED, japanese, name=event.name)
         case tsudoi.Left():
-            plain, with_text = _LEFT.get(event.reason, (Phrase.LEFT, Phrase.LEFT))
+            by_operator = event.reason == "banned" and not event.by
+            cause = "operator" if by_operator else event.reason
+            plain, with_text = _LEFT.get(cause, (Phrase.LEFT, Phrase.LEFT))
             return phrase(with_text if event.why else plain, japanese, by=event.by, name=event.name, text=event.why)
         case tsudoi.PeopleChanged():
             which = Phrase.PEOPLE_BOTH if event.left else Phrase.PEOPLE_JOINED

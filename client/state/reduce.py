@@ -173,6 +173,10 @@ def _append(room: Room, item: Item) -> Room:
     return replace(room, items=timeline.add(room.items, item))
 
 
+def _ends_with(room: Room, text: str) -> bool:
+    return bool(room.items) and isinstance(note := room.items[-1], Note) and note.text == text
+
+
 def _end(room: Room, why: str, at: datetime, language: Language, end: End = End.OVER) -> Room:
     if room.ended:
         return room
@@ -300,6 +304,8 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
     commands: list[Command] = [Ask(room.name, "/who 1")] if isinstance(event, tsudoi.PeopleChanged) else []
     if not text or roster.passes_unnoticed(room, event):
         return room, commands
+    if isinstance(event, tsudoi.Notice) and _ends_with(room, text):
+        return room, commands  # a session that resumes is told again that the server can not reach its room
     return _append(room, Note(text, at, getattr(event, "offset", None), tone)), commands
 
 

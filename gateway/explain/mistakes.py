@@ -103,7 +103,7 @@ class Mistake(Enum):
         "ルーム名長、操作、状態がそれぞれ {width} バイトに見える。正しくは 1 バイトずつ",
     )
     BYTES_BEFORE = Words(
-        "{count} bytes come before the header; it is the first that is sent",
+        "the header comes first; {count} other bytes come before it",
         "ヘッダーの前に {count} バイトある。ヘッダーが最初に来ること",
     )
     OPERATION_UNKNOWN = Words(

@@ -168,7 +168,7 @@ def load(files: TlsFiles) -> tuple[ssl.SSLContext, bytes]:
     except ssl.SSLError as exc:
         if exc.reason == "KEY_VALUES_MISMATCH":
             raise SettingError(f"the TLS key {key} is not that of the certificate {certificate}") from exc
-        why = (exc.reason or "it is not PEM").lower().replace("_", " ")
+        why = exc.reason.lower().replace("_", " ") if exc.reason else "one of them is something else"
         raise SettingError(f"{certificate} and {key} are no TLS certificate and key (PEM): {why}") from exc
     except OSError as exc:
         raise SettingError(f"can not read {exc.filename or key} for TLS: {exc.strerror}") from exc

@@ -30,6 +30,9 @@ MAX_HEAD = 16_384
 MAX_MESSAGE = 65_536
 """Bytes of a message from a client: the longest text, escaped, and a signed token."""
 
+TLS_HANDSHAKE = 0x16
+"""The first byte of a TLS record with a greeting (RFC 8446, section 5.1)."""
+
 _HEAD_END = re.compile(rb"\n\r?\n")
 
 _logger = logging.getLogger("gateway.websockets")
@@ -58,7 +61,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Log that a WebSocket was refused."""
+    """Log that a WebSocket, or what is no HTTP, was refused."""
 
     why: str
 
@@ -176,6 +179,8 @@ class Conversation:
     # --- HTTP -----------------------------------------------------------------------------------------------------
 
     def _read_head(self, data: bytes) -> list[Command]:
+        if not self._head and (why := _not_http(data[0])):
+            return [Report(why), *self._finish()]
         searched = max(len(self._head) - 2, 0)
         received = self._head + data
         end = _HEAD_END.search(received, searched)
@@ -249,6 +254,15 @@ def _release(protocol: ServerProtocol) -> None:
     """
     protocol.parser.close()
     protocol.parser_exc = protocol.handshake_exc = None
+
+
+def _not_http(first: int) -> str:
+    """Return what a client has begun with whose first byte begins no request of HTTP; empty: it may be one."""
+    if first == TLS_HANDSHAKE:
+        return "TLS came, and this listener has none (--web HOST:PORT,tls=on)"
+    if first < ord(" ") and first not in b"\r\n":
+        return "this is no HTTP; clients with sockets have the port of --tcp"
+    return ""
 
 
 def _may_go_on(request: Request, response: Response) -> bool:

@@ -114,7 +114,12 @@ class OneLineCommand(click.Command):
         return {str(option.envvar or f"TSUDOI_{option.name}".upper()) for option in options}
 
     def _in_words(self, exc: click.ClickException) -> str:
-        """Return what an error of click's says."""
+        """Return what an error of click's says; it proposes no hidden option."""
+        if isinstance(exc, click.NoSuchOption) and exc.possibilities and exc.ctx is not None:
+            options = [each for each in exc.ctx.command.params if not getattr(each, "hidden", False)]
+            shown = {name for each in options for name in each.opts}
+            close = [each for each in exc.possibilities if each in shown]
+            exc = click.NoSuchOption(exc.option_name, possibilities=close, ctx=exc.ctx)
         return exc.format_message()
 
     def _complain(self, why: str) -> None:

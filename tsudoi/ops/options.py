@@ -36,6 +36,12 @@ class Number(click.FloatRange):
         return number
 
 
+class Whole(click.IntRange):
+    """A whole number, called so in messages: click says "integer range"."""
+
+    name = "whole number"
+
+
 class Parsed(click.ParamType[Any]):
     """A text that a function makes a value of; its SettingError becomes click's error of one line."""
 
@@ -104,7 +110,7 @@ def _type(each: Setting) -> click.ParamType[Any]:
     if get_origin(each.kind) is Literal:
         return click.Choice(get_args(each.kind))
     if each.kind is int:
-        return click.IntRange(int(each.at_least), int(each.at_most))
+        return Whole(int(each.at_least), int(each.at_most))
     if each.kind is float:
         return Number(each.at_least, each.at_most)
     if each.kind is Path:

@@ -229,12 +229,31 @@ def test_a_name_is_banned_for_a_time(admin: OperatedBroker) -> None:
     assert isinstance(admin.broker.ask(A, a_join(user="ボブ")), Granted)
 
 
-def test_a_banned_hosts_room_closes_once_and_its_guests_hear_why_they_go(admin: OperatedBroker) -> None:
+def test_a_banned_hosts_room_closes_once_and_all_of_the_address_hear_why_they_go(admin: OperatedBroker) -> None:
+    host = admin.broker.create()
+    guest = admin.broker.join()
+    assert admin.ask(admin_frames.Ban("", "192.0.2.1", 0, "spam")) == Done(2)
+    assert admin.rooms() == {}
+    told = [(entry.kind, entry.member, entry.text, entry.code) for entry in admin.broker.log(host.room)[-3:]]
+    assert told == [
+        (EntryKind.LEFT, guest.member, "spam", LeaveReason.BANNED),
+        (EntryKind.LEFT, host.member, "spam", LeaveReason.BANNED),
+        (EntryKind.CLOSED, host.member, "", LeaveReason.OPERATOR),
+    ]
+
+
+def test_a_host_that_the_operator_removes_hears_why_before_its_room_closes(admin: OperatedBroker) -> None:
     host = admin.broker.create()
     admin.broker.join()
-    assert admin.ask(admin_frames.Ban("", "192.0.2.1", 0)) == Done(2)
-    assert admin.rooms() == {}
-    assert admin.kinds(host.room)[-2:] == [EntryKind.LEFT, EntryKind.CLOSED]
+    assert admin.ask(admin_frames.RemoveMember("den", "alice", "go home")) == Done(1)
+    left, closed = admin.broker.log(host.room)[-2:]
+    assert (left.kind, left.member, left.text, left.code) == (
+        EntryKind.LEFT,
+        host.member,
+        "go home",
+        LeaveReason.OPERATOR,
+    )
+    assert (closed.kind, closed.code) == (EntryKind.CLOSED, LeaveReason.OPERATOR)
 
 
 def test_no_ban_makes_an_older_one_end(admin: OperatedBroker) -> None:

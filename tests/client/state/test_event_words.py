@@ -54,6 +54,12 @@ def test_what_this_version_does_not_know_is_shown_as_the_server_wrote_it() -> No
     assert notice(tsudoi.Listed("newer", (), 0, 1, 1, "newer rows"), "ja") == "newer rows"
 
 
+def test_a_ban_by_the_operator_is_the_operators_and_says_why() -> None:
+    by_operator = tsudoi.Left("bob", "banned", "", "spam", 7, "?")
+    assert notice(by_operator, "en") == "The operator has removed bob: spam"
+    assert notice(tsudoi.Left("bob", "banned", "al", "", 7, "?"), "en") == "al has banned bob."
+
+
 @pytest.mark.parametrize(
     ("event", "language", "said"),
     [

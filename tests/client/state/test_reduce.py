@@ -413,3 +413,11 @@ def test_names_are_completed_in_the_order_of_who_spoke_last() -> None:
     lines = [heard(Message(name, "hi", offset)) for offset, name in enumerate(("dan", "carol", "alice", "carol"), 2)]
     state, _ = after(entered(), heard(who(1, 1, 4, names)), *lines)
     assert by_last_word(den(state)) == ["carol", "dan", "bob"]
+
+
+def test_the_same_notice_twice_running_is_one_line() -> None:
+    away = tsudoi.Notice("The server can not reach this room now.")
+    state, _ = after(entered(), heard(away), heard(away))
+    assert len(den(state).items) == 2
+    state, _ = after(heard(tsudoi.Notice("It is back.")), heard(away), state=state)
+    assert len(den(state).items) == 4

@@ -313,3 +313,17 @@ def test_any_bytes_after_the_upgrade_are_messages_or_end_it(pieces: list[bytes])
     conversation = opened()
     for piece in pieces:
         conversation.receive(piece)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01", "TLS came"),
+        (b"\x03\x01\x00" + bytes(28) + b"\x05denalice", "this is no HTTP"),
+    ],
+)
+def test_what_is_no_http_is_closed_at_once_and_told_to_the_log(data: bytes, why: str) -> None:
+    report, finish = begin().receive(data)
+    assert isinstance(report, Report)
+    assert report.why.startswith(why)
+    assert finish == Finish()

@@ -10,7 +10,7 @@ import { Members } from './view-members.js';
 import { Plots } from './view-plots.js';
 import { Rooms } from './view-rooms.js';
 import { Table } from './view-tables.js';
-import { language, words } from './words.js';
+import { language, moment, words } from './words.js';
 
 const EVERY_MS = 2_000;
 const REST = 100; // a list rests so many times as long as its answer took: one of very many rooms holds the broker up
@@ -75,7 +75,6 @@ const brokers = new Table({
     { key: 'running', heading: words.runningFor, isNumber: true, text: ({ since_ms }) => ago(Math.max(Date.now() - since_ms, 0)) },
   ],
 });
-const moment = new Intl.DateTimeFormat(language, { dateStyle: 'short', timeStyle: 'short' });
 const bans = new Table({
   caption: words.bans,
   keyOf: ({ name, ip }) => `${name}\n${ip}`,

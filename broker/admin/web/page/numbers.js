@@ -1,5 +1,7 @@
 // Numbers of samples: percentiles from buckets, points of plots, and how numbers are written. Pure.
 
+import { words } from './words.js';
+
 export const AVERAGED = 5; // samples that a percentile looks back on: ten seconds
 
 /** Return the sum of lists of counts, bucket by bucket. */
@@ -82,10 +84,10 @@ export function duration(seconds) {
   return seconds < 1 ? `${short(seconds * 1000)} ms` : `${short(seconds)} s`;
 }
 
-/** Write how long ago something was, in ms: 5 s, 3 min, 2 h, 4 d. */
-export function ago(ms) {
-  const [size, unit] = ms < 60_000 ? [1_000, 's'] : ms < 3_600_000 ? [60_000, 'min'] : ms < 86_400_000 ? [3_600_000, 'h'] : [86_400_000, 'd'];
-  return `${Math.floor(ms / size)} ${unit}`;
+/** Write how long ago something was, in ms, with the units of the page's language: 5 s, 3 min, 2 h, 4 d. */
+export function ago(ms, units = words.units) {
+  const [size, unit] = ms < 60_000 ? [1_000, 0] : ms < 3_600_000 ? [60_000, 1] : ms < 86_400_000 ? [3_600_000, 2] : [86_400_000, 3];
+  return `${Math.floor(ms / size)}${units[unit]}`;
 }
 
 /** Return the name in a gateway's instance, NAME/RUN; without a name it is known by its run. */

@@ -1,12 +1,11 @@
 // The rooms: found by name, in the order of a column; a click shows a room's members.
 
 import { el, setText } from './dom.js';
-import { short } from './numbers.js';
+import { ago, short } from './numbers.js';
 import { sortedRooms } from './state.js';
 import { Table } from './view-tables.js';
-import { language, words } from './words.js';
+import { words } from './words.js';
 
-const moment = new Intl.DateTimeFormat(language, { dateStyle: 'short', timeStyle: 'short' });
 const FIND_MS = 250;
 
 export class Rooms {
@@ -28,7 +27,7 @@ export class Rooms {
         { key: 'host', heading: words.host, isName: true, isLong: true, text: ({ host }) => host },
         { key: 'marks', heading: words.marks, text: marksOf },
         { key: 'topic', heading: words.topic, isName: true, isLong: true, text: ({ topic }) => topic },
-        { key: 'since', heading: words.since, text: ({ created_ms }) => moment.format(created_ms) },
+        { key: 'since', heading: words.since, text: ({ created_ms }) => words.ago(ago(Math.max(Date.now() - created_ms, 0))) },
       ],
     });
     this.element = el(

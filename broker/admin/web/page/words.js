@@ -48,7 +48,7 @@ const ENGLISH = {
   host: 'Host',
   marks: 'State',
   topic: 'Topic',
-  since: 'Since',
+  since: 'Created',
   locked: 'password',
   persistent: 'persistent',
   isHost: 'host',
@@ -111,7 +111,7 @@ const ENGLISH = {
   persisted: (room) => `${room} is persistent.`,
   unpersist: 'Keep it no longer',
   unpersistText: (room) => `${room} closes when its last member leaves; at once, if it has none.`,
-  unpersisted: (room) => `${room} closes when its last member has left.`,
+  unpersisted: (room) => `${room} is not kept any more: it closes when nobody is in it.`,
   notDone: (why) => `Not done: ${why}`,
   unknownOutcome: (why) => `It is not known whether it was done (${why}). Look before you try again.`,
   cancel: 'Cancel',
@@ -123,6 +123,7 @@ const ENGLISH = {
   states: { serves: 'serves', away: 'away', stopped: 'stopped' },
   heard: 'Heard',
   ago: (time) => `${time} ago`,
+  units: [' s', ' min', ' h', ' d'],
   brokers: 'Brokers',
   broker: 'Broker',
   shards: 'Parts of the rooms',
@@ -253,6 +254,7 @@ const JAPANESE = {
   states: { serves: '稼働中', away: '応答なし', stopped: '停止' },
   heard: '最後の受信',
   ago: (time) => `${time}前`,
+  units: ['秒', '分', '時間', '日'],
   brokers: 'ブローカー',
   broker: 'ブローカー',
   shards: 'ルームの区分',
@@ -262,4 +264,5 @@ const JAPANESE = {
 
 export const language = (globalThis.navigator?.language ?? 'en').startsWith('ja') ? 'ja' : 'en';
 export const words = language === 'ja' ? JAPANESE : ENGLISH;
+export const moment = new Intl.DateTimeFormat(globalThis.navigator?.language, { dateStyle: 'short', timeStyle: 'short' });
 export const all = { en: ENGLISH, ja: JAPANESE };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { added, ago, duration, gatewayName, lines, niceTop, quantile, quantiles, short } from '../numbers.js';
+import { all } from '../words.js';
 
 const BOUNDS = [0.001, 0.01, 0.1];
 
@@ -43,7 +44,9 @@ test('numbers are short', () => {
   const written = [null, 0, 3, 0.494, 9.996, 12.34, 99.96, 123.4, 9_994, 12_345, 2_000_000].map(short);
   assert.deepEqual(written, ['–', '0', '3', '0.49', '10.0', '12.3', '100', '123', '9994', '12.3k', '2M']);
   assert.deepEqual([null, 0.00049, 0.5, 2].map(duration), ['–', '0.49 ms', '500 ms', '2 s']);
-  assert.deepEqual([0, 59_999, 60_000, 7_200_000, 200_000_000].map(ago), ['0 s', '59 s', '1 min', '2 h', '2 d']);
+  const times = [0, 59_999, 60_000, 7_200_000, 200_000_000];
+  assert.deepEqual(times.map((ms) => ago(ms, all.en.units)), ['0 s', '59 s', '1 min', '2 h', '2 d']);
+  assert.deepEqual(times.map((ms) => ago(ms, all.ja.units)), ['0秒', '59秒', '1分', '2時間', '2日']);
 });
 
 test('a gateway is called by its name, or by its run if it has none', () => {
