@@ -189,6 +189,10 @@ OLD_LINES_MISSING = Words(
 OLD_LINES_SHOWN = Words(
     "The older lines stand above, each at its place.", "以前の発言は、上のそれぞれの位置に表示されています。"
 )
+MORE_PAGES = Words(
+    "Page {page} of {pages}: /{what} {next} shows the next.",
+    "{page}/{pages} ページです。続きは /{what} {next} で表示します。",
+)
 GAP = Words("{count} messages are gone here.", "ここで {count} 件の発言が失われました。")
 RESET = Words(
     "The server has lost what was said before this.",
