@@ -125,9 +125,10 @@ def listed(event: tsudoi.Listed, language: Language) -> str:
                 lines.append(_sanction(row, japanese))
             case _:
                 return event.text
-    if lines and event.page < event.pages:
+    has_head = event.text.count("\n") >= len(event.rows)  # in the first of a page's datagrams
+    if lines and has_head and event.page < event.pages:
         page = {"page": event.page, "pages": event.pages, "next": event.page + 1}
-        lines.append(words.MORE_PAGES.text(language, what=event.what, **page))
+        lines.insert(0, words.MORE_PAGES.text(language, what=event.what, **page))
     return "\n".join(lines) or event.text
 
 

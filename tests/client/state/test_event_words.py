@@ -55,11 +55,12 @@ def test_what_this_version_does_not_know_is_shown_as_the_server_wrote_it() -> No
 
 
 def test_a_list_tells_how_its_next_page_is_shown() -> None:
-    first = tsudoi.Listed("who", (tsudoi.Person("al", False, 0),), 21, 1, 2, "?")
-    assert notice(first, "en").splitlines()[1:] == ["Page 1 of 2: /who 2 shows the next."]
-    assert notice(first, "ja").splitlines()[1:] == ["1/2 ページです。続きは /who 2 で表示します。"]
-    last = tsudoi.Listed("who", first.rows, 21, 2, 2, "?")
-    assert len(notice(last, "en").splitlines()) == 1
+    first = tsudoi.Listed("who", (tsudoi.Person("al", False, 0),), 21, 1, 2, "21 in den, page 1 of 2:\nal")
+    assert notice(first, "en").splitlines()[:-1] == ["Page 1 of 2: /who 2 shows the next."]
+    assert notice(first, "ja").splitlines()[:-1] == ["1/2 ページです。続きは /who 2 で表示します。"]
+    more = tsudoi.Listed("who", first.rows, 21, 1, 2, "bob")
+    last = tsudoi.Listed("who", first.rows, 21, 2, 2, first.text)
+    assert [len(notice(each, "en").splitlines()) for each in (more, last)] == [1, 1]
 
 
 def test_a_ban_by_the_operator_is_the_operators_and_says_why() -> None:
