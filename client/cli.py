@@ -14,6 +14,7 @@ import click
 from tsudoi import (
     ChatClient,
     ClientError,
+    InvalidName,
     RoomExists,
     RoomNotFound,
     Server,
@@ -269,7 +270,9 @@ def _chat(
         except ClientError as exc:
             if isinstance(exc, WrongPassword) and is_about_password(exc) and not password:
                 raise ClientError(words.NEEDS_PASSWORD.text(speaks, room=room)) from exc
-            raise ClientError(_why_not_entered(exc, room, server, program, speaks)) from exc
+            # Names stand on the command line.
+            wrong = click.UsageError if isinstance(exc, InvalidName) else ClientError
+            raise wrong(_why_not_entered(exc, room, server, program, speaks)) from exc
         async with place:
             if on_screen:
                 await chat_on_screen(place, creates, connect, wished, speaks, mouse=not no_mouse)

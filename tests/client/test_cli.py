@@ -73,9 +73,9 @@ def test_an_unreachable_server_is_one_line_and_status_1(command: list[str]) -> N
     assert err == f"client: no server answers at 127.0.0.1:{port}:9002: connection refused\n"
 
 
-def test_a_bad_name_is_one_line_and_status_1() -> None:
+def test_a_bad_name_is_one_line_and_status_2() -> None:
     status, _, err = run("create", "den", "--name", "a\nb")
-    assert status == 1
+    assert status == 2
     assert err == "client: user name has a character that names may not have: U+000A\n"
 
 
