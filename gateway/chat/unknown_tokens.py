@@ -29,8 +29,11 @@ from .outbound import Component
 from .refusal_as_token import ExitAnswers, holds_refusal
 from .unknown_members import UnknownMembers
 
-HELD_TOKENS, HELD_DATAGRAMS, HELD_BYTES = 4_096, 16, 8 * 2**20
-"""Unknown tokens that the directory is asked about at a time, datagrams held for each, and bytes held for all."""
+HELD_TOKENS, HELD_DATAGRAMS, HELD_BYTES = 4_096, 128, 8 * 2**20
+"""Unknown tokens that the directory is asked about at a time, datagrams held for each, and bytes held for all. Where a
+gateway and a broker were started again together, the answer takes a second: a game says 100 lines meanwhile."""
+HELD_OVERHEAD = 200
+"""Bytes of memory that a datagram takes beside its own."""
 REFUSED_TOKENS, REFUSED_S = 10_000, 5.0
 """Tokens that the directory did not know, and how long it is not asked again: clients of closed rooms still send."""
 GUESS_S = 20.0
@@ -115,13 +118,13 @@ class UnknownTokens(Component):
         elif self._refused.get((shard, token), 0.0) > now:
             self.counters.unknown_tokens += 1
             self.unknown_members.tell_again(token_hash, source, now)
-        elif not self._has_place(shard, token_hash, len(data)):
+        elif not self._has_place(shard, token_hash, len(data) + HELD_OVERHEAD):
             self.counters.held_dropped += 1
         elif (held := self._held.get((shard, token_hash))) is not None:
-            self._held_bytes += len(data)
+            self._held_bytes += len(data) + HELD_OVERHEAD
             held.append((listener, data, source))
         elif (rate_key := self._count_guess(source, now)) is not None:
-            self._held_bytes += len(data)
+            self._held_bytes += len(data) + HELD_OVERHEAD
             self._held[shard, token_hash] = [(listener, data, source)]
             self._ask(shard, token, token_hash, rate_key, source, now)
 
@@ -225,7 +228,7 @@ class UnknownTokens(Component):
     def _release(self, shard: int, token_hash: bytes) -> Held:
         """Return the held datagrams of a token, and hold them no more."""
         held = self._held.pop((shard, token_hash), [])
-        self._held_bytes -= sum(len(data) for _, data, _ in held)
+        self._held_bytes -= sum(len(data) + HELD_OVERHEAD for _, data, _ in held)
         return held
 
     # --- guessing -------------------------------------------------------------------------------------------------

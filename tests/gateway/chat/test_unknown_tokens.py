@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.chat.dropped_log import Drop
-from gateway.chat.unknown_tokens import HELD_BYTES, HELD_DATAGRAMS, HELD_TOKENS, REFUSED_S
+from gateway.chat.unknown_tokens import HELD_BYTES, HELD_DATAGRAMS, HELD_OVERHEAD, HELD_TOKENS, REFUSED_S
 from gateway.link.routes import PATIENCE_S
 from gateway.listeners import sockaddr
 from gateway.settings import Settings
@@ -198,7 +198,7 @@ def test_this_machine_is_not_throttled() -> None:
 
 
 def test_held_bytes_are_bounded(gateway: ScriptedGateway) -> None:
-    size = len(raw(1, "x" * 4_000))
+    size = len(raw(1, "x" * 4_000)) + HELD_OVERHEAD
     fits, sources = HELD_BYTES // size, [sockaddr.pack(f"192.0.2.{number}", 1) for number in range(1, 100)]
     for number in range(fits + 10):
         send(gateway, raw(number, "x" * 4_000), sources[number % len(sources)])
