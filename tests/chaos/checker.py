@@ -148,7 +148,8 @@ class Checker:
             if member.dialect == "tsudoi":
                 # Its position tells apart copies of one line, which a relay may have doubled on its way up.
                 places = [place for place in places if _is_down(stand_in, due[place], received.raw)] or places
-            place = next((place for place in places if place >= next_due), places[0])
+            # One that is told again is the latest copy that it can be: what follows that one is due next.
+            place = next((place for place in places if place >= next_due), places[-1])
             if not _is_down(stand_in, due[place], received.raw):
                 self._blame_received("altered", membership, received, f"log: {due[place].sender!r} {due[place].text!r}")
             next_due = self._step(membership, received, place, next_due, first)

@@ -224,6 +224,25 @@ def test_what_a_killed_gateway_told_last_may_be_told_again_by_the_next() -> None
     assert verdict.repeats == 2
 
 
+def test_a_line_that_is_in_the_log_twice_and_is_told_again_is_the_second_one() -> None:
+    """Nothing is missing between the first and the second."""
+    history = a_history()
+    history.relayed = True
+    room = history.log[1]
+    again = structs.replace(room.entries[9], offset=len(room.entries) + 1, at_ms=int(START * 1000) + 2_500)
+    history.log[1] = replace(room, entries=(*room.entries, again))
+    next(sent for sent in history.sent if sent.text == again.text).copies = 2
+    members = [member for member in history.members.values() if member.room == "den" and member.name != again.sender]
+    for hearer in members:
+        history.received.append(Received(START + 2.501, hearer.id, hearer.home, down(hearer, again)))
+    assert check(history).violations == []
+    history.outages.append(Outage("kill", "gateway 0", START + 2.55))
+    hearer = next(member for member in members if member.home == 0 and member.dialect != "tsudoi")
+    history.received.append(Received(START + 5, hearer.id, 1, down(hearer, again)))
+    verdict = check(history)
+    assert (verdict.violations, verdict.repeats) == ([], 1)
+
+
 @pytest.mark.parametrize(
     ("killed", "from_gateway", "before_s"),
     [("gateway 0", 0, 0.1), ("gateway 1", 0, 1.5), ("gateway 1", 0, -2.5), ("broker", 0, 0.1)],
