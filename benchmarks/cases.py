@@ -144,12 +144,14 @@ def one_middle_room(runner: Runner) -> list[Row]:
 def many_small_rooms(runner: Runner) -> list[Row]:
     """200 rooms of 5, all of whom talk."""
     with tsudoi(seats(200, 5)) as ours:
-        waits = [runner.run(ours.load, ours.service, STEADY[0] / 5) for _ in range(runner.rounds)]
+        with relay(seats(200, 5)) as theirs:
+            waits, floor = runner.turns([ours.rival, theirs.rival], STEADY[0] / 5)
         late = median_of(waits, p99) / 1e3
         gathered = Row(
             f"200 rooms × 5, {STEADY[0]:,} deliveries/s, p99",
             f"{late:.1f} ms",
-            note=f"p50 {median_of(waits, p50) / 1e3:.1f} ms",
+            f"C relay {median_of(floor, p99) / 1e3:.1f} ms",
+            note=f"p50 {median_of(waits, p50) / 1e3:.1f} ms, C relay {median_of(floor, p50) / 1e3:.1f}",
             aim="many p99",
             figure=late,
         )

@@ -18,8 +18,8 @@ from tsudoi.protocol.backbone import Item
 
 from ..counters import Counters
 
-GATHER_S = 0.001
-"""The least time between two frames. uvloop's timers are not finer."""
+GATHER_S = 0.0008
+"""The least time between two frames; where timers end it (`process/service.py`), about a millisecond."""
 GATHER_BUSY_S = 0.004
 """The same above the rate."""
 GATHER_TOGETHER_S = 0.025

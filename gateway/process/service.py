@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Sequence
-from time import monotonic
+from time import monotonic, sleep
 
 import zmq
 
@@ -23,6 +23,7 @@ from ..join.signed_tokens import load_verifier
 from ..link.broker_pool import BrokerPool
 from ..link.broker_sockets import WakeBroker
 from ..link.canary import CANARY_S, HEALTHY_S
+from ..link.gathering import GATHER_S
 from ..link.reachability import unhealthy_reason
 from ..link.routes import Routes
 from ..listeners.options import Listener
@@ -127,7 +128,7 @@ class Service:
         self._published_at = 0.0
         self._resting = False
         """Datagrams are received at each flush, not on arrival."""
-        self._flush_timer: asyncio.TimerHandle | None = None
+        self._flush_timer: asyncio.Handle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
         self._report_timer: asyncio.TimerHandle | None = None
         self._pace_timer: asyncio.TimerHandle | None = None
@@ -221,9 +222,19 @@ class Service:
             return
         self._send(now, publish=False)
         if is_waiting and self._flush_timer is None:
+            self._flush_later(wait_s)
+
+    def _flush_later(self, wait_s: float) -> None:
+        if self._lives_with_broker and 0 < wait_s <= GATHER_S:
+            # Timers of the loop are exact to a millisecond, a sleep to 0.1. No broker answers meanwhile.
+            self._flush_timer = self._loop.call_soon(self._flush, monotonic() + wait_s)
+        else:
             self._flush_timer = self._loop.call_later(wait_s, self._flush)
 
-    def _flush(self) -> None:
+    def _flush(self, at: float = 0.0) -> None:
+        """Receive what has arrived, and publish; `at` a moment on `monotonic`'s clock, if that has not passed."""
+        if (left_s := at - monotonic()) > 0:
+            sleep(left_s)
         self._flush_timer = None
         try:
             taken = sum(server.receive() for server in self.udp) if self._resting else 0
@@ -234,8 +245,7 @@ class Service:
         self._publish(monotonic())
         if taken:
             # If the drain was full, more datagrams wait: the next one only lets this turn pass first.
-            wait_s = self.routes.gather_s if taken < DRAIN else 0.0
-            self._flush_timer = self._loop.call_later(wait_s, self._flush)
+            self._flush_later(self.routes.gather_s if taken < DRAIN else 0.0)
         elif self._resting:
             self._start_listeners()
 
