@@ -38,8 +38,7 @@ class AddressMoves(Component):
         if member.dialect in OF_STREAMS:
             self.counters.wrong_addresses += 1
             return False
-        is_at_home = sockaddr.same_host(ip, member.ip)
-        if not is_at_home and not self.may_change_host(member, now):
+        if not sockaddr.same_host(ip, member.ip) and not self.may_change_host(member, now):
             self.counters.wrong_addresses += 1
             self.out.log_dropped(source, Drop.OTHER_ADDRESS, now)
             return False
@@ -61,7 +60,7 @@ class AddressMoves(Component):
                 self.catch_up.begin(member, now)
         elif unproven_from is not None:
             self.groups.publish_address(member, member.room.position)  # now it is proven
-        if is_first and is_at_home and source == heard:
+        if is_first and source == heard and not (member.sender is not None and member.sender.moved_host):
             self._displace(member)
             self._claim_name(member)
         return True
@@ -154,7 +153,7 @@ class AddressMoves(Component):
         return listener, listeners[listener].fit(address)
 
     def _change_host(self, member: Member, ip: bytes) -> None:
-        if self.settings.check_ip == "strict" and not sockaddr.same_host(ip, member.ip):
+        if not sockaddr.same_host(ip, member.ip):
             member.sender_state().moved_host = True
         member.ip = ip
 

@@ -1,5 +1,10 @@
 """gateway/chat/address_moves.py: two members at one address, of which one may be what an ended client left behind."""
 
+from typing import Literal
+
+import msgspec
+import pytest
+
 from gateway.listeners import sockaddr
 from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, BOB, ELSEWHERE, answer_replay
@@ -103,6 +108,19 @@ def test_a_forged_source_displaces_nobody(gateway: ScriptedGateway) -> None:
     gateway.receive(2, "", ALICE)
     gateway.news(said(2, 9, "hi"))
     assert gateway.outbound.to(ALICE) == [b"m9: hi"] * 2
+
+
+@pytest.mark.parametrize("check_ip", ["strict", "off"])
+def test_a_forged_source_displaces_nobody_at_the_next_gateway_either(check_ip: Literal["strict", "off"]) -> None:
+    """The directory has the address to which the member has moved, and the host of its handshake."""
+    gateway = ScriptedGateway(Settings(check_ip=check_ip))
+    gateway.enter(1, address=ALICE)
+    moved = without_its_name(2, ip="198.51.100.7")
+    gateway.core.enter(msgspec.structs.replace(moved, address=b"192.0.2.1 20001 0"), token_of(2), gateway.now)
+    gateway.receive(2, "", ALICE)
+    gateway.news(said(2, 9, "hi"))
+    assert gateway.outbound.to(ALICE) == [b"m9: hi"] * 2
+    assert claims(gateway) == []
 
 
 # --- closing words ------------------------------------------------------------------------------------------------
