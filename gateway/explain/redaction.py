@@ -13,7 +13,7 @@ _PATTERNS = (
     # A signed token.
     re.compile(rb"eyJ[A-Za-z0-9_.-]{8,}"),
     # A password in JSON, or in what was meant as such; to its end if that is missing.
-    re.compile(rb"""(?i:pass|pwd|pw)\w*["']?\s*[:=]\s*["']?([^"',}]*)"""),
+    re.compile(rb"""(?i:pass|pwd|pw)\w{0,40}["']?\s*[:=]\s*["']?([^"',}]*)"""),
     # The command that sets it.
     re.compile(rb"""/password[ \t]+([^"\n]+)"""),
 )
