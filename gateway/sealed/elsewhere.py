@@ -11,9 +11,9 @@ from tsudoi.ops.token_bucket import Buckets
 OPENED_S, OPENED = 20.0, 40.0
 """Packets of a session that are opened although it is not served at their source, a second and at once. An attacker
 that has read a session's name can send so many that those of its client come late after a change of address; to be
-served at its old address it needs none of them."""
+served at its old address it needs none of them. By TCP, where no source is forged, a connection has as many."""
 SESSIONS = 4_096
-"""Sessions whose packets are so counted; beyond that the oldest is forgotten."""
+"""Sessions and connections whose packets are so counted; beyond that the oldest is forgotten."""
 VAIN_S, VAIN = 50.0, 100.0
 """Packets from which nothing comes that are looked at from one source, a second and at once: more than are opened, so
 that they hold up no client more than the bound above."""
@@ -39,9 +39,9 @@ class Elsewhere:
         """Return whether packets from a source are ignored."""
         return self._muted.get(source, 0.0) > now
 
-    def may_open(self, session: bytes, now: float) -> bool:
-        """Count a packet of a session that this service has made; return whether to open it."""
-        return self._opened.touch(session, now, OPENED_S, OPENED)
+    def may_open(self, key: bytes, now: float) -> bool:
+        """Count a packet of a session that this service has made, or of a connection; return whether to open it."""
+        return self._opened.touch(key, now, OPENED_S, OPENED)
 
     def tick(self, now: float) -> None:
         """Forget who has sent nothing lately: after a start, that is all members."""

@@ -16,6 +16,9 @@ from tsudoi.protocol.backbone import MAX_LINES
 
 WINDOW = MAX_LINES
 """Lines of a client that are on their way at once."""
+HELD = 32_768
+"""Characters of lines of one client that wait for lines before them; the client repeats what is dropped. Texts that are
+too long to be said are found out only when their turn comes: 32 of these would be half a megabyte a member."""
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -89,7 +92,8 @@ class NumberedLines:
 
     def hold(self, line: Line) -> None:
         """Hold a line that can not be taken yet."""
-        if len(self.held) < WINDOW or line.after in self.held:
+        others = [len(each.text) for after, each in self.held.items() if after != line.after]
+        if len(others) < WINDOW and sum(others) + len(line.text) <= HELD:
             self.held[line.after] = line
 
     def next(self) -> Line | None:

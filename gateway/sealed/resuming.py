@@ -127,7 +127,8 @@ class Resuming(Component):
                 return "replayed"
         elif keys.suite_of(session) is None:
             return "unknown"
-        if not self._elsewhere.may_open(session, now):
+        # A source of UDP may be forged; that of a TCP connection is not, so its client returns through a flood.
+        if not self._elsewhere.may_open(source if listener == self.sender.carried.listener else session, now):
             return "limited"
         try:
             cipher = keys.decrypts.borrow(session)

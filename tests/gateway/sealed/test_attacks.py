@@ -227,6 +227,32 @@ def test_packets_from_elsewhere_shut_no_member_out_and_few_are_opened() -> None:
     check(people.world, people, [alice])
 
 
+def test_a_client_returns_by_tcp_through_a_flood_of_its_session() -> None:
+    people = start(14, nodes=1)
+    gateway, now = people.world.nodes[0].gateway, people.world.now
+    alice = people.enter(people.world.nodes[0], "den", "alice")
+    people.run_until(lambda: alice.client.is_resumed)
+    connection, cookie = sockaddr.pack("198.51.100.7", 40_000), ""
+
+    def hear(listener: int) -> list[bytes]:
+        """Flood, send a `resume` of the client's, and return what it is answered."""
+        flood = [(data + b"x", sockaddr.pack("198.51.100.9", port)) for data, _ in flooding for port in range(100)]
+        gateway.core.handle_datagrams(0, flood, now)
+        resume = b'{"resume": {"epoch": 1, "offset": 0, "next": 1, "cookie": "%s"}}' % cookie.encode()
+        sent = len(gateway.outbound.sent)
+        gateway.core.handle_datagrams(listener, [(data, connection) for data, _ in sealed(alice, resume)], now)
+        people.world.flush(people.world.nodes[0])
+        people.run(0.1)
+        return [data for _, address, data in gateway.outbound.sent[sent:] if address == connection]
+
+    flooding = sealed(alice, b'{"ping": 1}')
+    assert hear(0) == []
+    (retry,) = hear(gateway.core.sealed_sender.carried.listener)
+    assert retry[1] == Kind.RETRY
+    cookie = retry[18:30].hex()
+    assert hear(gateway.core.sealed_sender.carried.listener)[0][1] == Kind.BODY
+
+
 def test_a_member_that_resumes_all_the_time_is_served_from_time_to_time_and_then_as_before() -> None:
     people = start(9, nodes=1)
     node = people.world.nodes[0]

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from gateway.sealed.numbered import WINDOW, Line, NumberedLines, Verdict
+from gateway.sealed.numbered import HELD, WINDOW, Line, NumberedLines, Verdict
 
 
 def line(number: int, after: int | None = None) -> Line:
@@ -23,6 +23,17 @@ def test_a_line_is_taken_behind_the_one_it_names() -> None:
     publish(lines, 1)
     assert lines.next() == line(2)
     assert lines.next() is None
+
+
+def test_a_client_can_not_let_this_gateway_hold_many_long_lines() -> None:
+    lines = NumberedLines(0)
+    for number in range(2, 2 + WINDOW):
+        assert lines.judge(Line(number, number - 1, "x" * 16_000)) is Verdict.WAIT
+    for number in range(2, 2 + WINDOW):  # in the place of shorter ones
+        lines.hold(line(number))
+        lines.hold(Line(number, number - 1, "x" * 16_000))
+    assert 16_000 < sum(len(each.text) for each in lines.held.values()) <= HELD
+    assert len(lines.held) == WINDOW
 
 
 def test_what_is_kept_is_said_so() -> None:
