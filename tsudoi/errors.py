@@ -1,7 +1,11 @@
 """The errors of the SDK: one base class; each message is one line for a person."""
 
 from tsudoi.protocol import errors
+from tsudoi.protocol.client.sanitize import clean_line
 from tsudoi.protocol.codes import Status
+
+_REASON = 1_000
+"""Characters of a server's words that are shown."""
 
 
 class ClientError(errors.ChatError):
@@ -100,7 +104,8 @@ _BY_STATUS: dict[Status, tuple[type[Refused], str]] = {
 
 
 def refusal(status: Status | None, reason: str, room: str) -> Refused:
-    """Return the error for a refusal, with `reason` where it says more than the status."""
+    """Return the error for a refusal, with `reason`, the server's words, where it says more than the status."""
+    reason = clean_line(reason)[:_REASON]
     kind, words = _BY_STATUS.get(status or Status.OK, (Refused, "the server refused"))
     _, _, detail = reason.partition(": ")
     if kind is WrongPassword and detail:

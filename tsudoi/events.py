@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tsudoi.protocol.client.notices import action_line
+from tsudoi.protocol.untrusted import Milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,7 @@ class Sanction:
     """IP address; empty: the name alone."""
     muted: bool
     """True: a mute. False: a ban."""
-    until_ms: int
+    until_ms: Milliseconds
     """Milliseconds since 1970, UTC; 0: until the room closes."""
 
 
@@ -232,7 +233,7 @@ class Past:
     sender: str
     text: str
     offset: int
-    at_ms: int
+    at_ms: Milliseconds
     """Milliseconds since 1970, UTC."""
     acted: bool
     """An action (`/me`)."""

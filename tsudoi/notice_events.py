@@ -54,7 +54,7 @@ def event_of(notice: str, fields: Mapping[str, Any], clean: Callable[[str], str]
         fields: the JSON object that came.
         clean: removes control characters from a text.
     """
-    values = _DEFAULTS | {_NAMES.get(key, key): _clean(value, clean) for key, value in fields.items()}
+    values = _DEFAULTS | _cleaned(fields, _NAMES, clean)
     text = values["text"]
     if notice in ("acted", "whispered"):
         values |= {"sender": values["name"], "text": values["said"]}
@@ -66,7 +66,7 @@ def event_of(notice: str, fields: Mapping[str, Any], clean: Callable[[str], str]
         if notice in _LISTS:
             field, kind = _LISTS[notice]
             rows = [
-                {"acted": False} | {_ROW_NAMES.get(key, key): value for key, value in row.items()}
+                {"acted": False} | _cleaned(row, _ROW_NAMES, clean)
                 for row in msgspec.convert(values.get(field, []), list[dict[str, Any]])
             ]
             parsed = tuple(msgspec.convert(row, kind) for row in rows)
@@ -78,11 +78,6 @@ def event_of(notice: str, fields: Mapping[str, Any], clean: Callable[[str], str]
     return events.Notice(text if isinstance(text, str) else "")
 
 
-def _clean(value: Any, clean: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, list):
-        return [_clean(item, clean) for item in value]
-    if isinstance(value, dict):
-        return {key: _clean(item, clean) for key, item in value.items()}
-    return value
+def _cleaned(fields: Mapping[str, Any], names: Mapping[str, str], clean: Callable[[str], str]) -> dict[str, Any]:
+    """Return fields under their names in events, their texts cleaned. What is nested deeper is no event's."""
+    return {names.get(key, key): clean(value) if isinstance(value, str) else value for key, value in fields.items()}

@@ -22,7 +22,7 @@ from tsudoi.protocol.client.header import Header
 from tsudoi.protocol.client.notices import said_limit
 from tsudoi.protocol.client.own_name import own_names
 from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, HandshakeRefused, JoinListReader, RoomsReader
-from tsudoi.protocol.client.sanitize import clean
+from tsudoi.protocol.client.sanitize import clean, clean_line
 from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper, escaped
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
@@ -144,8 +144,8 @@ class Membership:
         """`user` is the name as the server assigned it."""
         self._dialect = dialect
         self._room = room
-        self.user = user
-        self._first_names = own_names(user)
+        self.user = clean_line(user)
+        self._first_names = own_names(self.user)
         """A client may go on to write these before its texts after it has another name."""
         self._token = token
         self.reserved = dialect.register_words | dialect.leave_words
@@ -241,7 +241,7 @@ class Membership:
         text, before = clean(heard.text), self._before
         self._before = "" if isinstance(heard, Said) else text
         if isinstance(heard, Said):
-            return Message(clean(heard.sender).replace("\n", " "), text, heard.offset)
+            return Message(clean_line(heard.sender), text, heard.offset)
         match heard.kind:
             case NoticeKind.CLOSED if tells_removal(self._room, before):
                 return Kicked(before)

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tsudoi.net import cancelled_entry
 from tsudoi.net.known_servers import KnownServers
 from tsudoi.protocol.client.datagram import serialize
 from tsudoi.protocol.client.dialects import TSUDOI
-from tsudoi.protocol.client.header import frame
+from tsudoi.protocol.client.header import Header, frame
 
 PLAIN = replace(QUICK, security="plain")
 
@@ -205,6 +206,36 @@ async def test_the_end_of_a_membership_is_the_last_event(reason: str, event: Eve
         room.gateways[0].end(session, reason, "bye")  # type: ignore[attr-defined]
         assert [each async for each in bob] == [Message("alice", "last words", 1), event]
         assert bob.closed
+
+
+async def test_a_servers_words_move_no_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those beside its entries too: names that it assigns, and why it refuses a request or a line, or ends."""
+    hostile, harmless = "a\x1b[2Jb\nc\x07\u009d", "a[2Jb c"
+    async with sealed_server() as server, await create(server):
+        grant = server._grant
+        monkeypatch.setattr(server, "_grant", lambda room, name, suite: grant(room, hostile, suite))
+        async with await join(server) as bob:
+            assert bob.name == harmless
+            room = server.rooms["部屋"]
+            room.refusal = hostile
+            session, member = next(each for each in room.members.items() if each[1].grant.name == hostile)
+            member.muted_texts.add("rude")
+            with pytest.raises(tsudoi.LineRefused) as refused:
+                await bob.say("rude")
+            assert str(refused.value) == harmless
+            room.gateways[0].end(session, "kicked", hostile)  # type: ignore[attr-defined]
+            assert [each async for each in bob] == [tsudoi.Kicked("a[2Jb\nc")]
+        monkeypatch.setattr(server, "_refuse", partial(_refuse, server._refuse, hostile * 1_000))
+        with pytest.raises(tsudoi.RoomExists) as exists:
+            await create(server)
+        assert str(exists.value).isprintable()
+        assert len(str(exists.value)) < 1_100
+        server.rooms = {hostile: room}
+        assert await tsudoi.rooms(server=server.address, dialect="tsudoi-2", settings=QUICK) == [harmless]
+
+
+def _refuse(refuse: Callable[[Header, int, str], bytes], more: str, header: Header, status: int, words: str) -> bytes:
+    return refuse(header, status, f"{words}: {more}")
 
 
 async def test_a_line_that_waits_when_the_membership_ends_is_not_said_to_be_kept() -> None:

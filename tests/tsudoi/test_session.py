@@ -201,6 +201,22 @@ def test_native_notices_name_their_kind() -> None:
     assert member.receive(b'{"notice":"moon","text":"full"}') == Notice("full")
 
 
+@pytest.mark.parametrize("notice", ["moon", "who"])
+@pytest.mark.parametrize("nested", ["[" * 600 + "]" * 600, '{"a":' * 600 + "1" + "}" * 600])
+def test_a_notice_may_have_deeply_nested_values(notice: str, nested: str) -> None:
+    datagram = f'{{"notice":"{notice}","text":"full","more":{nested},"members":[{{"name":{nested}}}]}}'.encode()
+    assert place(TSUDOI).receive(datagram) == Notice("full")
+
+
+@pytest.mark.parametrize("at", [-1, 2**47 + 1, 2**53, 2**64])
+def test_a_time_that_no_calendar_has_is_none(at: int) -> None:
+    past = f'{{"n":1,"from":"bob","said":"hi","at":{at}}}'
+    ban = f'{{"name":"bob","address":"","muted":false,"until":{at}}}'
+    member = place(TSUDOI)
+    assert member.receive(f'{{"notice":"history","text":"x","messages":[{past}]}}'.encode()) == Notice("x")
+    assert member.receive(f'{{"notice":"bans","text":"x","bans":[{ban}]}}'.encode()) == Notice("x")
+
+
 def test_no_name_makes_a_message_a_notice() -> None:
     # A bare notice has no name before it, so whoever is called like half a notice says nothing but a message.
     said = downlink_encoder.encode_message(CLASSIC.down, ROOM, 1, "ホストの", "がルームを退出しました．")

@@ -21,6 +21,7 @@ from tsudoi.protocol.client import datagram
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS, TSUDOI
 from tsudoi.protocol.client.reply_decoder import HandshakeRefused
+from tsudoi.protocol.client.sanitize import clean_line
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import InvalidName
 from tsudoi.protocol.sealed.suites import PLAIN, SEALED
@@ -102,7 +103,7 @@ async def rooms(
         await stream.converse(listing, settings)
     if isinstance(listing, JoinList) and isinstance(listing.result, HandshakeRefused):
         raise errors.refusal(listing.result.status, listing.result.reason, "")
-    return listing.rooms or []
+    return [clean_line(name) for name in listing.rooms or ()]
 
 
 def _dialect(name: str) -> Dialect:

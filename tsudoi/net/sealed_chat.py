@@ -16,7 +16,7 @@ from tsudoi.net.roaming import RoamingSockets, addresses_of
 from tsudoi.net.tcp_ways import TcpWays
 from tsudoi.pieces import command_in
 from tsudoi.protocol.client.dialect import Dialect
-from tsudoi.protocol.client.sanitize import clean
+from tsudoi.protocol.client.sanitize import clean, clean_line
 from tsudoi.protocol.client.slash_commands import Close, Leave
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import client_events as sealed
@@ -54,7 +54,7 @@ class SealedChat(ChatClient):
         self._sockets = RoamingSockets(addresses, self._received, self._moved, self._woken)
         self._tcp = TcpWays(addresses, server, self._received, self._lost)
         self._earlier = tuple(
-            events.Past(clean(line.sender).replace("\n", " "), clean(line.text), line.offset, line.at_ms, line.acted)
+            events.Past(clean_line(line.sender), clean(line.text), line.offset, line.at_ms, line.acted)
             for line in grant.history
         )
         self._lines: dict[int, Line] = {}
@@ -255,7 +255,7 @@ class SealedChat(ChatClient):
             case sealed.Kept(number, offset):
                 self._settle(number).keep(offset)
             case sealed.LineRefused(number, text):
-                self._settle(number).refuse(text)
+                self._settle(number).refuse(clean_line(text))
             case sealed.Gap(first, last):
                 self._rename(self._core.name)
                 self._keep(events.Gap(first, last))
@@ -305,7 +305,7 @@ class SealedChat(ChatClient):
         self._lines.clear()
         self._rename(grant.name)
         self._tell_first_contact(first_seen)
-        self._keep(events.Rejoined(grant.name))
+        self._keep(events.Rejoined(self.name))
         self._core.tick(self._loop.time())
         self._pump()
 
@@ -346,7 +346,7 @@ class SealedChat(ChatClient):
             self._end()
 
     def _rename(self, name: str) -> None:
-        self.name = self._membership.user = name
+        self.name = self._membership.user = clean_line(name)
 
     def _end(self) -> None:
         if self.closed:
@@ -368,14 +368,15 @@ class SealedChat(ChatClient):
 
 def _last_event(ended: sealed.Ended, room: str) -> Event | None:
     """Return the event that tells why a membership has ended; None: by this client's own will."""
+    text = clean(ended.text)
     match ended.reason:
         case "left":
             return None
         case "closed":
-            return RoomClosed(ended.text)
+            return RoomClosed(text)
         case "idle":
-            return TimedOut(ended.text)
+            return TimedOut(text)
         case "gone":
             return TimedOut(f"You are not in {room} any more. Join it again.")
         case _:
-            return Kicked(ended.text, banned=ended.reason == "banned")
+            return Kicked(text, banned=ended.reason == "banned")

@@ -1,6 +1,6 @@
 """Decode arbitrary bytes from outside with msgspec."""
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -8,6 +8,9 @@ from tsudoi.protocol.errors import MalformedMessage
 
 PARSE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """Everything that a msgspec decoder raises, whatever the bytes."""
+
+Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**47)]
+"""A time since 1970, until the year 6429: Python's `datetime` has it in every time zone."""
 
 _T = TypeVar("_T")
 

@@ -77,11 +77,15 @@ _NAMES = {"user name ": "名前", "room name ": "ルーム名"}
 
 def in_japanese(why: str) -> str:
     """Return the reason of a refusal in Japanese, or as it is if it is not known."""
-    if (known := _WHOLE.get(why)) is not None:
-        return known
     for form, japanese in _OF_VALUES:
         if found := form.fullmatch(why):
-            return japanese.format(*map(in_japanese, found.groups()))
+            return japanese.format(*map(_without_values, found.groups()))
+    return _without_values(why)
+
+
+def _without_values(why: str) -> str:
+    if (known := _WHOLE.get(why)) is not None:
+        return known
     for english, what in _NAMES.items():
         for form, japanese in _OF_NAMES if why.startswith(english) else ():
             if found := form.fullmatch(why.removeprefix(english)):

@@ -35,6 +35,11 @@ def clean(text: str) -> str:
     return "\n".join(_close_bidi(line) for line in text.split("\n"))
 
 
+def clean_line(text: str) -> str:
+    """Return a name, or a text that stands in a line of other words, as `clean` does, with line feeds as spaces."""
+    return clean(text).replace("\n", " ")
+
+
 def strip_bidi(text: str) -> str:
     """Return `text` without bidi characters. For texts that are cut: the cut might remove the closing ones."""
     return text if text.isprintable() else _BIDI.sub("", text)

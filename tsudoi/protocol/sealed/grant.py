@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from tsudoi.protocol.errors import MalformedMessage
-from tsudoi.protocol.untrusted import PARSE_ERRORS
+from tsudoi.protocol.untrusted import PARSE_ERRORS, Milliseconds
 
 from .lines import Number
 from .packets import SESSION_SIZE
@@ -18,7 +18,7 @@ class EarlierLine(msgspec.Struct, frozen=True, rename={"offset": "n", "sender": 
     offset: Number
     sender: str
     text: str
-    at_ms: Number
+    at_ms: Milliseconds
     """Milliseconds since 1970, UTC."""
     acted: bool = False
     """An action (`/me`)."""

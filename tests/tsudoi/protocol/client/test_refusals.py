@@ -68,3 +68,9 @@ def test_why_a_signed_token_does_not_hold() -> None:
 def test_what_is_not_known_stays() -> None:
     assert in_japanese("the token is too old") == "the token is too old"
     assert in_japanese("user name is odd") == "user name is odd"
+
+
+def test_words_within_words_within_words_stay() -> None:
+    beginning = "the token's claims are not as they must be: "
+    assert in_japanese(beginning * 3 + "x") == "トークンの内容が正しくありません: " + beginning * 2 + "x"
+    assert in_japanese(beginning * 1_400).startswith("トークン")

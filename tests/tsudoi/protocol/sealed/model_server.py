@@ -54,6 +54,8 @@ class Broker:
 
     def __init__(self) -> None:
         self.epoch = 1
+        self.refusal = "muted"
+        """Why a line is refused."""
         self.log: list[Entry] = []
         self.first = 1
         """The lowest offset that the log still has."""
@@ -279,7 +281,7 @@ class Gateway:
         what, number = broker.say(session, up.number, after, up.say)
         if what == "refused":
             serving.taken = serving.member.said
-            serving.refused[number] = line(refused=number, text="muted")
+            serving.refused[number] = line(refused=number, text=broker.refusal)
             self._send_body(serving, serving.refused[number])
         elif what == "waits":
             serving.taken = min(serving.taken, serving.member.said)
