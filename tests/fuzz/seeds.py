@@ -163,6 +163,12 @@ def seeds(target: str) -> list[bytes]:
         case "request":
             return [_numbers.get(dialect, b"\0") + data(v) for dialect, v in _vectors("request")]
         case "down":
+            hostile = (
+                b'{"notice":"history","text":"x","messages":[{"n":1,"from":"a","said":"b","at":9007199254740992}]}',
+                b'{"notice":"bans","text":"x","bans":[{"name":"a","address":"","muted":true,"until":-1}]}',
+                b'{"notice":"who","text":"\\u001b[2J","a":' + b"[" * 600 + b"]" * 600 + b"}",
+            )
+            everything += [("tsudoi", {"hex": part.hex()}) for part in hostile]
             return [_numbers.get(d, b"\0") + b"\0" + part for d, v in everything for part in _bytes(v)]
         case "datagram":
             return [*datagrams, b'{"message": "hello", "sender": "alice"}']

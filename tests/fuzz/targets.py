@@ -6,9 +6,15 @@ A target runs one input and returns; `declared` is what it may raise. Anything e
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from broker.admin.web.questions import parse_question_untrusted
+from client.state.events import Entered, Heard
+from client.state.model import State
+from client.state.reduce import reduce
+from client.state.view import item_lines, timeline
 from gateway.explain.explain import explain_datagram
 from gateway.join.key_forms import parse_public_keys, parse_shared_secret
 from gateway.join.signed_tokens import TokenVerifier
@@ -21,11 +27,14 @@ from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.client import datagram, downlink_decoder, handshake, header, reply_decoder, slash_commands
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import InvalidName, MalformedMessage, SettingError, WrongPassword
 from tsudoi.protocol.web import commands as web_commands
+from tsudoi.session import Membership
 
 NOW = 1_800_000_000.0
+TIME = datetime.fromtimestamp(NOW, UTC)
 SECRET = b"a secret of at least thirty-two bytes"
 MALFORMED = (MalformedMessage,)
 
@@ -83,8 +92,12 @@ def _datagram(data: bytes) -> None:
 
 def _down(data: bytes) -> None:
     pieces = Pieces(data)
-    dialect = pieces.one_of(list(DIALECTS.values()))
-    downlink_decoder.parse_down_untrusted(dialect, pieces.one_of(("den", "部屋", "{room}")), pieces.rest())
+    dialect, room = pieces.one_of(list(DIALECTS.values())), pieces.one_of(("den", "部屋", "{room}"))
+    event = Membership(dialect, room, "alice", "0" * 32).receive(pieces.rest())
+    state, _ = reduce(State(), Entered(room, "alice", TIME, False, False, True, True, 1))
+    state, _ = reduce(state, Heard(room, event, TIME, "alice"))
+    for _, lines in timeline(state.rooms[0], 40, "en", partial(item_lines, columns=40, language="en")):
+        assert all(clean(text) == text for line in lines for text, _ in line)
 
 
 def _answer(data: bytes) -> None:
