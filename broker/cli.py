@@ -15,6 +15,7 @@ from tsudoi.ops.net.descriptors import require_descriptors
 from tsudoi.ops.net.unix_socket import is_served
 from tsudoi.ops.options import GROUP, Number, Parsed, check_config_option, config_option, overridden, settings_options
 from tsudoi.ops.settings import build
+from tsudoi.ops.variables import mistyped_variables, warn_of_mistyped
 from tsudoi.protocol.backbone import admin_frames, is_tcp, parse_to_bind
 from tsudoi.protocol.backbone.endpoint import INPROC, IPC
 from tsudoi.protocol.errors import BackboneError, SettingError, StoreError
@@ -53,10 +54,14 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
         if config.bind.startswith(INPROC):
             raise SettingError(f"--bind {config.bind}: no gateway reaches it from another process: tcp://… or ipc://…")
         if check_config:
+            for name, close in mistyped_variables(main.variables()).items():
+                click.echo(f"broker: no program reads the variable {name}: is {close} meant?", err=True)
             click.echo("broker: all settings are fine")
             return
         require_descriptors()
         logs.set_up(config.log_level, config.log_format)
+        if not is_embedded(config):
+            warn_of_mistyped(logs.get("broker"), main.variables())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(run(config, configure_again)))
     except (SettingError, StoreError) as exc:

@@ -24,6 +24,7 @@ from tsudoi.ops.options import (
 )
 from tsudoi.ops.program import import_program
 from tsudoi.ops.settings import build, each_setting
+from tsudoi.ops.variables import mistyped_variables, warn_of_mistyped
 from tsudoi.protocol.errors import SettingError
 
 from .broker_key import choose_key
@@ -73,11 +74,15 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
                 load_keys(config.auth_key, config.auth_secret)
             if not config.broker:
                 check_settings(config.data, config.file, config.log_format)
+            for name, close in mistyped_variables(main.variables()).items():
+                click.echo(f"gateway: no program reads the variable {name}: is {close} meant?", err=True)
             click.echo("gateway: all settings are fine")
             return
         require_descriptors()
         about: dict[str, Any] = {"worker": config.inherited.number} if config.inherited else {}
         logs.set_up(config.log_level, config.log_format, **about)
+        if config.inherited is None:
+            warn_of_mistyped(logs.get("gateway"), main.variables())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(run(config, configure_again)))
     except SettingError as exc:

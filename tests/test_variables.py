@@ -1,5 +1,8 @@
 """The environment variables of all programs: each means one thing, and is documented."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,9 @@ from client.cli import main as client
 from gateway.cli import configure
 from gateway.cli import main as gateway
 from scenarios.cli import main as scenarios
+from tests.support import forked
+from tests.support.services import ROOT
+from tsudoi.ops.variables import mistyped_variables
 from tsudoi.protocol.errors import SettingError
 
 PROGRAMS = {"gateway": gateway, "broker": broker, "client": client, "scenarios": scenarios}
@@ -86,3 +92,62 @@ def test_a_refused_value_is_named_by_where_it_came_from(monkeypatch: pytest.Monk
     with pytest.raises(click.BadParameter) as told:
         gateway.make_context("gateway", [])
     assert told.value.format_message().startswith("Invalid value for 'TSUDOI_RATE': ")
+
+
+# --- mistyped ones ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("TSUDOI_TPC", "TSUDOI_TCP"),
+        ("TSUDOI_BROKER_LOG_ENTRIES", "TSUDOI_LOG_ENTRIES"),
+        ("TSUDOI_OPERATORKEY", "TSUDOI_OPERATOR_KEY"),
+        ("TSUDOI_SERVR", "TSUDOI_SERVER"),
+        ("TSUDOI_CONFIG_FILE", "TSUDOI_CONFIG"),
+    ],
+)
+def test_a_mistyped_variable_of_any_program_is_found(given: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(given, "1")
+    for command in (gateway, broker):
+        assert mistyped_variables(command.variables())[given] == meant
+
+
+def test_variables_that_others_set_on_purpose_are_no_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_services = [f"TSUDOI_{end}" for end in ("PORT", "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP")]
+    of_services += [f"TSUDOI_PORT_5000_TCP{end}" for end in ("", "_PROTO", "_PORT", "_ADDR")]
+    of_services += ["TSUDOI_BROKER_SERVICE_HOST", "TSUDOI_BROKER_PORT_9003_TCP"]
+    files = (ROOT / "Dockerfile", ROOT / "docker-compose.yml")
+    of_images = re.findall(r"TSUDOI_\w+", "".join(path.read_text() for path in files))
+    known = [*variables(gateway), *variables(broker), *variables(client)]
+    own = ["TSUDOI_HOME", "TSUDOI_VERSION", "TSUDOI_USER", "TSUDOI_DIR"]
+    before = mistyped_variables(gateway.variables())
+    for name in (*of_services, *of_images, *known, *own):
+        monkeypatch.setenv(name, "1")
+    assert mistyped_variables(gateway.variables()) == mistyped_variables(broker.variables()) == before
+
+
+@pytest.mark.parametrize("program", [["gateway"], ["broker", "--insecure"]], ids=lambda program: program[0])
+def test_check_config_names_a_mistyped_variable(program: list[str]) -> None:
+    command = [sys.executable, "-m", *program, "--check-config"]
+    ended = forked.run(
+        command, cwd=ROOT, env={"TSUDOI_TPC": "1"}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0
+    assert ended.stderr == f"{program[0]}: no program reads the variable TSUDOI_TPC: is TSUDOI_TCP meant?\n"
+
+
+@pytest.mark.parametrize("more", [["broker", "--bind"], ["gateway", "--tcp"], ["gateway", "--workers", "2", "--tcp"]])
+def test_a_service_logs_a_mistyped_variable_once(more: list[str], tmp_path: Path) -> None:
+    place = ["tcp://127.0.0.1:0", "--insecure"] if more[0] == "broker" else ["127.0.0.1:0", "--udp", "127.0.0.1:0"]
+    store = ["--store", "memory"] if more[0] == "broker" else ["--data", str(tmp_path), "--web", "off"]
+    command = [sys.executable, "-m", *more, *place, *store]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with forked.Popen(command, cwd=ROOT, env={"TSUDOI_TPC": "1"}, text=True, **pipes) as service:
+        assert service.stdout is not None
+        assert service.stdout.readline().startswith("ready ")
+        service.terminate()
+        _, logged = service.communicate(timeout=60)
+    (line,) = [line for line in logged.splitlines() if "TSUDOI_TPC" in line]
+    assert "no program reads this environment variable" in line
+    assert "did_you_mean=TSUDOI_TCP" in line

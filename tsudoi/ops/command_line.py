@@ -64,7 +64,7 @@ class OneLineCommand(click.Command):
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            _check_encoding(args[0] if args else kwargs.get("args"), self._variables())
+            _check_encoding(args[0] if args else kwargs.get("args"), self.variables())
             return super().main(*args, **{**kwargs, "standalone_mode": False})
         except SystemExit as exc:
             if isinstance(exc.__context__, BrokenPipeError):  # rich ends the program then
@@ -107,11 +107,10 @@ class OneLineCommand(click.Command):
             self._complain(f"{what}: {exc.strerror}" if what else exc.strerror or str(exc))
             return 1
 
-    def _variables(self) -> set[str]:
+    def variables(self) -> set[str]:
         """Return the names of the environment variables that this program reads."""
         commands = [self, *(self.commands.values() if isinstance(self, click.Group) else ())]
-        options = [option for command in commands for option in command.params if isinstance(option, click.Option)]
-        return {str(option.envvar or f"TSUDOI_{option.name}".upper()) for option in options}
+        return {str(each.envvar) for command in commands for each in command.params if each.envvar}
 
     def _in_words(self, exc: click.ClickException) -> str:
         """Return what an error of click's says; it proposes no hidden option."""
