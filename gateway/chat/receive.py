@@ -13,11 +13,11 @@ from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.own_name import without_own_name
+from tsudoi.protocol.client.signed_token import without_token
 from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 
-from ..join.signed_tokens import without_token
 from ..sealed.keys import is_meant
 from .address_moves import AddressMoves
 from .commands import Commands

@@ -19,13 +19,13 @@ from tsudoi.protocol.client.handshake import (
 )
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.client.recognise import AUTO, Rule, asks_for_rooms, recognise
+from tsudoi.protocol.client.signed_token import is_signed_token
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 
 from ..explain.opening import Opening, keep
 from .account import Account, Outcome
 from .room_list import Listing
-from .signed_tokens import looks_like_token
 from .steps import (
     Announce,
     AskForRooms,
@@ -259,10 +259,10 @@ class JoinConversation:
 
     def _user(self, request: Request) -> str:
         """Return the user's name in normal form, or the signed token in its place."""
-        if self._accepts_tokens and looks_like_token(request.user.strip()):
+        if self._accepts_tokens and is_signed_token(request.user.strip()):
             return request.user.strip()
         # With a token in the place of the password, the name may be empty: the token has one.
-        if self._accepts_tokens and not request.user and looks_like_token((request.password or "").partition(" ")[0]):
+        if self._accepts_tokens and not request.user and is_signed_token((request.password or "").partition(" ")[0]):
             return ""
         return names.user_name(request.user)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from tsudoi.protocol import names
+from tsudoi.protocol.client.signed_token import is_signed_token
 from tsudoi.protocol.codes import Operation, Rights
 from tsudoi.protocol.errors import InvalidName, MalformedMessage, WrongPassword
 from tsudoi.protocol.names import UserName
@@ -30,11 +31,6 @@ FAR_S = 100 * 365.25 * 86_400
 """How far away a time in a token may be. The usual mistake is milliseconds, which would never expire."""
 MAX_TOKEN = 4_096
 """Bytes; more than any token needs. Also bounds the number of rooms in it."""
-
-# `eyJ` is base64 for `{"`, how a header in JSON begins. A token with an empty signature is a wrong token, not a name.
-_TOKEN = r"eyJ[A-Za-z0-9_-]{9,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
-_TOKEN_ALONE = re.compile(_TOKEN)
-_TOKEN_AS_PREFIX = re.compile(rf"{_TOKEN} ?: ?")
 
 
 class TokenNotFor(WrongPassword):
@@ -97,9 +93,9 @@ class TokenVerifier:
             InvalidName: the name breaks the rules for names.
         """
         first, _, rest = (password or "").partition(" ")
-        if looks_like_token(user):
+        if is_signed_token(user):
             token, user = user, ""
-        elif looks_like_token(first):
+        elif is_signed_token(first):
             token, password = first, rest or None
         elif self._required:
             raise WrongPassword("a token is needed here")
@@ -161,22 +157,6 @@ def _check_room(claims: Claims, room: str) -> None:
         if fnmatchcase(room, re.sub(r"([\[?])", r"[\1]", wanted)):
             return
     raise TokenNotFor("the token is not for this room")
-
-
-def looks_like_token(text: str) -> bool:
-    """Return whether a text has the form of a signed token; then it is neither a user's name nor a room's password."""
-    return text.startswith("eyJ") and _TOKEN_ALONE.fullmatch(text) is not None
-
-
-def without_token(text: str) -> str:
-    """Return a message without a signed token in front of it.
-
-    Some clients prefix each message with "name: "; with a token as the name, they would publish the token.
-    """
-    if not text.startswith("eyJ"):
-        return text
-    prefix = _TOKEN_AS_PREFIX.match(text)
-    return text[prefix.end() :] if prefix else text
 
 
 def load_verifier(

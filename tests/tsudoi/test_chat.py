@@ -172,10 +172,15 @@ async def test_what_can_not_be_said_is_refused() -> None:
             await alice.say("x" * (alice.text_limit + 1))
 
 
-@pytest.mark.parametrize("secret", [{"password": "\ud800"}, {"signed_token": "\ud800"}])
-def test_secrets_that_are_no_text_are_not_sent(secret: dict[str, Any]) -> None:
+def test_a_password_that_is_no_text_is_not_sent() -> None:
     with pytest.raises(tsudoi.InvalidText):
-        asyncio.run(tsudoi.create("den", name="x", server=Server("192.0.2.1"), **secret))
+        asyncio.run(tsudoi.create("den", name="x", server=Server("192.0.2.1"), password="\ud800"))
+
+
+@pytest.mark.parametrize("token", ["garbage", "\ud800", "eyJhbGciOiJIUzI1NiJ9", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x"])
+def test_what_is_no_signed_token_is_not_sent(token: str) -> None:
+    with pytest.raises(tsudoi.InvalidName, match=r"a signed token \(JWT\) is none"):
+        asyncio.run(tsudoi.create("den", server=Server("192.0.2.1"), signed_token=token))
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 256])

@@ -22,6 +22,7 @@ from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS, TSUDOI
 from tsudoi.protocol.client.reply_decoder import HandshakeRefused
 from tsudoi.protocol.client.sanitize import clean_line
+from tsudoi.protocol.client.signed_token import NOT_SIGNED, is_signed_token
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import InvalidName
 from tsudoi.protocol.sealed.suites import PLAIN, SEALED
@@ -130,13 +131,15 @@ async def _enter(
     signed_token: str | None,
 ) -> ChatClient:
     _check(server)
+    if signed_token and not is_signed_token(signed_token.strip()):
+        raise errors.InvalidName(NOT_SIGNED)
     try:
         room, name = names.room_name(room), names.user_name(name) if name or not signed_token else ""
-        f"{password}{signed_token}".encode()
+        (password or "").encode()
     except InvalidName as exc:
         raise errors.InvalidName(str(exc)) from exc
     except UnicodeEncodeError as exc:
-        raise errors.InvalidText("the password or the token has half a character (a lone surrogate)") from exc
+        raise errors.InvalidText("the password has half a character (a lone surrogate)") from exc
     if password is not None and dialect.password_key is None:
         raise errors.NotInDialect(f"{dialect.name} has no passwords")
     user, attempt = signed_token or name, Attempt()

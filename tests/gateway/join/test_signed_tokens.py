@@ -31,11 +31,10 @@ from gateway.join.signed_tokens import (
     TokenVerifier,
     load_keys,
     load_verifier,
-    looks_like_token,
-    without_token,
 )
 from gateway.join.token_keys import TokenKeys
 from tests.support import strategies
+from tsudoi.protocol.client.signed_token import is_signed_token, without_token
 from tsudoi.protocol.codes import Operation, Rights, Status
 from tsudoi.protocol.errors import InvalidName, MalformedMessage, PeerError, SettingError, WrongPassword
 
@@ -372,7 +371,7 @@ def test_whatever_is_signed_is_admitted_or_refused(claims: Any) -> None:
     "text", ["alice", "eye.of.tiger", "eyJ.a.b", "", "eyJhbGciOiJIUzI1NiJ9.a", "eyJhbGciOiJIUzI1NiJ9.a.b c"]
 )
 def test_names_are_not_taken_for_tokens(text: str) -> None:
-    assert not looks_like_token(text)
+    assert not is_signed_token(text)
     assert without_token(f"{text}: hello") == f"{text}: hello"
     assert without_token(f"{text}:hello") == f"{text}:hello"
 

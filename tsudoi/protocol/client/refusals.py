@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from tsudoi.protocol.codes import Status
 
 from .handshake import REASONS
+from .signed_token import NOT_SIGNED
 
 BANNED_FROM_SERVER = "you are banned from this server"
 BANNED_FROM_ROOM = "you are banned from this room"
@@ -31,6 +32,7 @@ _WHOLE: Mapping[str, str] = {
     "the room does not take this": "このルームでは受け付けられません",
     "the text is empty": "発言が空です",
     "a token is needed here": "ここではトークンが必要です",
+    NOT_SIGNED: "署名付きトークンの形ではありません (eyJ で始まり、点で区切られた三つの部分から成ります)",
     "the token can not be read": "トークンが読めません",
     "the token is not signed by a key that is known here": "トークンの署名の鍵は、ここでは知られていません",
     "the token is not for creating rooms": "このトークンではルームを作れません",
