@@ -25,6 +25,7 @@ from tsudoi import (
     rooms,
 )
 from tsudoi.net.enter import ALL_DIALECTS, DEFAULT_DIALECT
+from tsudoi.net.sockets import tls_context
 from tsudoi.ops.command_line import ask, run_until_signal, to_server
 from tsudoi.ops.missing_extra import advice
 from tsudoi.ops.program import import_program
@@ -93,6 +94,11 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_server(server: Server, tls: bool, tls_ca: Path | None, **options: Any) -> Any:
         if tls_ca is not None and not tls:
             raise click.UsageError(words.CA_WITHOUT_TLS.text(options.get("language") or words.language_of()))
+        if tls_ca is not None:
+            try:
+                tls_context(tls_ca)
+            except ClientError as exc:
+                raise click.BadParameter(str(exc), param_hint="'--tls-ca'") from exc
         return command(server=replace(server, tls=tls, tls_ca=tls_ca), **options)
 
     return _with_options(

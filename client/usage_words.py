@@ -40,6 +40,8 @@ _VALUES = tuple(
         (r"(?:File|Directory|Path) '(.+?)' is a file\.", "{0} はファイルです"),
         (r"(?:File|Directory|Path) '(.+?)' does not exist\.", "{0} はありません"),
         (r"(?:File|Directory|Path) '(.+?)' is not readable\.", "{0} は読めません"),
+        (r"can not read (.+): .+", "{0} は読めません"),
+        (r"there are no certificates \(PEM\) in (.+)", "{0} に証明書 (PEM) がありません"),
         (r"'(.+?)' is not HOST\[:TCP\[:UDP\]\]", "{0} は HOST[:TCP[:UDP]] の形ではありません"),
         (r"(.+) in '(.+?)' is no port: 1 to 65535", "{1} の {0} は 1 から 65535 までのポート番号ではありません"),
     )

@@ -68,7 +68,7 @@ IN_PROCESS = (
     Row((*GATEWAY, "--config", "{folder}"), "gateway: can not read {folder}: Is a directory"),
     Row((*GATEWAY, "--config", "/dev/zero"), "gateway: can not read /dev/zero: it is no regular file"),
     Row((*BROKER, "--config", "/dev/zero"), "broker: can not read /dev/zero: it is no regular file"),
-    Row((*CLIENT, "--name", "x", "--tls", "--tls-ca", "/dev/zero"), "client: can not read /dev/zero: ", 1),
+    Row((*CLIENT, "--name", "x", "--tls", "--tls-ca", "/dev/zero"), "client: Invalid value for '--tls-ca': can not "),
     Row((*GATEWAY, "--data", "{file}"), "gateway: Invalid value for '--data': "),
     Row((*BROKER, "--store", "sqlite:{folder}"), "broker: can not open the store {folder}: it is a folder"),
     Row((*BROKER, "--store", "memory", "--keys", "{folder}"), "broker: --keys names a folder without keys, {folder}: "),
@@ -85,7 +85,7 @@ PATHS = (
     Row((*GATEWAY, "--auth-key", "/dev/zero"), "gateway: can not read the key file /dev/zero: it is no regular file"),
     Row(("-m", "client", "scenario", "/dev/zero"), "client: can not read /dev/zero: it is no regular file"),
     Row((*GATEWAY, "--data", "{file}/x"), "gateway: can not open the store {file}/x/tsudoi.sqlite: "),
-    Row((*CLIENT, "--name", "x", "--tls", "--tls-ca", "{file}"), "client: ", 1),
+    Row((*CLIENT, "--name", "x", "--tls", "--tls-ca", "{file}"), "client: Invalid value for '--tls-ca': there are "),
     Row(("docs/issue_token.py", "{folder}", "alice"), "issue_token: {folder}: Is a directory", 1),
     Row(("docs/issue_token.py", "{file}", "alice"), "issue_token: {file} has 0 bytes, a secret at least 32 ", 1),
 )

@@ -24,6 +24,8 @@ JAPANESE = re.compile("[ぁ-んァ-ヶ一-龠]")
         (["create", "den", "--tls=1"], "オプション --tls に値は付けられません"),
         (["create", "den", "--linger", "x"], "--linger の値が正しくありません: x は数ではありません"),
         (["create", "den", "--linger", "-1"], "--linger の値が正しくありません: -1.0 は範囲 x>=0 にありません"),
+        (["rooms", "--tls", "--tls-ca", "/none"], "--tls-ca の値が正しくありません: /none は読めません"),
+        (["rooms", "--tls", "--tls-ca", __file__], f"--tls-ca の値が正しくありません: {__file__} に証明書 (PEM) が"),
         (["rooms", "--tls-ca", "/"], "--tls-ca の値が正しくありません: / はフォルダーです"),
         (["rooms", "--server", "a:b"], "--server の値が正しくありません: a:b は HOST[:TCP[:UDP]] の形ではありません"),
         (["rooms", "--security", "x"], "--security の値が正しくありません: x は次のどれでもありません"),
