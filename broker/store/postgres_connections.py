@@ -13,7 +13,7 @@ import asyncpg
 
 from tsudoi.protocol.errors import SettingError, StoreError
 
-from .postgres_hosts import TAKES_WRITES, connect
+from .postgres_hosts import TAKES_WRITES, connect, why
 from .postgres_schema import MIGRATIONS, SCHEMA
 
 _T = TypeVar("_T")
@@ -41,8 +41,6 @@ _SETTINGS: Final = {
 }
 """They count more than the server's file and those of the role and the database (ALTER ROLE … SET). With
 `client_min_messages = error` there, a commit that was not replicated would look like one that was."""
-_MISSING: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
-"""What PostgreSQL says when a table, or what is made of it, was dropped by hand, or not restored."""
 _WARNING = "WARNING"
 """PostgreSQL commits with a notice of this severity when an operator cancels a commit that waits for its standby. The
 notice's text, "canceling wait for synchronous replication", is in the server's language (`lc_messages`)."""
@@ -73,19 +71,6 @@ def place_of(url: str) -> str:
     """Return a database's hosts and name, for messages."""
     parts = urlsplit(url)
     return f"{parts.netloc.rpartition('@')[2] or 'this machine'}{parts.path}"
-
-
-def why(exc: BaseException) -> str:
-    """Return an error's words on one line."""
-    if isinstance(exc, TimeoutError):
-        return "no answer in time"
-    if isinstance(exc, asyncpg.TargetServerAttributeNotMatched):
-        return "it takes no writes: it is a standby"
-    if isinstance(exc, _MISSING):
-        # The text of a missing function has a hint about type casts.
-        found = str(exc).partition("\n")[0]
-        return f"{found}: the schema {SCHEMA} is not whole; restore it from a backup, or drop it to begin anew"
-    return " ".join(str(exc).split()) or type(exc).__name__
 
 
 class Connection:

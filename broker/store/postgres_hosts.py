@@ -6,13 +6,18 @@ and uses up the time of those after it. So all are asked at once.
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import asyncpg
 
+from .postgres_schema import SCHEMA
+
 Check = Callable[[Any], Awaitable[None]]
+_MISSING: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
+"""What PostgreSQL says when a table, or what is made of it, was dropped by hand, or not restored."""
 TAKES_WRITES: Final = {"target_session_attrs": "read-write"}
 """As an option of `asyncpg.connect`: without, the environment or the URL may name another kind of host."""
 
@@ -55,7 +60,7 @@ async def connect(url: str, timeout_s: float, check: Check, **options: Any) -> t
                 return chosen
         if len(attempts) == 1:
             return next(iter(attempts.values())).result()  # raises what it failed with
-        raise NoHost("; ".join(f"{host}: {_reason(attempt)}" for host, attempt in attempts.items()))
+        raise NoHost("; ".join(f"{host}: {why(attempt.exception())}" for host, attempt in attempts.items()))
     finally:
         for attempt in attempts.values():
             attempt.cancel()
@@ -69,8 +74,9 @@ async def _connect(url: str, check: Check, options: dict[str, Any]) -> tuple[str
     try:
         connection = await asyncpg.connect(url, **options)
     except KeyError as exc:  # of the module getpass; since Python 3.13 an OSError
-        why = "no user is named, and this process's user has no name here: write postgresql://USER@HOST/DATABASE"
-        raise ValueError(why) from exc
+        raise ValueError(
+            "no user is named, and this process's user has no name here: write postgresql://USER@HOST/DATABASE"
+        ) from exc
     try:
         await check(connection)
     except BaseException:
@@ -79,10 +85,18 @@ async def _connect(url: str, check: Check, options: dict[str, Any]) -> tuple[str
     return url, connection
 
 
-def _reason(attempt: "asyncio.Task[Any]") -> str:
-    exc = attempt.exception()
+def why(exc: BaseException | None) -> str:
+    """Return an error's words on one line."""
     if isinstance(exc, TimeoutError):
         return "no answer in time"
     if isinstance(exc, asyncpg.TargetServerAttributeNotMatched):
-        return "it takes no writes"
+        return "it takes no writes: it is a standby"
+    if isinstance(exc, socket.gaierror):
+        return exc.strerror or "its name is not known"
+    if isinstance(exc, OSError) and "Connect call failed" in str(exc):  # asyncio's words, for each address of a name
+        return "connection refused: is the database running, and is this its port?"
+    if isinstance(exc, _MISSING):
+        # The text of a missing function has a hint about type casts.
+        found = str(exc).partition("\n")[0]
+        return f"{found}: the schema {SCHEMA} is not whole; restore it from a backup, or drop it to begin anew"
     return " ".join(str(exc).split()) or type(exc).__name__

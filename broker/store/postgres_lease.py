@@ -17,7 +17,8 @@ from typing import Final
 from tsudoi.ops import logs
 from tsudoi.protocol.errors import SettingError, StoreError
 
-from .postgres_connections import ERRORS, Connections, place_of, standby_hint, standbys, why
+from .postgres_connections import ERRORS, Connections, place_of, standby_hint, standbys
+from .postgres_hosts import why
 from .postgres_logs import ShardLogs
 from .postgres_rows import COMMIT, NOTHING
 from .postgres_schema_brokers import CHANNEL

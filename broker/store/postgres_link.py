@@ -16,7 +16,8 @@ from asyncpg import LockNotAvailableError
 from tsudoi.protocol.errors import SettingError, StoreError
 
 from . import postgres_rows as sql
-from .postgres_connections import ERRORS, Connection, why
+from .postgres_connections import ERRORS, Connection
+from .postgres_hosts import why
 from .postgres_lease import Lease, Registration
 from .sharing import STOP_S, Broker, View
 

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from broker.store.postgres import PostgresStore
-from broker.store.postgres_connections import Connection, Connections, why
+from broker.store.postgres_connections import Connection, Connections
 from tests.support import postgres
 from tsudoi.protocol.errors import SettingError
 
@@ -30,11 +30,6 @@ class LostHost:
 
     def terminate(self) -> None:
         self.is_terminated = True
-
-
-def test_a_standby_is_called_so() -> None:
-    exc = asyncpg.TargetServerAttributeNotMatched("None of the hosts match <SessionAttribute.read_write: 'read-write'>")
-    assert why(exc) == "it takes no writes: it is a standby"
 
 
 async def test_the_end_of_a_broker_does_not_wait_for_a_host_that_is_lost() -> None:

@@ -55,7 +55,7 @@ def test_if_no_host_takes_writes_the_error_says_why_each(server: postgres.Instan
         own = f"127.0.0.1:{server.port}"
         with pytest.raises(postgres_hosts.NoHost) as raised:
             asyncio.run(postgres_hosts.connect(server.url().replace("@", f"@{silent},"), 1.0, any_host))
-        assert str(raised.value) == f"{silent}: no answer in time; {own}: it takes no writes"
+        assert str(raised.value) == f"{silent}: no answer in time; {own}: it takes no writes: it is a standby"
     finally:
         server.sql("ALTER SYSTEM RESET default_transaction_read_only")
         server.sql("SELECT pg_reload_conf()")
