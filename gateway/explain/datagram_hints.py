@@ -22,7 +22,7 @@ from tsudoi.protocol.errors import InvalidName, MalformedMessage
 from tsudoi.protocol.untrusted import json_or_none
 
 from ..sealed.keys import is_meant
-from .encodings import is_printable, is_text, likely_encoding
+from .encodings import is_printable, is_text, is_utf16, likely_encoding
 from .mistakes import Hint, Mistake, hint
 from .other_protocols import DTLS_RECORD, TLS_RECORD
 
@@ -95,11 +95,10 @@ def _same_name(one: bytes, other: bytes) -> bool:
 
 
 def _text(text: bytes, dialect: Dialect) -> Iterator[Hint]:
-    whole = drop_incomplete_character(text)
-    if not is_text(whole):
+    if is_utf16(text) or not is_text(drop_incomplete_character(text)):
         encoding = likely_encoding(text)
         yield hint(Mistake.TEXT_NOT_UTF8_BUT, encoding=encoding) if encoding else hint(Mistake.TEXT_NOT_UTF8)
-    if text.endswith(b"\0"):
+    elif text.endswith(b"\0"):
         yield hint(Mistake.TEXT_ENDS_IN_ZERO)
     if text and dialect.up_keys is not None:
         value = json_or_none(text)

@@ -2,15 +2,18 @@
 
 from tsudoi.protocol.client.datagram import drop_incomplete_character
 
-ENCODINGS = ("utf-16", "cp932", "euc_jp")
+ENCODINGS = ("cp932", "euc_jp")
 """What programs in Japan write where UTF-8 belongs, in this order. Windows writes cp932 (Shift_JIS)."""
+
+_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""UTF-16 begins with one of these, or with none."""
 
 
 def likely_encoding(raw: bytes) -> str | None:
-    """Return the encoding in which `raw` is a text with Japanese characters, None if there is none."""
+    """Return the encoding in which `raw` is a text that is not ASCII or UTF-8, None if there is none."""
+    if is_utf16(raw):
+        return "utf-16"
     for encoding in ENCODINGS:
-        if encoding == "utf-16" and raw[:2] not in (b"\xff\xfe", b"\xfe\xff"):
-            continue
         try:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
@@ -18,6 +21,17 @@ def likely_encoding(raw: bytes) -> str | None:
         if all(char.isprintable() or char.isspace() for char in text) and any(map(_is_japanese, text)):
             return encoding
     return None
+
+
+def is_utf16(raw: bytes) -> bool:
+    """Return whether `raw` is UTF-16: it has its mark, or is ASCII with a zero byte beside each character.
+
+    One such character is not enough: it is rather a letter with a zero at its end.
+    """
+    if len(raw) < 4 or len(raw) % 2:
+        return False
+    even, odd = raw[::2], raw[1::2]
+    return raw[:2] in _MARKS or (not any(odd) and all(even)) or (not any(even) and all(odd))
 
 
 def _is_japanese(char: str) -> bool:

@@ -12,7 +12,7 @@ from tsudoi.protocol.client.recognise import Recognised, Rule, asks_for_rooms, r
 from tsudoi.protocol.codes import Operation, State
 from tsudoi.protocol.errors import MalformedMessage
 
-from .encodings import is_text, likely_encoding
+from .encodings import is_text, is_utf16, likely_encoding
 from .header_hints import likeliest
 from .json_hints import is_json, json_hints
 from .mistakes import Hint, Mistake, hint
@@ -142,7 +142,11 @@ def _content(opening: Opening, header: Header) -> Iterator[Hint]:
     if len(body) > header.payload_size and is_json(body[: header.payload_size]):
         yield hint(Mistake.PAYLOAD_FIRST)
         return
-    if room.endswith("\0") or payload[: len(payload) - trailer].endswith(b"\0"):
+    fields = room.encode(), payload[: len(payload) - trailer]
+    if any(map(is_utf16, fields)):
+        yield hint(Mistake.NOT_UTF8_BUT, encoding="utf-16")
+        return
+    if any(field.endswith(b"\0") for field in fields):
         yield hint(Mistake.PADDED_WITH_ZEROS)
     if len(payload) <= trailer:
         yield hint(Mistake.NO_USER)

@@ -77,6 +77,7 @@ WRONG: dict[str, tuple[bytes, Mistake]] = {
     "DTLS": (b"\x16\xfe\xfd" + bytes(10) + b"\x6f\x01" + bytes(90), Mistake.TLS_BY_UDP),
     "too long": (serialize("den", TOKEN, "") + b"x" * 5_000, Mistake.DATAGRAM_CUT),
     "not UTF-8": (RIGHT + b"\xff\xff.", Mistake.TEXT_NOT_UTF8),
+    "UTF-16": (serialize("den", TOKEN, "h\0e\0y\0"), Mistake.TEXT_NOT_UTF8_BUT),
     "cp932": (RIGHT + "こんにちは".encode("cp932"), Mistake.TEXT_NOT_UTF8_BUT),
     "a zero at the end": (RIGHT + b"\0", Mistake.TEXT_ENDS_IN_ZERO),
 }

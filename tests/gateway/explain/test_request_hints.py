@@ -119,6 +119,14 @@ def test_another_encoding_is_named(dialect: Dialect) -> None:
 
 
 @EACH
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named_though_its_bytes_are_utf_8_too(dialect: Dialect, encoding: str) -> None:
+    found = handshake(dialect.name, frame("den".encode(encoding), CREATE, 0, "alice".encode(encoding))).hints
+    assert (found[0].mistake, found[0].values["encoding"]) == (Mistake.NOT_UTF8_BUT, "utf-16")
+    assert Mistake.PADDED_WITH_ZEROS not in [each.mistake for each in found]
+
+
+@EACH
 def test_sizes_in_characters_are_accepted_and_said(dialect: Dialect) -> None:
     raw = request(dialect, "部屋1", "アリス")
     body = raw[32:]
