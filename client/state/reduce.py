@@ -174,7 +174,9 @@ def _append(room: Room, item: Item) -> Room:
 
 
 def _ends_with(room: Room, text: str) -> bool:
-    return bool(room.items) and isinstance(note := room.items[-1], Note) and note.text == text
+    """Return whether this is the last that was shown, but for loud notes: after a restore one says what is lost."""
+    quiet = (item for item in reversed(room.items) if not (isinstance(item, Note) and item.tone is Tone.LOUD))
+    return isinstance(last := next(quiet, None), Note) and last.text == text
 
 
 def _end(room: Room, why: str, at: datetime, language: Language, end: End = End.OVER) -> Room:

@@ -419,5 +419,7 @@ def test_the_same_notice_twice_running_is_one_line() -> None:
     away = tsudoi.Notice("The server can not reach this room now.")
     state, _ = after(entered(), heard(away), heard(away))
     assert len(den(state).items) == 2
+    state, _ = after(heard(tsudoi.Reset()), heard(away), state=state)
+    assert len(den(state).items) == 3
     state, _ = after(heard(tsudoi.Notice("It is back.")), heard(away), state=state)
-    assert len(den(state).items) == 4
+    assert len(den(state).items) == 5
