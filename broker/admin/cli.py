@@ -14,13 +14,12 @@ from tsudoi.ops.host_port import HostPort, parse_host_port
 from tsudoi.ops.ip_address import full_form, looks_like_address, plain
 from tsudoi.ops.options import Parsed
 from tsudoi.ops.rate_key import rate_key
-from tsudoi.protocol.backbone import admin_frames, is_tcp
+from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.errors import BackboneError, SettingError
 
 from ..config import why_nowhere
 from ..keys.key_folder import read_secret
 from ..rooms.passwords import make_hash
-from ..store.place import Database
 from .console import Console, end, print_json, shown_fields
 from .spanning import Brokers
 from .tables import ban_cells, gateway_cells, member_cells, print_table, room_cells, shard_cells
@@ -50,8 +49,7 @@ def admin(context: click.Context, as_json: bool, key: Path | None) -> None:
     if endpoint is None:
         raise click.UsageError(why_nowhere(context.obj))
     try:
-        is_needed = is_tcp(endpoint) or isinstance(context.obj.store, Database)
-        secret = read_secret(key) if key and is_needed else None
+        secret = read_secret(key) if key else None
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     context.obj = Console(Brokers(endpoint, secret), as_json)
@@ -139,6 +137,8 @@ def shards_command(broker: Console) -> None:
             for row in shards.shards
         ]
         print_json({"brokers": [shown_fields(row) for row in brokers], "shards": rows})
+    elif len(shards.shards) == 1:
+        click.echo("This broker serves all rooms: it shares its store with no other.")
     else:
         print_table([shard_cells(shards, row, broker.brokers.unreachable) for row in shards.shards])
     broker.check_complete()

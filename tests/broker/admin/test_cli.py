@@ -82,6 +82,18 @@ def test_the_broker_is_found_by_its_store(person: Person) -> None:
         assert "--admin ENDPOINT" in result.stderr
 
 
+def test_a_key_that_can_not_be_read_is_a_mistake_also_where_none_is_needed(person: Person) -> None:
+    result = person.types("--key", "not/there", "rooms")
+    assert (result.exit_code, person.endpoints) == (2, [])
+    assert result.stderr == "broker: can not read the key not/there: No such file or directory\n"
+
+
+def test_one_broker_alone_says_that_it_has_all_rooms(person: Person) -> None:
+    person.admin.broker.create()
+    assert person.reads("shards") == "This broker serves all rooms: it shares its store with no other.\n"
+    assert [row["rooms"] for row in person.parses("shards")["shards"]] == [1]
+
+
 def test_with_nothing_there_it_says_so(person: Person) -> None:
     for words, text in (
         (["rooms"], "There are no rooms."),
