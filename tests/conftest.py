@@ -8,6 +8,7 @@ import asyncio
 import gc
 import importlib
 import inspect
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from scenarios.process import Process
 from tests.support import forked
 from tests.support.properties import QUICK_EXAMPLES
+from tsudoi.ops.structlog_alone import structlog
 
 Process.starter = forked.Popen
 
@@ -28,6 +30,18 @@ _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, 
 settings.register_profile("quick", _patient, max_examples=QUICK_EXAMPLES, derandomize=True, database=None)
 settings.register_profile("thorough", _patient, max_examples=30 * QUICK_EXAMPLES, derandomize=False)
 settings.load_profile("quick")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Take back what a program's `logs.set_up` has done in this process: its stream is closed when the test ends."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    if root.handlers is not handlers:
+        root.handlers = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
 
 
 @pytest.hookimpl(wrapper=True)

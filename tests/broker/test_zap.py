@@ -5,13 +5,12 @@ import contextlib
 import errno
 import io
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import structlog
 import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
@@ -112,16 +111,12 @@ class KeyedBroker:
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
+def log() -> io.StringIO:
     """What was logged."""
-    root, stream = logging.getLogger(), io.StringIO()
-    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
     logs.set_up("info", "human", stream)
     logging.getLogger("broker").setLevel(logging.NOTSET)  # a broker in a gateway's process raises it
-    yield stream
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    return stream
 
 
 @asynccontextmanager
