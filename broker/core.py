@@ -44,6 +44,8 @@ class _Pending(msgspec.Struct):
     """Rooms whose position is to be published."""
     publishers: dict[str, bool] = msgspec.field(default_factory=dict)
     """Gateway instance → whether its Publish shows that it has not received an Accepted."""
+    stopped: set[str] = msgspec.field(default_factory=set)
+    """Gateway instances that have said Bye."""
 
 
 class Core:
@@ -143,6 +145,7 @@ class Core:
                 gateway.measured = message
             case backbone.Bye():
                 self.ownership.stop(peer, moment.now)
+                self._pending.stopped.add(peer)
 
     def expel(self, name: str, account: str, moment: Moment) -> None:
         """Disconnect the gateways of a revoked key, `account`, whose owner is `name`; others may take their members."""
@@ -217,6 +220,8 @@ class Core:
             accepted, canaries = batch.accepted.get(peer, 0), pending.canaries.get(peer, [])
             topic = backbone.own_topic(peer)
             published += [(topic, each) for each in news.bundles(self._instance, accepted, canaries, own.get(peer, []))]
+        for peer in pending.stopped:
+            batch.accepted[peer] = ~self.gateways.known[peer].accepted
         # After the bundles: a position that overtook its room's entries would look like a gap.
         for room_id in pending.announced:
             _, epoch, last = self.directory.standing(room_id)

@@ -37,7 +37,7 @@ class Gateway:
     ended: bool = False
     """Its connection ended sooner than that of a gateway that is frozen or cut off: its process is dead."""
     stopped: bool = False
-    """It said Bye, or is known to have ended, and delivers nothing."""
+    """It said Bye, also to an earlier run of the broker, or is known to have ended, and delivers nothing."""
     gone: bool = False
     """Its lease is over, and its members were offered to a successor."""
     account: str = ""
@@ -57,17 +57,13 @@ class Gateways:
         One that shared its process with that run has ended with it: the store can not be opened twice. Only of a store
         that brokers share (`is_shared`), the one before may still run.
 
-        `serving` are the instances that serve members, `accepted` has the last number accepted from each.
+        `serving` are the instances that serve members, `accepted` is the store's (`Batch.accepted`).
         """
-        self.known = {
-            name: Gateway(
-                now,
-                accepted=accepted.get(name, 0),
-                ended=True,
-                stopped=gateway_name(name) == OF_ONE_PROCESS and not is_shared,
-            )
-            for name in dict.fromkeys([*serving, *accepted])
-        }
+        self.known: dict[str, Gateway] = {}
+        for name in (*serving, *accepted):
+            number = accepted.get(name, 0)
+            stopped = number < 0 or (gateway_name(name) == OF_ONE_PROCESS and not is_shared)
+            self.known[name] = Gateway(now, accepted=max(number, ~number), ended=True, stopped=stopped)
         self._awake_at = now
         self.awake_until = now + STOOD_STILL_S
         """Without a call of `awake` until then, the broker has stood still."""

@@ -151,7 +151,7 @@ class Batch(msgspec.Struct):
     chunks: list[Chunk] = msgspec.field(default_factory=list)
     """To append, each at the end of its room's log."""
     accepted: dict[str, int] = msgspec.field(default_factory=dict)
-    """Gateway instance → number of the last item accepted from it."""
+    """Gateway instance → number of the last item accepted from it; inverted (`~`) when it has said Bye."""
     delivered: dict[tuple[int, str], int] = msgspec.field(default_factory=dict)
     """(room id, gateway instance) → offset up to which that gateway has delivered to its live members of the room."""
     purged: set[int] = msgspec.field(default_factory=set)

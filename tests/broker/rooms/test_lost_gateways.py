@@ -475,6 +475,32 @@ def test_a_gateway_of_the_broker_s_own_process_has_ended_with_it() -> None:
     assert adopt.members[0].granted.member == host.member
 
 
+def test_a_gateway_that_said_bye_has_ended_for_the_next_run_of_the_broker_too() -> None:
+    broker = Broker(None, G1)
+    host = broker.create(peer=G1)
+    broker.publish(G1, addressed(host, 1))
+    broker.say(G1, backbone.Bye())
+    broker.start_again("broker-2")
+    assert broker.core.gateways.known[G1].accepted == 1
+    welcome, adopt = broker.say(G2, Hello(backbone.VERSION))
+    assert isinstance(welcome, Welcome)
+    assert isinstance(adopt, Adopt)
+    assert adopt.members[0].granted.member == host.member
+
+
+def test_a_gateway_that_said_bye_and_is_heard_again_lives() -> None:
+    broker = Broker(None, G1)
+    host = broker.create(peer=G1)
+    broker.publish(G1, addressed(host, 1))
+    broker.say(G1, backbone.Bye())
+    broker.start_again("broker-2")
+    assert broker.say(G1, Hello(backbone.VERSION)) == [Welcome("broker-2", 1, False, 0)]
+    broker.publish(G1, said(host, "hello"))
+    broker.start_again("broker-3")
+    assert [type(message) for message in broker.say(G2, Hello(backbone.VERSION))] == [Welcome]
+    assert broker.core.directory.members[host.member].gateway == G1
+
+
 def test_gateways_without_a_name_inherit_nothing(broker: Broker) -> None:
     host = broker.create(peer=A)
     broker.publish(A, addressed(host, 1))
