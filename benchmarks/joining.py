@@ -36,7 +36,7 @@ def seats(rooms: int, members: int, senders: int | None = None, first: int = 0) 
 
 
 def join_all(
-    door: tuple[str, int], wanted: Sequence[Seat], at_once: int = AT_ONCE, cores: Iterable[int] = CORES
+    listener: tuple[str, int], wanted: Sequence[Seat], at_once: int = AT_ONCE, cores: Iterable[int] = CORES
 ) -> tuple[list[str], float]:
     """Take all seats in the dialect `classic`; return their tokens, and how many joined (or created) a second.
 
@@ -52,7 +52,7 @@ def join_all(
         lines.append(f"{JOIN if seat.room in known else CREATE} {seat.room_name} {seat.user}\n")
         known.add(seat.room)
     done = subprocess.run(
-        (str(build("join")), str(door[1]), str(at_once)),
+        (str(build("join")), str(listener[1]), str(at_once)),
         input="".join(lines),
         text=True,
         capture_output=True,

@@ -88,7 +88,7 @@ class Load(Process):
 
         Args:
             members: the file, see `native/load.c`.
-            server: HOST:PORT of the service's UDP door; empty if all members have streams.
+            server: HOST:PORT of the service's UDP listener; empty if all members have streams.
             size: bytes of a text.
             spread: of their logarithms, if lengths are log-normal with the median `size`; 0: all are equal.
             echo: whether members hear what they say themselves.

@@ -135,19 +135,19 @@ class Service(Process):
         except BaseException:
             self.__exit__(None, None, None)
             raise
-        self.doors = dict(zip(words[1::2], words[2::2], strict=True))
+        self.listeners = dict(zip(words[1::2], words[2::2], strict=True))
         # Children that came since are not pinned yet.
         self.pin(cores)
 
     @property
     def udp(self) -> str:
         """Where datagrams go, HOST:PORT."""
-        return self.doors["udp"]
+        return self.listeners["udp"]
 
     @property
     def tcp(self) -> tuple[str, int]:
         """Where clients join."""
-        host, _, port = self.doors["tcp"].rpartition(":")
+        host, _, port = self.listeners["tcp"].rpartition(":")
         return host, int(port)
 
 

@@ -88,11 +88,11 @@ class Members:
             known.add(seat.room)
         self._resume()
 
-    def _enter(self, door: tuple[str, int], seat: Seat, *, creates: bool) -> Grant:
+    def _enter(self, listener: tuple[str, int], seat: Seat, *, creates: bool) -> Grant:
         payload = json.dumps({"tsudoi": 2, "name": seat.user, "suites": [AES_128_GCM]}).encode()
         room = seat.room_name.encode()
         request = bytes((len(room), 1 if creates else 2, 0)) + len(payload).to_bytes(29, "big") + room + payload
-        with socket.create_connection(door) as plain, self._context.wrap_socket(plain) as sock:
+        with socket.create_connection(listener) as plain, self._context.wrap_socket(plain) as sock:
             sock.sendall(request)
             data = b""
             while piece := sock.recv(65_536):

@@ -142,7 +142,7 @@ def websocket(runner: Runner) -> list[Row]:
 
 
 def _place(service: Service, kind: str) -> tuple[str, int]:
-    host, _, port = service.doors[kind].rpartition(":")
+    host, _, port = service.listeners[kind].rpartition(":")
     return host, int(port)
 
 

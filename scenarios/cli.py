@@ -48,7 +48,7 @@ def _to_ports(context: click.Context, parameter: click.Parameter, values: tuple[
     help="Act at this running server instead of starting processes. Given again: the story's second server, and so on.",
 )
 @click.option(
-    "--door",
+    "--dialect-port",
     "dialect_ports",
     multiple=True,
     metavar="DIALECT=PORT",

@@ -52,7 +52,7 @@ def _why_skipped(story: Story, running: Sequence[Site]) -> str:
     if story.needs_local:
         return "needs local processes: run it without --server"
     lacking = [name for name in story.dialects if name in AMBIGUOUS and name not in running[0].dialect_ports]
-    return f"needs a listener of their own for {', '.join(lacking)}: --door DIALECT=PORT" if lacking else ""
+    return f"needs a listener of their own for {', '.join(lacking)}: --dialect-port DIALECT=PORT" if lacking else ""
 
 
 async def _act_out(
@@ -66,7 +66,7 @@ async def _act_out(
             given = [*running, *[running[-1]] * len(story.servers)]
             sites = dict(zip(story.servers, given, strict=False))
         else:
-            own = [dialect for dialect in story.dialects if story.own_doors and dialect != TSUDOI.name]
+            own = [dialect for dialect in story.dialects if story.own_listeners and dialect != TSUDOI.name]
             cluster = Cluster(story.broker, story.servers, own)
             stack.push_async_callback(_end, cluster, result)
             await asyncio.to_thread(cluster.start)

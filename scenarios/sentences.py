@@ -29,7 +29,7 @@ A scenario is a YAML file:
   people:                            (optional) for people with more than a name; all others use the first server
     bob: {at: b, in: classic, as: ボブ, password: moon}
   dialect: tsudoi                    (optional) the dialect of people without `in`
-  door: auto                         (optional) all dialects share one TCP listener; else each has its own
+  listener: auto                     (optional) all dialects share one TCP listener; else each has its own
   patience: 3                        (optional) seconds to wait until an expectation is met
   keep_alive: 20                     (optional) seconds between keep-alives
   steps: [...]

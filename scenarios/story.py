@@ -61,7 +61,7 @@ class Story:
     broker: BrokerSettings
     people: dict[str, Person]
     dialect: str
-    own_doors: bool
+    own_listeners: bool
     """Each dialect has a TCP listener where nothing else is spoken."""
     patience_s: float
     keep_alive_s: float

@@ -33,7 +33,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: dict[str, Any] = {}
     people: dict[str, Any] = {}
     dialect: str = "tsudoi"
-    door: Literal["own", "auto"] = "own"
+    listener: Literal["own", "auto"] = "own"
     patience: float = 3.0
     keep_alive: float = 20.0
 
@@ -62,7 +62,7 @@ class _Reader:
             self._convert(file.broker, BrokerSettings, _child(root, "broker") or root),
             self._each(file.people, Person, root, "people"),
             file.dialect,
-            file.door == "own",
+            file.listener == "own",
             file.patience,
             file.keep_alive,
             tuple(self._scenes(_child(root, "steps"), file.steps)),

@@ -98,9 +98,9 @@ class Gateway(Service):
     """A gateway without limits on rates, which speaks `classic`."""
 
     def __init__(self, brokers: Sequence[Broker]) -> None:
-        doors = ("--tcp", "127.0.0.1:0=classic", "--udp", "127.0.0.1:0")
+        listeners = ("--tcp", "127.0.0.1:0=classic", "--udp", "127.0.0.1:0")
         endpoints = [part for broker in brokers for part in ("--broker", broker.endpoint)]
-        super().__init__((sys.executable, "-m", "gateway", *doors, *endpoints, *WITHOUT_LIMITS))
+        super().__init__((sys.executable, "-m", "gateway", *listeners, *endpoints, *WITHOUT_LIMITS))
 
 
 @dataclass(frozen=True, slots=True)

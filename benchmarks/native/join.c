@@ -34,7 +34,7 @@ typedef struct {
 static seat_t *seats;
 static size_t count;
 static int epoll;
-static struct sockaddr_in door;
+static struct sockaddr_in listener;
 
 static void fail(const char *what, const seat_t *seat) {
     fprintf(stderr, "%s: %s in %s: %s\n", what, seat->user, seat->room, strerror(errno));
@@ -61,7 +61,7 @@ static void begin(size_t at) {
     int on = 1;
     seat->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(seat->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (seat->fd < 0 || connect(seat->fd, (struct sockaddr *)&door, sizeof door)) fail("can not connect", seat);
+    if (seat->fd < 0 || connect(seat->fd, (struct sockaddr *)&listener, sizeof listener)) fail("can not connect", seat);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = at};
     epoll_ctl(epoll, EPOLL_CTL_ADD, seat->fd, &event);
     size_t room = seat->operation == CREATE ? strlen(seat->room) : 0, user = strlen(seat->user);
@@ -118,7 +118,7 @@ static double now(void) {
 
 int main(int argc, char **argv) {
     if (argc != 3) return 2;
-    door = (struct sockaddr_in){AF_INET, htons((uint16_t)atoi(argv[1])), {htonl(INADDR_LOOPBACK)}, {0}};
+    listener = (struct sockaddr_in){AF_INET, htons((uint16_t)atoi(argv[1])), {htonl(INADDR_LOOPBACK)}, {0}};
     read_seats();
     epoll = epoll_create1(EPOLL_CLOEXEC);
     double start = now();

@@ -33,24 +33,24 @@ static int serve(int fd) {
 }
 
 int main(void) {
-    int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), epoll = epoll_create1(0);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), epoll = epoll_create1(0);
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t own_size = sizeof own;
-    if (bind(door, (struct sockaddr *)&own, own_size) || listen(door, 1024)) return 1;
-    if (getsockname(door, (struct sockaddr *)&own, &own_size)) return 1;
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = door}, events[EVENTS];
-    epoll_ctl(epoll, EPOLL_CTL_ADD, door, &event);
+    if (bind(listener, (struct sockaddr *)&own, own_size) || listen(listener, 1024)) return 1;
+    if (getsockname(listener, (struct sockaddr *)&own, &own_size)) return 1;
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[EVENTS];
+    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
     printf("ready tcp 127.0.0.1:%d\n", ntohs(own.sin_port));
     fflush(stdout);
     for (;;) {
         int count = epoll_wait(epoll, events, EVENTS, -1);
         for (int at = 0; at < count; at++) {
             int fd = events[at].data.fd;
-            if (fd != door) {
+            if (fd != listener) {
                 if (serve(fd)) close(fd);
                 continue;
             }
-            while ((fd = accept4(door, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+            while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
                 listed[fd % MOST_FDS] = 0;
                 event.data.fd = fd;
                 epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);

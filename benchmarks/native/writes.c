@@ -27,18 +27,18 @@ int main(int count, char **words) {
     static int open_[MOST];
     static char frame[1 << 16], line[256];
     size_t size = count > 1 ? (size_t)atoi(words[1]) : 100;
-    int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), connections = 0, one = 1;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), connections = 0, one = 1;
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t own_size = sizeof own;
-    if (size > sizeof frame || bind(door, (struct sockaddr *)&own, own_size) || listen(door, 4096)) return 1;
-    if (getsockname(door, (struct sockaddr *)&own, &own_size)) return 1;
+    if (size > sizeof frame || bind(listener, (struct sockaddr *)&own, own_size) || listen(listener, 4096)) return 1;
+    if (getsockname(listener, (struct sockaddr *)&own, &own_size)) return 1;
     memset(frame, 'x', size);
     printf("ready tcp 127.0.0.1:%d\n", ntohs(own.sin_port));
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         double rate, seconds;
         if (sscanf(line, "run %lf %lf", &rate, &seconds) != 2) return 1;
-        for (int fd; connections < MOST && (fd = accept4(door, NULL, NULL, SOCK_NONBLOCK)) >= 0;) {
+        for (int fd; connections < MOST && (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0;) {
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
             open_[connections++] = fd;
         }

@@ -65,7 +65,7 @@ async def play(gateway: Gateway, server: str) -> None:
         await alice.say("Who is here? 誰かいますか？")
         await asyncio.to_thread(wait_for, server, "0", "いますか")
         await asyncio.to_thread(type_in, server, "bob, from a terminal", "from a terminal")
-        with CourseClient("carol", gateway.door("tcrp")) as carol:
+        with CourseClient("carol", gateway.listener("tcrp")) as carol:
             carol.screen = "$ python3 client.py\nroom: tea\nname: carol\n"
             await asyncio.to_thread(carol.join, ROOM)
             carol.start()

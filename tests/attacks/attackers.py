@@ -41,8 +41,8 @@ def busy_neighbour(_: Targets) -> None:
 
 def member_flood(targets: Targets) -> None:
     """A member of a room shouts as fast as it can."""
-    door = targets.doors[0]
-    mallory = Person(door, "room0", "mallory", enter(door, 2, "room0", "mallory"))
+    listener = targets.listeners[0]
+    mallory = Person(listener, "room0", "mallory", enter(listener, 2, "room0", "mallory"))
     number = 0
     while True:
         number += 1
@@ -55,8 +55,8 @@ def member_flood(targets: Targets) -> None:
 
 def wandering_flood(targets: Targets) -> None:
     """A member shouts from two ports in turn, to two gateways, in many forms of which nothing comes."""
-    door = targets.doors[0]
-    mallory = Person(door, "room0", "mallory", enter(door, 2, "room0", "mallory"))
+    listener = targets.listeners[0]
+    mallory = Person(listener, "room0", "mallory", enter(listener, 2, "room0", "mallory"))
     ports = [datagram_socket("127.0.0.1") for _ in range(2)]
     head = bytes((5, len(mallory.token))) + b"room0" + mallory.token
     forms = [head, head + b"spam", head + b"/who", bytes((3, len(mallory.token))) + b"den" + mallory.token + b"spam"]
@@ -64,7 +64,9 @@ def wandering_flood(targets: Targets) -> None:
     while True:
         number += 1
         with contextlib.suppress(BlockingIOError):
-            ports[number % 2].sendto(random.choice(forms), targets.doors[number // 1_000 % len(targets.doors)].udp)
+            ports[number % 2].sendto(
+                random.choice(forms), targets.listeners[number // 1_000 % len(targets.listeners)].udp
+            )
 
 
 def token_guesses(targets: Targets) -> None:
@@ -72,10 +74,10 @@ def token_guesses(targets: Targets) -> None:
     sockets = [datagram_socket() for _ in range(8)]
     while True:
         for udp in sockets:
-            udp_door = random.choice(targets.doors).udp
+            udp_listener = random.choice(targets.listeners).udp
             with contextlib.suppress(BlockingIOError):
-                udp.sendto(b"\5\x20room0" + os.urandom(16).hex().encode() + b"hello", udp_door)
-                udp.sendto(os.urandom(random.randrange(80)), udp_door)
+                udp.sendto(b"\5\x20room0" + os.urandom(16).hex().encode() + b"hello", udp_listener)
+                udp.sendto(os.urandom(random.randrange(80)), udp_listener)
 
 
 def handshake_flood(targets: Targets) -> None:
@@ -83,7 +85,7 @@ def handshake_flood(targets: Targets) -> None:
     open_: list[socket.socket] = []
     payload = b'{"tsudoi":1,"name":"mallory"}'
     while True:
-        tcp = connection(random.choice(targets.doors).tcp)
+        tcp = connection(random.choice(targets.listeners).tcp)
         room = os.urandom(4).hex().encode()
         select.select((), (tcp,), (), 0.01)
         send(tcp, header(len(room), 1, len(payload)) + room + payload)
@@ -113,21 +115,21 @@ def passwords(targets: Targets) -> None:
     """Guesses at the password of a room."""
     source = stranger()
     with contextlib.suppress(OSError, ValueError):
-        enter(targets.doors[0], 1, "locked", "host", "correct horse", source)
+        enter(targets.listeners[0], 1, "locked", "host", "correct horse", source)
     while True:
         with contextlib.suppress(OSError, ValueError):
-            enter(targets.doors[0], 2, "locked", "mallory", os.urandom(4).hex(), source)
+            enter(targets.listeners[0], 2, "locked", "mallory", os.urandom(4).hex(), source)
 
 
 def selfish_classmate(targets: Targets) -> None:
     """A user behind the address of those who chat: takes its connections and members, and floods rooms of its own."""
     source = "127.0.0.1"
-    open_ = [connection(targets.doors[0].tcp, source) for _ in range(256)]
+    open_ = [connection(targets.listeners[0].tcp, source) for _ in range(256)]
     members: list[tuple[socket.socket, bytes]] = []
     for number in range(12):
         with contextlib.suppress(OSError, ValueError):
             room = f"own{number // 4}"
-            token = enter(targets.doors[0], 2 if number % 4 else 1, room, f"eve{number}")
+            token = enter(targets.listeners[0], 2 if number % 4 else 1, room, f"eve{number}")
             members.append((datagram_socket(source), bytes((len(room), 32)) + room.encode() + token + b"x"))
     turn = 0
     while True:
@@ -135,12 +137,12 @@ def selfish_classmate(targets: Targets) -> None:
         for udp, datagram in members:
             for _ in range(9):
                 with contextlib.suppress(BlockingIOError):
-                    udp.sendto(datagram, targets.doors[0].udp)
+                    udp.sendto(datagram, targets.listeners[0].udp)
         if turn % 10 == 0:
-            open_.append(connection(targets.doors[0].tcp, source))
+            open_.append(connection(targets.listeners[0].tcp, source))
             open_.pop(0).close()
             with contextlib.suppress(OSError, ValueError):
-                enter(targets.doors[0], 2, "own0", "eve")
+                enter(targets.listeners[0], 2, "own0", "eve")
         time.sleep(0.01)
 
 
@@ -153,9 +155,9 @@ def silent_connections(targets: Targets) -> None:
     while True:
         for number in range(1, 30):
             source = f"127.6.{number}.1"
-            for door in targets.doors:
+            for listener in targets.listeners:
                 with contextlib.suppress(OSError):
-                    open_.append(connection(door.tcp, source))
+                    open_.append(connection(listener.tcp, source))
         while len(open_) > 900:
             open_.pop(0).close()
         time.sleep(0.05)
@@ -167,7 +169,7 @@ def slow_senders(targets: Targets) -> None:
     open_: list[tuple[socket.socket, int]] = []
     while True:
         while len(open_) < 300:
-            open_.append((connection(random.choice(targets.doors).tcp, f"127.6.7.{len(open_) % 200 + 1}"), 0))
+            open_.append((connection(random.choice(targets.listeners).tcp, f"127.6.7.{len(open_) % 200 + 1}"), 0))
             time.sleep(0.001)
         kept = []
         for tcp, at in open_:
@@ -185,7 +187,7 @@ def hoarders(targets: Targets) -> None:
     open_: list[socket.socket] = []
     while True:
         for number in range(1, 5):
-            tcp = connection(random.choice(targets.doors).tcp, f"127.6.5.{number}")
+            tcp = connection(random.choice(targets.listeners).tcp, f"127.6.5.{number}")
             select.select((), (tcp,), (), 0.01)
             send(tcp, header(0, 2, 3) + b"bob" + b"\xff" * 260_000)
             open_.append(tcp)
@@ -200,7 +202,7 @@ def promises(targets: Targets) -> None:
     """Headers that promise half a gigabyte, and bodies that keep coming."""
     open_: list[socket.socket] = []
     while True:
-        tcp = connection(random.choice(targets.doors).tcp, f"127.6.8.{random.randrange(1, 250)}")
+        tcp = connection(random.choice(targets.listeners).tcp, f"127.6.8.{random.randrange(1, 250)}")
         select.select((), (tcp,), (), 0.01)
         send(tcp, header(3, 1, random.choice([2**29, 2**232 - 1, 65_000])) + b"den")
         open_.append(tcp)
@@ -340,14 +342,14 @@ def nonsense(targets: Targets) -> None:
                 raw[random.randrange(len(raw))] = random.randrange(256)
         if random.random() < 0.3:
             del raw[random.randrange(len(raw) + 1) :]
-        door = random.choice(targets.doors)
-        for place in (door.tcp, random.choice(targets.web), *targets.broker_ports):
+        listener = random.choice(targets.listeners)
+        for place in (listener.tcp, random.choice(targets.web), *targets.broker_ports):
             tcp = connection(place, f"127.6.9.{random.randrange(1, 250)}")
             select.select((), (tcp,), (), 0.01)
             send(tcp, bytes(raw))
             tcp.close()
         with contextlib.suppress(BlockingIOError):
-            udp.sendto(bytes(raw), door.udp)
+            udp.sendto(bytes(raw), listener.udp)
 
 
 def broker_strangers(targets: Targets) -> None:

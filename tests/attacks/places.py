@@ -6,7 +6,7 @@ import random
 import socket
 from dataclasses import dataclass
 
-from tests.support.legacy.wire import Door
+from tests.support.legacy.wire import Listener
 
 HostPort = tuple[str, int]
 
@@ -15,7 +15,7 @@ HostPort = tuple[str, int]
 class Targets:
     """Where to."""
 
-    doors: list[Door]
+    listeners: list[Listener]
     tls: list[HostPort]
     web: list[HostPort]
     broker: str
@@ -24,9 +24,9 @@ class Targets:
     def parse(cls, text: str) -> "Targets":
         told = json.loads(text)
         pairs = zip(told["tcp"], told["udp"], strict=True)
-        doors = [Door((tcp[0], tcp[1]), (udp[0], udp[1])) for tcp, udp in pairs]
+        listeners = [Listener((tcp[0], tcp[1]), (udp[0], udp[1])) for tcp, udp in pairs]
         tls, web = ([(host, port) for host, port in told[kind]] for kind in ("tls", "web"))
-        return cls(doors, tls, web, told["broker"])
+        return cls(listeners, tls, web, told["broker"])
 
     @property
     def broker_ports(self) -> list[HostPort]:

@@ -20,8 +20,8 @@ PACKET = 30
 
 def member(targets: Targets, name: str, operation: int = 2, room: str = "room0") -> SealedClient:
     """A member of a room of those who chat, or of another one."""
-    door = random.choice(targets.doors)
-    return enter(door.tcp, door.udp, operation, room, name)
+    listener = random.choice(targets.listeners)
+    return enter(listener.tcp, listener.udp, operation, room, name)
 
 
 def throw(udp: socket.socket, data: bytes, place: HostPort) -> None:
@@ -49,7 +49,7 @@ def sealed_forgeries(targets: Targets) -> None:
             real[:PACKET] + os.urandom(400),
         ]
         for udp in sockets:
-            throw(udp, bytes(random.choice(forms)), random.choice(targets.doors).udp)
+            throw(udp, bytes(random.choice(forms)), random.choice(targets.listeners).udp)
 
 
 def sealed_resumes(targets: Targets) -> None:
@@ -63,7 +63,7 @@ def sealed_resumes(targets: Targets) -> None:
             about = {"epoch": each.epoch, "offset": 0, "next": 1}
             for udp in random.sample(sockets, 4):
                 for packet in each.pack({"resume": {"cookie": "", **about}}):
-                    throw(udp, packet, random.choice(targets.doors).udp)
+                    throw(udp, packet, random.choice(targets.listeners).udp)
             for packet in each.pack({"resume": {"cookie": each.cookie.hex(), **about}}):
                 throw(each.sock, packet, each.server)
             for _ in range(100):
@@ -93,7 +93,7 @@ def sealed_stalled_connections(targets: Targets) -> None:
 
     while True:
         for number in range(1, 30):
-            tcp = connection(random.choice(targets.doors).tcp, f"127.6.20.{number}")
+            tcp = connection(random.choice(targets.listeners).tcp, f"127.6.20.{number}")
             select.select((), (tcp,), (), 0.01)
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             framed = resume()
@@ -118,12 +118,12 @@ def sealed_tls_stalls(targets: Targets) -> None:
     open_: list[socket.socket] = []
     while True:
         for number in range(1, 30):
-            tcp = connection(random.choice(targets.doors).tcp, f"127.6.21.{number}")
+            tcp = connection(random.choice(targets.listeners).tcp, f"127.6.21.{number}")
             select.select((), (tcp,), (), 0.01)
             send(tcp, random.choice([hello[:3], hello[: len(hello) // 2], hello, hello + os.urandom(20_000)]))
             open_.append(tcp)
         with contextlib.suppress(OSError):
-            tcp = socket.create_connection(random.choice(targets.doors).tcp, 5, source_address=(stranger(), 0))
+            tcp = socket.create_connection(random.choice(targets.listeners).tcp, 5, source_address=(stranger(), 0))
             open_.append(lenient.wrap_socket(tcp))
         while len(open_) > 900:
             open_.pop(0).close()
@@ -135,9 +135,9 @@ def sealed_handshakes(targets: Targets) -> None:
     number = 0
     while True:
         number += 1
-        door = random.choice(targets.doors)
+        listener = random.choice(targets.listeners)
         with contextlib.suppress(Exception):
-            shake_hands(door.tcp, 1, os.urandom(4).hex(), "mallory", source=f"127.6.22.{number % 200 + 1}")
+            shake_hands(listener.tcp, 1, os.urandom(4).hex(), "mallory", source=f"127.6.22.{number % 200 + 1}")
 
 
 SEALED = (

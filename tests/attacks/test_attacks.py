@@ -47,8 +47,8 @@ class Cluster:
     busy: Measured = field(default_factory=Measured)
 
     def targets(self) -> str:
-        doors = [gateway.door("auto") for gateway in self.gateways]
-        places = {"tcp": [door.tcp for door in doors], "udp": [door.udp for door in doors]}
+        listeners = [gateway.listener("auto") for gateway in self.gateways]
+        places = {"tcp": [listener.tcp for listener in listeners], "udp": [listener.udp for listener in listeners]}
         places["tls"] = [next(iter(gateway.addresses("tls"))) for gateway in self.gateways]
         places["web"] = [next(iter(gateway.addresses("web"))) for gateway in self.gateways]
         return json.dumps(places | {"broker": self.broker.endpoint})
@@ -85,7 +85,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             stack.enter_context(Gateway("--key", str(folder / f"{name}.key"), "--http", http, *flags, broker=broker))
             for name, http in zip(("east", "west"), metrics, strict=True)
         ]
-        watch = Watch([gateway.door("auto") for gateway in gateways])
+        watch = Watch([gateway.listener("auto") for gateway in gateways])
         stack.callback(watch.close)
         watch.measure(1.0)
         cluster = Cluster(broker, gateways, metrics, watch, watch.measure(CALM_S))

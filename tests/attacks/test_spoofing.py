@@ -65,13 +65,13 @@ def room(elsewhere: str, tmp_path: Path) -> Iterator[Room]:
     flags = ("--move-after", str(MOVE_AFTER_S), "--check-ip", "strict")
     with ExitStack() as stack:
         gateway = stack.enter_context(Gateway(*flags, data=tmp_path, host="0.0.0.0"))
-        door = gateway.door("auto", "127.0.0.1")
+        listener = gateway.listener("auto", "127.0.0.1")
         alice, bob = (
-            Person(door, "den", name, enter(door, at, "den", name)) for at, name in ((1, "alice"), (2, "bob"))
+            Person(listener, "den", name, enter(listener, at, "den", name)) for at, name in ((1, "alice"), (2, "bob"))
         )
         stack.callback(alice.udp.close)
         stack.callback(bob.udp.close)
-        found = Room((elsewhere, door.udp[1]), alice, bob)
+        found = Room((elsewhere, listener.udp[1]), alice, bob)
         stack.enter_context(found.strangers)
         # Their first datagrams have told where they are once one of each has been heard by the other.
         found.all_is_read()

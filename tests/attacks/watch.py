@@ -8,18 +8,20 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from tests.support.legacy.wire import Door
+from tests.support.legacy.wire import Listener
 
 PATIENCE_S = 10.0
 PAUSE_S = 0.05
 """Between two messages of a speaker."""
 
 
-def enter(door: Door, operation: int, room: str, name: str, password: str = "", source: str = "127.0.0.1") -> bytes:
+def enter(
+    listener: Listener, operation: int, room: str, name: str, password: str = "", source: str = "127.0.0.1"
+) -> bytes:
     """Create (1) or join (2) a room; return the token. Raises OSError or ValueError when refused."""
     fields = {"tsudoi": 1, "name": name} | ({"password": password} if password else {})
     payload, raw_room = json.dumps(fields).encode(), room.encode()
-    with socket.create_connection(door.tcp, PATIENCE_S, source_address=(source, 0)) as tcp:
+    with socket.create_connection(listener.tcp, PATIENCE_S, source_address=(source, 0)) as tcp:
         tcp.sendall(bytes((len(raw_room), operation, 0)) + len(payload).to_bytes(29, "big") + raw_room + payload)
         with tcp.makefile("rb") as frames:
             while header := frames.read(32):
@@ -34,13 +36,13 @@ def enter(door: Door, operation: int, room: str, name: str, password: str = "", 
 class Person:
     """A member with a UDP socket of its own."""
 
-    def __init__(self, door: Door, room: str, name: str, token: bytes) -> None:
+    def __init__(self, listener: Listener, room: str, name: str, token: bytes) -> None:
         self.room, self.name, self.token = room, name, token
         self.heard = 0
         self._head = bytes((len(room.encode()), len(token))) + room.encode() + token
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
-        self.udp.connect(door.udp)
+        self.udp.connect(listener.udp)
         self.udp.setblocking(False)
         self.say("")
 
@@ -77,17 +79,17 @@ class Measured:
 class Watch:
     """Rooms across both gateways in which one speaks and the others listen, and somebody who keeps joining."""
 
-    def __init__(self, doors: list[Door], rooms: int = 10, listeners: int = 4) -> None:
-        self._doors = doors
+    def __init__(self, listeners: list[Listener], rooms: int = 10, hearers: int = 4) -> None:
+        self._listeners = listeners
         self._selector = selectors.DefaultSelector()
         self.rooms: list[list[Person]] = []
         for number in range(rooms):
             room = f"room{number}"
             people = []
-            for seat in range(1 + listeners):
-                door = doors[(number + seat) % len(doors)]
-                token = enter(door, 2 if seat else 1, room, f"p{seat}")
-                people.append(Person(door, room, f"p{seat}", token))
+            for seat in range(1 + hearers):
+                listener = listeners[(number + seat) % len(listeners)]
+                token = enter(listener, 2 if seat else 1, room, f"p{seat}")
+                people.append(Person(listener, room, f"p{seat}", token))
             for person in people[1:]:
                 self._selector.register(person.udp, selectors.EVENT_READ, person)
             self.rooms.append(people)
@@ -158,14 +160,14 @@ class Watch:
             began = time.monotonic()
             with self._lock:
                 measured = self._marked
-            door = self._doors[count % len(self._doors)]
+            listener = self._listeners[count % len(self._listeners)]
             try:
-                token = enter(door, 2, "room0", "guest")
+                token = enter(listener, 2, "room0", "guest")
             except (OSError, ValueError):
                 measured.joins_failed += 1
             else:
                 measured.joins_ms.append((time.monotonic() - began) * 1000)
-                guest = Person(door, "room0", "guest", token)
+                guest = Person(listener, "room0", "guest", token)
                 guest.say("/leave")
                 guest.udp.close()
             time.sleep(0.2)

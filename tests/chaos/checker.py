@@ -14,7 +14,7 @@ from tests.chaos.evidence import Evidence, Membership, Verdict, Violation, descr
 from tests.chaos.history import FOREVER, History, Key, Member, Received, RoomLog, Sent, ending, joins
 from tests.chaos.sealed_rules import judge
 from tests.support.legacy.client import LegacyClient
-from tests.support.legacy.wire import Door
+from tests.support.legacy.wire import Listener
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind
 
@@ -130,7 +130,7 @@ class Checker:
         """Walk along what one member received and what was due."""
         self._verdict.members += 1
         member, due = membership.member, membership.due
-        stand_in = KINDS[member.dialect](member.name, Door(("", 0), ("", 0)), HABITS)
+        stand_in = KINDS[member.dialect](member.name, Listener(("", 0), ("", 0)), HABITS)
         stand_in.room = member.room
         first: dict[int, Received] = {}
         next_due = 0

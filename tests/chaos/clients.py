@@ -12,7 +12,7 @@ from tests.chaos.plan import ClientPlan
 from tests.chaos.relay import drain, new_udp_socket
 from tests.support.legacy.client import Answer, Habits, LegacyClient
 from tests.support.legacy.dialects import CLIENTS
-from tests.support.legacy.wire import Address, Door, Stream
+from tests.support.legacy.wire import Address, Listener, Stream
 
 ENTER_S = 30.0
 _KEY = re.compile(rb"<(\d+)/(\d+)>")
@@ -95,7 +95,7 @@ class ChaosClient:
         self._on_received = on_received
         self._on_socket = on_socket
         self._loop = asyncio.get_running_loop()
-        self._doors: list[Door] = []
+        self._listeners: list[Listener] = []
         self._host = host
         self._sockets = [new_udp_socket(host)]
         self._stand_in: LegacyClient | None = None
@@ -105,11 +105,13 @@ class ChaosClient:
             self._loop.remove_reader(sock)
             sock.close()
 
-    async def enter(self, tcp_door: Door, udp_doors: list[Address]) -> bool:
+    async def enter(self, tcp_listener: Listener, udp_listeners: list[Address]) -> bool:
         """Create or join the room; return whether that worked."""
-        self._doors = [Door(tcp_door.tcp, udp) for udp in udp_doors]
+        self._listeners = [Listener(tcp_listener.tcp, udp) for udp in udp_listeners]
         habits = replace(HABITS, tcp_from=self._host, udp_from=self._host)
-        stand_in = KINDS[self.plan.dialect](self.plan.name, Door(tcp_door.tcp, udp_doors[self.gateway]), habits)
+        stand_in = KINDS[self.plan.dialect](
+            self.plan.name, Listener(tcp_listener.tcp, udp_listeners[self.gateway]), habits
+        )
         self._open(stand_in)
         request = stand_in.create if self.plan.host else stand_in.join
         try:
@@ -131,7 +133,7 @@ class ChaosClient:
         if self._stand_in is not None and not self.has_left:
             self.lines_sent += 1
             stand_in = self._stand_in
-            stand_in.door = self._doors[self.gateway]
+            stand_in.listener = self._listeners[self.gateway]
             text = text_of(self.plan.id, self.lines_sent)
             self._record(stand_in.datagram(text))
             stand_in.say(text)
@@ -169,6 +171,6 @@ class ChaosClient:
 
     def _send_raw(self, raw: bytes) -> None:
         assert self._stand_in is not None
-        self._stand_in.door = self._doors[self.gateway]
+        self._stand_in.listener = self._listeners[self.gateway]
         self._record(raw)
         self._stand_in.send_raw(raw)

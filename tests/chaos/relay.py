@@ -165,16 +165,16 @@ def _listening(port: int) -> socket.socket:
 class UdpRelay:
     """Stands between clients and the UDP socket of one gateway."""
 
-    def __init__(self, door: Address, faults: UdpFaults, seed: str, on_up: OnDatagram, on_down: OnDown) -> None:
-        """Relay to `door`, with faults both ways.
+    def __init__(self, listener: Address, faults: UdpFaults, seed: str, on_up: OnDatagram, on_down: OnDown) -> None:
+        """Relay to `listener`, with faults both ways.
 
         Args:
             on_up: called for each datagram that is sent on to the gateway, with the client's address.
             on_down: called for each datagram from a gateway, before any fault, with the addresses of the client, of
-                the gateway (it may be another one than `door`) and of the relay's socket for that client.
+                the gateway (it may be another one than `listener`) and of the relay's socket for that client.
         """
         self.faulty = True
-        self._door = door
+        self._listener = listener
         self._faults = faults
         self._dice = random.Random(seed)
         self._on_up = on_up
@@ -203,7 +203,7 @@ class UdpRelay:
             self._loop.add_reader(session, self._downward, session, source)
         self._on_up(time.time(), raw, source)
         with contextlib.suppress(OSError):
-            session.sendto(raw, self._door)
+            session.sendto(raw, self._listener)
 
     def _downward(self, session: socket.socket, client: Address) -> None:
         def take(at: float, raw: bytes, source: Address) -> None:

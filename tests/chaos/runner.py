@@ -13,7 +13,7 @@ from tests.chaos.relay import UdpRelay
 from tests.chaos.sealed_clients import SealedChaosClient, SealedSeen
 from tests.chaos.servers import Injector, Servers, Stage
 from tests.chaos.settling import SETTLE_S, Settling
-from tests.support.legacy.wire import Address, Door
+from tests.support.legacy.wire import Address, Listener
 
 ATTEMPTS = 3
 """How often a client tries to enter before anything happens: on a busy machine a broker may lose its lease then."""
@@ -109,7 +109,7 @@ class Runner:
         room = self.plan.room_name(plan.room)
         return SealedChaosClient(plan, room, seen, recording.note_heard, on_socket, text_of)
 
-    def _new_relay(self, gateway: int, door: Address) -> UdpRelay:
+    def _new_relay(self, gateway: int, listener: Address) -> UdpRelay:
         assert self.plan.udp is not None
 
         def note_sent(at: float, raw: bytes, source: Address) -> None:
@@ -118,16 +118,16 @@ class Runner:
                 self._recording.note_sent(at, client, gateway, raw)
 
         seed = f"relay {self.plan.seed} {gateway}"
-        return UdpRelay(door, self.plan.udp, seed, note_sent, self._recording.note_relayed)
+        return UdpRelay(listener, self.plan.udp, seed, note_sent, self._recording.note_relayed)
 
     async def _enter(self, client: ChaosClient | SealedChaosClient) -> None:
         gateway = client.gateway
         if not self._servers.is_up(gateway):
             return
         plan = client.plan
-        tcp = self._servers.door(gateway, plan.dialect).tcp
+        tcp = self._servers.listener(gateway, plan.dialect).tcp
         udp = [relay.address for relay in self._relays] or [gateway.udp for gateway in self._servers.gateways]
-        if await client.enter(Door(tcp, udp[gateway]), udp):
+        if await client.enter(Listener(tcp, udp[gateway]), udp):
             self.history.members[plan.id] = Member(
                 *(plan.id, plan.name, plan.dialect, client.room, gateway),
                 echo=plan.dialect != SEALED and KINDS[plan.dialect].echoes,

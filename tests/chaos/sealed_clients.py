@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import tsudoi
 from tests.chaos.plan import ClientPlan
-from tests.support.legacy.wire import Address, Door
+from tests.support.legacy.wire import Address, Listener
 from tsudoi.net.sealed_chat import SealedChat
 
 ENTER_S = 30.0
@@ -62,7 +62,7 @@ class SealedChaosClient:
         self.lines_sent = 0
         self._seen, self._on_heard, self._on_socket, self._text_of = seen, on_heard, on_socket, text_of
         self._chat: SealedChat | None = None
-        self._doors: list[Address] = []
+        self._listeners: list[Address] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._nonces: dict[bytes, bytes] = {}
         self._at = plan.gateway
@@ -83,11 +83,11 @@ class SealedChaosClient:
             self._seen.notes.append(f"{time.time():.3f} {how} by way {core.way}, at {core.position}")
             self._chat._end()
 
-    async def enter(self, tcp_door: Door, udp_doors: list[Address]) -> bool:
+    async def enter(self, tcp_listener: Listener, udp_listeners: list[Address]) -> bool:
         """Create or join the room; return whether that worked."""
-        self._doors = udp_doors
+        self._listeners = udp_listeners
         enter = tsudoi.create if self.plan.host else tsudoi.join
-        server = tsudoi.Server(*tcp_door.tcp, udp=udp_doors[self.gateway][1])
+        server = tsudoi.Server(*tcp_listener.tcp, udp=udp_listeners[self.gateway][1])
         try:
             async with asyncio.timeout(ENTER_S):
                 chat = await enter(self.room, name=self.plan.name, server=server, settings=PATIENT)
@@ -96,8 +96,8 @@ class SealedChaosClient:
         assert isinstance(chat, SealedChat)
         self._chat = chat
         self._watch(chat)
-        tcp = tcp_door.tcp[1]
-        self._index = [await chat.add_gateway(tsudoi.Server(host, tcp, udp=udp)) for host, udp in udp_doors]
+        tcp = tcp_listener.tcp[1]
+        self._index = [await chat.add_gateway(tsudoi.Server(host, tcp, udp=udp)) for host, udp in udp_listeners]
         self._at, self.is_in = self.gateway, True
         self._start(self._hear(chat))
         return True

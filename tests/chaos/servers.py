@@ -13,7 +13,7 @@ from scenarios.process import Process, ProcessError
 from tests.chaos.history import RoomLog, read_log
 from tests.chaos.plan import Action, Plan
 from tests.chaos.relay import BackboneRelay
-from tests.support.legacy.wire import Door
+from tests.support.legacy.wire import Listener
 
 # Without notices: the checker reads in the log who came and went, and expects only messages as datagrams.
 GATEWAY_OPTIONS = ("--backlog", "10000", "--notices", "off")
@@ -40,7 +40,7 @@ class Stage(Protocol):
 
     def is_up(self, gateway: int) -> bool: ...
 
-    def door(self, gateway: int, dialect: str) -> Door: ...
+    def listener(self, gateway: int, dialect: str) -> Listener: ...
 
     def read_log(self) -> dict[int, RoomLog]:
         """Return the rooms' logs by room id, after `close`."""
@@ -112,9 +112,9 @@ class Servers:
     def down(self) -> list[int]:
         return [number for number in range(len(self.gateways)) if not self.is_up(number)]
 
-    def door(self, gateway: int, dialect: str) -> Door:
+    def listener(self, gateway: int, dialect: str) -> Listener:
         """Return where clients of a dialect go."""
-        return Door(self.gateways[gateway].tcp[dialect.removesuffix("-2")], self.gateways[gateway].udp)
+        return Listener(self.gateways[gateway].tcp[dialect.removesuffix("-2")], self.gateways[gateway].udp)
 
     def read_log(self) -> dict[int, RoomLog]:
         return read_log(self.store)

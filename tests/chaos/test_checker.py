@@ -9,7 +9,7 @@ from msgspec import structs
 from tests.chaos.checker import check, count_kinds
 from tests.chaos.clients import HABITS, KINDS, key_of, text_of
 from tests.chaos.history import History, Member, Move, Outage, Received, RoomLog, Sent, Uplink, take_names
-from tests.support.legacy.wire import Door
+from tests.support.legacy.wire import Listener
 from tsudoi.protocol.backbone import SHARDS, Entry, shard_named
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
@@ -49,7 +49,7 @@ def a_history() -> History:
 
 
 def down(hearer: Member, entry: Entry) -> bytes:
-    stand_in = KINDS[hearer.dialect](hearer.name, Door(("", 0), ("", 0)), HABITS)
+    stand_in = KINDS[hearer.dialect](hearer.name, Listener(("", 0), ("", 0)), HABITS)
     stand_in.room = hearer.room
     return stand_in.down(entry.sender, entry.text).replace(b'"n": 0', b'"n": %d' % entry.offset)
 

@@ -37,8 +37,8 @@ def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        return int(door.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def free_port() -> int:
         (["scenario"], "name a scenario's file"),
         (["scenario", "/nowhere.yaml"], "does not exist"),
         (["scenario", "--server", "x:y", "."], "is not HOST"),
-        (["scenario", "--door", "tcrp", "."], "is not DIALECT=PORT"),
-        (["scenario", "--door", "x=1", "."], "is not DIALECT=PORT"),
+        (["scenario", "--dialect-port", "tcrp", "."], "is not DIALECT=PORT"),
+        (["scenario", "--dialect-port", "x=1", "."], "is not DIALECT=PORT"),
     ],
 )
 def test_what_was_typed_wrong_is_one_line_and_status_2(arguments: list[str], wrong: str) -> None:
@@ -196,7 +196,7 @@ def test_a_bad_scenario_is_one_line_and_status_2(tmp_path: Path) -> None:
     assert err.count("\n") == 1
     path.write_bytes(b"\xff")
     assert run("scenario", str(path))[0] == 2
-    assert run("scenario", str(tmp_path / ".."), "--door", "tcrp=1")[0] == 2
+    assert run("scenario", str(tmp_path / ".."), "--dialect-port", "tcrp=1")[0] == 2
 
 
 def scenario(tmp_path: Path, steps: str, head: str = "") -> Path:

@@ -55,7 +55,7 @@ def test_help_and_rooms_need_none_of_them() -> None:
     [
         ("yaml", ("scenario", "a.yaml")),
         ("scenarios", ("scenario", "--help")),
-        ("rich", ("scenario", "--door", "tcrp=1", "x")),
+        ("rich", ("scenario", "--dialect-port", "tcrp=1", "x")),
     ],
 )
 def test_a_command_without_its_library_is_one_line(missing: str, words: tuple[str, ...]) -> None:

@@ -302,7 +302,7 @@ def _webhooks() -> list[bytes]:
 
 
 def _conversations() -> list[bytes]:
-    """Requests at the door of any dialect, at the dialect's own, and in pieces; and a classic join."""
+    """Requests at the listener of any dialect, at the dialect's own, and in pieces; and a classic join."""
     requests = [(_numbers[d][0], data(v)) for d, v in _vectors("request") if d in _numbers]
     whole = [b"\0\0" + written((3, raw)) for _, raw in requests]
     own = [bytes((1 + number, 0)) + written((1, raw)) for number, raw in requests]

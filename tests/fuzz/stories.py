@@ -67,9 +67,9 @@ def conversation(data: bytes) -> None:
     """A connection whose bytes come in pieces. Of each piece's kind, bits say how the directory answers, and whether
     there is silence after it."""
     pieces = Pieces(data)
-    door = pieces.one_of([AUTO, *DIALECTS])
+    listener = pieces.one_of([AUTO, *DIALECTS])
     flags = pieces.byte()
-    talk = JoinConversation(door, PAYLOAD_LIMIT, bool(flags & 1), bool(flags & 2))
+    talk = JoinConversation(listener, PAYLOAD_LIMIT, bool(flags & 1), bool(flags & 2))
     for kind, part in pieces.each():
         events: deque[Event] = deque([Received(part)])
         while events:

@@ -115,7 +115,7 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     assert stderr.count("\n") == 1
 
 
-def test_a_taken_udp_door_is_told_likewise(
+def test_a_taken_udp_listener_is_told_likewise(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:

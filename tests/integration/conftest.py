@@ -67,8 +67,8 @@ def client() -> Iterator[Enter]:
     """Makes stand-ins, `client(dialect, name, gateway)`, and closes them when the test is over."""
     with ExitStack() as stack:
 
-        def make(dialect: str, name: str, gateway: Gateway, habits: Habits = PLAIN, door: str = "") -> LegacyClient:
-            return stack.enter_context(CLIENTS[dialect](name, gateway.door(door or dialect), habits))
+        def make(dialect: str, name: str, gateway: Gateway, habits: Habits = PLAIN, listener: str = "") -> LegacyClient:
+            return stack.enter_context(CLIENTS[dialect](name, gateway.listener(listener or dialect), habits))
 
         yield make
 

@@ -25,7 +25,7 @@ def test_members_hear_the_address_that_they_talk_to(tmp_path: Path, workers: str
     ):
 
         def enter(dialect: str, name: str, place: str) -> LegacyClient:
-            return stack.enter_context(CLIENTS[dialect](name, gateway.door(dialect, place), CONNECTED))
+            return stack.enter_context(CLIENTS[dialect](name, gateway.listener(dialect, place), CONNECTED))
 
         host = enter("tcrp", "host", PLACES[0])
         host.create("den")
@@ -61,7 +61,7 @@ def test_all_addresses_are_those_of_ipv4_too(tmp_path: Path) -> None:
     ):
 
         def enter(dialect: str, name: str, place: str) -> LegacyClient:
-            return stack.enter_context(CLIENTS[dialect](name, gateway.door(dialect, place), CONNECTED))
+            return stack.enter_context(CLIENTS[dialect](name, gateway.listener(dialect, place), CONNECTED))
 
         host = enter("tcrp", "host", "127.0.0.1")
         host.create("den")

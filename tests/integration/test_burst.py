@@ -35,8 +35,8 @@ def test_what_was_said_while_the_broker_stood_still_fits_into_a_socket_that_is_r
     with (
         Broker() as broker,
         Gateway(broker=broker, dialects=["tcrp"]) as gateway,
-        Tcrp("alice", gateway.door("tcrp")) as alice,
-        Tcrp("bob", gateway.door("tcrp")) as bob,
+        Tcrp("alice", gateway.listener("tcrp")) as alice,
+        Tcrp("bob", gateway.listener("tcrp")) as bob,
     ):
         bob._udp = new_udp_socket()
         assert alice.create("den").token

@@ -36,8 +36,8 @@ async def hear(chat: ChatClient, count: int) -> list[str]:
 
 
 def place(gateway: Gateway) -> Server:
-    door = gateway.door("auto")
-    return Server(door.tcp[0], door.tcp[1], door.udp[1])
+    listener = gateway.listener("auto")
+    return Server(listener.tcp[0], listener.tcp[1], listener.udp[1])
 
 
 @pytest.mark.parametrize("names", [pytest.param("one name", marks=pytest.mark.slow), "another place"])

@@ -21,7 +21,7 @@ PATIENCE_S = 40.0
 
 @pytest.fixture
 def server(gateway: Gateway) -> tsudoi.Server:
-    tcp, udp = gateway.door("auto")
+    tcp, udp = gateway.listener("auto")
     return tsudoi.Server(tcp[0], tcp[1], udp[1])
 
 

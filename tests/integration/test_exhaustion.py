@@ -25,7 +25,7 @@ def test_descriptors_run_out_and_come_back(tmp_path: Path, client: Enter) -> Non
             for _ in range(40):
                 stranger = stack.enter_context(socket.socket())
                 stranger.settimeout(PATIENCE_S)
-                stranger.connect(gateway.door("auto").tcp)
+                stranger.connect(gateway.listener("auto").tcp)
             assert gateway.stderr.wait_for(lambda line: "no descriptor is left" in line, PATIENCE_S)
             company.chat()
         assert gateway.stderr.wait_for(lambda line: "there are descriptors again" in line, PATIENCE_S)

@@ -34,9 +34,9 @@ def test_a_member_that_floods_is_silenced_and_the_others_are_not(tmp_path: Path,
     http = f"127.0.0.1:{unused_port}"
     flags = ("--http", http, "--rate", "50", "--burst", "10")
     with Gateway(*flags, data=tmp_path) as gateway:
-        door = gateway.door("auto")
+        listener = gateway.listener("auto")
         alice, bob, mallory = (
-            Person(door, "den", name, enter(door, operation, "den", name))
+            Person(listener, "den", name, enter(listener, operation, "den", name))
             for operation, name in ((1, "alice"), (2, "bob"), (2, "mallory"))
         )
 

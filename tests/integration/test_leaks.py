@@ -32,12 +32,14 @@ def test_secrets_stay_where_they_belong(tmp_path: Path) -> None:
         gateway = stack.enter_context(
             Gateway("--key", str(tmp_path / "east.key"), "--log-level", "debug", broker=broker)
         )
-        door = gateway.door("auto")
-        tokens = [enter(door, 1, "den", "alice", PASSWORD), enter(door, 2, "den", "bob", PASSWORD)]
+        listener = gateway.listener("auto")
+        tokens = [enter(listener, 1, "den", "alice", PASSWORD), enter(listener, 2, "den", "bob", PASSWORD)]
         for operation, room, name in ((1, "evil", EVIL), (2, EVIL, "mallory")):
             with pytest.raises((ValueError, ConnectionError)):
-                enter(door, operation, room, name)
-        alice, bob = (Person(door, "den", name, token) for name, token in zip(("alice", "bob"), tokens, strict=True))
+                enter(listener, operation, room, name)
+        alice, bob = (
+            Person(listener, "den", name, token) for name, token in zip(("alice", "bob"), tokens, strict=True)
+        )
         alice.say(TEXT)
         bob.udp.settimeout(PATIENCE_S)
         assert TEXT.encode() in bob.udp.recv(4096)
@@ -71,9 +73,9 @@ def test_what_crosses_the_backbone_can_not_be_read(tmp_path: Path) -> None:
         relays = stack.enter_context(Relays(broker.endpoint))
         broker.endpoint = relays.endpoint
         gateway = stack.enter_context(Gateway("--key", str(tmp_path / "east.key"), broker=broker))
-        door = gateway.door("auto")
-        tokens = [enter(door, 1, "secret-den", "alice"), enter(door, 2, "secret-den", "bob")]
-        alice, bob = (Person(door, "secret-den", "x", token) for token in tokens)
+        listener = gateway.listener("auto")
+        tokens = [enter(listener, 1, "secret-den", "alice"), enter(listener, 2, "secret-den", "bob")]
+        alice, bob = (Person(listener, "secret-den", "x", token) for token in tokens)
         alice.say(TEXT)
         bob.udp.settimeout(PATIENCE_S)
         assert TEXT.encode() in bob.udp.recv(4096)

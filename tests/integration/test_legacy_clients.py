@@ -20,7 +20,7 @@ from tests.support.legacy.wire import CREATE, JOIN, PATIENCE_S, Counts
 from tests.support.services import Gateway
 
 RECOGNISED = ("classic", "tcrp-json", "tcrp-success", "tcrp-single", "tcrp-two-sockets", "tcrp-202")
-"""What the `auto` door must see by itself, host and guest alike; tcrp-ok is known by its address, and tried apart."""
+"""What the `auto` listener must see by itself, host and guest alike; tcrp-ok is known by its address: tried apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ PORTS = {"no letters": range(0x8001, 0x8401), "a letter in UTF-8": range(0xC380,
 class TestChat:
     @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
     @pytest.mark.parametrize("dialect", CHATTING)
-    def test_two_of_a_kind_chat_at_their_own_door(
+    def test_two_of_a_kind_chat_at_their_own_listener(
         self, dialect: str, names: Names, gateway: Gateway, client: Enter, new_room: NewRoom
     ) -> None:
         habits = Habits(counts=names.counts)
@@ -62,27 +62,27 @@ class TestChat:
 
     @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
     @pytest.mark.parametrize("dialect", RECOGNISED)
-    def test_two_of_a_kind_chat_at_the_auto_door(
+    def test_two_of_a_kind_chat_at_the_auto_listener(
         self, dialect: str, names: Names, gateway: Gateway, client: Enter, new_room: NewRoom
     ) -> None:
         habits = Habits(counts=names.counts)
         company = Company(new_room(names.room))
-        host = client(dialect, names.host, gateway, habits, door="auto")
-        guest = client(dialect, names.guest, gateway, habits, door="auto")
+        host = client(dialect, names.host, gateway, habits, listener="auto")
+        guest = client(dialect, names.guest, gateway, habits, listener="auto")
         company.create(host)
         company.join(guest)
         company.chat(host, guest)
 
     @pytest.mark.parametrize("ports", PORTS.values(), ids=PORTS)
     @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-    def test_auto_door_knows_who_has_asked_for_the_list(
+    def test_auto_listener_knows_who_has_asked_for_the_list(
         self, names: Names, ports: range, cluster: Cluster, client: Enter, new_room: NewRoom
     ) -> None:
         # On the second gateway: from now on it takes this address for one of these clients, for a while.
         habits = Habits(counts=names.counts, udp_ports=ports)
         company = Company(new_room(names.room))
-        host = client("tcrp-ok", names.host, cluster.b, habits, door="auto")
-        guest = client("tcrp-ok", names.guest, cluster.b, habits, door="auto")
+        host = client("tcrp-ok", names.host, cluster.b, habits, listener="auto")
+        guest = client("tcrp-ok", names.guest, cluster.b, habits, listener="auto")
         company.create(host)
         company.join(guest)
         assert isinstance(guest, TcrpOk)
@@ -90,14 +90,14 @@ class TestChat:
         company.chat(host, guest)
 
     @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-    def test_auto_door_takes_a_join_that_names_its_room_for_classic(
+    def test_auto_listener_takes_a_join_that_names_its_room_for_classic(
         self, names: Names, gateway: Gateway, client: Enter, new_room: NewRoom
     ) -> None:
         """A client that reads a bare token can create and join there; one of tcrp can do neither."""
         habits = Habits(counts=names.counts, joins_by_room=True)
         company = Company(new_room(names.room))
-        host = client("classic", names.host, gateway, habits, door="auto")
-        guest = client("classic", names.guest, gateway, habits, door="auto")
+        host = client("classic", names.host, gateway, habits, listener="auto")
+        guest = client("classic", names.guest, gateway, habits, listener="auto")
         company.create(host)
         company.join(guest)
         company.chat(host, guest)
@@ -110,7 +110,7 @@ class TestChat:
         habits = Habits(counts=counts, ascii_json=False)
         company = Company(new_room("部屋"))
         company.create(client(dialect, "アリス", gateway, habits))
-        company.join(client(dialect, "ボブ", gateway, habits, door="auto"))
+        company.join(client(dialect, "ボブ", gateway, habits, listener="auto"))
         company.chat()
 
     @pytest.mark.parametrize("dialect", ["classic", "tcrp-200", "tcrp-json"])
@@ -130,7 +130,7 @@ class TestChat:
 
     def test_tcrp_room_is_a_member_that_only_counts(self, gateway: Gateway, client: Enter, new_room: NewRoom) -> None:
         company = Company(new_room("部屋"))
-        host, guest = client("tcrp-room", "アリス", gateway), client("tcrp-room", "ボブ", gateway, door="auto")
+        host, guest = client("tcrp-room", "アリス", gateway), client("tcrp-room", "ボブ", gateway, listener="auto")
         check(company.create(host).replies, granted("tcrp-room", CREATE, company.room, host.token))
         check(company.join(guest).replies, granted("tcrp-room", JOIN, company.room, guest.token))
         alice, bob = client("classic", "alice", gateway), client("tcrp-json", "bob", gateway)
@@ -281,9 +281,9 @@ class TestAddress:
         room = new_room("den")
         with (
             Gateway("--move-after", "1", data=tmp_path, dialects=("classic",), host="0.0.0.0") as gateway,
-            Classic("alice", gateway.door("classic", "127.0.0.1")) as alice,
-            Classic("bob", gateway.door("classic", "127.0.0.1")) as bob,
-            Classic("alice", gateway.door("classic", other_host), Habits(udp_from=other_host)) as thief,
+            Classic("alice", gateway.listener("classic", "127.0.0.1")) as alice,
+            Classic("bob", gateway.listener("classic", "127.0.0.1")) as bob,
+            Classic("alice", gateway.listener("classic", other_host), Habits(udp_from=other_host)) as thief,
         ):
             alice.create(room)
             alice.start()
@@ -316,8 +316,8 @@ class TestAddress:
         room = new_room("den")
         with (
             Gateway("--check-ip", "off", data=tmp_path, dialects=("classic",), host="0.0.0.0") as gateway,
-            Classic("alice", gateway.door("classic", "127.0.0.1")) as alice,
-            Classic("alice", gateway.door("classic", other_host), Habits(udp_from=other_host)) as moved,
+            Classic("alice", gateway.listener("classic", "127.0.0.1")) as alice,
+            Classic("alice", gateway.listener("classic", other_host), Habits(udp_from=other_host)) as moved,
         ):
             alice.create(room)
             alice.start()
@@ -336,7 +336,7 @@ class TestAddress:
         company.join(guest)
         company.chat()
         for wanderer, gateway in ((guest, cluster.a), (host, cluster.b), (guest, cluster.b), (host, cluster.a)):
-            wanderer.door = gateway.door(dialect)
+            wanderer.listener = gateway.listener(dialect)
             wanderer.move().close()
             company.say(wanderer, "somewhere else")
             company.chat()
@@ -395,7 +395,7 @@ class TestAddress:
             guest.join(room)
             host.say("hello")
             assert b"hello" in guessed.recv(4096)
-        guest.door = cluster.b.door("tcrp-bare-ack")
+        guest.listener = cluster.b.listener("tcrp-bare-ack")
         guest.send("")
         assert guest.hear().shown == "host: hello"
 

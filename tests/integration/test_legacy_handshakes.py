@@ -48,12 +48,12 @@ class TestRequest:
         assert {len(room.encode()) for room in rooms.values()} == {255}
         enter_at_once(rooms, [client(dialect, "イ" * 85, gateway) for dialect in CLIENTS])
 
-    @pytest.mark.parametrize("door", ["auto", "classic", "tcrp-json"])
+    @pytest.mark.parametrize("listener", ["auto", "classic", "tcrp-json"])
     def test_may_come_long_after_the_connection(
-        self, door: str, gateway: Gateway, client: Enter, new_room: NewRoom
+        self, listener: str, gateway: Gateway, client: Enter, new_room: NewRoom
     ) -> None:
-        dialect = "classic" if door == "auto" else door
-        waiting = client(dialect, "alice", gateway, door=door)
+        dialect = "classic" if listener == "auto" else listener
+        waiting = client(dialect, "alice", gateway, listener=listener)
         waiting.dial()
         other = Company(new_room("other"))
         other.create(client("classic", "carol", gateway))
@@ -66,7 +66,7 @@ class TestRequest:
 
     def test_to_create_may_have_state_1(self, gateway: Gateway, client: Enter, new_room: NewRoom) -> None:
         company = Company(new_room("den"))
-        company.create(client("classic", "alice", gateway, Habits(create_state=1), door="auto"))
+        company.create(client("classic", "alice", gateway, Habits(create_state=1), listener="auto"))
         company.join(client("classic", "bob", gateway))
         company.chat()
 
@@ -131,7 +131,7 @@ class TestRefusal:
         assert len(client(dialect, "アリス", gateway, known).create(room).token or b"") == 32
         assert client(dialect, "ボブ", gateway).join(room).token is None
         for other in ("tcrp-json", "tcrp-room", "tcrp-202"):
-            assert len(client(other, "ボブ", gateway, known, door="auto").join(room).token or b"") == 32
+            assert len(client(other, "ボブ", gateway, known, listener="auto").join(room).token or b"") == 32
 
     @pytest.mark.parametrize(
         ("room", "user"), [("", "alice"), (" ", "alice"), ("d\x1ben", "alice"), ("den", ""), ("den", "a\u202elice")]

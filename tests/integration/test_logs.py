@@ -42,7 +42,7 @@ def test_lines_are_objects_and_the_level_changes_at_run_time(tmp_path: Path) -> 
         line = gateway.stderr.wait_for(lambda line: "log level" in line, PATIENCE_S)
         assert line is not None
         assert '"to": "debug"' in line
-        with socket.create_connection(gateway.door("auto").tcp) as stranger:
+        with socket.create_connection(gateway.listener("auto").tcp) as stranger:
             stranger.sendall(b"\x1b[2J\n")
         line = gateway.stderr.wait_for(lambda line: '"event": "handshake"' in line, PATIENCE_S)
         assert line is not None

@@ -19,7 +19,7 @@ def shown(gateway: Gateway) -> str:
     """Return the SHA-256 of the certificate that a gateway shows."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection(gateway.door("auto").tcp, 10) as plain, context.wrap_socket(plain) as sock:
+    with socket.create_connection(gateway.listener("auto").tcp, 10) as plain, context.wrap_socket(plain) as sock:
         return sha256(sock.getpeercert(binary_form=True) or b"").hexdigest()
 
 

@@ -14,7 +14,7 @@ PROGRAM = Path(__file__).resolve().parents[2] / "docs" / "minimal_client.py"
 
 @pytest.fixture
 def start(gateway: Gateway) -> Iterator[Start]:
-    tcp, udp = gateway.door("auto")
+    tcp, udp = gateway.listener("auto")
     with typists(PROGRAM, f"{tcp[0]}:{tcp[1]}:{udp[1]}") as start:
         yield start
 

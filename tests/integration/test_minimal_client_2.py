@@ -19,7 +19,7 @@ PROGRAM = Path(__file__).resolve().parents[2] / "docs" / "minimal_client_2.py"
 
 @pytest.fixture
 def start(gateway: Gateway) -> Iterator[Start]:
-    tcp, udp = gateway.door("auto")
+    tcp, udp = gateway.listener("auto")
     with typists(PROGRAM, f"127.0.0.1:{tcp[1]}:{udp[1]}") as start:
         yield start
 
@@ -27,7 +27,7 @@ def start(gateway: Gateway) -> Iterator[Start]:
 @pytest.fixture
 def start_far_away(gateway: Gateway) -> Iterator[Start]:
     """The same, behind a bad network."""
-    tcp, udp = gateway.door("auto")
+    tcp, udp = gateway.listener("auto")
     with (
         LossyRelay(("127.0.0.1", udp[1]), 0.1, doubling=0.1, seed=1) as relay,
         typists(PROGRAM, f"127.0.0.1:{tcp[1]}:{relay.port}") as start,

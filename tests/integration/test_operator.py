@@ -53,7 +53,7 @@ def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) ->
     store = tmp_path / "d" / "tsudoi.sqlite"
 
     async def story(gateway: Gateway) -> None:
-        host, tcp = gateway.door("tsudoi").tcp
+        host, tcp = gateway.listener("tsudoi").tcp
         server = Server(host, tcp, gateway.udp[1])
         with pytest.raises(tsudoi.WrongPassword, match="a token is needed"):
             await tsudoi.create("den", name="eve", server=server, dialect="tsudoi")
@@ -101,5 +101,5 @@ def test_a_service_that_does_not_run_is_told_at_once(tmp_path: Path, monkeypatch
 
 
 def classic(gateway: Gateway) -> Server:
-    host, tcp = gateway.door("classic").tcp
+    host, tcp = gateway.listener("classic").tcp
     return Server(host, tcp, gateway.udp[1])

@@ -48,7 +48,7 @@ def sites() -> Iterator[list[Site]]:
 def test_scenario_at_servers_that_run(name: str, sites: list[Site]) -> None:
     story = STORIES[name]
     # A story without listeners of their own has one for all dialects.
-    act(story, sites if story.own_doors else [replace(site, dialect_ports={}) for site in sites])
+    act(story, sites if story.own_listeners else [replace(site, dialect_ports={}) for site in sites])
 
 
 @pytest.mark.parametrize("name", [name for name in STORIES if name not in ANYWHERE])

@@ -33,8 +33,8 @@ def come() -> Iterator[Come]:
     with ExitStack() as stack:
 
         def come(gateway: Gateway, operation: int, room: str, name: str, **more: Any) -> SealedClient:
-            door = gateway.door("auto")
-            client = enter(door.tcp, door.udp, operation, room, name, **more)
+            listener = gateway.listener("auto")
+            client = enter(listener.tcp, listener.udp, operation, room, name, **more)
             stack.callback(client.close)
             return client
 
@@ -63,7 +63,7 @@ def test_each_suite_carries_messages_of_all_lengths(
 
 def test_members_of_all_versions_share_a_room(gateway: Gateway, come: Come, room: str) -> None:
     alice = come(gateway, CREATE, room, "alice")
-    classic = CLIENTS["classic"]("bob", gateway.door("classic"))
+    classic = CLIENTS["classic"]("bob", gateway.listener("classic"))
     with classic:
         classic.join(room)
         classic.start()
@@ -157,7 +157,7 @@ def test_another_gateway_takes_over_after_a_kill(tmp_path: Path, come: Come, roo
             bob.until(lambda: len(bob.texts()) == 3)
             b.kill()
         alice.say("meanwhile")
-        bob.server = a.door("auto").udp
+        bob.server = a.listener("auto").udp
         about = bob.resume()
         assert (about["state"], about["said"]) == ("complete", 0)
         assert bob.run not in runs

@@ -121,14 +121,14 @@ async def scenario(seed: int, lasts_s: float, lines: int, tmp_path: Path, faults
         try:
             for index in range(3):
                 enter = tsudoi.join if index else tsudoi.create
-                door = at(one if index % 2 else two)
-                server = tsudoi.Server(door.host, door.tcp, (to_one if index % 2 else to_two).port)
+                listener = at(one if index % 2 else two)
+                server = tsudoi.Server(listener.host, listener.tcp, (to_one if index % 2 else to_two).port)
                 chat = await enter("den", name=f"member {index}", server=server)
                 talk.add(chat)
                 # The other gateway is one more address of the service.
                 other = (to_two if index % 2 else to_one).port
                 assert isinstance(chat, SealedChat)
-                await chat.add_gateway(tsudoi.Server(door.host, door.tcp, other))
+                await chat.add_gateway(tsudoi.Server(listener.host, listener.tcp, other))
             speaking = asyncio.create_task(talk.speak(lines, lasts_s, dice))
             for fault in faults:
                 await asyncio.sleep(lasts_s / (len(faults) + 1))

@@ -115,10 +115,10 @@ async def talk(alice: ChatClient, bob: ChatClient, topic: str, count: int = 40) 
 async def test_members_talk_by_tcp_where_udp_does_not_pass_and_go_back_to_it_when_it_does(
     gateway: Gateway, room: str
 ) -> None:
-    door = gateway.door("auto")
-    relay = Relay(door.udp)
+    listener = gateway.listener("auto")
+    relay = Relay(listener.udp)
     relay.passes = False
-    server = Server("127.0.0.1", door.tcp[1], relay.port)
+    server = Server("127.0.0.1", listener.tcp[1], relay.port)
     about: dict[str, Any] = {"server": server, "dialect": "tsudoi-2", "settings": Settings()}
     alice = await tsudoi.create(room, name="alice", **about)
     async with alice, await tsudoi.join(room, name="bob", **about) as bob:
@@ -141,8 +141,8 @@ async def test_members_talk_by_tcp_where_udp_does_not_pass_and_go_back_to_it_whe
 
 
 async def test_where_udp_passes_no_connection_is_opened(gateway: Gateway, room: str) -> None:
-    door = gateway.door("auto")
-    server = Server("127.0.0.1", door.tcp[1], door.udp[1])
+    listener = gateway.listener("auto")
+    server = Server("127.0.0.1", listener.tcp[1], listener.udp[1])
     async with await tsudoi.create(room, name="alice", server=server, dialect="tsudoi-2") as alice:
         assert isinstance(alice, SealedChat)
         await alice.say("hello")
@@ -152,17 +152,17 @@ async def test_where_udp_passes_no_connection_is_opened(gateway: Gateway, room: 
 
 async def test_a_gateway_that_is_killed_is_found_again_by_tcp(tmp_path: Path, room: str) -> None:
     with Gateway("--notices", "off", data=tmp_path) as first:
-        door = first.door("auto")
+        listener = first.listener("auto")
         nothing = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         nothing.bind(("127.0.0.1", 0))
-        server = Server("127.0.0.1", door.tcp[1], nothing.getsockname()[1])
+        server = Server("127.0.0.1", listener.tcp[1], nothing.getsockname()[1])
         about: dict[str, Any] = {"server": server, "dialect": "tsudoi-2"}
         alice = await tsudoi.create(room, name="alice", **about)
         bob = await tsudoi.join(room, name="bob", **about)
         await talk(alice, bob, "before")
         first.kill()
     line = alice.post("meanwhile")
-    with Gateway("--notices", "off", "--tcp", f"127.0.0.1:{door.tcp[1]}", data=tmp_path):
+    with Gateway("--notices", "off", "--tcp", f"127.0.0.1:{listener.tcp[1]}", data=tmp_path):
         await line.kept()
         assert await hear(bob, 1) == ["meanwhile"]
         await talk(alice, bob, "after")
@@ -205,12 +205,12 @@ class TcpSocket:
 
 
 def test_two_sessions_share_a_connection(gateway: Gateway, room: str) -> None:
-    door = gateway.door("auto")
-    alice = SealedClient(shake_hands(door.tcp, 1, room, "alice"), door.udp)
-    bob = SealedClient(shake_hands(door.tcp, 2, room, "bob"), door.udp)
+    listener = gateway.listener("auto")
+    alice = SealedClient(shake_hands(listener.tcp, 1, room, "alice"), listener.udp)
+    bob = SealedClient(shake_hands(listener.tcp, 2, room, "bob"), listener.udp)
     for each in (alice, bob):
         each.close()
-    shared: Any = TcpSocket(door.tcp)
+    shared: Any = TcpSocket(listener.tcp)
     alice.sock = shared
     assert alice.resume()["state"] == "complete"
     bob.sock = shared
@@ -227,18 +227,18 @@ def test_two_sessions_share_a_connection(gateway: Gateway, room: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_member_that_does_not_read_delays_no_other_and_misses_nothing(gateway: Gateway, room: str) -> None:
-    door = gateway.door("auto")
+    listener = gateway.listener("auto")
     with ExitStack() as stack:
-        alice = SealedClient(shake_hands(door.tcp, 1, room, "alice"), door.udp)
+        alice = SealedClient(shake_hands(listener.tcp, 1, room, "alice"), listener.udp)
         alice.close()
         # A busy machine drops datagrams, and this client does not repeat what is lost.
-        hers: Any = TcpSocket(door.tcp)
+        hers: Any = TcpSocket(listener.tcp)
         stack.callback(hers.close)
         alice.sock = hers
         alice.resume()
-        slow = SealedClient(shake_hands(door.tcp, 2, room, "bob"), door.udp)
+        slow = SealedClient(shake_hands(listener.tcp, 2, room, "bob"), listener.udp)
         slow.close()
-        deaf: Any = TcpSocket(door.tcp, receive_buffer=4_096)
+        deaf: Any = TcpSocket(listener.tcp, receive_buffer=4_096)
         stack.callback(deaf.close)
         slow.sock = deaf
         slow.resume()
@@ -251,7 +251,7 @@ def test_a_member_that_does_not_read_delays_no_other_and_misses_nothing(gateway:
         with suppress(ConnectionError, EOFError):
             while True:
                 deaf.recv(0)
-        again: Any = TcpSocket(door.tcp)
+        again: Any = TcpSocket(listener.tcp)
         stack.callback(again.close)
         slow.sock = again
         assert slow.resume()["state"] == "complete"
@@ -260,9 +260,9 @@ def test_a_member_that_does_not_read_delays_no_other_and_misses_nothing(gateway:
 
 
 def test_bytes_that_are_no_packets_end_the_connection_without_an_answer(gateway: Gateway) -> None:
-    door = gateway.door("auto")
+    listener = gateway.listener("auto")
     for first in (b"\x00\xff" + bytes(300), framed(bytes(40)) + b"\xff\xff"):
-        with socket.create_connection(door.tcp, 5) as sock:
+        with socket.create_connection(listener.tcp, 5) as sock:
             sock.sendall(first)
             sock.settimeout(15)
             with suppress(ConnectionError):
@@ -284,7 +284,7 @@ async def test_packets_go_inside_tls_where_a_port_speaks_nothing_else_and_withou
     with Gateway("--notices", "off", *flags, data=tmp_path, host=host) as gateway:
         nothing = socket.socket(socket.AF_INET6 if how == "ipv6" else socket.AF_INET, socket.SOCK_DGRAM)
         nothing.bind((host, 0))
-        tcp = next(iter(gateway.addresses("tls")))[1] if how == "tls" else gateway.door("auto", host).tcp[1]
+        tcp = next(iter(gateway.addresses("tls")))[1] if how == "tls" else gateway.listener("auto", host).tcp[1]
         is_tls = how == "tls"
         server = Server(host, tcp, nothing.getsockname()[1], tls=is_tls, tls_ca=files[0] if is_tls else None)
         settings = Settings(security="plain" if how == "plain" else "sealed")

@@ -73,8 +73,8 @@ async def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and
         Broker(None, "--news-high-water", "5", "--log-entries", "1000000") as broker,
         Gateway("--rate", "1000000", "--burst", "1000000", broker=broker) as fast,
     ):
-        door = fast.door("auto")
-        at_fast = tsudoi.Server(door.tcp[0], door.tcp[1], door.udp[1])
+        listener = fast.listener("auto")
+        at_fast = tsudoi.Server(listener.tcp[0], listener.tcp[1], listener.udp[1])
         async with contextlib.AsyncExitStack() as stack:
             slow, relay, at_slow = await stack.enter_async_context(slow_gateway(broker))
 

@@ -50,7 +50,7 @@ def test_a_log_that_nothing_reads_stops_no_chat(tmp_path: Path, client: Enter) -
             tcp, udp = list(gateway.addresses("tcp")), list(gateway.addresses("udp"))
             gateway.tcp, gateway.udp = dict(zip(gateway.tcp, tcp, strict=True)), udp[0]
             for _ in range(100):  # each is a log line
-                with socket.create_connection(gateway.door("auto").tcp, PATIENCE_S) as stranger:
+                with socket.create_connection(gateway.listener("auto").tcp, PATIENCE_S) as stranger:
                     stranger.sendall(b"\x1b[2J\n")
             company = Company("den")
             company.create(client("tcrp-json", "alice", gateway))

@@ -87,9 +87,9 @@ OPENINGS = {
 def test_openings_do_not_disturb_a_chat(
     opening: tuple[bytes, ...], cluster: Cluster, stranger: Stranger, company: Company, client: Enter
 ) -> None:
-    for door in ALL_LISTENERS:
-        stranger.connect(cluster.a.door(door).tcp, *opening)
-        stranger.reset(cluster.a.door(door).tcp, *opening)
+    for dialect in ALL_LISTENERS:
+        stranger.connect(cluster.a.listener(dialect).tcp, *opening)
+        stranger.reset(cluster.a.listener(dialect).tcp, *opening)
     company.chat()
     company.join(client("classic", "キャロル", cluster.a))
     company.chat()
@@ -101,10 +101,10 @@ def test_random_openings_do_not_disturb_a_chat(
 ) -> None:
     chance = random.Random(SEED)
     for number in range(10):
-        for door in ALL_LISTENERS:
+        for dialect in ALL_LISTENERS:
             numbers = (chance.randrange(256), chance.randrange(4), chance.randrange(3), chance.randrange(300))
             head = header(*numbers) if number % 2 else chance.randbytes(32)
-            stranger.reset(cluster.a.door(door).tcp, head + chance.randbytes(chance.randrange(600)))
+            stranger.reset(cluster.a.listener(dialect).tcp, head + chance.randbytes(chance.randrange(600)))
     company.chat()
     company.join(client("classic", "キャロル", cluster.a))
     company.chat()

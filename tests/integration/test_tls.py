@@ -127,17 +127,17 @@ def test_who_is_not_trusted_is_told_why_in_one_line(tmp_path: Path) -> None:
         clear = replace(server, tls=False, tls_ca=None)
         with pytest.raises(tsudoi.ClientError):
             asyncio.run(tsudoi.rooms(server=clear, dialect="tsudoi"))
-        # Version 2 speaks TLS at every door; without an authority it trusts a server at this machine.
+        # Version 2 speaks TLS at every listener; without an authority it trusts a server at this machine.
         asyncio.run(tsudoi.rooms(server=clear))
-        # An ordinary door takes both kinds of client, and an authority that is named is asked there, too.
-        door = replace(server, tcp=gateway.door("tsudoi").tcp[1])
-        asyncio.run(tsudoi.rooms(server=door))
+        # An ordinary listener takes both kinds of client, and an authority that is named is asked there, too.
+        listener = replace(server, tcp=gateway.listener("tsudoi").tcp[1])
+        asyncio.run(tsudoi.rooms(server=listener))
         for is_tls in (True, False):
             with pytest.raises(tsudoi.ServerNotTrusted):
-                asyncio.run(tsudoi.rooms(server=replace(door, tls=is_tls, tls_ca=stranger)))
+                asyncio.run(tsudoi.rooms(server=replace(listener, tls=is_tls, tls_ca=stranger)))
 
 
-def test_workers_share_a_tls_door(tmp_path: Path) -> None:
+def test_workers_share_a_tls_listener(tmp_path: Path) -> None:
     office = Office(tmp_path)
     with Gateway(*office.flags, "--workers", "2", data=tmp_path / "data", dialects=()) as gateway:
         server = at(gateway, office.trusted)

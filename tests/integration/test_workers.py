@@ -1,4 +1,4 @@
-"""`--workers`: several gateways behind one door, of which one may die and nobody notices."""
+"""`--workers`: several gateways behind one listener, of which one may die and nobody notices."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def test_a_worker_that_is_killed_is_started_again_and_the_chat_goes_on(
         check()
         for victim in sorted(before):
             os.kill(victim, signal.SIGKILL)
-            # What is said meanwhile waits at the door, which stays open.
+            # What is said meanwhile waits at the listener, which stays open.
             say()
             check()
             deadline = time.monotonic() + PATIENCE_S

@@ -67,8 +67,8 @@ class Soak:
         number, at = next(self._numbers), self._dice.randrange(len(self._gateways))
         member: Member | None
         if number % 2:
-            doors = [gateway.door("tsudoi") for gateway in self._gateways[at:] + self._gateways[:at]]
-            servers = [Server(*door.tcp, udp=door.udp[1]) for door in doors]
+            listeners = [gateway.listener("tsudoi") for gateway in self._gateways[at:] + self._gateways[:at]]
+            servers = [Server(*listener.tcp, udp=listener.udp[1]) for listener in listeners]
             member = await SealedMember.enter(room, f"sealed{number}", host, servers, self._group, self._heard_sealed)
         else:
             member = await self._enter_legacy(
@@ -79,8 +79,8 @@ class Soak:
 
     async def _enter_legacy(self, plan: ClientPlan, room: str) -> ChaosClient | None:
         client = ChaosClient(plan, room, None, self._heard, lambda *_: None)
-        door = self._gateways[plan.gateway].door(plan.dialect)
-        if await client.enter(door, [gateway.udp for gateway in self._gateways]):
+        listener = self._gateways[plan.gateway].listener(plan.dialect)
+        if await client.enter(listener, [gateway.udp for gateway in self._gateways]):
             return client
         client.close()
         return None

@@ -123,7 +123,7 @@ class Member:
     def __init__(self, room: str, user: str, token: bytes, udp_port: int) -> None:
         self.user = user
         self._head = bytes((len(room.encode()), len(token))) + room.encode() + token
-        self._door = ("127.0.0.1", udp_port)
+        self._listener = ("127.0.0.1", udp_port)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(ANSWER_S)
         self._send("")  # tells the gateway where this member is
@@ -150,7 +150,7 @@ class Member:
         return self._socket.recv(4096).decode()
 
     def move(self, stack: Stack, gateway: str) -> None:
-        self._door = ("127.0.0.1", stack.udp[gateway])
+        self._listener = ("127.0.0.1", stack.udp[gateway])
         self._send("")
 
     def receive(self, limit_s: float) -> list[str]:
@@ -164,7 +164,7 @@ class Member:
         self._socket.close()
 
     def _send(self, text: str) -> None:
-        self._socket.sendto(self._head + text.encode(), self._door)
+        self._socket.sendto(self._head + text.encode(), self._listener)
 
 
 def header(room_size: int, operation: int, payload_size: int) -> bytes:

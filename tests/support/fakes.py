@@ -314,11 +314,11 @@ class ScriptedGateway(FakeGateway):
             self.receive(number, b"", address)
         return member
 
-    def receive(self, number: int, text: bytes | str, source: bytes, *, door: int = 0, room: str = "") -> None:
+    def receive(self, number: int, text: bytes | str, source: bytes, *, listener: int = 0, room: str = "") -> None:
         raw = text if isinstance(text, bytes) else text.encode()
         name = (room or self.room_of(number)).encode()
         head = bytes((len(name), 32)) + name + token_of(number)
-        self.core.handle_datagrams(door, [(head + raw, source)], self.now)
+        self.core.handle_datagrams(listener, [(head + raw, source)], self.now)
 
     def room_of(self, number: int) -> str:
         """The name of a member's room; room 1's if it is not known here."""
@@ -758,7 +758,7 @@ class World:
                 self.broker.core.ownership.unreachable(peer, self.now)
         self._hashing += [(self.now + self.dice.uniform(0, HASHING_S), job) for job in turn.passwords]
 
-    def _on_send(self, door: int, address: bytes, payload: bytes) -> None:
+    def _on_send(self, listener: int, address: bytes, payload: bytes) -> None:
         client = self.clients.get(address)
         if client is not None:
             client.heard.append(payload)

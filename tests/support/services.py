@@ -16,7 +16,7 @@ from scenarios import cluster
 from scenarios.cluster import HOST, Broker
 from scenarios.ports import steady_port
 from tests.support import forked
-from tests.support.legacy.wire import Door
+from tests.support.legacy.wire import Listener
 from tsudoi.protocol.client.dialects import DIALECTS
 
 __all__ = ["ALL_LISTENERS", "ROOT", "Broker", "Gateway", "steady_endpoint"]
@@ -42,10 +42,10 @@ class Gateway(cluster.Gateway):
         endpoint = None if broker is None else broker.endpoint
         super().__init__(*options, *notices, broker=endpoint, data=data, dialects=dialects, host=host, steady=steady)
 
-    def door(self, dialect: str, host: str = "") -> Door:
+    def listener(self, dialect: str, host: str = "") -> Listener:
         """Return where clients of a dialect go; `host` when the gateway listens on more than one address."""
         tcp, udp = self.tcp[dialect], self.udp
-        return Door((host or tcp[0], tcp[1]), (host or udp[0], udp[1]))
+        return Listener((host or tcp[0], tcp[1]), (host or udp[0], udp[1]))
 
 
 def steady_endpoint() -> str:
@@ -58,8 +58,8 @@ HEAR_S = 30.0
 
 def at(gateway: Gateway) -> tsudoi.Server:
     """Return a gateway's first `auto` listener, as the SDK names it."""
-    door = gateway.door("auto")
-    return tsudoi.Server(door.tcp[0], door.tcp[1], door.udp[1])
+    listener = gateway.listener("auto")
+    return tsudoi.Server(listener.tcp[0], listener.tcp[1], listener.udp[1])
 
 
 async def hear(chat: tsudoi.ChatClient, text: str) -> list[str]:

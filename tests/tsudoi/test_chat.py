@@ -227,7 +227,7 @@ async def test_strange_datagrams_are_counted() -> None:
         await until(lambda: bob.malformed == 1)
 
 
-async def test_moving_to_another_door() -> None:
+async def test_moving_to_another_listener() -> None:
     async with two(TSUDOI) as (fake, alice, bob):
         before = set(fake.rooms["部屋1"].addresses.values())
         await bob.move(Server("127.0.0.1", 1, fake.address.udp))
@@ -249,8 +249,8 @@ async def test_a_server_that_goes_away_is_told_once() -> None:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        return int(door.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def test_nothing_there_is_unreachable() -> None:

@@ -8,7 +8,7 @@ from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Granted, Item, Join
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Rights
 
-HERE, NEXT_DOOR = "192.0.2.1 5000 0", "192.0.2.1 5001 0"
+HERE, NEXT_PORT = "192.0.2.1 5000 0", "192.0.2.1 5001 0"
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_one_who_was_muted_stays_muted(broker: Broker) -> None:
 @pytest.mark.parametrize(
     ("where", "ip"),
     [
-        (NEXT_DOOR, "192.0.2.1"),  # another socket
+        (NEXT_PORT, "192.0.2.1"),  # another socket
         (HERE, "198.51.100.7"),  # a forged source: the connection came from elsewhere
         ("198.51.100.7 5000 0", "198.51.100.7"),
         ("", "192.0.2.1"),
@@ -86,7 +86,7 @@ def test_nobody_else_is_replaced(broker: Broker, where: str, ip: str) -> None:
 def test_another_name_another_room_and_a_younger_member_are_not_replaced(broker: Broker) -> None:
     host = broker.create(user="host")
     for token, (room, user) in enumerate((("den", "bob"), ("den", "alice")), 2):
-        broker.publish(A, addressed(broker.join(room, user, token=token), 1, HERE if user == "bob" else NEXT_DOOR))
+        broker.publish(A, addressed(broker.join(room, user, token=token), 1, HERE if user == "bob" else NEXT_PORT))
     elsewhere = broker.create("other", "alice", token=4)
     broker.publish(A, addressed(elsewhere, 1, HERE))
     after = broker.join(user="alice", token=5)

@@ -19,7 +19,7 @@ from tests.chaos.cluster.reading import TermWatch, read_log, read_owners
 from tests.chaos.history import RoomLog
 from tests.chaos.plan import Plan
 from tests.chaos.servers import BROKER_OPTIONS, GATEWAY_OPTIONS
-from tests.support.legacy.wire import Address, Door
+from tests.support.legacy.wire import Address, Listener
 
 RESTART_S = 0.2
 """A supervisor's pause before it starts a program again."""
@@ -146,9 +146,9 @@ class Machines:
         """Where posters go, by gateway."""
         return [(gateway.udp[0], WEBHOOK_PORT) for gateway in self.gateways]
 
-    def door(self, gateway: int, dialect: str) -> Door:
+    def listener(self, gateway: int, dialect: str) -> Listener:
         """Return where clients of a dialect go."""
-        return Door(self.gateways[gateway].tcp[dialect.removesuffix("-2")], self.gateways[gateway].udp)
+        return Listener(self.gateways[gateway].tcp[dialect.removesuffix("-2")], self.gateways[gateway].udp)
 
     # --- whole machines ---
 

@@ -17,8 +17,8 @@ def raw(number: int, text: str | bytes = b"", *, room: bytes | None = None, toke
     return bytes((len(name), len(key))) + name + key + (text.encode() if isinstance(text, str) else text)
 
 
-def send(gateway: ScriptedGateway, data: bytes, source: bytes = ALICE, door: int = 0) -> None:
-    gateway.core.handle_datagrams(door, [(data, source)], gateway.now)
+def send(gateway: ScriptedGateway, data: bytes, source: bytes = ALICE, listener: int = 0) -> None:
+    gateway.core.handle_datagrams(listener, [(data, source)], gateway.now)
 
 
 def texts(gateway: ScriptedGateway, address: bytes) -> list[str]:

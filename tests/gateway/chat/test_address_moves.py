@@ -125,7 +125,7 @@ def test_loopback_addresses_count_as_one_host() -> None:
     member = gateway.enter(1, ip="::1")
     gateway.receive(1, "a", LOOPBACK)
     gateway.receive(1, "b", sockaddr.pack("127.9.9.9", 4001))
-    gateway.receive(1, "c", sockaddr.pack("::1", 4002), door=1)
+    gateway.receive(1, "c", sockaddr.pack("::1", 4002), listener=1)
     assert gateway.said() == ["a", "b", "c"]
     assert member.listener == 1
 
@@ -155,9 +155,9 @@ def test_datagrams_leave_from_the_listener_that_the_members_come_in_at(gateway: 
     gateway = ScriptedGateway(ipv6=(False, False))
     gateway.enter(1, address=ALICE)
     gateway.news(said(2, 9, "one"))
-    gateway.receive(1, "", ALICE, door=1)
+    gateway.receive(1, "", ALICE, listener=1)
     gateway.news(said(3, 9, "two"))
-    assert [(door, payload) for door, _, payload in gateway.outbound.sent] == [(0, b"m9: one"), (1, b"m9: two")]
+    assert [(listener, payload) for listener, _, payload in gateway.outbound.sent] == [(0, b"m9: one"), (1, b"m9: two")]
 
 
 def test_an_announced_address_counts_until_a_datagram_comes(gateway: ScriptedGateway) -> None:
@@ -175,8 +175,8 @@ def test_an_announced_port_may_stay_whatever_the_datagrams_come_from(gateway: Sc
     gateway = ScriptedGateway(ipv6=(False, False))
     member = gateway.enter(1, dialect="tcrp-two-sockets")
     gateway.core.announce(member, address_of(1, port=5_555), gateway.now)
-    gateway.receive(1, "a", address_of(1, port=6_666), door=1)
-    gateway.receive(1, "b", address_of(1, port=7_777), door=1)
+    gateway.receive(1, "a", address_of(1, port=6_666), listener=1)
+    gateway.receive(1, "b", address_of(1, port=7_777), listener=1)
     assert gateway.said() == ["a", "b"]
     assert (member.address, member.listener) == (address_of(1, port=5_555), 1)
     assert gateway.counters.moved_addresses == 0
@@ -277,11 +277,11 @@ def test_a_client_that_sends_from_another_socket_than_it_announced_may_send_at_a
     assert len(gateway.said()) == 2 * MOVES
 
 
-@pytest.mark.parametrize("door", [-1, -9, 9, 10**30])
-def test_an_unknown_listener_is_replaced_by_another(gateway: ScriptedGateway, door: int) -> None:
+@pytest.mark.parametrize("listener", [-1, -9, 9, 10**30])
+def test_an_unknown_listener_is_replaced_by_another(gateway: ScriptedGateway, listener: int) -> None:
     send(gateway, raw(1, ""))
     (request,) = gateway.asked(Resume)
-    gateway.reply(request.id, a_grant(1, offset=5, address=f"192.0.2.1 20001 {door}".encode()))
+    gateway.reply(request.id, a_grant(1, offset=5, address=f"192.0.2.1 20001 {listener}".encode()))
     gateway.news(last=5)
     gateway.news(said(6, 9, "hi"))
     assert gateway.outbound.to(ALICE) == [b"m9: hi"]
@@ -298,8 +298,10 @@ def test_an_address_that_can_not_be_read_is_none(gateway: ScriptedGateway, writt
     assert gateway.members.by_token[token_of(1)].address == ALICE
 
 
-@pytest.mark.parametrize(("written", "door"), [(b"192.0.2.1 5 2", 2), (b"192.0.2.1 5 1", 0), (b"2001:db8::1 5 9", 1)])
-def test_a_restored_address_takes_its_listener_if_the_family_fits(written: bytes, door: int) -> None:
+@pytest.mark.parametrize(
+    ("written", "listener"), [(b"192.0.2.1 5 2", 2), (b"192.0.2.1 5 1", 0), (b"2001:db8::1 5 9", 1)]
+)
+def test_a_restored_address_takes_its_listener_if_the_family_fits(written: bytes, listener: int) -> None:
     gateway = ScriptedGateway(ipv6=(False, True, False))
     member = gateway.core.enter(a_grant(1, address=written), token_of(1), gateway.now)
-    assert member.listener == door
+    assert member.listener == listener

@@ -30,7 +30,7 @@ def refused(
     ],
 )
 def test_a_seed_client_with_a_refusal_for_its_token_is_told_to_end(gateway: ScriptedGateway, data: bytes) -> None:
-    send(gateway, data, BOB, door=0)
+    send(gateway, data, BOB, listener=0)
     *why, end = gateway.outbound.sent
     assert end == (0, BOB, b"exit!")
     assert len(why) == 1
@@ -45,7 +45,7 @@ def test_a_seed_client_with_a_refusal_for_its_token_is_told_to_end(gateway: Scri
 def test_an_exit_answer_repeats_only_our_own_refusals_and_is_no_longer_than_the_datagram(
     gateway: ScriptedGateway, data: bytes
 ) -> None:
-    send(gateway, data, BOB, door=0)
+    send(gateway, data, BOB, listener=0)
     assert gateway.outbound.sent == [(0, BOB, b"exit!")]
     assert gateway.counters.exit_answers == 1
 

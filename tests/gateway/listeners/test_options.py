@@ -50,12 +50,12 @@ def test_a_person_is_told_where_a_browser_finds_the_page(listener: WebListener, 
         ("[::1]:9001=tcrp-200", Listener("::1", 9001, "tcrp-200")),
     ],
 )
-def test_doors_are_host_and_port(text: str, listener: Listener) -> None:
+def test_listeners_are_host_and_port(text: str, listener: Listener) -> None:
     assert parse_listener(text) == listener
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_a_tcp_door_may_have_any_dialect(name: str) -> None:
+def test_a_tcp_listener_may_have_any_dialect(name: str) -> None:
     assert parse_listener(f"127.0.0.1:1={name}").dialect == name
 
 
@@ -72,15 +72,15 @@ def test_anything_else_is_a_setting_error(text: str) -> None:
         parse_listener(text)
 
 
-def test_only_tcp_doors_have_a_dialect() -> None:
+def test_only_tcp_listeners_have_a_dialect() -> None:
     with pytest.raises(SettingError, match="only a TCP listener has a dialect"):
         parse_listener("127.0.0.1:9002=tcrp", takes_options=False)
 
 
 @given(ip=st.ip_addresses(), port=st.integers(0, 65535))
-def test_a_door_is_written_as_it_is_read(ip: object, port: int) -> None:
-    door = Listener(str(ip), port)
-    assert parse_listener(str(door), takes_options=False) == door
+def test_a_listener_is_written_as_it_is_read(ip: object, port: int) -> None:
+    listener = Listener(str(ip), port)
+    assert parse_listener(str(listener), takes_options=False) == listener
 
 
 @pytest.mark.parametrize(

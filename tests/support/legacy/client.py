@@ -20,7 +20,7 @@ from tests.support.legacy.wire import (
     Address,
     Counts,
     Deadline,
-    Door,
+    Listener,
     Stream,
     datagram,
     header,
@@ -105,9 +105,9 @@ class LegacyClient(ABC):
     receives: ClassVar[int] = 4096
     """The size that it gives to `recv` on UDP."""
 
-    def __init__(self, name: str, door: Door, habits: Habits = PLAIN) -> None:
+    def __init__(self, name: str, listener: Listener, habits: Habits = PLAIN) -> None:
         self.name = name
-        self.door = door
+        self.listener = listener
         self.habits = habits
         self.room = ""
         self.token = b""
@@ -137,7 +137,7 @@ class LegacyClient(ABC):
 
     def dial(self) -> None:
         """Connect without sending; some programs then ask their user what to send."""
-        self.stream = Stream(self.door.tcp, self.habits.tcp_from)
+        self.stream = Stream(self.listener.tcp, self.habits.tcp_from)
 
     def hang_up(self) -> None:
         if self.stream is not None:
@@ -197,7 +197,7 @@ class LegacyClient(ABC):
                     break
             connects = self.habits.connects_udp
             if connects or (connects is None and self.connects_udp):
-                self._udp.connect(self.door.udp)
+                self._udp.connect(self.listener.udp)
         return self._udp
 
     @property
@@ -230,7 +230,7 @@ class LegacyClient(ABC):
         return datagram(self.room, self.token, text, counts)
 
     def send_raw(self, data: bytes) -> None:
-        self._bind().sendto(data, self.door.udp)
+        self._bind().sendto(data, self.listener.udp)
 
     def move(self) -> socket.socket:
         """Go on from a new port, as behind a NAT that forgot. Returns the old socket, for the caller to close."""

@@ -63,7 +63,7 @@ class Company:
         while len(screen) < wanted:
             heard = member.listen(deadline.left)
             assert heard is not None, f"{member!r} waits for {self.due(member)} and has {screen}"
-            assert heard.origin == member.door.udp, f"{member!r} was answered from another socket: {heard}"
+            assert heard.origin == member.listener.udp, f"{member!r} was answered from another socket: {heard}"
             if heard.shown not in [member.line(speaker.name, text) for speaker, text in self._unheard]:
                 screen.append(heard.shown)
 

@@ -137,7 +137,7 @@ class TcrpTwoSockets(RawClient):
         if self._sending is None:
             self._sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self._sending.bind((self.habits.udp_from, 0))
-        self._sending.sendto(data, self.door.udp)
+        self._sending.sendto(data, self.listener.udp)
 
     def close(self) -> None:
         super().close()

@@ -22,7 +22,7 @@ PATIENCE_S = 60.0
 Address = tuple[str, int]
 
 
-class Door(NamedTuple):
+class Listener(NamedTuple):
     """A TCP listener, and the UDP socket that goes with it."""
 
     tcp: Address
