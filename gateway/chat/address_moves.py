@@ -9,10 +9,11 @@ from tsudoi.protocol.codes import EntryKind
 
 from ..listeners import sockaddr
 from ..listeners.bound import Bound
-from . import backlog, kept_address
+from . import backlog
 from .catch_up import CatchUp
 from .dropped_log import Drop
 from .groups import Groups
+from .kept_address import KeptAddress
 from .members import DISPLACED, Member
 from .outbound import Component
 
@@ -88,7 +89,7 @@ class AddressMoves(Component):
     def _claim_name(self, member: Member) -> None:
         """Tell the broker where a member without its wished name is: its client may have had that name before."""
         if member.address is not None and member.sender is not None and member.sender.wished != member.name:
-            where = kept_address.write(member.address, member.listener)
+            where = KeptAddress(member.address, member.listener).serialize()
             self.routes.publish(member.room.shard, Item(EntryKind.CLAIMED, member.room.id, member.id, where, 0))
 
     def may_change_host(self, member: Member, now: float) -> bool:
@@ -126,19 +127,16 @@ class AddressMoves(Component):
         elsewhere, and was not heard at this address either, what other gateways have sent there is sent again. One that
         was displaced there is sent nothing until it is heard, and then all since.
         """
-        if not written or member.dialect in OF_STREAMS:
+        kept = KeptAddress.parse(written)
+        if kept is None or member.dialect in OF_STREAMS:
             return
-        try:
-            text = written.decode()
-            listener, address = self.place(*kept_address.parse(text))
-        except (ValueError, OverflowError):
-            return
-        if (unproven_from := kept_address.unproven_from(text)) is not None:
-            self.members.unproven[member.id] = unproven_from
+        listener, address = self.place(kept.address, kept.listener)
+        if kept.unproven_from is not None:
+            self.members.unproven[member.id] = kept.unproven_from
         self._change_host(member, sockaddr.ip_bytes(address))
-        if (displaced_from := kept_address.displaced_from(text)) is not None:
+        if kept.displaced_from is not None:
             member.address, member.listener, member.source = address, listener, DISPLACED
-            member.cursor = min(member.cursor, displaced_from)
+            member.cursor = min(member.cursor, kept.displaced_from)
             member.room.stop_waiting(member)
             return
         member.address = address  # so that `_locate` does not apply the backlog

@@ -6,7 +6,7 @@ from tsudoi.protocol.backbone import Item
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 
-from . import kept_address
+from .kept_address import KeptAddress
 from .members import Member
 from .outbound import Component
 
@@ -64,7 +64,7 @@ class Groups(Component):
         if member.address is not None:
             if is_displaced := member.is_displaced:
                 unproven_from = heard if unproven_from is None else unproven_from
-            where = kept_address.write(member.address, member.listener, b"", unproven_from, is_displaced)
+            where = KeptAddress(member.address, member.listener, unproven_from, is_displaced).serialize()
         if member.sealed is not None:
             where = member.sealed.kept_address()
         self.routes.publish(member.room.shard, Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))

@@ -11,12 +11,13 @@ from tsudoi.protocol.backbone import Adoption, Granted, Item, Release
 from tsudoi.protocol.client.dialects import OF_STREAMS, TSUDOI_2
 from tsudoi.protocol.codes import EntryKind
 
-from . import kept_address
+from ..listeners import sockaddr
 from .address_moves import AddressMoves
 from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
 from .enter import Enter
 from .groups import Groups
+from .kept_address import KeptAddress
 from .leave import Leaving
 from .members import DISPLACED, Member
 from .outbound import Component
@@ -109,13 +110,12 @@ class Handover(Component):
             return  # its client knows its position itself
         room, unproven = member.room, self.members.unproven
         reached = member.cursor if member.recipients is None else room.position
-        offset, where = granted.offset, granted.address.decode(errors="replace")
-        unproven_from = kept_address.unproven_from(where)
-        is_elsewhere = bool(where) and member.address is not None and not _is_at(member, where)
+        offset, kept = granted.offset, KeptAddress.parse(granted.address)
+        unproven_from, displaced_from = (kept.unproven_from, kept.displaced_from) if kept is not None else (None, None)
+        is_elsewhere = kept is not None and member.address is not None and not _is_at(member, kept)
         if is_elsewhere and member.source and unproven_from is not None:
             # It was heard here, and not where the other gateway has sent what came after that.
             offset, is_elsewhere, unproven_from = unproven_from, False, None
-        displaced_from = kept_address.displaced_from(where)
         if displaced_from is not None:
             offset = min(offset, displaced_from)
         if granted.epoch != room.epoch or offset <= reached:
@@ -143,7 +143,7 @@ class Handover(Component):
         return room.members.get(member_id) if room else None
 
 
-def _is_at(member: Member, written: str) -> bool:
-    """Return whether a member's address is this written one; the local addresses of two gateways may differ."""
+def _is_at(member: Member, kept: KeptAddress) -> bool:
+    """Return whether a member's address is the kept one; the local addresses of two gateways may differ."""
     assert member.address is not None
-    return written.split(" ")[:2] == kept_address.write(member.address, member.listener).split(" ")[:2]
+    return sockaddr.unpack(kept.address) == sockaddr.unpack(member.address)

@@ -20,10 +20,10 @@ from tsudoi.protocol.names import hash_token, looks_like_token
 
 from ..join.rate_keys import ADDRESSES, RateKeys
 from ..listeners import sockaddr
-from . import kept_address
 from .closed_rooms import ClosedRooms
 from .dropped_log import Drop
 from .enter import Enter
+from .kept_address import KeptAddress
 from .members import Member
 from .outbound import Component
 from .refusal_as_token import ExitAnswers, holds_refusal
@@ -170,11 +170,11 @@ class UnknownTokens(Component):
                     self.counters.unknown_tokens += len(held)
                 case Granted() if heard_by is not None:
                     # What it has heard here is older than the grant; the other gateway may have heard it elsewhere.
-                    before = answer.address.decode(errors="replace")
-                    since = kept_address.unproven_from(before)
-                    since = answer.offset if since is None else since
-                    offset = answer.offset if kept_address.displaced_from(before) is None else since
-                    where = kept_address.write(source, heard_by, unproven_from=since)
+                    since = offset = answer.offset
+                    if (before := KeptAddress.parse(answer.address)) is not None and before.unproven_from is not None:
+                        since = before.unproven_from
+                        offset = since if before.is_displaced else offset
+                    where = KeptAddress(source, heard_by, since).serialize()
                     self.enter.enter(replace(answer, address=where.encode(), offset=offset), token, now)
                     self.counters.resumed += 1
                     self._receive_held(held, now)

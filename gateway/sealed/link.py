@@ -18,7 +18,7 @@ from tsudoi.protocol.sealed.replay_window import ReplayWindow
 from tsudoi.protocol.sealed.suites import check_of
 from tsudoi.protocol.web.codes import Ending
 
-from ..chat import kept_address
+from ..chat.kept_address import KeptAddress
 from ..chat.members import Member, Recipients
 from ..chat.replay_limiter import ReplayLimiter
 from .farewells import AT_TICKS
@@ -189,7 +189,8 @@ class SealedLink:
         """Return where its client is, as the directory keeps it; empty if another gateway could not send there."""
         if not self.head or self.listener == self.sender.carried.listener:
             return ""
-        return kept_address.write(self.address, self.listener, self.sender.keys.cover(self.session))
+        covered = self.sender.keys.cover(self.session)
+        return KeptAddress(self.address, self.listener, session=covered).serialize()
 
     # --- answers -----------------------------------------------------------------------------------------------------
 

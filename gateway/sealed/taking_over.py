@@ -8,13 +8,12 @@ Or that run is the newer one, which began while the Adopt was on its way. It goe
 the newest `resume` that it knows of. Else nothing here tells which, so the client is told at both addresses.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Granted
 
-from ..chat import kept_address
 from ..chat.address_moves import AddressMoves
+from ..chat.kept_address import KeptAddress
 from ..chat.members import Member
 from ..chat.outbound import Component
 from .recalls import Place
@@ -42,10 +41,9 @@ class TakingOver(Component):
             self.sender.detach(link)
             if link.address:
                 here = link.listener, link.address
-        with suppress(ValueError, OverflowError):
-            address, listener, covered = kept_address.parse_with_session(granted.address.decode())
-            if (session := self.sender.keys.uncover_untrusted(covered, token_hash)) is not None:
-                link = self.resuming.link(member, session)
-                link.listener, link.address = self.moves.place(address, listener)
+        kept = KeptAddress.parse(granted.address)
+        if kept is not None and (session := self.sender.keys.uncover_untrusted(kept.session, token_hash)) is not None:
+            link = self.resuming.link(member, session)
+            link.listener, link.address = self.moves.place(kept.address, kept.listener)
         if member.sealed is not None:
             self.sender.recall(member.sealed, here)
