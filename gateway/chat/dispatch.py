@@ -46,6 +46,7 @@ from .refusal_as_token import ExitAnswers
 from .room_events import RoomEvents
 from .speak import Speak
 from .streams import Streams
+from .token_guesses import TokenGuesses
 from .unknown_members import UnknownMembers
 from .unknown_tokens import UnknownTokens
 
@@ -88,7 +89,8 @@ class ChatCore:
         moves = AddressMoves(*shared, groups, catch_up, listeners)
         entering = Enter(*shared, rate_keys, moves, leaving.idle, CrowdedAddresses(*shared, leaving))
         exit_answers = ExitAnswers(*shared, rate_keys)
-        self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, exit_answers, unknown_members)
+        guesses = TokenGuesses(settings, counters, rate_keys)
+        self.unknown_tokens = UnknownTokens(*shared, guesses, entering, closed, exit_answers, unknown_members)
         fencing.ask_for = self.unknown_tokens.ask_for
         limits = RateLimits(*shared)
         self.flooding = Flooding(*shared, limits)

@@ -1,4 +1,4 @@
-"""Handle datagrams with unknown tokens: resume the member from the directory, or limit guessing.
+"""Handle datagrams with unknown tokens: resume the member from the directory.
 
 Any gateway can serve any member, so this one asks the directory about anything that looks like a token, and holds the
 datagrams until it answers. All tables that unknown senders can fill are bounded.
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from tsudoi.ops.bounded import put_newest
-from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Answer, Granted, Refused
 from tsudoi.protocol.client.datagram import Datagram, parse_in_characters_untrusted, parse_untrusted
@@ -18,7 +17,6 @@ from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import hash_token, looks_like_token
 
-from ..join.rate_keys import ADDRESSES, RateKeys
 from ..listeners import sockaddr
 from .closed_rooms import ClosedRooms
 from .dropped_log import Drop
@@ -27,6 +25,7 @@ from .kept_address import KeptAddress
 from .members import Member
 from .outbound import Component
 from .refusal_as_token import ExitAnswers, holds_refusal
+from .token_guesses import TokenGuesses
 from .unknown_members import UnknownMembers
 
 HELD_TOKENS, HELD_DATAGRAMS, HELD_BYTES = 4_096, 128, 8 * 2**20
@@ -36,10 +35,6 @@ HELD_OVERHEAD = 200
 """Bytes of memory that a datagram takes beside its own."""
 REFUSED_TOKENS, REFUSED_S = 10_000, 5.0
 """Tokens that the directory did not know, and how long it is not asked again: clients of closed rooms still send."""
-GUESS_S = 20.0
-"""Burst of unknown tokens from an address: as many as its rate (`--guess-rate`) allows in this time."""
-MUTE_S = 0.5
-"""How long an (address, port) that exceeds its rate is ignored, except for members' datagrams."""
 
 Held = list[tuple[int, bytes, bytes]]
 """Datagrams that are held: (listener, data, source)."""
@@ -49,7 +44,7 @@ Held = list[tuple[int, bytes, bytes]]
 class UnknownTokens(Component):
     """Decides about datagrams with unknown tokens."""
 
-    rate_keys: RateKeys
+    guesses: TokenGuesses
     enter: Enter
     closed_rooms: ClosedRooms
     exit_answers: ExitAnswers
@@ -57,9 +52,6 @@ class UnknownTokens(Component):
     _held: dict[tuple[int, bytes], Held] = field(default_factory=dict)
     """By the shard that is asked, and the hash of the token."""
     _held_bytes: int = 0
-    _guesses: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
-    _muted: dict[bytes, float] = field(default_factory=dict)
-    """Address with its port → until when it is muted."""
     _refused: dict[tuple[int, bytes], float] = field(default_factory=dict)
     """Shard and token → until when the shard is not asked for it."""
     receive: Callable[[Member, int, bytes, bytes, bytes, float], None] = field(init=False)
@@ -77,8 +69,7 @@ class UnknownTokens(Component):
         The sizes may count characters, another gateway may serve the member, or a seed client may have taken a refusal
         for its token.
         """
-        if self._muted and self._muted.get(sockaddr.peer(source), 0.0) > now:
-            self.counters.guesses_limited += 1
+        if self.guesses.is_muted(source, now):
             return
         room_name, counted, text = _in_characters(data)
         if (member := self.members.by_token.get(counted)) is not None:
@@ -90,7 +81,7 @@ class UnknownTokens(Component):
         elif holds_refusal(data):
             self.exit_answers.answer(listener, source, data, now)
         else:
-            self._count_guess(source, now)
+            self.guesses.count(source, now)
             self.counters.unknown_tokens += 1
             self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
 
@@ -112,7 +103,7 @@ class UnknownTokens(Component):
         if self.members.claim_adopted(token_hash, token):
             self.handle_datagrams(listener, [(data, source)], now)
         elif shard is None:
-            self._count_guess(source, now)
+            self.guesses.count(source, now)
             self.counters.unknown_tokens += 1
             self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
         elif self._refused.get((shard, token), 0.0) > now:
@@ -123,7 +114,7 @@ class UnknownTokens(Component):
         elif (held := self._held.get((shard, token_hash))) is not None:
             self._held_bytes += len(data) + HELD_OVERHEAD
             held.append((listener, data, source))
-        elif (rate_key := self._count_guess(source, now)) is not None:
+        elif (rate_key := self.guesses.count(source, now)) is not None:
             self._held_bytes += len(data) + HELD_OVERHEAD
             self._held[shard, token_hash] = [(listener, data, source)]
             self._ask(shard, token, token_hash, rate_key, source, now)
@@ -162,9 +153,8 @@ class UnknownTokens(Component):
 
         def answered(answer: Answer | None, now: float) -> None:
             held = self._release(shard, token_hash)
-            if rate_key and not isinstance(answer, Refused):
-                # The token was not guessed.
-                self._guesses.refund(rate_key, self._guess_burst())
+            if not isinstance(answer, Refused):
+                self.guesses.refund(rate_key)
             match answer:
                 case Granted() if self.closed_rooms.was_told(shard, answer.room, answer.member):
                     self.counters.unknown_tokens += len(held)
@@ -230,23 +220,6 @@ class UnknownTokens(Component):
         held = self._held.pop((shard, token_hash), [])
         self._held_bytes -= sum(len(data) + HELD_OVERHEAD for _, data, _ in held)
         return held
-
-    # --- guessing -------------------------------------------------------------------------------------------------
-
-    def _count_guess(self, source: bytes, now: float) -> str | None:
-        """Count an unknown token for its sender's rate-limit key and return the key (empty: not limited).
-
-        Beyond the limit, mute the source for a moment and return None.
-        """
-        rate_key = self.rate_keys.of(sockaddr.unpack(source)[0])
-        if rate_key and not self._guesses.touch(rate_key, now, self.settings.guess_rate, self._guess_burst()):
-            self.counters.guesses_limited += 1
-            put_newest(self._muted, sockaddr.peer(source), now + MUTE_S, ADDRESSES)
-            return None
-        return rate_key
-
-    def _guess_burst(self) -> float:
-        return max(self.settings.guess_rate * GUESS_S, 1.0)
 
 
 def _in_characters(data: bytes) -> Datagram:
