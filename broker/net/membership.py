@@ -21,7 +21,7 @@ from ..core import Core
 from ..shards.moves import cluster, decide
 from ..shards.reach import Reach
 from ..store.interface import Snapshot
-from ..store.sharing import LEASE_S, LOOK_S, Broker, SharedStore, View
+from ..store.sharing import Broker, SharedStore, View
 from .server import Server
 
 logger = logs.get("broker.shards")
@@ -34,8 +34,6 @@ DAMAGED_S = 10.0
 """A shard that can not be loaded is tried again after this time; the others are served meanwhile."""
 REACH_S = 0.1
 """Time between two looks whether gateways are connected."""
-EQUAL_S = LEASE_S + LOOK_S
-"""How long a broker that was killed may be listed beside its successor at the same endpoint."""
 EARLY = 10_000
 """Hellos that wait for shards which are being loaded."""
 
@@ -84,10 +82,8 @@ class Membership:
         """The lease was lost, and the loop does not know yet."""
         self._unregistered = "the broker has not registered yet"
         """Why it has no lease; empty: it has one."""
-        self._equal_since: float | None = None
-        """Since when another broker has been reached at the same endpoint."""
         self._equal = ""
-        """What is wrong about that, if it lasts."""
+        """What is wrong about another broker at the same endpoint."""
         self._reach = Reach()
         self._is_noting = False
         """The other brokers are being told about that."""
@@ -243,16 +239,11 @@ class Membership:
         self._publish_change()
 
     def _look_for_equals(self, view: View) -> None:
-        """Notice a broker that is reached where this one is: gateways can tell them apart no more than their shards.
-
-        For a moment it may be this broker, before it was killed.
-        """
-        if not any(broker.id != view.me and broker.endpoint == self.endpoint for broker in view.brokers):
-            self._equal_since, self._equal = None, ""
-            return
-        now = self._loop.time()
-        self._equal_since = now if self._equal_since is None else self._equal_since
-        if not self._equal and now - self._equal_since > EQUAL_S:
+        """Notice whether another broker is reached where this one is."""
+        self._reach.look_for_equals(self.endpoint, view, self._loop.time())
+        if not self._reach.is_equal:
+            self._equal = ""
+        elif not self._equal:
             self._equal = f"another broker is reached at {self.endpoint}, too: give each an --advertise of its own"
             logger.error(self._equal)
 

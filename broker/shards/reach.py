@@ -4,12 +4,16 @@ What a broker could find out by a connection to its own `--advertise` proves lit
 itself, and gateways at other places may. So the gateways' connections are the proof. Each gateway connects to all
 brokers that are listed, also to those without a shard. If others have gateways and this one has none, its endpoint is
 wrong, or something is in the way.
+
+Nor is one to have the endpoint of another: gateways can tell the two apart no more than their shards.
 """
 
-from ..store.sharing import View
+from ..store.sharing import LEASE_S, LOOK_S, View
 
 UNREACHED_S = 5.0
 """So long without a gateway, while others have some: longer than any gateway takes to connect again."""
+EQUAL_S = LEASE_S + LOOK_S
+"""How long a broker that was killed may be listed beside its successor at the same endpoint."""
 
 
 class Reach:
@@ -22,6 +26,17 @@ class Reach:
         self.since: float | None = None
         """Since when others have gateways, and this one has none."""
         self._was_reached = False
+        self.is_equal = False
+        """Another broker is reached at the same endpoint, and has been for longer than `EQUAL_S`."""
+        self._equal_since: float | None = None
+
+    def look_for_equals(self, endpoint: str, view: View, now: float) -> None:
+        """Decide again whether another broker has this one's endpoint, and set `is_equal`."""
+        if not any(broker.id != view.me and broker.endpoint == endpoint for broker in view.brokers):
+            self._equal_since = None
+        elif self._equal_since is None:
+            self._equal_since = now
+        self.is_equal = self._equal_since is not None and now - self._equal_since > EQUAL_S
 
     def look(self, has_gateways: bool, view: View, now: float) -> None:
         """Decide again whether gateways reach this broker, and set `is_unreached`.

@@ -403,7 +403,7 @@ async def test_frames_for_no_shard_and_broken_ones_are_counted(tmp_path: Path) -
 async def test_a_broker_at_the_endpoint_of_another_is_unhealthy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership, "EQUAL_S", 0.5)
+    monkeypatch.setattr(reach, "EQUAL_S", 0.5)
     shared = SharedMemory(SHARDS)
     async with brokers(tmp_path, shared) as new_broker:
         one, other = new_broker(), new_broker()

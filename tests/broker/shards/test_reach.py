@@ -1,6 +1,6 @@
 """broker/shards/reach.py"""
 
-from broker.shards.reach import UNREACHED_S, Reach
+from broker.shards.reach import EQUAL_S, UNREACHED_S, Reach
 from broker.store.sharing import Broker, View
 
 NOW = 100.0
@@ -46,3 +46,20 @@ def test_the_others_know_it_when_they_have_been_told() -> None:
     reach.look(True, a_view(True), NOW)
     assert not reach.is_known(a_view(mine=(False, True)))
     assert reach.is_known(a_view(mine=(True, False)))
+
+
+def test_another_broker_at_the_same_endpoint_is_noticed_once_it_can_not_be_a_former_run() -> None:
+    here, elsewhere = "tcp://192.0.2.1:5555", "tcp://192.0.2.2:5555"
+    alone, beside = (
+        View("a", [Broker("a", here, "", False), Broker("b", each, "", False)]) for each in (elsewhere, here)
+    )
+    reach = Reach()
+    for view, seconds, is_equal in (
+        (beside, 0, False),
+        (beside, EQUAL_S, False),
+        (beside, EQUAL_S + 0.1, True),
+        (alone, EQUAL_S + 0.2, False),
+        (beside, EQUAL_S + 0.3, False),
+    ):
+        reach.look_for_equals(here, view, NOW + seconds)
+        assert reach.is_equal == is_equal
