@@ -53,13 +53,6 @@ class Settings:
         at_least=0,
         metavar="SECONDS",
     )
-    payload_limit: int = setting(
-        65_536,
-        "Bytes of the longest payload of a request, whatever its header announces.",
-        at_least=64,
-        at_most=2**24,
-        metavar="BYTES",
-    )
     backlog: int = setting(
         100,
         "Messages that are kept for a member whose UDP address is not known 5 s after its join.",
@@ -96,12 +89,8 @@ class Settings:
     )
     request_timeout_s: float = 3.0
     """How long a client waits for the broker before it is answered busy."""
-    first_byte_s: float = setting(
-        300.0,
-        "Seconds that a TCP connection may stay silent before its request; people type their names meanwhile.",
-        flag="--handshake-wait",
-        metavar="SECONDS",
-    )
+    first_byte_s: float = 300.0
+    """How long a TCP connection may stay silent before its request: people type their names meanwhile."""
     request_s: float = 10.0
     """How long a request may take from its first byte to its last."""
     connections: int = setting(
@@ -146,19 +135,6 @@ class Settings:
         5,
         "Wrong passwords of one name, from one address in one room, before that name has to wait, twice as long after"
         " each further one. All names of the address have four times as many there, then one every two seconds.",
-    )
-    room_password_rate: float = setting(
-        1.0,
-        "Wrong passwords a second in one room from all addresses, in the long run; a minute's worth at once. The right"
-        " one is taken all the same, and beyond `--password-tries` too, from an address that gave it before.",
-        at_least=0.01,
-        metavar="PER_SECOND",
-    )
-    guess_rate: float = setting(
-        100.0,
-        "Unknown tokens a second from one address, in the long run; twenty times as many at once.",
-        at_least=0.1,
-        metavar="PER_SECOND",
     )
     unlimited: tuple[Network, ...] = setting(
         ("127.0.0.0/8", "::1/128"),

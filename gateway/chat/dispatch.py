@@ -89,7 +89,7 @@ class ChatCore:
         moves = AddressMoves(*shared, groups, catch_up, listeners)
         entering = Enter(*shared, rate_keys, moves, leaving.idle, CrowdedAddresses(*shared, leaving))
         exit_answers = ExitAnswers(*shared, rate_keys)
-        guesses = TokenGuesses(settings, counters, rate_keys)
+        guesses = TokenGuesses(counters, rate_keys)
         self.unknown_tokens = UnknownTokens(*shared, guesses, entering, closed, exit_answers, unknown_members)
         fencing.ask_for = self.unknown_tokens.ask_for
         limits = RateLimits(*shared)

@@ -6,10 +6,9 @@ from tsudoi.ops.token_bucket import Buckets
 from ..counters import Counters
 from ..join.rate_keys import ADDRESSES, RateKeys
 from ..listeners import sockaddr
-from ..settings import Settings
 
-GUESS_S = 20.0
-"""Burst of unknown tokens from an address: as many as its rate (`--guess-rate`) allows in this time."""
+RATE, BURST = 100.0, 2_000.0
+"""Unknown tokens from an address, a second and at once."""
 MUTE_S = 0.5
 """How long an (address, port) that exceeds its rate is ignored, except for members' datagrams."""
 
@@ -17,10 +16,10 @@ MUTE_S = 0.5
 class TokenGuesses:
     """The unknown tokens of each address."""
 
-    __slots__ = ("_by_key", "_counters", "_muted", "_rate_keys", "_settings")
+    __slots__ = ("_by_key", "_counters", "_muted", "_rate_keys")
 
-    def __init__(self, settings: Settings, counters: Counters, rate_keys: RateKeys) -> None:
-        self._settings, self._counters, self._rate_keys = settings, counters, rate_keys
+    def __init__(self, counters: Counters, rate_keys: RateKeys) -> None:
+        self._counters, self._rate_keys = counters, rate_keys
         self._by_key: Buckets[str] = Buckets(ADDRESSES)
         self._muted: dict[bytes, float] = {}
         """Address with its port → until when it is muted."""
@@ -37,7 +36,7 @@ class TokenGuesses:
         Beyond the limit, mute the source for a moment and return None.
         """
         rate_key = self._rate_keys.of(sockaddr.unpack(source)[0])
-        if rate_key and not self._by_key.touch(rate_key, now, self._settings.guess_rate, self._burst):
+        if rate_key and not self._by_key.touch(rate_key, now, RATE, BURST):
             self._counters.guesses_limited += 1
             put_newest(self._muted, sockaddr.peer(source), now + MUTE_S, ADDRESSES)
             return None
@@ -46,8 +45,4 @@ class TokenGuesses:
     def refund(self, rate_key: str) -> None:
         """Give a token of `count` back: it was not guessed."""
         if rate_key:
-            self._by_key.refund(rate_key, self._burst)
-
-    @property
-    def _burst(self) -> float:
-        return max(self._settings.guess_rate * GUESS_S, 1.0)
+            self._by_key.refund(rate_key, BURST)

@@ -27,7 +27,6 @@ class Opening(NamedTuple):
     """The dialect as which it was read; None: not read, because too little came or the header was refused."""
     rule: Rule | None = None
     """Why, on an `auto` listener."""
-    payload_limit: int = 65_536
     is_all: bool = True
     """The client has sent all that it was going to send: its time is up, or it was read to its end."""
     room: bytes = b""

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from tsudoi.protocol.client.dialect import Dialect, PortPlace, RequestForm
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
 from tsudoi.protocol.client.handshake import PORT, is_meant_as_object, trailer_size
-from tsudoi.protocol.client.header import HEADER_SIZE, PROMISE_LIMIT, Header, split_untrusted
+from tsudoi.protocol.client.header import HEADER_SIZE, PAYLOAD_LIMIT, PROMISE_LIMIT, Header, split_untrusted
 from tsudoi.protocol.client.recognise import Recognised, Rule, asks_for_rooms, recognise
 from tsudoi.protocol.codes import Operation, State
 from tsudoi.protocol.errors import MalformedMessage
@@ -36,18 +36,18 @@ def request_hints(opening: Opening) -> list[Hint]:
     if len(data) < HEADER_SIZE:
         known = likeliest(data, opening.is_all)
         return [known or hint(Mistake.HALF_HEADER, came=len(data))]
-    if header is None or header.payload_size > opening.payload_limit:
-        return [likeliest(data, opening.is_all) or _too_large(header, opening.payload_limit)]
+    if header is None or header.payload_size > PAYLOAD_LIMIT:
+        return [likeliest(data, opening.is_all) or _too_large(header)]
     if opening.is_cut:
         return list(_state(header))
     found = list(chain(_sizes(opening, header), _state(header), _content(opening, header)))
     return found or list(_twins(opening))
 
 
-def _too_large(header: Header | None, limit: int) -> Hint:
+def _too_large(header: Header | None) -> Hint:
     if header is None:
         return hint(Mistake.SIZE_ABSURD, limit=PROMISE_LIMIT)
-    return hint(Mistake.SIZE_TOO_LARGE, size=header.payload_size, limit=limit)
+    return hint(Mistake.SIZE_TOO_LARGE, size=header.payload_size, limit=PAYLOAD_LIMIT)
 
 
 # --- the header and its sizes --------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from tsudoi.protocol.client.handshake import (
     parse_request_untrusted,
     refusal_words,
 )
-from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.header import HEADER_SIZE, PAYLOAD_LIMIT, Header
 from tsudoi.protocol.client.recognise import AUTO, Rule, asks_for_rooms, recognise
 from tsudoi.protocol.client.signed_token import is_signed_token
 from tsudoi.protocol.codes import Operation
@@ -91,7 +91,7 @@ class UnexpectedEvent(Exception):
 class JoinConversation:
     """Decides what a gateway sends on one TCP connection."""
 
-    def __init__(self, dialect: str, payload_limit: int, listed_before: bool, accepts_tokens: bool = False) -> None:
+    def __init__(self, dialect: str, listed_before: bool, accepts_tokens: bool = False) -> None:
         """Begin at a listener with this dialect, or `auto`.
 
         `listed_before`: the client's address lately asked for the room list on another connection. `accepts_tokens`: a
@@ -101,7 +101,6 @@ class JoinConversation:
         self.begun = False
         """The first byte of a request has come, so the rest of it must come soon."""
         self._listener_dialect = dialect
-        self._payload_limit = payload_limit
         self._listed_before = listed_before
         self._accepts_tokens = accepts_tokens
         self._buffer = bytearray()
@@ -195,8 +194,8 @@ class JoinConversation:
     def _opening(self, was_read: bool, is_all: bool) -> Opening:
         """Return what the client sent; `was_read`: it was read in `_dialect`."""
         dialect = self._dialect if was_read else None
-        rule, limit = self._rule if was_read else None, self._payload_limit
-        return Opening(self._kept, self._listener_dialect, dialect, rule, limit, is_all, self._chosen, self._is_cut)
+        rule = self._rule if was_read else None
+        return Opening(self._kept, self._listener_dialect, dialect, rule, is_all, self._chosen, self._is_cut)
 
     # --- the request ----------------------------------------------------------------------------------------------
 
@@ -206,10 +205,10 @@ class JoinConversation:
         if size < 0:
             return []
         self._header = header = Header.parse_untrusted(bytes(self._buffer[:HEADER_SIZE]))
-        if header.payload_size > self._payload_limit:
-            raise MalformedMessage(f"the payload is larger than {self._payload_limit} bytes")
+        if header.payload_size > PAYLOAD_LIMIT:
+            raise MalformedMessage(f"the payload is larger than {PAYLOAD_LIMIT} bytes")
         # The sizes count bytes or characters.
-        payload_size = min(CHARACTER_SIZE * header.payload_size, self._payload_limit)
+        payload_size = min(CHARACTER_SIZE * header.payload_size, PAYLOAD_LIMIT)
         if size > CHARACTER_SIZE * header.room_size + payload_size:
             raise MalformedMessage("more bytes came than the header can mean")
         if size < header.body_size:

@@ -23,8 +23,8 @@ FORGET_S = 600.0
 NAMES, NAMES_RATE = 4, 0.5
 """All names of an address have as many wrong passwords in a room at once as this many names, then this many a second: a
 guesser takes other names, and classmates who mistype have theirs."""
-ROOM_BURST_S = 60.0
-"""A room's burst, as seconds of its rate: a school class that mistypes is no attack."""
+ROOM_RATE, ROOM_BURST = 1.0, 60.0
+"""Wrong passwords in a room from all addresses, a second and at once: a school class that mistypes is no attack."""
 ROOMS = 10_000
 """Rooms with wrong passwords that are remembered."""
 
@@ -60,7 +60,7 @@ class PasswordAttempts:
         if self._must_wait(room, key, user, now) or (self._key(ip) and self._is_busy(room, key, now)):
             self._counters.passwords_limited += 1
             return False
-        if not self._by_room.touch(room, now, self._settings.room_password_rate, self._burst_of_room()):
+        if not self._by_room.touch(room, now, ROOM_RATE, ROOM_BURST):
             self._counters.room_passwords_limited += 1
             self._by_address.refund((room, key), self._burst_of_address())
             return False
@@ -78,7 +78,7 @@ class PasswordAttempts:
         else:
             del self._pending[key]
         if not was_wrong:
-            self._by_room.refund(room, self._burst_of_room())
+            self._by_room.refund(room, ROOM_BURST)
             self._by_address.refund((room, key), self._burst_of_address())
             return
         guesser = self._guessers.get((room, key, user))
@@ -102,9 +102,6 @@ class PasswordAttempts:
 
     def _burst_of_address(self) -> float:
         return float(NAMES * self._settings.password_tries)
-
-    def _burst_of_room(self) -> float:
-        return max(self._settings.room_password_rate * ROOM_BURST_S, 1.0)
 
 
 def was_wrong(answer: Answer | None) -> bool:

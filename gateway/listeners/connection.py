@@ -105,11 +105,9 @@ class Connection(AcceptedConnection):
         if verdict is Verdict.CLOSE:
             return False
         self.state = State.OPENING
-        rules, settings = self._server.rules, self._server.rules.settings
+        rules = self._server.rules
         listed_before = rules.rooms.listed_lately(ip, monotonic())
-        self._conversation = JoinConversation(
-            self._listener.dialect, settings.payload_limit, listed_before, rules.verifier is not None
-        )
+        self._conversation = JoinConversation(self._listener.dialect, listed_before, rules.verifier is not None)
         self._admission = Admission(rules, self._listener, ip, verdict, is_secure=self._listener.tls)
         return True
 

@@ -22,26 +22,12 @@ class Deadlines:
 
     def __init__(self, wait_s: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._wait_s = wait_s
+        self.wait_s = wait_s
+        """How long all last."""
         self._until: dict[Waiting, float] = {}
         self._timer: asyncio.Handle | None = None
         self._look_at = 0.0
         """When the timer is due."""
-
-    @property
-    def wait_s(self) -> float:
-        """How long all last. May change: deadlines that have begun change with it."""
-        return self._wait_s
-
-    @wait_s.setter
-    def wait_s(self, wait_s: float) -> None:
-        more = wait_s - self._wait_s
-        self._wait_s = wait_s
-        for waiting in self._until:
-            self._until[waiting] += more
-        if self._timer is not None:
-            self._timer.cancel()
-            self._begin_timer(0.0)
 
     def begin(self, waiting: Waiting) -> None:
         """Call `time_is_up` in `wait_s` from now, unless `end` comes before."""

@@ -104,7 +104,6 @@ class TCPServer(StreamServer[Connection]):
 
     def reload(self) -> None:
         """Apply the settings that are not read when they are used."""
-        self.silent.wait_s = self._settings.first_byte_s
         self._quotas.most = connections_allowed(self._settings.connections)
 
     async def open(self, listener: Listener, inherited: int | None = None) -> Listener:

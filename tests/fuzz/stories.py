@@ -57,7 +57,6 @@ UPGRADE = (
     b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
 )
-PAYLOAD_LIMIT = 2_000
 MEMBERS = 3
 STEP_S = 1.0
 WALL = 1_800_000_000.0
@@ -69,7 +68,7 @@ def conversation(data: bytes) -> None:
     pieces = Pieces(data)
     listener = pieces.one_of([AUTO, *DIALECTS])
     flags = pieces.byte()
-    talk = JoinConversation(listener, PAYLOAD_LIMIT, bool(flags & 1), bool(flags & 2))
+    talk = JoinConversation(listener, bool(flags & 1), bool(flags & 2))
     for kind, part in pieces.each():
         events: deque[Event] = deque([Received(part)])
         while events:

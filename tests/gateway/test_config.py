@@ -97,7 +97,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
         (["--rate", "nan"], "Invalid value for '--rate'"),
         (["--burst", "0"], "Invalid value for '--burst'"),
         (["--backlog", "-1"], "Invalid value for '--backlog'"),
-        (["--payload-limit", "1"], "Invalid value for '--payload-limit'"),
         (["--connections", "0"], "Invalid value for '--connections'"),
         (["--data", __file__], "Invalid value for '--data'"),
         (["--nonsense"], "No such option"),

@@ -1,8 +1,11 @@
 """gateway/chat/unknown_tokens.py, in a whole gateway without I/O."""
 
+import itertools
+
 import pytest
 
 from gateway.chat.dropped_log import Drop
+from gateway.chat.token_guesses import BURST, RATE
 from gateway.chat.unknown_tokens import HELD_BYTES, HELD_DATAGRAMS, HELD_OVERHEAD, HELD_TOKENS, REFUSED_S
 from gateway.link.routes import PATIENCE_S
 from gateway.listeners import sockaddr
@@ -10,9 +13,11 @@ from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, ELSEWHERE, LOOPBACK, raw, send
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, room_name, token_of
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Refused, Resume
+from tsudoi.protocol.backbone import Refused, Request, Resume
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.names import hash_token
+
+GUESSES = int(BURST)
 
 
 def test_a_token_shown_at_another_host_is_refused_and_does_not_delay_its_member(
@@ -49,9 +54,9 @@ def test_hosts_do_not_matter_if_they_are_not_checked() -> None:
 
 
 def test_a_source_that_guesses_too_much_is_muted_for_a_moment() -> None:
-    gateway = ScriptedGateway(Settings(guess_rate=2.0))
-    gateway.core.handle_datagrams(0, [(b"\3nonsense", ALICE)] * 41, gateway.now)
-    assert (gateway.counters.unknown_tokens, gateway.counters.guesses_limited) == (41, 1)
+    gateway = ScriptedGateway()
+    gateway.core.handle_datagrams(0, [(b"\3nonsense", ALICE)] * (GUESSES + 1), gateway.now)
+    assert (gateway.counters.unknown_tokens, gateway.counters.guesses_limited) == (GUESSES + 1, 1)
     send(gateway, raw(1, "x"))
     assert (gateway.asked(Resume), gateway.counters.guesses_limited) == ([], 2)
     gateway.enter(2, address=ALICE)
@@ -167,23 +172,28 @@ def test_held_tokens_are_bounded(gateway: ScriptedGateway) -> None:
 
 
 def test_guessing_tokens_is_throttled_for_each_address() -> None:
-    gateway = ScriptedGateway(Settings(guess_rate=2.0))
-    gateway.core.handle_datagrams(0, [(raw(n, "x"), ALICE) for n in range(60)], gateway.now)
-    asked = gateway.asked(Resume)
-    assert len(asked) == 40
+    gateway = ScriptedGateway()
+    tokens = itertools.count()
+
+    def guess(count: int) -> list[Request]:
+        gateway.core.handle_datagrams(0, [(raw(n, "x"), ALICE) for n in itertools.islice(tokens, count)], gateway.now)
+        return gateway.asked(Resume)
+
+    asked = guess(GUESSES + 20)
+    assert len(asked) == GUESSES
     assert gateway.counters.guesses_limited == 20
     for request in asked:
         gateway.reply(request.id, Refused(Status.ROOM_NOT_FOUND, ""))
-    gateway.core.handle_datagrams(0, [(raw(n, "x"), ALICE) for n in range(60, 90)], gateway.now)
-    send(gateway, raw(999, "x"), ELSEWHERE)
+    assert guess(30) == []
+    send(gateway, raw(9_999, "x"), ELSEWHERE)
     assert len(gateway.asked(Resume)) == 1
     gateway.now += 1.0
-    gateway.core.handle_datagrams(0, [(raw(n, "x"), ALICE) for n in range(90, 120)], gateway.now)
-    assert len(gateway.asked(Resume)) == 2
+    assert len(guess(int(RATE) + 20)) == RATE
 
 
-def test_tokens_of_members_are_not_limited_by_address() -> None:
-    gateway = ScriptedGateway(Settings(guess_rate=0.1))
+def test_tokens_of_members_are_not_limited_by_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.chat.token_guesses.BURST", 2.0)
+    gateway = ScriptedGateway()
     for number in range(1, 100):
         send(gateway, raw(number, "x"), ALICE)
         (request,) = gateway.asked(Resume)
@@ -192,9 +202,9 @@ def test_tokens_of_members_are_not_limited_by_address() -> None:
 
 
 def test_this_machine_is_not_throttled() -> None:
-    gateway = ScriptedGateway(Settings(guess_rate=0.1))
-    gateway.core.handle_datagrams(0, [(raw(n, "x"), LOOPBACK) for n in range(100)], gateway.now)
-    assert len(gateway.asked(Resume)) == 100
+    gateway = ScriptedGateway()
+    gateway.core.handle_datagrams(0, [(raw(n, "x"), LOOPBACK) for n in range(GUESSES + 100)], gateway.now)
+    assert len(gateway.asked(Resume)) == GUESSES + 100
 
 
 def test_held_bytes_are_bounded(gateway: ScriptedGateway) -> None:

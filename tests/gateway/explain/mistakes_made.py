@@ -29,7 +29,7 @@ TIME_IS_UP = "its time was up"
 
 def handshake(listener: str, *segments: bytes, listed_before: bool = False) -> Account:
     """Return what is reported of a connection whose client sends these segments, then nothing."""
-    talk = JoinConversation(listener, 65_536, listed_before)
+    talk = JoinConversation(listener, listed_before)
     for segment in segments:
         todo: list[Command] = talk.handle(Received(segment))
         while todo:

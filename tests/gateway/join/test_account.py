@@ -36,7 +36,7 @@ def test_a_listener_of_one_dialect_is_its_own_reason() -> None:
 
 @pytest.mark.parametrize("listener", ["tcrp", "tcrp-200", "tsudoi"])
 def test_a_refusal_has_the_words_of_the_wire(listener: str) -> None:
-    talk = JoinConversation(listener, 65_536, False)
+    talk = JoinConversation(listener, False)
     (asked,) = talk.handle(Received(request(DIALECTS[listener])))
     assert isinstance(asked, AskToEnter)
     (report,) = [each for each in talk.handle(Declined(Status.ROOM_EXISTS)) if isinstance(each, Report)]
@@ -48,7 +48,7 @@ def test_a_refusal_has_the_words_of_the_wire(listener: str) -> None:
 
 def test_a_list_is_an_outcome_and_each_request_on_a_connection_too() -> None:
     assert log_values(handshake(AUTO, frame(b"", JOIN, 0, b"")))["outcome"] == "listed the rooms"
-    talk = JoinConversation("tcrp-200", 65_536, False)
+    talk = JoinConversation("tcrp-200", False)
     for _ in range(2):
         talk.handle(Received(request(TCRP_200)))
         reports = [each for each in talk.handle(Declined(Status.ROOM_EXISTS)) if isinstance(each, Report)]
@@ -67,7 +67,7 @@ def test_what_never_became_a_request_is_an_outcome() -> None:
 
 
 def test_what_comes_after_the_answer_is_no_second_account() -> None:
-    talk = JoinConversation("tcrp-json", 65_536, False)
+    talk = JoinConversation("tcrp-json", False)
     handled = talk.handle(Received(request(DIALECTS["tcrp-json"])))
     assert isinstance(handled[0], AskToEnter)
     assert talk.abandon("its time was up") is not None  # the directory has not answered yet

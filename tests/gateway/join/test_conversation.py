@@ -29,7 +29,7 @@ from tests.support.strategies import payloads, requests
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP, TCRP_200, TCRP_JSON, TCRP_OK, TSUDOI
 from tsudoi.protocol.client.handshake import encode_join_list, encode_room_list, serialize_request
-from tsudoi.protocol.client.header import HEADER_SIZE, Header, frame
+from tsudoi.protocol.client.header import HEADER_SIZE, PAYLOAD_LIMIT, Header, frame
 from tsudoi.protocol.client.recognise import AUTO
 from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, HandshakeRefused
 from tsudoi.protocol.codes import Operation, Status
@@ -37,7 +37,6 @@ from tsudoi.protocol.names import MAX_NAME_SIZE
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 TOKEN = "0123456789abcdef0123456789abcdef"
-LIMIT = 65_536
 EACH = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 
 
@@ -52,7 +51,7 @@ class Client:
     rooms: tuple[str, ...] = ("den", "部屋1")
 
     def __post_init__(self) -> None:
-        self.conversation = JoinConversation(self.listener, LIMIT, self.listed_before, self.accepts_tokens)
+        self.conversation = JoinConversation(self.listener, self.listed_before, self.accepts_tokens)
 
     @property
     def state(self) -> State:
@@ -264,10 +263,10 @@ def test_anything_else_is_waited_for_a_moment() -> None:
 
 def test_a_header_that_promises_too_much_is_refused_before_its_body() -> None:
     client = Client("tcrp")
-    header = Header(3, 1, 0, LIMIT + 1).serialize()
+    header = Header(3, 1, 0, PAYLOAD_LIMIT + 1).serialize()
     assert [type(command) for command in client.handle(Received(header))] == [CountRefusal, Send, Report, Finish]
     again = Client("tcrp")
-    assert again.handle(Received(Header(3, 1, 0, LIMIT).serialize())) == []
+    assert again.handle(Received(Header(3, 1, 0, PAYLOAD_LIMIT).serialize())) == []
 
 
 @pytest.mark.parametrize(
@@ -275,7 +274,7 @@ def test_a_header_that_promises_too_much_is_refused_before_its_body() -> None:
     [
         (Header(3, CREATE, 0, 5), 4 * (3 + 5)),
         (Header(0, JOIN, 0, 3), 4 * 3),
-        (Header(255, CREATE, 0, LIMIT), 4 * 255 + LIMIT),
+        (Header(255, CREATE, 0, PAYLOAD_LIMIT), 4 * 255 + PAYLOAD_LIMIT),
     ],
 )
 def test_more_than_a_header_can_mean_is_refused(header: Header, most: int) -> None:
@@ -526,7 +525,7 @@ def test_no_request_raises(listener: str, listed: bool, data: st.DataObject, ans
 def test_what_is_not_in_the_table_is_a_bug_and_raises(state: State, event: Event) -> None:
     if (state, type(event)) in TRANSITIONS:
         return
-    conversation = JoinConversation("tcrp", LIMIT, False)
+    conversation = JoinConversation("tcrp", False)
     conversation.state = state
     with pytest.raises(UnexpectedEvent):
         conversation.handle(event)

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.counters import Counters
-from gateway.join.password_attempts import FORGET_S, NAMES, NAMES_RATE, PENDING, ROOMS, PasswordAttempts
+from gateway.join.password_attempts import (
+    FORGET_S,
+    NAMES,
+    NAMES_RATE,
+    PENDING,
+    ROOM_BURST,
+    ROOM_RATE,
+    ROOMS,
+    PasswordAttempts,
+)
 from gateway.join.rate_keys import ADDRESSES
 from gateway.settings import Settings
 
@@ -87,7 +96,7 @@ def test_a_right_password_forgives_nothing_but_time_does() -> None:
 
 
 def test_a_guesser_with_many_names_has_a_rate() -> None:
-    attempts, counters = made(password_tries=5, room_password_rate=100.0)
+    attempts, counters = made(password_tries=5)
     tried = sum(wrong(attempts, second / 10, f"eve{second}") for second in range(1_000))
     assert NAMES * 5 + 100 * NAMES_RATE - 1 <= tried <= NAMES * 5 + 100 * NAMES_RATE + 1
     assert counters.passwords_limited == 1_000 - tried
@@ -118,16 +127,16 @@ def crowd(attempts: PasswordAttempts, size: int, now: float, room: str = ROOM) -
 
 
 def test_a_room_that_is_attacked_from_everywhere_is_tried_at_a_pace() -> None:
-    attempts, counters = made(room_password_rate=2.0)
-    assert crowd(attempts, 1_000, 0.0) == 120
-    assert [crowd(attempts, 1_000, float(second)) for second in (1, 2, 3)] == [2, 2, 2]
-    assert counters.room_passwords_limited == 880 + 3 * 998
+    attempts, counters = made()
+    assert crowd(attempts, 1_000, 0.0) == ROOM_BURST
+    assert [crowd(attempts, 1_000, float(second)) for second in (1, 2, 3)] == [ROOM_RATE] * 3
+    assert counters.room_passwords_limited == 4 * 1_000 - ROOM_BURST - 3 * ROOM_RATE
     assert counters.passwords_limited == 0
-    assert crowd(attempts, 1_000, 4.0, "another") == 120
+    assert crowd(attempts, 1_000, 4.0, "another") == ROOM_BURST
 
 
 def test_right_passwords_use_nothing_up_and_rooms_that_owe_nothing_are_forgotten() -> None:
-    attempts, counters = made(room_password_rate=0.1)
+    attempts, counters = made()
     for number in range(100):
         assert attempts.begin(ONE, ROOM, f"m{number}", 0.0)
         attempts.end(ONE, ROOM, f"m{number}", was_wrong=False, now=0.0)
@@ -151,7 +160,7 @@ def test_addresses_names_and_rooms_are_forgotten_in_the_end() -> None:
 def test_a_name_without_a_wrong_password_is_checked_as_long_as_its_address_has_some_left(
     steps: list[tuple[str, str, bool]],
 ) -> None:
-    attempts, _ = made(password_tries=2, room_password_rate=1_000.0)
+    attempts, _ = made(password_tries=2)
     wrongs = 0
     for number, (room, user, is_wrong) in enumerate(steps):
         if attempts.begin(ONE, room, user, number / 100):

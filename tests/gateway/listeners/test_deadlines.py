@@ -59,19 +59,3 @@ async def test_what_came_while_the_process_stood_still_is_read_first(monkeypatch
     monkeypatch.setattr("gateway.listeners.deadlines.monotonic", lambda: monotonic() + STOOD_STILL_S + 1.0)
     asyncio.get_running_loop().call_later(0.02, deadlines.end, read)
     assert await told.get() is silent
-
-
-async def test_a_changed_time_holds_for_those_who_wait() -> None:
-    """An operator has changed --handshake-wait."""
-    deadlines, told = Deadlines(60.0), asyncio.Queue[Waiting]()
-    first, second = Waiting(told), Waiting(told)
-    deadlines.begin(first)
-    deadlines.begin(second)
-    deadlines.wait_s = 0.05
-    assert [await told.get() for _ in range(2)] == [first, second]
-    assert 0.05 <= first.waited < 4.0
-    deadlines.begin(first)
-    deadlines.wait_s = 60.0
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(told.get(), 0.2)
-    deadlines.close()

@@ -94,10 +94,9 @@ async def test_parts_with_copies_of_a_setting_get_the_new_value(
 ) -> None:
     monkeypatch.setattr(tcp, "connections_allowed", lambda connections: connections)
     service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
-    changed = Settings(unaccepted=7, first_byte_s=5.0, connections=3)
+    changed = Settings(unaccepted=7, connections=3)
     prepare(service, lambda: a_config(settings=changed))()
     assert service.routes.links[0].publisher.capacity == 7
-    assert service.tcp.silent.wait_s == 5.0
     assert service.tcp.rules.quotas.most == 3
     await service.stop()
 

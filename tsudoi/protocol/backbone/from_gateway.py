@@ -72,7 +72,7 @@ class Create(Wire, tag=10):
     options: Number = 0
     """`client.member_options.MemberOptions` of the listener."""
     known_only: bool = False
-    """The client has tried too many passwords (`--password-tries`, `--room-password-rate`): let it in only if its
+    """The client has tried too many passwords (PROTOCOL.md, "Limits"): let it in only if its
     address has given this right password before; else the answer is BUSY."""
 
 

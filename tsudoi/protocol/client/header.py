@@ -8,7 +8,9 @@ from tsudoi.protocol.errors import MalformedMessage
 
 HEADER_SIZE = 32
 PROMISE_LIMIT = 2**29
-"""Bytes that a header may promise. A setting limits what a gateway really reads, far below."""
+"""Bytes that a header may promise; a gateway reads far less."""
+PAYLOAD_LIMIT = 65_536
+"""Bytes of the longest payload of a request, whatever its header promises."""
 
 #  | room size: 1 | operation: 1 | state: 1 | payload size: 29, big-endian |
 _HEADER = struct.Struct("!BBB29s")
