@@ -358,7 +358,7 @@ def _listed(room: Room, event: tsudoi.Listed, at: datetime, language: Language) 
         if page and not shows:
             commands.append(Ask(room.name, f"/who {page}"))
         if not page and not shows and room.listing.rows >= len(event.rows):
-            room = replace(room, silent=room.silent - {"who"} if _is_last(event, room) else room.silent)
+            room = replace(room, silent=room.silent - {"who"} if _is_last(event) else room.silent)
     elif event.what == "history":
         awaited = room.awaited
         room = _take_part(_add_past(room, event.rows, at), event)
@@ -399,7 +399,7 @@ def _add_past(room: Room, rows: tuple[tsudoi.events.Row, ...], at: datetime) -> 
     return replace(room, items=timeline.add_past(room.items, past))
 
 
-def _is_last(event: tsudoi.Listed, room: Room) -> bool:
+def _is_last(event: tsudoi.Listed) -> bool:
     return event.page >= min(event.pages, roster.MAX_PAGES)
 
 
