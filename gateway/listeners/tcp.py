@@ -28,6 +28,7 @@ from .options import Listener
 from .packet_connection import PacketConnections
 from .stream_server import StreamServer, bind_tcp
 from .tls import Certificate
+from .webhook import CONNECTIONS as WEBHOOKS
 
 ACCEPTS_A_ROUND = 4
 """Copies of a listening socket: libuv accepts one connection of each in a round of the event loop. Each copy makes
@@ -68,7 +69,7 @@ class TCPServer(StreamServer[Connection]):
         """
         super().__init__(counters, settle, certificate)
         self.routes = routes
-        self._quotas = Quotas(settings, counters, connections_allowed(settings.connections))
+        self._quotas = Quotas(settings, counters, connections_allowed(settings))
         self.rules = AdmissionRules(
             settings, counters, core, self._quotas, RoomList(routes), tokens or SessionTokens(1), verifier
         )
@@ -104,7 +105,7 @@ class TCPServer(StreamServer[Connection]):
 
     def reload(self) -> None:
         """Apply the settings that are not read when they are used."""
-        self._quotas.most = connections_allowed(self._settings.connections)
+        self._quotas.most = connections_allowed(self._settings)
 
     async def open(self, listener: Listener, inherited: int | None = None) -> Listener:
         """Bind a listener, or use the descriptor of a socket that is bound to it; return it with its real port.
@@ -217,12 +218,13 @@ class TCPServer(StreamServer[Connection]):
         connection.give_up("too much is held for all, and it holds most")
 
 
-def connections_allowed(connections: int) -> int:
-    """Raise the limit of descriptors for this many connections, if allowed; return how many fit.
+def connections_allowed(settings: Settings) -> int:
+    """Raise the limit of descriptors for all clients' connections, if allowed; return how many by TCP fit.
 
-    Logs a warning if that is fewer.
+    Logs a warning if these are fewer than `--connections`.
     """
-    descriptors = raise_descriptors(connections + SPARE_DESCRIPTORS)
+    connections = settings.connections
+    descriptors = raise_descriptors(connections + settings.web_connections + WEBHOOKS + SPARE_DESCRIPTORS)
     most = max(descriptors - SPARE_DESCRIPTORS, 1)
     if most < connections:
         logger.warning(

@@ -7,7 +7,6 @@ from functools import partial
 from time import monotonic, time
 
 from tsudoi.ops import logs
-from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.client.refusals import ADDRESS_IS_FULL
 from tsudoi.protocol.web.codes import Close
@@ -23,7 +22,6 @@ from ..web.session import Session
 from .deadlines import Deadlines
 from .handshake_log import HandshakeLog
 from .http_connection import HttpConnection, HttpServer, State
-from .tcp import SPARE_DESCRIPTORS
 from .tls import Certificate
 
 MAX_BEHIND = 2**20
@@ -237,7 +235,6 @@ class WebServer(HttpServer[WebConnection]):
         self.answering = Deadlines(PONG_S)
         """Of connections that are to answer a ping."""
         self._by_address: dict[str, set[WebConnection]] = {}
-        raise_descriptors(rules.admission.settings.web_connections + SPARE_DESCRIPTORS)
 
     async def close(self, grace_s: float) -> None:
         """Stop accepting, tell all clients to come back, and end the connections that remain."""

@@ -6,14 +6,12 @@ from time import monotonic, time
 
 from tsudoi.ops import logs
 from tsudoi.ops.log_throttle import LogThrottle
-from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.protocol.backbone import Answer
 
 from ..link.routes import Routes
 from ..webhook.conversation import Ask, Command, Conversation, Finish, Report, Send
 from ..webhook.rules import Rules
 from .http_connection import HttpConnection, HttpServer, State
-from .tcp import SPARE_DESCRIPTORS
 from .tls import Certificate
 
 CONNECTIONS = 128
@@ -107,7 +105,6 @@ class WebhookServer(HttpServer[WebhookConnection]):
         self.routes = routes
         self._refusals: LogThrottle[tuple[str, str]] = LogThrottle(LOGGED_KINDS, LOGGED_AGAIN_S)
         """By address and reason."""
-        raise_descriptors(rules.settings.connections + SPARE_DESCRIPTORS + CONNECTIONS)
 
     def enter(self, connection: WebhookConnection) -> bool:
         """Count a new connection, and return whether to serve it; may close another one to make room."""

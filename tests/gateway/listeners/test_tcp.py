@@ -19,6 +19,7 @@ from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
 from gateway.listeners.options import Listener
 from gateway.listeners.tcp import SPARE_DESCRIPTORS, TCPServer, connections_allowed
+from gateway.listeners.webhook import CONNECTIONS as WEBHOOKS
 from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway, a_grant, room_name
 from tests.support.waiting import until
@@ -540,12 +541,12 @@ async def test_an_address_with_too_many_connections_takes_the_place_of_its_own(m
 
 
 def test_connections_are_no_more_than_descriptors_allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = [(100, 200)]
+    limits = [(300, 1_000)]
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.append(wanted))
-    assert connections_allowed(20) >= 20
-    assert limits == [(100, 200)]
-    assert connections_allowed(120) == 120
-    assert limits[1:] == [(120 + SPARE_DESCRIPTORS, 200)]
-    assert connections_allowed(4_096) == 200 - SPARE_DESCRIPTORS
-    assert limits[2:] == [(200, 200)]
+    assert connections_allowed(Settings(connections=20, web_connections=10)) >= 20
+    assert limits == [(300, 1_000)]
+    assert connections_allowed(Settings(connections=120, web_connections=300)) >= 120
+    assert limits[1:] == [(120 + 300 + WEBHOOKS + SPARE_DESCRIPTORS, 1_000)]
+    assert connections_allowed(Settings()) == 1_000 - SPARE_DESCRIPTORS
+    assert limits[2:] == [(1_000, 1_000)]
