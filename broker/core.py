@@ -247,7 +247,8 @@ class Core:
     # --- decisions ------------------------------------------------------------------------------------------------
 
     def _hello(self, peer: str, hello: backbone.Hello, now: float, account: str) -> None:
-        if hello.version != backbone.VERSION or "\0" in peer:  # PostgreSQL keeps no NUL
+        # Operators' terminals show its name; and PostgreSQL keeps no NUL.
+        if hello.version != backbone.VERSION or not peer.isprintable():
             self.counters.from_unknown_gateways += 1
             return
         is_new = peer not in self.gateways.known
@@ -296,7 +297,7 @@ class Core:
             case EntryKind.LEFT:
                 is_idle = item.code == LeaveReason.IDLE
                 directory.leave(member, LeaveReason.IDLE if is_idle else LeaveReason.LEFT, moment.wall_ms)
-            case EntryKind.ADDRESSED:
+            case EntryKind.ADDRESSED if item.text.isprintable():  # as above
                 directory.locate(member, item.text.encode(), item.code)
                 self.handovers.located(member)
             case EntryKind.RELEASED:

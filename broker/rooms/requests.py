@@ -269,8 +269,9 @@ class Requests:
 
 
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:
-    if "\0" in body.dialect + body.ip:
-        raise PeerError("no dialect and no address has a NUL")  # and PostgreSQL keeps none
+    # Operators' terminals show both; and PostgreSQL keeps no NUL.
+    if not (body.dialect + body.ip).isprintable():
+        raise PeerError("a dialect or an address has a character that can not be printed")
     idle_ms, rights = min(max(body.idle_ms, 1), backbone.MAX_IDLE_MS), body.rights & ALL_RIGHTS
     return MemberRow(
         0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, idle_ms, False, 0, rights, options=body.options

@@ -5,7 +5,7 @@ import pytest
 from broker.rooms import lost_gateways, replays
 from broker.rooms.gateway_leases import Gateway
 from broker.rooms.queries import LISTED_ROOMS
-from tests.broker.scripted import A, B, Broker, a_create, a_token, said
+from tests.broker.scripted import A, B, Broker, a_create, a_token, addressed, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     MAX_IDLE_MS,
@@ -110,17 +110,24 @@ def test_what_carries_others_is_taken_apart_and_what_is_wrong_in_it_costs_itself
     assert broker.core.counters.malformed == 3
 
 
-def test_a_nul_which_a_database_can_not_keep_comes_in_nowhere() -> None:
-    """A turn that can not be committed would come again and again, and no other with it."""
+@pytest.mark.parametrize("control", ["\0", "\x1b[2J", "\x9b"])
+def test_no_control_character_comes_in_anywhere(control: str) -> None:
+    """A database keeps no NUL: a turn that can not be committed would come again and again, and no other with it.
+
+    And operators list members and gateways in terminals.
+    """
     broker = Broker()
     for create in (a_create("one"), a_create("two")):
-        create.dialect = "\0" if create.room == "one" else "classic"
-        create.ip = "\0" if create.room == "two" else "192.0.2.1"
+        create.dialect = control if create.room == "one" else "classic"
+        create.ip = control if create.room == "two" else "192.0.2.1"
         refused = broker.ask(A, create)
         assert isinstance(refused, Refused)
         assert refused.status is Status.BAD_REQUEST
-    assert broker.say("east/\0", Hello(backbone.VERSION)) == []
+    assert broker.say(f"east/{control}", Hello(backbone.VERSION)) == []
     assert list(broker.core.gateways.known) == [A]
+    granted = broker.create("den", "alice")
+    broker.publish(A, addressed(granted, 1, f"192.0.2.1 {control} 0"))
+    assert broker.core.directory.members[granted.member].address == b""
 
 
 # --- when its key is taken away ---------------------------------------------------------------------------------------
