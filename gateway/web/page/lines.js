@@ -83,6 +83,8 @@ const WORDS = [
 
 const ADDRESS = /\bhttps?:\/\/[^\s<>"「」『』（）、。]+/gi;
 
+const TRAILING = ".,;:!?'*_~！？";
+
 /** Return a text in pieces, {text} or {text, href}; only http and https become links. */
 export function pieces(text) {
   const found = [];
@@ -116,7 +118,10 @@ export function split(text, parts) {
 }
 
 function withoutTrailing(address) {
-  let bare = address.replace(/[.,;:!?'*_~！？]+$/, '');
+  // Not by a pattern, which looks for the end from each of them anew: a member's line would hold up its readers' pages.
+  let end = address.length;
+  while (TRAILING.includes(address[end - 1])) end--;
+  let bare = address.slice(0, end);
   if (bare.endsWith(')') && !bare.includes('(')) bare = bare.slice(0, -1);
   return bare;
 }

@@ -14,6 +14,12 @@ test('only http and https become links, without the marks that follow', () => {
   assert.deepEqual(hrefs('https://en.example/wiki/A_(b)'), ['https://en.example/wiki/A_(b)']);
 });
 
+test('a long row of marks holds up nothing', () => {
+  const begin = performance.now();
+  assert.deepEqual(hrefs(`https://a.test/${'.'.repeat(200_000)}x`).length, 1);
+  assert.ok(performance.now() - begin < 2_000);
+});
+
 test('the pieces are the text', () => {
   for (const text of ['', 'a', 'https://a.test', ' x https://a.test. y', 'http://, https://a.test!']) {
     assert.equal(pieces(text).map((piece) => piece.text).join(''), text);
