@@ -253,6 +253,7 @@ class Core:
             return
         is_new = peer not in self.gateways.known
         gateway = self.gateways.greet(peer, now, account)
+        self.handovers.greet(peer)
         self._answer(peer, backbone.Welcome(self._instance, gateway.accepted, is_new, self._term))
         self.ownership.find_successors(now)
 
@@ -277,8 +278,8 @@ class Core:
         """Carry out an item about a member; return False if this gateway may not publish it."""
         directory, kind = self.directory, item.kind
         if kind in (_SAID, _COMMANDED, _LOCKED):
-            # The former gateway may still publish messages that the client had sent there.
-            if peer not in (member.gateway, member.rare.former) or member.room.closed_ms:
+            # A former gateway may still publish messages that the client had sent there.
+            if (peer != member.gateway and peer not in member.rare.former) or member.room.closed_ms:
                 return False
             if kind == _COMMANDED:
                 commands.execute(directory, member, received_text(item.text), moment.wall_ms)

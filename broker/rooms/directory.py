@@ -33,6 +33,9 @@ NO_HOST = 0
 """The host's member id in a room without a host."""
 REMOVALS = frozenset({LeaveReason.KICKED, LeaveReason.BANNED, LeaveReason.OPERATOR})
 """The reasons for which others remove a member, which its client may not have heard."""
+FORMERS = 8
+"""Former gateways of a member that are remembered: its client may have sent something to each before the first of them
+could reach the broker."""
 
 
 EPOCH_BITS = 32
@@ -258,7 +261,8 @@ class Directory(Index):
         """Let another gateway serve a member that has received its room up to an offset."""
         if self._detach(member):
             self.records.changes.regrouped.add(member.room.id)
-        member.rare = replace(member.rare, former=member.gateway)
+        former = (member.gateway, *(each for each in member.rare.former if each != member.gateway))
+        member.rare = replace(member.rare, former=former[:FORMERS])
         member.gateway = sys.intern(gateway)
         member.live = False
         member.delivered = received

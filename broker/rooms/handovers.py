@@ -8,6 +8,7 @@ gone, the broker waits until its lease is over, and takes the position that it l
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tsudoi.ops.bounded import put_newest
 from tsudoi.ops.ip_address import same_host
 from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone
@@ -57,6 +58,9 @@ class Handovers:
         self._last = 0
         self._under_way: dict[int, Handover] = {}
         """By member id."""
+        self._granted: dict[str, dict[int, int]] = {}
+        """Gateway instance → member id → id of the Resume to which it was handed over: the gateway repeats one each
+        second, perhaps while the answer is on its way, and that must not bring back a session that has gone on."""
 
     def __contains__(self, member_id: int) -> bool:
         return member_id in self._under_way
@@ -70,8 +74,13 @@ class Handovers:
             else:
                 self._ask_to_release(member)
 
+    def greet(self, instance: str) -> None:
+        """Take the Resumes of a gateway again, whose answers may be lost with its last connection."""
+        self._granted.pop(instance, None)
+
     def disconnect(self, instance: str) -> None:
         """Drop the Resumes of a gateway that has lost its connection."""
+        self.greet(instance)
         for handover in self._under_way.values():
             handover.waiting.pop(instance, None)
 
@@ -97,6 +106,8 @@ class Handovers:
             self._refuse({instance: request_id}, Status.BAD_REQUEST)
         elif handover is None and member.gateway == instance:
             self.grant(instance, request_id, member)
+        elif self._granted.get(instance, {}).get(member.id) == request_id:
+            self._counters.resumed_late += 1
         elif handover is None and not elsewhere and not self._moves.touch(member.id, now, HANDOVERS_S, HANDOVERS):
             self._counters.moved_too_often += 1
             self._refuse({instance: request_id}, Status.BUSY)
@@ -199,6 +210,7 @@ class Handovers:
                 received = member.received()
             instance = next(iter(waiting))
             request_id = waiting.pop(instance)
+            put_newest(self._granted.setdefault(instance, {}), member_id, request_id, WANDERERS)
             self._directory.move(member, instance, received)
             self.grant(instance, request_id, member)
             if waiting:

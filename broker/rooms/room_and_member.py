@@ -19,8 +19,8 @@ NO_RIGHTS = Rights(0)
 class RareFields:
     """The fields that few of very many members use; the others share `UNUSED`."""
 
-    former: str = ""
-    """The gateway that served it before, from which messages may still come."""
+    former: tuple[str, ...] = ()
+    """The gateways that served it before, the last one first: messages may still come from each."""
     rights: Rights = NO_RIGHTS
     told_muted_ms: int = 0
     """When it was last notified that it is muted."""

@@ -35,7 +35,7 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
     """
     if member is None or member.room.id != line.room:
         raise RoomNotFound
-    if peer not in (member.gateway, member.rare.former):
+    if peer != member.gateway and peer not in member.rare.former:
         raise RoomNotFound
     room, number = member.room, line.number
     if number and number <= member.said:

@@ -200,7 +200,8 @@ class Twins:
         new = B if old == A else A
         for twin in self.twins:
             twin.told(old)
-            twin.handle(new, Request(1, Resume(a_token(number))))
+            twin.last_id += 1
+            twin.handle(new, Request(twin.last_id, Resume(a_token(number))))
             twin.turn()
             for message in twin.told(old):
                 if isinstance(message, Release):

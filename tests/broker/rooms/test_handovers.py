@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from tests.broker.scripted import A, B, Broker, a_join, a_token, left, released, said
-from tsudoi.protocol.backbone import Granted, Item, Refused, Release, Reply, Request, Resume
+from tsudoi.protocol.backbone import VERSION, Granted, Hello, Item, Refused, Release, Reply, Request, Resume
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
 
@@ -15,6 +15,12 @@ def broker() -> Broker:
 
 def resume(count: int) -> Resume:
     return Resume(a_token(1), "192.0.2.1", 0, True, count)
+
+
+def give_up(broker: Broker, peer: str) -> None:
+    """Let a gateway release the one member that it was asked to."""
+    release = [message for message in broker.told(peer) if isinstance(message, Release)][-1]
+    broker.publish(peer, released(release, 1))
 
 
 def test_a_resume_that_was_held_up_moves_no_session_back(broker: Broker) -> None:
@@ -50,6 +56,31 @@ def test_of_gateways_that_wait_for_a_session_only_the_one_with_the_newest_packet
         broker.publish(owner, released(release, 1))
         owners.append(broker.core.directory.members[member.member].gateway)
     assert owners == order
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["late", "lost"])
+def test_a_resume_that_is_repeated_before_its_answer_has_come_takes_no_session_back(is_lost: bool) -> None:
+    """Of a dialect of version 1; unless the answer is lost with its connection: then the gateway has its datagram."""
+    broker = Broker(None, A, B, "third")
+    member = broker.create(peer=A)
+
+    def owner() -> str:
+        return broker.core.directory.members[member.member].gateway
+
+    broker.say(B, Request(5, resume(0)))
+    give_up(broker, A)
+    broker.say("third", Request(6, resume(0)))
+    if is_lost:
+        broker.say(B, Hello(VERSION))
+    broker.say(B, Request(5, resume(0)))
+    give_up(broker, B)
+    assert owner() == "third"
+    assert any(isinstance(message, Release) for message in broker.told("third")) == is_lost
+    if not is_lost:
+        # What its client sends there since is another question.
+        broker.say(B, Request(7, resume(0)))
+        give_up(broker, "third")
+        assert owner() == B
 
 
 @pytest.mark.parametrize("count", [10, 0], ids=["newer", "not of version 2"])

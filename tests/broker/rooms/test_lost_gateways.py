@@ -151,9 +151,9 @@ def test_a_member_goes_from_gateway_to_gateway_so_often_only(broker: Broker) -> 
     for number in range(2 * int(HANDOVERS)):
         broker.say(B, Request(100 + number, elsewhere()))  # a thief uses up nothing of it
         broker.publish(A, kept(asked_to_release(broker)))
-    for _ in range(int(HANDOVERS)):
+    for number in range(int(HANDOVERS)):
         broker.told(at)
-        broker.say(other, Request(5, Resume(a_token(1))))
+        broker.say(other, Request(200 + number, Resume(a_token(1))))
         broker.publish(at, released(asked_to_release(broker, at), 1))
         assert isinstance(broker.told(other)[-1], Reply)
         at, other = other, at
@@ -298,6 +298,23 @@ def test_all_who_ask_for_a_member_get_it_one_after_the_other(broker: Broker) -> 
     assert [message for message in broker.told(third) if isinstance(message, Reply)] == []
     broker.publish(B, said(member, "by way of B"), released(again, 1))
     assert [message for message in broker.told(third) if isinstance(message, Reply)] == [Reply(6, member)]
+
+
+def test_what_a_client_sent_to_a_gateway_that_was_out_of_touch_is_said_wherever_the_client_went_since(
+    broker: Broker,
+) -> None:
+    third = "/000000000000000c"
+    broker.say(third, Hello(backbone.VERSION))
+    member = broker.create(peer=A)
+    broker.wait(ALIVE_S + 0.1, B, third)
+    assert isinstance(broker.ask(B, Resume(a_token(1))), Granted)
+    broker.say(third, Request(5, Resume(a_token(1))))
+    broker.publish(B, released(asked_to_release(broker, B), 1))
+    assert broker.core.directory.members[member.member].gateway == third
+    # The first one is back, and has not been told yet that it does not serve the member any more.
+    broker.publish(A, said(member, "by way of A"))
+    broker.publish(third, said(member, "by way of the third"))
+    assert broker.texts(member.room)[-2:] == ["by way of A", "by way of the third"]
 
 
 def test_a_member_that_leaves_while_it_is_handed_over_is_refused(broker: Broker) -> None:
