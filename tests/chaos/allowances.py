@@ -168,7 +168,8 @@ class Allowances:
         """Say whether messages were repeated that a gateway had sent to an address that was no longer the member's.
 
         It had taken the member over from a gateway that was out, or from its own last run, or the broker's answer was
-        late, and the next datagram of the member came from another socket, to this gateway or another one.
+        late, or was to one of several gateways, and the next datagram of the member came from another socket, to this
+        gateway or another one.
         """
         if before.port == again.port:
             return False
@@ -177,7 +178,7 @@ class Allowances:
             if outage.start > before.at or self._was_confirmed(before, outage.start):
                 continue
             if target == "broker":
-                if outage.touches(before.at - ASKS_S, before.at):
+                if outage.touches(before.at - ASKS_S, before.at) or self._was_asked_for(before, outage):
                     return True
             elif int(number) != before.gateway or self._has_twin(before.gateway):
                 return True
@@ -186,6 +187,16 @@ class Allowances:
             ):
                 return True  # it is its own successor
         return False
+
+    def _was_asked_for(self, received: Received, outage: Outage) -> bool:
+        """Say whether a gateway had something of a member while the broker was away, and another one then or before.
+
+        Each asks for it, and the last one to be answered has it, wherever the member is.
+        """
+        own = [each for each in self._history.uplinks if each.client == received.client and each.at <= outage.end]
+        meanwhile = [each.gateway for each in own if each.at >= outage.start]
+        before = [each.gateway for each in own if each.at < outage.start]
+        return received.gateway in meanwhile and len({*before[-1:], *meanwhile}) > 1
 
     def _was_confirmed(self, received: Received, since: float) -> bool:
         """Say whether the client, after the outage, had sent from the socket at which this came, and was surely heard.

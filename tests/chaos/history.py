@@ -54,7 +54,7 @@ class Uplink:
     client: int
     gateway: int
     port: int = 0
-    """From which; 0 in a run with a relay."""
+    """From which, as the gateway sees it."""
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@ll")
 
 OnDatagram = Callable[[float, bytes, Address], None]
+OnUp = Callable[[float, bytes, Address, int], None]
 OnDown = Callable[[float, bytes, Address, Address, Address], None]
 
 
@@ -165,11 +166,12 @@ def _listening(port: int) -> socket.socket:
 class UdpRelay:
     """Stands between clients and the UDP socket of one gateway."""
 
-    def __init__(self, listener: Address, faults: UdpFaults, seed: str, on_up: OnDatagram, on_down: OnDown) -> None:
+    def __init__(self, listener: Address, faults: UdpFaults, seed: str, on_up: OnUp, on_down: OnDown) -> None:
         """Relay to `listener`, with faults both ways.
 
         Args:
-            on_up: called for each datagram that is sent on to the gateway, with the client's address.
+            on_up: called for each datagram that is sent on to the gateway, with the client's address and the port of
+                the relay's socket for that client.
             on_down: called for each datagram from a gateway, before any fault, with the addresses of the client, of
                 the gateway (it may be another one than `listener`) and of the relay's socket for that client.
         """
@@ -201,7 +203,7 @@ class UdpRelay:
             session = self._sessions[source] = new_udp_socket()
             self.addresses.append(session.getsockname())
             self._loop.add_reader(session, self._downward, session, source)
-        self._on_up(time.time(), raw, source)
+        self._on_up(time.time(), raw, source, session.getsockname()[1])
         with contextlib.suppress(OSError):
             session.sendto(raw, self._listener)
 

@@ -112,10 +112,10 @@ class Runner:
     def _new_relay(self, gateway: int, listener: Address) -> UdpRelay:
         assert self.plan.udp is not None
 
-        def note_sent(at: float, raw: bytes, source: Address) -> None:
+        def note_sent(at: float, raw: bytes, source: Address, port: int) -> None:
             # The SDK sends from a new socket before this run can ask it for the address; its lines are sealed anyhow.
             if (client := self._recording.client_at.get(source)) is not None:
-                self._recording.note_sent(at, client, gateway, raw)
+                self._recording.note_sent(at, client, gateway, raw, port)
 
         seed = f"relay {self.plan.seed} {gateway}"
         return UdpRelay(listener, self.plan.udp, seed, note_sent, self._recording.note_relayed)

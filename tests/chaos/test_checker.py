@@ -422,6 +422,23 @@ def test_what_went_to_the_old_socket_of_a_silent_member_may_be_told_again_at_the
     assert count_kinds(check(history))["doubled"] == 10
 
 
+def test_what_went_to_a_member_at_one_of_the_gateways_that_it_visited_during_an_outage_may_be_told_again() -> None:
+    history = a_history()
+    history.outages.append(Outage("kill", "broker", START - 9, START - 8))
+    history.uplinks.append(Uplink(START - 8.5, 11, 1, port=1))
+    for heard in received_by(history, 11):
+        heard.port = 1
+    last = received_by(history, 11)[-1].at
+    for number, heard in enumerate(received_by(history, 11)[-10:]):
+        history.received.append(replace(heard, at=last + 3 + number * 0.001, port=2, gateway=0))
+    assert count_kinds(check(history)) == {"doubled": 10}  # it was nowhere else
+    history.uplinks.insert(0, Uplink(START - 9.2, 11, 0, port=2))  # it was there before
+    verdict = check(history)
+    assert (verdict.violations, verdict.repeats) == ([], 10)
+    history.uplinks.append(Uplink(START - 2, 11, 1, port=1))
+    assert count_kinds(check(history)) == {"doubled": 10}  # it was heard there since
+
+
 def test_what_was_told_just_before_a_shard_moved_to_a_broker_out_of_reach_may_be_told_again() -> None:
     """The last report came too late for the former owner, and did not reach the next."""
     history = a_history()
