@@ -47,7 +47,7 @@ def page_datagrams(member: Member, answer: Present | Browsed | Banned, page: int
                 line = phrase(Phrase.LOCKED_ROOM if locked else Phrase.ROOM, japanese, name=name, members=count)
                 rows.append(({"name": name, "members": count, "locked": locked}, line))
         case _:
-            notice, key, head = "bans", "bans", Phrase.BANS
+            notice, key, head = "bans", "bans", Phrase.BANS if answer.count else Phrase.NO_BANS
             rows = [_ban_row(*each, japanese) for each in answer.sanctions]
     room = member.room.name
     values = {"count": answer.count, "page": page, "pages": pages}

@@ -307,6 +307,9 @@ def test_the_list_of_members_comes_in_pages_and_small_datagrams(pair: TwoGateway
 
 def test_the_host_gets_the_list_of_bans_and_mutes(pair: TwoGateways) -> None:
     host, guest = pair.enter(pair.a, "tcrp", JAPANESE), pair.enter(pair.b, "tcrp", MemberOptions.COMMANDS)
+    lines(host)
+    pair.type(host, "/bans")
+    assert lines(host) == ["server: 入室禁止や発言停止になっている人はいません。"]
     pair.type(host, "/mute c2")
     pair.type(host, "/ban 203.0.113.9 5")
     lines(host), lines(guest)

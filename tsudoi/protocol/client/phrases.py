@@ -115,6 +115,7 @@ class Phrase(IntEnum):
         "Banned or muted: {count}, page {page} of {pages}:",
         "入室禁止と発言停止 {count} 件 ({page}/{pages} ページ):",
     )
+    NO_BANS = 55, "Nobody is banned or muted.", "入室禁止や発言停止になっている人はいません。"
     BAN = 51, "{who}, banned", "{who}、入室禁止"
     BAN_UNTIL = 52, "{who}, banned until {until} UTC", "{who}、{until} UTC まで入室禁止"
     MUTE = 53, "{who}, muted", "{who}、発言停止"
