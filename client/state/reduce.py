@@ -420,4 +420,4 @@ def _server(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]
     text = said.text(language, count=missed)
     room = _append(room, Note(text, heard.at, tone=Tone.QUIET if missed == 0 else Tone.LOUD))
     room = replace(room, banner=text, is_banner_bad=False, away_since=None)
-    return room, [HideBannerLater(room.name)] if missed == 0 else []
+    return room, [HideBannerLater(room.name)]

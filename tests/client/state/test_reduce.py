@@ -19,6 +19,7 @@ from client.state.events import (
     Event,
     FocusChanged,
     Heard,
+    HideBannerLater,
     LineKept,
     Notify,
     Posted,
@@ -155,6 +156,10 @@ def test_a_server_that_is_away_is_told_until_it_is_heard() -> None:
 def test_a_banner_that_is_good_goes_and_a_bad_one_stays() -> None:
     state, _ = after(entered(), heard(tsudoi.ServerAway("?")), BannerSeen("den"))
     assert den(state).banner
+    for missed in (0, 3, None):  # what is lost stands in the timeline
+        back, commands = after(heard(tsudoi.ServerBack(missed)), state=state)
+        assert commands == [HideBannerLater("den")]
+        assert den(after(BannerSeen("den"), state=back)[0]).banner == ""
 
 
 def test_an_end_is_told_once_and_history_is_not_asked_for_after_it() -> None:
