@@ -90,6 +90,37 @@ def test_a_bot_does_not_hear_itself() -> None:
     assert heard == ["nods", "yes"]
 
 
+def test_a_command_may_be_written_in_wide_characters() -> None:
+    bot = tsudoi.Bot("den", name="bot")
+
+    @bot.command("echo")
+    def echo(call: tsudoi.Call) -> str:
+        return f"{call.name} {call.words}"
+
+    texts = ("！echo　あ　い", "!ECHO\na", "! echo", "!!echo", "!", "echo")
+    assert hear(bot, *(Message("bob", text, 4) for text in texts)) == ["echo ['あ', 'い']", "echo ['a']"]
+
+
+def test_handlers_take_the_last_event_too() -> None:
+    bot = tsudoi.Bot("den", name="bot")
+    ends: list[str] = []
+
+    @bot.on(tsudoi.RoomClosed)
+    def note(chat: tsudoi.ChatClient, event: tsudoi.RoomClosed) -> None:
+        ends.append(event.text)
+
+    hear(bot, Joined("bob", 3, "?"))
+    assert ends == ["?"]
+
+
+def test_a_decorator_without_its_argument_is_told_at_once() -> None:
+    bot = tsudoi.Bot("den", name="bot")
+    with pytest.raises(AttributeError, match="lower"):
+        bot.command(test_a_bot_does_not_hear_itself)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="kind of event"):
+        bot.on(test_a_bot_does_not_hear_itself)  # type: ignore[arg-type, type-var]
+
+
 def test_a_handler_that_fails_is_named_and_the_bot_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     bot = tsudoi.Bot("den", name="bot")
 

@@ -5,13 +5,15 @@ import contextlib
 import inspect
 import logging
 import random
+import re
 import signal
+import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from tsudoi import errors
-from tsudoi.events import Emote, Event, Kicked, Message, Private, RoomClosed, TimedOut
+from tsudoi.events import LAST, Emote, Event, Message, Private, TimedOut
 from tsudoi.net.chat import ChatClient
 from tsudoi.net.enter import DEFAULT_SERVER, DEFAULT_SETTINGS, create, join
 from tsudoi.server_address import Server
@@ -23,6 +25,7 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 30.0
 """Between two tries to enter; each time twice as long, and up to a quarter shorter or longer by chance."""
 _LATER = (errors.ServerUnreachable, errors.NoAnswer, errors.Busy)
 """Errors that may be over later."""
+_COMMAND = re.compile(r"(\S+)\s*(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,10 @@ class Bot:
 
         The first line of its docstring is shown by `help`, a command that every bot has.
         """
+        key = name.lower()  # here, so that `@bot.command` without a name fails, instead of losing the function
 
         def take(handler: _C) -> _C:
-            self._commands[name.lower()] = handler
+            self._commands[key] = handler
             return handler
 
         return take
@@ -92,8 +96,10 @@ class Bot:
     def on(self, kind: type[_E]) -> Callable[[Callable[[ChatClient, _E], _R]], Callable[[ChatClient, _E], _R]]:
         """Let a function take the events of one kind: it gets the ChatClient and the event.
 
-        What the bot itself says, does or whispers is no event here.
+        What the bot itself says, does or whispers is no event here. A last event is: the chat is closed then.
         """
+        if inspect.isroutine(kind):  # `@bot.on` without a kind
+            raise TypeError("name a kind of event: @bot.on(tsudoi.Message)")
 
         def take(handler: Callable[[ChatClient, _E], _R]) -> Callable[[ChatClient, _E], _R]:
             self._events.append((kind, handler))
@@ -154,22 +160,26 @@ class Bot:
     async def _answer(self, chat: ChatClient) -> Event | None:
         """Answer until the membership ends; return its last event."""
         async for event in chat:
-            if isinstance(event, RoomClosed | Kicked | TimedOut):
-                return event
             if isinstance(event, Message | Emote | Private) and event.sender == chat.name:
                 continue  # else a bot that answers would answer itself
             for kind, handler in self._events:
                 if isinstance(event, kind):
                     await self._try(handler, chat, event)
-            if isinstance(event, Message) and event.text.startswith(self._prefix):
+            if isinstance(event, Message):
                 await self._obey(chat, event)
+            elif isinstance(event, LAST):
+                return event
         return None
 
     async def _obey(self, chat: ChatClient, message: Message) -> None:
-        name, _, text = message.text.removeprefix(self._prefix).partition(" ")
-        handler = self._commands.get(name.lower(), self._help if name.lower() == "help" else None)
+        """Carry out the command in a message, if it is one; the prefix may be wide, as Japanese input methods write."""
+        start, rest = message.text[: len(self._prefix)], message.text[len(self._prefix) :]
+        if self._prefix not in (start, unicodedata.normalize("NFKC", start)) or not (words := _COMMAND.fullmatch(rest)):
+            return
+        name, text = words[1].lower(), words[2].rstrip()
+        handler = self._commands.get(name, self._help if name == "help" else None)
         if handler is not None:
-            said = await self._try(handler, Call(chat, message.sender, name.lower(), text.strip()))
+            said = await self._try(handler, Call(chat, message.sender, name, text))
             for piece in chat.pieces(chat.as_text(said)) if said else ():
                 await self._try(chat.say, piece)
 
