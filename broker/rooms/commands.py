@@ -49,6 +49,11 @@ def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> No
         _Run(directory, member, wall_ms).do(command)
 
 
+def speaks(line: str) -> bool:
+    """Return whether a command is one that a muted member may not give."""
+    return isinstance(slash_commands.parse_untrusted(line), _SPEAKS)
+
+
 def lock(directory: Directory, member: Member, password_hash: str, wall_ms: int) -> bool:
     """Set the password of a member's room, if the member may; return False if the text is no hash of a password."""
     if not is_hash(password_hash):

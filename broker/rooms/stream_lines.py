@@ -51,10 +51,10 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
         raise PeerError("the text is empty")
     if not text:
         pass  # it was answered by the gateway
+    elif (not line.is_command or commands.speaks(text)) and commands.is_muted(directory, member, wall_ms):
+        raise Muted(MUTED)
     elif line.is_command:
         commands.execute(directory, member, text, wall_ms)
-    elif commands.is_muted(directory, member, wall_ms):
-        raise Muted(MUTED)
     else:
         directory.say(member, (text,), wall_ms, number)
     # A command may have removed its member: `/leave` in another spelling, `/kick` of itself.

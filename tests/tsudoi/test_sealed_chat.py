@@ -109,6 +109,10 @@ async def test_a_refused_line_raises_the_servers_words() -> None:
         assert await later.kept() == 1
         with pytest.raises(tsudoi.LineRefused, match="muted"):
             await alice.say("rude")
+        next(iter(room.members.values())).muted_texts.add("/me waves")
+        with pytest.raises(tsudoi.CommandRefused) as refusal:
+            await alice.me("waves")
+        assert refusal.value.code == "muted"
         assert (await hear(bob)).text == "kind"
 
 

@@ -10,6 +10,7 @@ from tsudoi import errors, events
 from tsudoi.command_outcomes import PendingCommand, PendingList
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
+from tsudoi.protocol.client.refusals import MUTED
 from tsudoi.protocol.client.slash_commands import Command, serialize
 from tsudoi.protocol.errors import InvalidName
 
@@ -110,7 +111,10 @@ class Commands(ABC):
 
     async def me(self, text: str) -> None:
         """Send an action, such as `waves`; in `tsudoi-2` it returns when it is kept, as `say` does."""
-        await self.say(serialize(slash_commands.Act(text)))
+        try:
+            await self.say(serialize(slash_commands.Act(text)))
+        except errors.LineRefused as exc:
+            raise _refused(exc) from exc
 
     async def nick(self, name: str) -> None:
         """Change this member's name."""
@@ -252,10 +256,15 @@ class Commands(ABC):
         except TimeoutError:
             pass
         except errors.LineRefused as exc:
-            raise errors.CommandRefused(str(exc), "") from exc
+            raise _refused(exc) from exc
         except errors.NotInRoom:
             if not waiting.over:  # A command may end the membership.
                 raise
+
+
+def _refused(exc: errors.LineRefused) -> errors.CommandRefused:
+    """Return the error for a command that was refused as a line: then no answer has the code."""
+    return errors.CommandRefused(str(exc), "muted" if str(exc) == MUTED else "")
 
 
 def _of_kind(pending: PendingList, kind: type[_R]) -> list[_R]:

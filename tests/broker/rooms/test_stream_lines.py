@@ -96,8 +96,11 @@ def test_a_muted_member_is_told_in_the_answer(broker: Broker, den: Granted) -> N
     bob = broker.join()
     say(broker, den, "/mute bob", is_command=True)
     assert say(broker, bob, "psst", 1) == Refused(Status.BAD_REQUEST, "you are muted")
+    for line in ("/me waves", "/msg alice psst", "/r psst", "/nick rob"):
+        assert say(broker, bob, line, 1, is_command=True) == Refused(Status.BAD_REQUEST, "you are muted"), line
+    assert isinstance(say(broker, bob, "/topic", 1, is_command=True), Posted)
     say(broker, den, "/unmute bob", is_command=True)
-    assert isinstance(say(broker, bob, "psst", 1), Posted)
+    assert isinstance(say(broker, bob, "psst", 2), Posted)
 
 
 # --- items of several lines -------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tsudoi.protocol.client.refusals import MUTED
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import packets
 from tsudoi.protocol.sealed.grant import Grant
@@ -54,7 +55,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.epoch = 1
-        self.refusal = "muted"
+        self.refusal = MUTED
         """Why a line is refused."""
         self.log: list[Entry] = []
         self.first = 1

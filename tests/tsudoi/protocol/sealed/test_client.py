@@ -124,7 +124,7 @@ def test_a_refused_line_is_given_up_and_the_next_ones_are_said() -> None:
     for text in ("one", "no", "two", "three"):
         world.say(alice, text)
     world.run(1.0)
-    assert of(alice, LineRefused) == [LineRefused(2, "muted")]
+    assert of(alice, LineRefused) == [LineRefused(2, "you are muted")]
     assert of(alice, Kept) == [Kept(1, 1), Kept(3, 2), Kept(4, 3)]
     assert [msgspec.json.decode(event.line)["text"] for event in of(bob, Delivered)] == ["one", "two", "three"]  # type: ignore[attr-defined]
 
