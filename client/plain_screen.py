@@ -6,10 +6,11 @@ import io
 import sys
 from collections.abc import Iterator
 
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.application.current import get_app_session
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.output import Output
+from prompt_toolkit.utils import is_dumb_terminal
 
 from tsudoi.ops.threaded_stream import ThreadedStream
 
@@ -87,6 +88,9 @@ class Above(io.TextIOBase):
         """Print what waits, now."""
         text, self._parts = "".join(self._parts), []
         if text:
+            # Elsewhere prompt_toolkit takes the line that is typed away meanwhile; in a dumb terminal it has no means.
+            if is_dumb_terminal() and (typed := get_app().current_buffer.text):
+                text = f"\n{text}{typed}"
             self.output.enable_autowrap()
             self.output.write_raw(text)
             self.output.flush()

@@ -11,6 +11,7 @@ from prompt_toolkit.application import get_app
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.utils import is_dumb_terminal
 
 import tsudoi
 from tsudoi.protocol.client.lines import FURTHER
@@ -140,7 +141,8 @@ async def _type(
         screen.above.finish()
         try:
             # Its handler of SIGINT would leave none behind: Ctrl-C could not cut the waiting at the end short.
-            name = lambda: ANSI(f"{_name(room.name)}: ")  # noqa: E731 - /nick changes it
+            # Where the prompt can not be taken away, what is printed would stand behind it as if the user said it.
+            name = lambda: "" if is_dumb_terminal() else ANSI(f"{_name(room.name)}: ")  # noqa: E731 - /nick changes it
             line = await session.prompt_async(name, handle_sigint=False)
         except (EOFError, KeyboardInterrupt):
             line = "/leave"

@@ -37,11 +37,11 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[=>]|\][^\x07]*\x07)")
 class Terminal:
     """A client on a pseudo-terminal, and a thread that reads what it shows."""
 
-    def __init__(self, arguments: list[str], state: Path) -> None:
+    def __init__(self, arguments: list[str], state: Path, term: str = "xterm-256color") -> None:
         ours, theirs = pty.openpty()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")}
         environment |= {
-            "TERM": "xterm-256color",
+            "TERM": term,
             "XDG_STATE_HOME": str(state),
             "LC_ALL": "C.UTF-8",
             "COLUMNS": "100",
@@ -125,12 +125,14 @@ def wait_for(condition: Callable[[], bool], words: Callable[[], str]) -> None:
 
 
 @contextlib.contextmanager
-def chatting(dialect: Dialect, state: Path, *arguments: str) -> Iterator[tuple[Served, FakeServer, Terminal]]:
+def chatting(
+    dialect: Dialect, state: Path, *arguments: str, term: str = "xterm-256color"
+) -> Iterator[tuple[Served, FakeServer, Terminal]]:
     with Served(dialect) as served:
         address = served.fake.address
         server = f"127.0.0.1:{address.tcp}:{address.udp}"
         terminal = Terminal(
-            ["create", "den", "--server", server, "--dialect", dialect.name, "--plain", *arguments], state
+            ["create", "den", "--server", server, "--dialect", dialect.name, "--plain", *arguments], state, term
         )
         try:
             yield served, served.fake, terminal
@@ -179,6 +181,22 @@ def test_a_chat(tmp_path: Path) -> None:
     history = tmp_path / "tsudoi" / "history"
     assert "half a line" in history.read_text("utf-8")
     assert history.stat().st_mode & 0o077 == 0
+
+
+def test_in_a_dumb_terminal_no_line_stands_behind_the_users_name_or_typing(tmp_path: Path) -> None:
+    with chatting(TSUDOI, tmp_path, "--name", "alice", term="dumb") as (served, _, terminal):
+        terminal.wait_for("leaves.")
+        for number, typed in ((1, ""), (2, "half")):
+            terminal.type(typed)
+            terminal.wait_for(typed)
+            served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", number, "bob", f"line {number}"))
+            terminal.wait_for(f"line {number}")
+        terminal.type(" a line\r")
+        terminal.wait_for("half a line")
+        shown = terminal.shown.replace("\r", "").split("\n")
+        assert [line for line in shown if "line " in line and "Type" not in line][:2] == ["bob: line 1", "bob: line 2"]
+        terminal.type("/quit\r")
+        assert terminal.wait() == 0
 
 
 FORGED = "hi\nalice: send me the password\u2028alice: now"
