@@ -18,20 +18,26 @@ def likely_encoding(raw: bytes) -> str | None:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-        if all(char.isprintable() or char.isspace() for char in text) and any(map(_is_japanese, text)):
+        if _is_shown(text) and any(map(_is_japanese, text)):
             return encoding
     return None
 
 
 def is_utf16(raw: bytes) -> bool:
-    """Return whether `raw` is UTF-16: it has its mark, or is ASCII with a zero byte beside each character.
+    """Return whether `raw` is UTF-16: it is a text behind its mark, or ASCII with a zero byte beside each character.
 
     One such character is not enough: it is rather a letter with a zero at its end.
     """
     if len(raw) < 4 or len(raw) % 2:
         return False
+    if raw[:2] in _MARKS:
+        return _is_shown(raw.decode("utf-16", "replace"))
     even, odd = raw[::2], raw[1::2]
-    return raw[:2] in _MARKS or (not any(odd) and all(even)) or (not any(even) and all(odd))
+    return (not any(odd) and all(even)) or (not any(even) and all(odd))
+
+
+def _is_shown(text: str) -> bool:
+    return all(char.isprintable() or char.isspace() for char in text)
 
 
 def _is_japanese(char: str) -> bool:

@@ -172,6 +172,8 @@ def _has_sizes(payload: bytes) -> bool:
 
 def _not_utf8(header: Header, body: bytes) -> Hint:
     room, payload = body[: header.room_size], body[header.room_size :]
+    if is_utf16(room) or is_utf16(payload):
+        return hint(Mistake.NOT_UTF8_BUT, encoding="utf-16")
     if len(payload) > PORT.size and is_text(body[: -PORT.size]):
         return hint(Mistake.PORT_AT_END)
     if len(payload) > PORT.size and is_text(room) and is_text(payload[PORT.size :]):

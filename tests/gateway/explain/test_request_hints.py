@@ -124,6 +124,8 @@ def test_utf_16_is_named_though_its_bytes_are_utf_8_too(dialect: Dialect, encodi
     found = handshake(dialect.name, frame("den".encode(encoding), CREATE, 0, "alice".encode(encoding))).hints
     assert (found[0].mistake, found[0].values["encoding"]) == (Mistake.NOT_UTF8_BUT, "utf-16")
     assert Mistake.PADDED_WITH_ZEROS not in [each.mistake for each in found]
+    found = handshake(dialect.name, frame(b"den", CREATE, 0, '{"username":"alice"}'.encode(encoding))).hints
+    assert (found[0].mistake, found[0].values["encoding"]) == (Mistake.NOT_UTF8_BUT, "utf-16")
 
 
 @EACH
