@@ -8,6 +8,7 @@ from dataclasses import replace
 from time import monotonic
 
 from tsudoi.ops import logs
+from tsudoi.ops.log_throttle import LogThrottle
 from tsudoi.ops.net.descriptors import raise_descriptors
 
 from ..chat.dispatch import ChatCore
@@ -35,6 +36,8 @@ ACCEPTS_A_ROUND = 4
 joins at once cheaper and a single join dearer; benchmarks/RESULTS.md, rows "joins"."""
 EVICT_AFTER_S = 5.0
 """When there are too many connections, one that has been silent for this time is closed to make room."""
+REFUSED_AGAIN_S = 60.0
+"""How long no second line says that there is no connection left: whoever fills them all would fill the log, too."""
 PORT_S = 5.0
 """How long a client that has its token may take to announce its port."""
 SPARE_DESCRIPTORS = 64
@@ -86,6 +89,7 @@ class TCPServer(StreamServer[Connection]):
         """Serves the connections that carry packets of version 2; None: there are none."""
         self.turns = HandshakeTurns(asyncio.get_running_loop().call_soon)
         self._handshake_log = HandshakeLog()
+        self._refused_log = LogThrottle[None](1, REFUSED_AGAIN_S)
         self._settings = settings
         self._listening: int | None = None
         """The descriptor of a listener."""
@@ -166,8 +170,14 @@ class TCPServer(StreamServer[Connection]):
             silent.time_is_up()
             return True
 
-        address = self._quotas.address_of(ip)
-        verdict = self._quotas.connect(ip, monotonic(), make_room)
+        address, refused = self._quotas.address_of(ip), self._counters.connections_refused
+        now = monotonic()
+        verdict = self._quotas.connect(ip, now, make_room)
+        if self._counters.connections_refused > refused and self._refused_log.touch(None, now, 1.0, 1.0):
+            limit = "--address-connections" if self._quotas.has_too_many(ip) else "--connections"
+            logger.warning(
+                "no connection is left: a new client is turned away", limit=limit, ip=ip, open=len(self._open)
+            )
         if verdict is not Verdict.CLOSE:
             self._open.add(connection)
             self._by_address.setdefault(address, set()).add(connection)

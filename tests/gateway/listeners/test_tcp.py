@@ -466,6 +466,17 @@ async def test_one_connection_too_many_is_closed_at_once() -> None:
                 await asyncio.sleep(0.01)
 
 
+async def test_that_no_connection_is_left_is_logged_once() -> None:
+    with capture_logs() as lines:
+        async with running(settings=Settings(connections=1)) as (gateway, listener, _), connected(listener, b"\3"):
+            for _ in range(3):
+                async with connected(listener) as refused:
+                    assert await refused.read() == b""
+            assert gateway.counters.connections_refused == 3
+    (line,) = [line for line in lines if line["event"] == "no connection is left: a new client is turned away"]
+    assert (line["limit"], line["ip"], line["open"]) == ("--connections", "127.0.0.1", 1)
+
+
 async def test_an_address_that_listed_rooms_is_remembered_for_what_it_asks_next() -> None:
     async with running("auto") as (gateway, listener, _):
         async with connected(listener, Header(0, 2, 0, 0).serialize()) as client:
