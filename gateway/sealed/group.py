@@ -5,7 +5,6 @@ says which offsets it covers. A member for which the turn has an entry of its ow
 its own for the same offsets, in its place, so that it sees no hole and loses none.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +14,7 @@ from tsudoi.protocol.sealed.parts import MAX_WHOLE
 
 from ..chat.collecting import Collecting
 from ..chat.members import Member, Room
-from .packing import Body, Numbered, merge, pack
+from .packing import Numbered, merge, pack
 from .seals import Seals
 
 if TYPE_CHECKING:
@@ -34,16 +33,6 @@ TRAIL_TICKS = 5
 tick: a room that talks so fast has the next body soon."""
 TRAILS = 1_000
 """Bodies with such lines after a member has missed something: where the network loses nothing, there are none."""
-RECENT_BYTES = 65_536
-"""Bytes of bodies that a group remembers for members that miss some."""
-
-
-class Recent(NamedTuple):
-    """A body that was sent to all but the members with bodies of their own."""
-
-    body: Body
-    but: frozenset[int]
-    """The ids of these."""
 
 
 class Sent(NamedTuple):
@@ -61,7 +50,6 @@ class SealedGroup(Collecting):
         "_lines",
         "_loose",
         "_own",
-        "_recent",
         "_recipients",
         "_room",
         "_seals",
@@ -71,7 +59,6 @@ class SealedGroup(Collecting):
         "_trails",
         "after",
         "quiet",
-        "recent_size",
     )
 
     def __init__(self, sender: "Sender", room: Room) -> None:
@@ -95,9 +82,6 @@ class SealedGroup(Collecting):
         """So many bodies more have such lines."""
         self.quiet = 0
         """Ticks of the repeater since the last body."""
-        self._recent: deque[Recent] | None = None
-        """Made with the first body: an empty one has 0.6 KiB, and most rooms are at rest."""
-        self.recent_size = 0
 
     def __len__(self) -> int:
         return len(self._seals.links)
@@ -164,16 +148,14 @@ class SealedGroup(Collecting):
         to = max(self._room.position, *(each[-1][0] for each in (lines, *own.values()) if each), 0)
         is_common = bool(lines) or sum(map(len, own.values())) > MOST_OWN
         if is_common:
-            bodies = pack(self.after, to, lines)
+            contents = pack(self.after, to, lines)
             own_bodies = self._own_bodies(to, lines)
-            contents = [body.content for body in bodies]
-            if own_bodies or not self._trails or len(bodies) > 1:
+            if own_bodies or not self._trails or len(contents) > 1:
                 self._trail = ()
             else:
                 contents = self._with_trail(to, lines) or contents
             self._send(contents, own_bodies)
             self._last = contents[-1], {member: contents[-1] for member, contents in own_bodies.items()}
-            self._remember(bodies, frozenset(own_bodies))
             self.after = to
             self._own = {}
         elif own:
@@ -204,14 +186,11 @@ class SealedGroup(Collecting):
         if not self.quiet or not trail:
             return []
         bodies = pack(trail[0].after, to, [line for sent in (*trail, Sent(self.after, lines)) for line in sent.lines])
-        return [bodies[0].content] if len(bodies) == 1 else []
+        return bodies if len(bodies) == 1 else []
 
     def _own_bodies(self, to: int, lines: list[Numbered]) -> dict[int, list[bytes]]:
         """Return the bodies of the members with entries of their own since the last common body, by their ids."""
-        return {
-            member: [body.content for body in pack(self.after, to, merge(lines, own))]
-            for member, own in self._own.items()
-        }
+        return {member: pack(self.after, to, merge(lines, own)) for member, own in self._own.items()}
 
     def rest_of(self, member: int, to: int) -> list[bytes]:
         """Return the bodies with a member's entries since the last common body, up to the offset `to`; none of none.
@@ -220,7 +199,7 @@ class SealedGroup(Collecting):
         """
         if to <= self.after:
             return []
-        return [body.content for body in pack(self.after, to, self._own.get(member, ()))]
+        return pack(self.after, to, self._own.get(member, ()))
 
     def repeat(self) -> None:
         """Send the last body once more."""
@@ -263,34 +242,3 @@ class SealedGroup(Collecting):
                 link.send_bodies(contents)
         else:
             self._seals.send(self._recipients, slots, contents)
-
-    # --- what was sent lately ----------------------------------------------------------------------------------------
-
-    def _remember(self, bodies: list[Body], but: frozenset[int]) -> None:
-        size = sum(len(body.content) for body in bodies)
-        if not self._sender.may_remember(self, size):
-            self.forget_recent()
-            return
-        if self._recent is None:
-            self._recent = deque()
-        self._recent.extend(Recent(body, but) for body in bodies)
-        self.recent_size += size
-        while self.recent_size > RECENT_BYTES:
-            dropped = len(self._recent.popleft().body.content)
-            self.recent_size -= dropped
-            self._sender.recent_size -= dropped
-
-    def forget_recent(self) -> None:
-        """Remember no body."""
-        self._sender.recent_size -= self.recent_size
-        self._recent = None
-        self.recent_size = 0
-
-    def recent_bodies(self, member: int, after: int, to: int) -> list[bytes]:
-        """Return the bodies with a member's entries behind an offset up to `to`; none if not all are remembered."""
-        if not self._recent or self._recent[0].body.after > after:
-            return []
-        found = [each for each in self._recent if each.body.to > after and each.body.after < to]
-        if not found or found[-1].body.to < to or any(member in each.but for each in found):
-            return []
-        return [each.body.content for each in found]

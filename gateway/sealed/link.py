@@ -149,7 +149,7 @@ class SealedLink:
     def send_entries(self, after: int, to: int, payloads: Sequence[bytes]) -> None:
         """Send the member the entries that it missed, in bodies that cover the offsets up to `to`."""
         lines = [(offset_of(payload), payload) for payload in payloads]
-        self.send_bodies(body.content for body in pack(after, to, lines))
+        self.send_bodies(pack(after, to, lines))
 
     def send_body(self, body: bytes) -> None:
         """Send a body of up to `MAX_WHOLE` bytes."""

@@ -1,7 +1,6 @@
 """Pack a room's entries into bodies, each with the range of offsets that it covers; PROTOCOL.md, "Bodies"."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from tsudoi.protocol.sealed.lines import serialize_range
 from tsudoi.protocol.sealed.parts import MAX_WHOLE
@@ -11,20 +10,12 @@ Numbered = tuple[int, bytes]
 _RANGE_SIZE = len(serialize_range(2**63, 2**63))
 
 
-class Body(NamedTuple):
-    """A body, and the offsets that it covers: those after `after`, up to `to`."""
-
-    after: int
-    to: int
-    content: bytes
-
-
-def pack(after: int, to: int, lines: Iterable[Numbered]) -> list[Body]:
+def pack(after: int, to: int, lines: Iterable[Numbered]) -> list[bytes]:
     """Return the bodies that tell a member all entries after an offset up to `to`; `lines` are those that it gets.
 
     As many lines go into a body as fit one packet; a line that is longer has a body of its own.
     """
-    bodies: list[Body] = []
+    bodies: list[bytes] = []
     kept: list[bytes] = []
     size, begun, last = _RANGE_SIZE, after, after
     for offset, line in lines:
@@ -38,8 +29,8 @@ def pack(after: int, to: int, lines: Iterable[Numbered]) -> list[Body]:
     return bodies
 
 
-def _body(after: int, to: int, lines: Sequence[bytes]) -> Body:
-    return Body(after, to, b"\n".join((serialize_range(after, to), *lines)))
+def _body(after: int, to: int, lines: Sequence[bytes]) -> bytes:
+    return b"\n".join((serialize_range(after, to), *lines))
 
 
 def merge(common: Sequence[Numbered], own: Sequence[Numbered]) -> list[Numbered]:

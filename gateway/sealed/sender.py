@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 REPEAT_S = 0.03
 """Time between two calls of `repeat`."""
-RECENT_BYTES = 32 * 2**20
-"""Bytes of bodies that all groups together remember."""
-RECENT_TICKS = 1
-"""Ticks (`keys.TICK_S`) without a body after which a group remembers none; then the log has them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +45,6 @@ class Sender:
     """Is called when there is something to flush, once until the next `flush`."""
     schedule_repeats: Callable[[], object] = field(init=False)
     """Is called when there is something to repeat, once until `repeat` returns False."""
-    recent_size: int = 0
     in_columns: int = 0
     """Ciphers that all groups together keep (`seals.py`)."""
     _groups: list[SealedGroup] = field(default_factory=list)
@@ -58,8 +53,6 @@ class Sender:
     _bursts: dict[SealedGroup, None] = field(default_factory=dict)
     _joined: dict[SealedLink, int] = field(default_factory=dict)
     """Members that have caught up → ticks since then."""
-    _remembering: dict[SealedGroup, int] = field(default_factory=dict)
-    """Groups that remember bodies → ticks since the last one."""
     _with_columns: dict[Seals, None] = field(default_factory=dict)
     """Groups that keep ciphers."""
 
@@ -156,14 +149,6 @@ class Sender:
             self.out.send(listener, address, packet)
         return bool(self._bursts or self._joined or self.recalls or self.farewells)
 
-    def may_remember(self, group: SealedGroup, size: int) -> bool:
-        """Return whether a group may remember so many bytes more, and count them if so."""
-        if self.recent_size + size > RECENT_BYTES:
-            return False
-        self.recent_size += size
-        self._remembering[group] = 0
-        return True
-
     def keep_column(self, seals: Seals, ciphers: int) -> None:
         """Let a group keep so many ciphers until the next tick; if all together are too many, the others go first."""
         if self.in_columns + ciphers > MOST_KEPT:
@@ -178,20 +163,12 @@ class Sender:
         self.in_columns = 0
 
     def tick(self) -> None:
-        """Drop ciphers and remembered bodies that are not in use. Call it every `keys.TICK_S`."""
+        """Drop ciphers that are not in use. Call it every `keys.TICK_S`."""
         self.keys.tick()
         self._forget_columns()
-        for group, ticks in list(self._remembering.items()):
-            if ticks >= RECENT_TICKS:
-                group.forget_recent()
-                del self._remembering[group]
-            else:
-                self._remembering[group] = ticks + 1
 
     def forget(self, group: SealedGroup) -> None:
         """Forget a group without members."""
-        group.forget_recent()
-        self._remembering.pop(group, None)
         self._bursts.pop(group, None)
 
     # --- the ends of runs --------------------------------------------------------------------------------------------

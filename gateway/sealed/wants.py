@@ -1,4 +1,4 @@
-"""Send members again what they miss: from memory, or from the room's log; PROTOCOL.md, "Version 2"."""
+"""Send members again what they miss, from the room's log; PROTOCOL.md, "Version 2"."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,9 +35,6 @@ class Wants(Component):
         if isinstance(group := member.recipients, SealedGroup):
             group.flush()
             group.note_missed()
-            if bodies := group.recent_bodies(member.id, after, to):
-                link.send_bodies(bodies)
-                return
         if link.wants is None:
             link.wants = ReplayLimiter(self.settings.replay_rate, room.position, now)
         portion = min(link.wants.portion(after, to, now), to - after, MOST)
@@ -69,7 +66,7 @@ class Wants(Component):
             if (line := self._line(link, entry)) is not None:
                 lines.append((entry.offset, line))
         if reached > after:
-            link.send_bodies(body.content for body in pack(after, reached, lines))
+            link.send_bodies(pack(after, reached, lines))
 
     def _line(self, link: SealedLink, entry: Entry) -> bytes | None:
         member = link.member

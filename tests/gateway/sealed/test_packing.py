@@ -30,15 +30,16 @@ def test_bodies_follow_on_each_other_and_have_all_lines(sizes: list[tuple[int, i
         offset += step
         lines.append((offset, json.dumps({"n": offset, "text": "x" * size}).encode()))
     bodies = pack(after, offset + more, lines)
-    assert [bodies[0].after, *(body.to for body in bodies)] == [*(body.after for body in bodies), offset + more]
-    found = []
+    reached, found = after, []
     for body in bodies:
-        head, *own = body.content.split(b"\n")
-        assert json.loads(head) == {"after": body.after, "to": body.to}
-        assert all(body.after < offset_of(line) <= body.to for line in own)
-        assert len(body.content) <= MAX_WHOLE or (len(own) == 1 and len(body.content) <= MAX_BODY)
+        head, *own = body.split(b"\n")
+        covered = json.loads(head)
+        assert covered["after"] == reached
+        reached = covered["to"]
+        assert all(covered["after"] < offset_of(line) <= reached for line in own)
+        assert len(body) <= MAX_WHOLE or (len(own) == 1 and len(body) <= MAX_BODY)
         found += own
-    assert found == [line for _, line in lines]
+    assert (reached, found) == (offset + more, [line for _, line in lines])
 
 
 @given(st.integers(1, 2**53), st.text(max_size=50))
