@@ -18,18 +18,16 @@ from tsudoi.protocol.client.lines import FURTHER
 from tsudoi.protocol.client.notices import action_line
 from tsudoi.protocol.client.words import Language
 
-from . import words
+from . import palette, words
 from .error_words import explain, explain_text, refused
 from .history import open_history
 from .plain_screen import Keys, Screen
 from .state.event_words import ending, greeting, notice
 from .state.mentions import mentions
 
-_COLOURS = (36, 32, 33, 35, 34, 91, 96)
-"""SGR codes that can be read on light and on dark."""
 _YES = frozenset({"y", "yes", "ｙ", "はい"})
-_QUIET = "3;90"
-_LOUD = "1;33"
+_QUIET = f"3;38;5;{palette.QUIET}"
+_LOUD = f"1;38;5;{palette.LOUD}"
 
 
 async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, wished: str, language: Language) -> None:
@@ -245,7 +243,8 @@ def _print(text: str, codes: str = "") -> None:
 
 def _name(name: str) -> str:
     """Return a name in its colour; the same name always has the same one."""
-    return _styled(name, f"1;{_COLOURS[zlib.crc32(name.encode(errors='replace')) % len(_COLOURS)]}")
+    number = palette.NAMES[zlib.crc32(name.encode(errors="replace")) % len(palette.NAMES)]
+    return _styled(name, f"1;38;5;{number}")
 
 
 def _styled(text: str, codes: str) -> str:

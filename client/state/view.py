@@ -8,12 +8,10 @@ from itertools import chain
 
 from tsudoi.protocol.client.words import Language
 
-from .. import words
+from .. import palette, words
 from .columns import Line, Span, cut, fit, plain, span_width, width, wrap
 from .model import MAX_ITEMS, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 
-COLOURS = 7
-"""Colours of names: `name0` to `name6`."""
 _COMPACT = 56
 """Columns of the timeline below which names have no column of their own."""
 _MIN_TIME = 24
@@ -65,7 +63,7 @@ def layout(state: State, columns: int, rows: int) -> Layout:
 
 def colour(name: str) -> str:
     """Return the style of a name; the same name always has the same one."""
-    return f"name{zlib.crc32(name.encode(errors='replace')) % COLOURS}"
+    return f"name{zlib.crc32(name.encode(errors='replace')) % len(palette.NAMES)}"
 
 
 # --- the timeline ---

@@ -1,27 +1,27 @@
-"""Styles by the names that `client/state/view.py` gives them: the terminal's own colours, for light and dark ones."""
+"""Styles by the names that `client/state/view.py` gives them."""
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from .. import palette
 from ..state.columns import Line, span_width
 
-_NAMES = ("cyan", "green", "yellow", "magenta", "blue", "bright_red", "bright_cyan")
-"""Can be read on light and on dark."""
+_QUIET, _LOUD, _MORE = (f"color({number})" for number in (palette.QUIET, palette.LOUD, palette.MORE))
 
 STYLES: dict[str, Style] = {
-    **{f"name{number}": Style(color=colour, bold=True) for number, colour in enumerate(_NAMES)},
+    **{f"name{at}": Style(color=f"color({number})", bold=True) for at, number in enumerate(palette.NAMES)},
     "text": Style(),
-    "time": Style(color="bright_black"),
-    "bar": Style(color="bright_black"),
-    "rule": Style(color="bright_black"),
-    "quiet": Style(color="bright_black"),
+    "time": Style(color=_QUIET),
+    "bar": Style(color=_QUIET),
+    "rule": Style(color=_QUIET),
+    "quiet": Style(color=_QUIET),
     "table": Style(),
-    "loud": Style(color="yellow", bold=True),
+    "loud": Style(color=_LOUD, bold=True),
     "day": Style(bold=True),
     "new": Style(color="bright_red", bold=True),
-    "mention": Style(color="yellow", bold=True),
-    "waiting": Style(color="bright_black"),
+    "mention": Style(color=_LOUD, bold=True),
+    "waiting": Style(color=_QUIET),
     "refused": Style(color="red"),
     "mark": Style(color="red"),
     "title": Style(reverse=True, bold=True),
@@ -29,15 +29,15 @@ STYLES: dict[str, Style] = {
     "me": Style(reverse=True, bold=True),
     "shown": Style(bold=True, reverse=True),
     "room": Style(),
-    "ended": Style(color="bright_black", strike=True),
-    "unread": Style(color="cyan", bold=True),
+    "ended": Style(color=_QUIET, strike=True),
+    "unread": Style(color=_MORE, bold=True),
     "mentions": Style(color="bright_red", bold=True),
     "head": Style(bold=True, underline=True),
-    "host": Style(color="yellow", bold=True),
+    "host": Style(color=_LOUD, bold=True),
     "key": Style(bold=True, reverse=True),
     "bad": Style(color="yellow", bgcolor="black", reverse=True),
     "good": Style(color="green", bgcolor="black", reverse=True),
-    "hint": Style(color="cyan", bold=True),
+    "hint": Style(color=_MORE, bold=True),
 }
 
 
