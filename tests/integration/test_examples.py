@@ -93,6 +93,8 @@ def test_the_bot_of_the_page_has_fifteen_lines_works_and_leaves_at_sigterm(
     code = next(content for language, content in blocks("docs/sdk.md") if language == "python")
     assert len(code.splitlines()) == 15
     room = new_room("page")
+    kick = next(content for _, content in blocks("docs/sdk.md") if '@bot.command("kick")' in content)
+    code = code.replace("\n\nbot.run()", f"\n\n{kick}\n\nbot.run()")
     asked = code.replace('"den"', repr(room)).replace(
         "creates=True", f"creates=True, server=Server.parse({str(server)!r})"
     )
@@ -106,6 +108,14 @@ def test_the_bot_of_the_page_has_fifteen_lines_works_and_leaves_at_sigterm(
             async with await tsudoi.join(room, name="bob", server=server) as bob:
                 await bob.say("!roll 1")
                 await hear(bob, "bob rolls 1.")
+                await bob.say("!kick dice")
+                await hear(bob, "Only alice may do that.")
+                async with await tsudoi.join(room, name="alice", server=server) as alice:
+                    await alice.say("!kick carol")
+                    await hear(bob, "There is nobody called carol in this room.")
+                    async with await tsudoi.join(room, name="carol", server=server) as carol:
+                        await alice.say("!kick carol")
+                        assert isinstance([event async for event in carol][-1], tsudoi.Kicked)
                 bot.send_signal(signal.SIGTERM)
                 events = [event async for event in bob]  # the host has left: that ends the room
                 assert isinstance(events[-1], tsudoi.RoomClosed)
@@ -114,6 +124,34 @@ def test_the_bot_of_the_page_has_fifteen_lines_works_and_leaves_at_sigterm(
         finally:
             bot.kill()
             bot.communicate()
+
+    run(story)
+
+
+def test_the_bridge_between_rooms_carries_both_ways_and_ends_with_a_room(
+    server: tsudoi.Server, new_room: NewRoom
+) -> None:
+    rooms = new_room("den"), new_room("hall")
+
+    async def story() -> None:
+        async with (
+            await tsudoi.create(rooms[0], name="alice", server=server) as alice,
+            await tsudoi.create(rooms[1], name="bob", server=server) as bob,
+        ):
+            bridge = start("room_bridge.py", *rooms, str(server))
+            try:
+                await see(alice, 2, bridge)
+                await see(bob, 2, bridge)
+                await alice.say(alice.as_text("/close is a command"))
+                await hear(bob, "<alice> /close is a command")
+                await bob.say("x" * bob.text_limit)
+                await hear(alice, "<bob> " + "x" * (bob.text_limit - 6), "x" * 6)
+                await bob.close_room()
+                _, err = await asyncio.to_thread(bridge.communicate, timeout=PATIENCE_S)
+                assert (bridge.returncode, err) == (0, "")
+            finally:
+                bridge.kill()
+                bridge.communicate()
 
     run(story)
 

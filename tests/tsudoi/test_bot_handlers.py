@@ -101,6 +101,10 @@ def test_a_command_may_be_written_in_wide_characters() -> None:
     assert hear(bot, *(Message("bob", text, 4) for text in texts)) == ["echo ['あ', 'い']", "echo ['a']"]
 
 
+def test_a_bot_without_commands_answers_none() -> None:
+    assert hear(tsudoi.Bot("den", name="bot"), Message("bob", "!help", 4)) == []
+
+
 def test_handlers_take_the_last_event_too() -> None:
     bot = tsudoi.Bot("den", name="bot")
     ends: list[str] = []

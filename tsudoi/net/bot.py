@@ -83,7 +83,7 @@ class Bot:
 
         It may be `async def` or `def`; all others wait for it.
 
-        The first line of its docstring is shown by `help`, a command that every bot has.
+        The first line of its docstring is shown by `help`, which every bot has that has commands.
         """
         key = name.lower()  # here, so that `@bot.command` without a name fails, instead of losing the function
 
@@ -177,18 +177,17 @@ class Bot:
         if self._prefix not in (start, unicodedata.normalize("NFKC", start)) or not (words := _COMMAND.fullmatch(rest)):
             return
         name, text = words[1].lower(), words[2].rstrip()
-        handler = self._commands.get(name, self._help if name == "help" else None)
+        handler = self._commands.get(name, self._help if name == "help" and self._commands else None)
         if handler is not None:
             said = await self._try(handler, Call(chat, message.sender, name, text))
             for piece in chat.pieces(chat.as_text(said)) if said else ():
                 await self._try(chat.say, piece)
 
     def _help(self, call: Call) -> str:
-        lines = (
+        return "\n".join(
             f"{self._prefix}{name}  {(inspect.getdoc(handler) or '').partition(chr(10))[0]}".rstrip()
             for name, handler in sorted(self._commands.items())
         )
-        return "\n".join(lines) or "There are no commands."
 
     async def _try(self, handler: Callable[..., object], *arguments: object) -> str | None:
         name = getattr(handler, "__name__", repr(handler))
