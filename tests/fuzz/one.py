@@ -5,7 +5,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["protocol", "ops", "broker", "gateway", "client"]):
+with atheris.instrument_imports(include=["tsudoi", "broker", "gateway", "client"]):
     from tests.fuzz.targets import TARGETS
 
 if __name__ == "__main__":
