@@ -77,6 +77,9 @@ def test_the_echo_bot_answers(server: tsudoi.Server, new_room: NewRoom) -> None:
                 await hear(alice, "alice rolls 1.")
                 await alice.say("!help")
                 await hear(alice, "!roll  Roll a die of 6 sides, or of as many as you say.")
+                await alice.nick("/nick mallory")  # a name is no order to a bot that repeats it
+                await alice.say("hi")
+                await hear(alice, "/nick mallory says: hi")
                 await alice.close_room()
                 out, err = await asyncio.to_thread(bot.communicate, timeout=PATIENCE_S)
                 assert (bot.returncode, out, err) == (0, "", "")
