@@ -7,6 +7,8 @@ how long after `post` a line is heard, beyond the round trip. Up and down cross 
 import asyncio
 import time
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -24,7 +26,8 @@ CASES = ((0.04, 10, 3), (0.14, 10, 3), (0.3, 10, 3), (0.3, 1, 30))
 def main(seconds: float) -> None:
     """Print a line for each case."""
     with ExitStack() as stack:
-        service = stack.enter_context(Gateway())
+        data = stack.enter_context(TemporaryDirectory(prefix="tsudoi-"))
+        service = stack.enter_context(Gateway(data=Path(data)))
         relays = [
             stack.enter_context(LossyRelay(service.udp, LOSS, jitter_s=0.0, seed=seed, delay_s=round_trip_s / 2))
             for seed, (round_trip_s, _, _) in enumerate(CASES)
