@@ -1,7 +1,7 @@
-"""Tell members with streams that their room's broker is away, and that it is back; PROTOCOL.md, "WebSocket".
+"""Tell members with streams that their room's broker is away, and that it is back; PROTOCOL.md, "Told".
 
-A reader would not notice it: the connection to the gateway lives on. Members by datagrams are not told: without a lease
-another gateway may serve them, while a stream is the only connection of its client.
+A reader would not notice it: the gateway goes on to answer. Members of version 1 by datagrams are not told: without a
+lease another gateway may serve them, while a stream is the only connection of its client.
 """
 
 from dataclasses import dataclass, field

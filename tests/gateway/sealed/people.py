@@ -66,6 +66,8 @@ class People:
         self.wire: list[bytes] = []
         """All packets on their way up, for attackers."""
         self.wire_down: list[bytes] = []
+        self.slow: dict[int, float] = {}
+        """Gateway → how much later than others each datagram comes there, and from there."""
         self.clients_go_on_at = 0.0
         """Until then their programs stand still."""
         self._under_way: list[tuple[float, int, Callable[[], None]]] = []
@@ -136,11 +138,12 @@ class People:
 
     # --- the network ------------------------------------------------------------------------------------------------
 
-    def _carry(self, act: Callable[[], None]) -> None:
+    def _carry(self, act: Callable[[], None], server: int) -> None:
         network, dice = self.network, self.world.dice
+        delay_s = network.delay_s + self.slow.get(server, 0.0)
         for _ in range(1 + (dice.random() < network.doubling)):
             if dice.random() >= network.loss:
-                due = self.world.now + network.delay_s + dice.random() ** 3 * network.jitter_s
+                due = self.world.now + delay_s + dice.random() ** 3 * network.jitter_s
                 heapq.heappush(self._under_way, (due, next(self._order), act))
 
     def _note(self, data: bytes, direction: bytes) -> None:
@@ -161,7 +164,7 @@ class People:
                 person.client.receive(data, self.world.now, server)
                 self._up(person)
 
-        self._carry(arrive)
+        self._carry(arrive, server)
 
     def _up(self, person: Person) -> None:
         for datagram in person.client.datagrams_to_send():
@@ -175,7 +178,7 @@ class People:
                     node.datagrams.append((data, address))
                     self.world.receive(node)
 
-            self._carry(arrive)
+            self._carry(arrive, datagram.server)
         person.events += person.client.events()
 
     # --- time -------------------------------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 The network loses, doubles and reorders; gateways are killed and frozen, the broker is killed, clients change addresses.
 """
 
+import json
+
 import pytest
 
 from tests.gateway.sealed.people import Network, People, Person
 from tests.support.fakes import Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
-from tsudoi.protocol.sealed.client_events import Delivered, Ended, Gap
+from tsudoi.protocol.sealed.client_events import Delivered, Ended, Gap, Told
 from tsudoi.protocol.sealed.packets import Kind
 
 BAD = Network(loss=0.1, doubling=0.1, delay_s=0.01, jitter_s=0.04)
@@ -314,3 +316,35 @@ def test_sessions_do_not_go_to_and_fro_where_the_broker_is_slow(seed: int) -> No
     assert sum(node.gateway.counters.sealed_resumes for node in world.nodes) <= 12
     people.settle()
     check(world, people, everyone)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_late_answer_of_a_slow_gateway_does_not_take_its_members_back(seed: int) -> None:
+    """They have gone on at another one, and asked the slow one before: what it answers then is no news."""
+    people = start(seed, network=Network(delay_s=0.02))
+    world = people.world
+    everyone = [people.enter(world.nodes[0], "den", f"p{number}") for number in range(3)]
+    people.run(1.0)
+    people.slow[0] = 2.0
+    resumes = [node.gateway.counters.sealed_resumes for node in world.nodes]
+    for number in range(120):
+        people.say(everyone[number % 3], f"line {number}")
+        people.run(0.25)
+    assert [node.gateway.counters.sealed_resumes - resumes[at] for at, node in enumerate(world.nodes)] == [0, 3]
+    people.slow.clear()
+    people.settle()
+    check(world, people, everyone)
+
+
+def test_a_member_that_only_listens_is_told_that_the_broker_is_away_and_back() -> None:
+    """Its pings are answered meanwhile."""
+    people = start(1)
+    person = people.enter(people.world.nodes[0], "den", "alice")
+    people.run(1.0)
+    people.world.stop_broker()
+    people.run(30.0)
+    people.world.restart_broker()
+    people.run(5.0)
+    told = [json.loads(event.line)["notice"] for event in person.events if isinstance(event, Told)]
+    assert told == ["away", "back"]
+    assert people.world.nodes[0].gateway.counters.sealed_resumes == 1

@@ -32,7 +32,7 @@ RUNS = 64
 COOKIES = 256
 """Cookies that are remembered, so that a replayed RETRY does not make this client resume."""
 PENDING_S = 5.0
-"""How long the answer to a `resume` may be under way."""
+"""How long the answer to a packet may be under way."""
 CALM_S = 0.5
 """Time after a `resumed` in which a RETRY may be the answer to a packet of an earlier run: only a ping follows it."""
 AHEAD_S = 2.0
@@ -104,7 +104,9 @@ class Link:
         self._resumed_count = 0
         self._resumed_at = -CALM_S
         self._asked: dict[int, _Asked] = {}
-        """By the counts of their packets; while this session is served, those from which nothing has come yet."""
+        """By the counts of their packets; while this session is served, those after the one that was answered."""
+        self._sent_to: dict[int, float] = {}
+        """Way → when the last packet went there, but for probes."""
         self._cookies: dict[int, tuple[bytes, float]] = {}
         """Server → the cookie to show it, and when it came."""
         self._seen_cookies: dict[bytes, None] = {}
@@ -161,6 +163,7 @@ class Link:
         else:
             for part in divide(body):
                 self._seal(Kind.PART, part)
+        self._sent_to[self.way] = now
         self._note_sent(now)
         if must_be_answered and self._silent_since is None:
             self._silent_since = now
@@ -285,6 +288,7 @@ class Link:
         if is_probe:
             return
         self._asked[self._count] = _Asked(way, now, bool(cookie))
+        self._sent_to[way] = now
         if cookie:
             self._shown_to = way
             self._shown_until = now + max(self._resume_s, min(1.25 * self._answer_s, LAST_RESUME_S))
@@ -390,20 +394,19 @@ class Link:
         self._resume_at = self._shown_until
 
     def _answers_earlier(self, way: int, now: float) -> bool:
-        """Return whether a RETRY only shows what was asked of two servers before one of them has answered.
+        """Return whether a RETRY only shows what was sent to two servers before one of them has answered.
 
-        The one that was shown its cookie last gets the session from the one that has answered. To ask that one again
-        would take it back: where answers are slow, it would go to and fro for as long as lines are said.
+        Another one than the present one answers each packet that was sent to it, lines too, and late where it is slow:
+        to follow would take the session back to it. And of two that were shown cookies, the last one gets the session
+        from the one that has answered: to ask that one again would take it back. The session would go to and fro.
         """
-        lately = {count: asked for count, asked in self._asked.items() if now < asked.at + PENDING_S}
         if way != self.way:
-            answered = [count for count, asked in lately.items() if asked.way == way]
-            for count in answered:
-                del self._asked[count]
-            if answered:
+            is_answer = now < self._sent_to.get(way, -PENDING_S) + PENDING_S
+            if is_answer:
                 self.ping(now)
-            return bool(answered)
-        last = next((asked.way for asked in reversed(lately.values()) if asked.shows and not is_tcp(asked.way)), way)
+            return is_answer
+        shown = [asked.way for asked in self._asked.values() if asked.shows and now < asked.at + PENDING_S]
+        last = next((shown_to for shown_to in reversed(shown) if not is_tcp(shown_to)), way)
         if last == way:
             return False
         self.resume(now)
