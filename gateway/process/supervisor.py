@@ -111,8 +111,11 @@ class Supervisor:
             while self._process is None:
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, RESTART_MAX_S)
-                with contextlib.suppress(SettingError):
+                try:
                     self._process = await self._launch()
+                except SettingError as exc:
+                    logger.warning(str(exc))
+            logger.info(f"{self._what} runs again")
             if self._to_reload:
                 self._to_reload = False
                 self.send_signal(signal.SIGHUP)

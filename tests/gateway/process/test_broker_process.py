@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.net.ping import ping
 from gateway.process.broker_process import LEFT_S, BrokerProcess, make_directory
@@ -52,10 +53,15 @@ async def test_killed_it_is_started_again(tmp_path: Path) -> None:
     await broker.start()
     first = broker._process
     assert first is not None
-    os.kill(first.pid, signal.SIGKILL)
-    async with asyncio.timeout(PATIENCE_S):
-        while broker._process is first or not await answers(broker):  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.01)
+    with capture_logs() as lines:
+        os.kill(first.pid, signal.SIGKILL)
+        async with asyncio.timeout(PATIENCE_S):
+            while broker._process is first or not await answers(broker):  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+    assert [(line["event"], line.get("status")) for line in lines] == [
+        ("the embedded broker ended; starting it again", -9),
+        ("the embedded broker runs again", None),
+    ]
     await broker.stop()
 
 
@@ -91,6 +97,19 @@ async def test_a_broker_that_does_not_start_is_a_setting_error() -> None:
     with pytest.raises(SettingError, match=r"^the embedded broker did not start"):
         await broker.start()
     await broker.stop()
+
+
+async def test_a_child_that_is_not_ready_in_time_again_and_again_is_told_of(tmp_path: Path) -> None:
+    """As on a machine with too little of a processor: it says nothing itself."""
+    mark = tmp_path / "once"
+    once = f"import pathlib, time; first = not (m := pathlib.Path({str(mark)!r})).exists(); m.touch()"
+    command = (sys.executable, "-c", f"{once}; first and print('ready now', flush=True); first or time.sleep(60)")
+    child = Supervisor("a child", command, start_s=3.0)
+    with capture_logs() as lines:
+        await child.start()
+        child._start_s = 0.1
+        await until(lambda: "a child did not start: it was not ready within 0.1 s" in [each["event"] for each in lines])
+        await child.stop()
 
 
 async def test_each_launch_has_a_directory_of_its_own_and_removes_no_other(tmp_path: Path) -> None:
