@@ -10,6 +10,7 @@ from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.events import AppBlur, AppFocus
 from textual.geometry import Offset
 from textual.widgets import Input, TextArea
@@ -221,7 +222,8 @@ class ChatApp(App[None]):
         composer = screen.query_one(Composer)
         self._fit_composer(composer)
         if room is not None:
-            composer.placeholder = HINTS[room.end].text(self._language, room=room.name)
+            # Content, because Textual takes markup in a text for its own: a room may be called [/b].
+            composer.placeholder = Content(HINTS[room.end].text(self._language, room=room.name))
 
     def _draw_banner(self, banner: Rows, room: Room | None, columns: int, height: int) -> None:
         text = room.banner if room else ""

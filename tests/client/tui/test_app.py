@@ -261,6 +261,16 @@ def test_the_oldest_line_is_told_to_be_the_first_that_the_server_keeps() -> None
     play(scene, (100, 20))
 
 
+def test_a_rooms_name_may_look_like_markup() -> None:
+    async def scene(stage: Stage) -> None:
+        for room in ("[/b]", "[red]x[/red]", "[@click=app.exit]here"):
+            await stage.type(f"/create {room}")
+            assert f"Message {room}" in stage.screen
+            assert f"You are in {room}" in stage.screen or f"{room} is open" in stage.screen
+
+    play(scene)
+
+
 def test_alt_u_goes_to_where_the_new_lines_begin() -> None:
     async def scene(stage: Stage) -> None:
         await stage.type("/join garden")
