@@ -36,3 +36,16 @@ def test_a_bot_creates_no_room_unless_it_is_told_to(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "join", entering(RoomNotFound("den")))
     with pytest.raises(RoomNotFound):
         asyncio.run(Bot("den", name="bot")._enter_once())
+
+
+def test_a_bot_shows_its_password_and_its_signed_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+
+    async def enter(room: str, **about: object) -> ChatClient:
+        shown.append((room, about["name"], about["password"], about["signed_token"]))
+        return CHAT
+
+    monkeypatch.setattr(module, "join", enter)
+    bot = Bot("den", name="bot", password="moonlight", signed_token="eyJ…")
+    assert asyncio.run(bot._enter_once()) is CHAT
+    assert shown == [("den", "bot", "moonlight", "eyJ…")]

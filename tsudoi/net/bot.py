@@ -63,18 +63,20 @@ class Bot:
         name: str,
         server: Server = DEFAULT_SERVER,
         password: str | None = None,
+        signed_token: str | None = None,
         prefix: str = "!",
         creates: bool = False,
         settings: Settings = DEFAULT_SETTINGS,
     ) -> None:
         """Args:
+        signed_token: see `join`; its name replaces `name`.
         prefix: what stands before the names of commands; `/` is taken by the server's own.
         creates: create the room if it does not exist.
         """
         self.room, self.name, self.server, self.password = room, name, server, password
         self.chat: ChatClient | None = None
         """The bot as a member, while it is one."""
-        self._prefix, self._creates, self._settings = prefix, creates, settings
+        self._signed_token, self._prefix, self._creates, self._settings = signed_token, prefix, creates, settings
         self._commands: dict[str, CommandHandler] = {}
         self._events: list[tuple[type, Callable[..., object]]] = []
 
@@ -147,15 +149,24 @@ class Bot:
             pause_s = min(2 * pause_s, LAST_PAUSE_S)
 
     async def _enter_once(self) -> ChatClient:
-        how = {"name": self.name, "password": self.password}
         try:
-            return await join(self.room, server=self.server, settings=self._settings, **how)  # type: ignore[arg-type]
+            return await self._enter_by(join)
         except errors.RoomNotFound:
             if not self._creates:
                 raise
         with contextlib.suppress(errors.RoomExists):  # another client has created it meanwhile
-            return await create(self.room, server=self.server, settings=self._settings, **how)  # type: ignore[arg-type]
-        return await join(self.room, server=self.server, settings=self._settings, **how)  # type: ignore[arg-type]
+            return await self._enter_by(create)
+        return await self._enter_by(join)
+
+    async def _enter_by(self, enter: Callable[..., Awaitable[ChatClient]]) -> ChatClient:
+        return await enter(
+            self.room,
+            name=self.name,
+            server=self.server,
+            password=self.password,
+            signed_token=self._signed_token,
+            settings=self._settings,
+        )
 
     async def _answer(self, chat: ChatClient) -> Event | None:
         """Answer until the membership ends; return its last event."""
