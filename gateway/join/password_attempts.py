@@ -4,9 +4,10 @@ Over a limit a password is not refused: the broker is asked with `known_only`, a
 given the right password before. So one member of a school who guesses keeps out none of those who know the password.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tsudoi.ops.bounded import put_newest
+from tsudoi.ops.rate_key import rate_key
 from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol.backbone import Answer, Refused
 from tsudoi.protocol.codes import Status
@@ -37,7 +38,11 @@ class _Guesser:
 
 
 class PasswordAttempts:
-    """Counts attempts. Times are monotonic seconds. A pending attempt counts as wrong until it has turned out right."""
+    """Counts attempts. Times are monotonic seconds. A pending attempt counts as wrong until it has turned out right.
+
+    A name is limited also at an unlimited address, so that one user of a school does not use up a room's tries. The
+    other limits are noted for such an address, as a reload may change which these are.
+    """
 
     def __init__(self, settings: Settings, counters: Counters) -> None:
         self._settings = settings
@@ -50,13 +55,10 @@ class PasswordAttempts:
         self._pending: dict[str, int] = {}
         """By address."""
         self._key = RateKeys(settings).of
-        self._key_of_all = RateKeys(replace(settings, unlimited=())).of
-        """A name is limited also at an unlimited address, so that one user of a school does not use up a room's tries.
-        The other limits are noted for such an address, as a reload may change which these are."""
 
     def begin(self, ip: str, room: str, user: str, now: float) -> bool:
         """Return whether the broker may check a password that it does not know; if so, call `end` with the outcome."""
-        key = self._key_of_all(ip)
+        key = rate_key(ip)
         if self._must_wait(room, key, user, now) or (self._key(ip) and self._is_busy(room, key, now)):
             self._counters.passwords_limited += 1
             return False
@@ -72,7 +74,7 @@ class PasswordAttempts:
 
         Each further wrong password of a name doubles the time until that name may try again.
         """
-        key = self._key_of_all(ip)
+        key = rate_key(ip)
         if self._pending[key] > 1:
             self._pending[key] -= 1
         else:

@@ -1,9 +1,9 @@
 """Limit connections, requests and new rooms by address, and the number of all connections."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from enum import Enum, auto
 
+from tsudoi.ops.rate_key import rate_key
 from tsudoi.ops.token_bucket import Buckets
 
 from ..counters import Counters
@@ -37,12 +37,11 @@ class Quotas:
         """May change."""
         self._open = 0
         self._open_by_key: dict[str, int] = {}
+        """Of unlimited addresses too: a reload may limit these while their connections are open."""
         self._requests: Buckets[str] = Buckets(ADDRESSES)
         self._creates: Buckets[str] = Buckets(ADDRESSES)
         self._busy_answers: Buckets[str] = Buckets(ADDRESSES)
         self._key = RateKeys(settings).of
-        # Open connections are counted for unlimited addresses too: a reload may limit these while they are open.
-        self._key_of_all = RateKeys(replace(settings, unlimited=())).of
 
     def is_full(self) -> bool:
         """Return whether no more connections are allowed."""
@@ -50,13 +49,7 @@ class Quotas:
 
     def has_too_many(self, ip: str) -> bool:
         """Return whether an address has as many open connections as it may."""
-        return (
-            bool(self._key(ip)) and self._open_by_key.get(self._key_of_all(ip), 0) >= self._settings.address_connections
-        )
-
-    def address_of(self, ip: str) -> str:
-        """Return what an IP address counts for, also where it has no limits."""
-        return self._key_of_all(ip)
+        return bool(self._key(ip)) and self._open_by_key.get(rate_key(ip), 0) >= self._settings.address_connections
 
     def connect(self, ip: str, now: float, make_room: Callable[[bool], bool] = lambda of_address: False) -> Verdict:
         """Count a new connection; unless the verdict is CLOSE, call `disconnect` once when it has ended.
@@ -71,7 +64,7 @@ class Quotas:
         if (of_address or self.is_full()) and not make_room(of_address):
             self._counters.connections_refused += 1
             return Verdict.CLOSE
-        key = self._key_of_all(ip)
+        key = rate_key(ip)
         self._open_by_key[key] = self._open_by_key.get(key, 0) + 1
         self._open += 1
         return verdict
@@ -88,7 +81,7 @@ class Quotas:
     def disconnect(self, ip: str) -> None:
         """Count the end of a connection."""
         self._open -= 1
-        key = self._key_of_all(ip)
+        key = rate_key(ip)
         left = self._open_by_key.get(key, 0) - 1
         if left > 0:
             self._open_by_key[key] = left

@@ -10,6 +10,7 @@ from time import monotonic
 from tsudoi.ops import logs
 from tsudoi.ops.log_throttle import LogThrottle
 from tsudoi.ops.net.descriptors import raise_descriptors
+from tsudoi.ops.rate_key import rate_key
 
 from ..chat.dispatch import ChatCore
 from ..counters import Counters
@@ -170,7 +171,7 @@ class TCPServer(StreamServer[Connection]):
             silent.time_is_up()
             return True
 
-        address, refused = self._quotas.address_of(ip), self._counters.connections_refused
+        address, refused = rate_key(ip), self._counters.connections_refused
         now = monotonic()
         verdict = self._quotas.connect(ip, now, make_room)
         if self._counters.connections_refused > refused and self._refused_log.touch(None, now, 1.0, 1.0):
@@ -194,7 +195,7 @@ class TCPServer(StreamServer[Connection]):
 
     def leave(self, connection: Connection) -> None:
         """Count the end of a connection."""
-        address = self._quotas.address_of(connection.ip)
+        address = rate_key(connection.ip)
         of_address = self._by_address[address]
         of_address.discard(connection)
         if not of_address:

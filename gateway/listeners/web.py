@@ -7,6 +7,7 @@ from functools import partial
 from time import monotonic, time
 
 from tsudoi.ops import logs
+from tsudoi.ops.rate_key import rate_key
 from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.client.refusals import ADDRESS_IS_FULL
 from tsudoi.protocol.web.codes import Close
@@ -252,7 +253,7 @@ class WebServer(HttpServer[WebConnection]):
             self._counters.web_connections_refused += 1
             if not self._make_room():
                 return None
-        of_address = self._by_address.setdefault(quotas.address_of(connection.ip), set())
+        of_address = self._by_address.setdefault(rate_key(connection.ip), set())
         of_address.add(connection)
         self._open.add(connection)
         if self.rules.admission.rate_keys.of(connection.ip) and len(of_address) > settings.address_connections:
@@ -291,7 +292,7 @@ class WebServer(HttpServer[WebConnection]):
 
     def _others_in_rooms(self, connection: WebConnection, most: int) -> list[Session]:
         """Return the sessions in rooms of the other connections of an address; none if it has fewer than so many."""
-        of_address = self._by_address.get(self.rules.admission.quotas.address_of(connection.ip), set())
+        of_address = self._by_address.get(rate_key(connection.ip), set())
         if len(of_address) <= most:
             return []
         sessions = [each.session_in_rooms for each in of_address if each is not connection]
@@ -299,12 +300,12 @@ class WebServer(HttpServer[WebConnection]):
 
     def _spare(self, connection: WebConnection, room: str, now: float) -> Session | None:
         most = in_rooms(self.rules.admission.settings.address_connections)
-        rate_key = self.rules.admission.rate_keys.of(connection.ip)
-        return find_spare(self._others_in_rooms(connection, most), rate_key, room, most, now)
+        key = self.rules.admission.rate_keys.of(connection.ip)
+        return find_spare(self._others_in_rooms(connection, most), key, room, most, now)
 
     def leave(self, connection: WebConnection) -> None:
         """Count the end of a connection."""
-        address = self.rules.admission.quotas.address_of(connection.ip)
+        address = rate_key(connection.ip)
         if (of_address := self._by_address.get(address)) is not None:
             of_address.discard(connection)
             if not of_address:
