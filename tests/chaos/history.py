@@ -202,17 +202,18 @@ class Recording:
 
     def note_received(self, at: float, client: int, raw: bytes, source: Address, port: int) -> None:
         """Note a datagram at a client's socket; with relays, `note_relayed` has noted it already."""
-        # Ports are used again: other datagrams may be for a program that had the port before.
-        if not self.history.relayed and source in self.gateway_at:
-            self._note(Received(at, client, self.gateway_at[source], raw, port))
+        if not self.history.relayed:
+            self._note(at, client, raw, source, port)
 
     def note_relayed(self, at: float, raw: bytes, client: Address, source: Address, address: Address) -> None:
         """Note a datagram that a gateway sent to a relay, before the relay does anything to it."""
         if client in self.client_at:
-            self._note(Received(at, self.client_at[client], self.gateway_at.get(source, -1), raw, address[1]))
+            self._note(at, self.client_at[client], raw, source, address[1])
 
-    def _note(self, received: Received) -> None:
-        self.history.received.append(received)
-        key = key_of(received.raw)
+    def _note(self, at: float, client: int, raw: bytes, source: Address, port: int) -> None:
+        if source not in self.gateway_at:
+            return  # Ports are used again: this is for a program that had the port before.
+        self.history.received.append(Received(at, client, self.gateway_at[source], raw, port))
+        key = key_of(raw)
         if key in self.markers:
-            self.markers[key].add(received.client)
+            self.markers[key].add(client)
