@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from gateway.listeners.ping_lane import SHORTER
 from tests.gateway.sealed.people import Network, People, Person
 from tests.support.fakes import Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
@@ -348,3 +349,37 @@ def test_a_member_that_only_listens_is_told_that_the_broker_is_away_and_back() -
     told = [json.loads(event.line)["notice"] for event in person.events if isinstance(event, Told)]
     assert told == ["away", "back"]
     assert people.world.nodes[0].gateway.counters.sealed_resumes == 1
+
+
+def test_a_herd_is_served_by_a_gateway_whose_socket_holds_its_packets_for_longer_than_it_is_patient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine has so little time for it that the clients repeat their `resume` as fast as it reads packets.
+
+    With cookies that held for 10 s each was too old when it was read.
+    """
+    people = start(6, network=Network(delay_s=0.01), nodes=1)
+    world, node = people.world, people.world.nodes[0]
+    everyone = [people.enter(node, "den", f"p{number}") for number in range(40)]
+    people.run(45.0)  # until clients ask for other cookies than those with which they entered
+    resumes, reads_at = node.gateway.counters.sealed_resumes, world.now + 3.0  # all are silent for too long
+
+    def receive_slowly(node: Node) -> None:
+        nonlocal reads_at
+        node.is_frozen = world.now < reads_at
+        if not node.is_frozen:
+            node.datagrams.sort(key=lambda each: len(each[0]) >= SHORTER)  # pings have a socket of their own
+            some, node.datagrams = node.datagrams[:8], node.datagrams[8:]
+            reads_at = world.now + 0.04 * len(some)
+            node.gateway.core.handle_datagrams(0, some, world.now)
+            world.flush(node)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "receive", receive_slowly)
+        for person in everyone:
+            people.say(person, "hello")
+        people.run_until(lambda: not any(person.client.waiting for person in everyone))
+    node.is_frozen = False
+    assert node.gateway.counters.sealed_resumes == resumes + len(everyone)
+    people.settle()
+    check(world, people, everyone)

@@ -26,7 +26,7 @@ RETRY_S = 0.1
 RETRIED_S = 1.0
 """The longest that the answer to a cookie is waited for, if the RETRY took longer than `RESUME_S`."""
 COOKIE_S = 9.0
-"""How long a cookie is shown; the server takes it for 10 s."""
+"""How long a cookie is shown; the server takes it for 60 s, and may read late what it is sent."""
 RUNS = 64
 """Runs that are remembered, so that late or replayed packets of one do not make this client resume."""
 COOKIES = 256
