@@ -37,6 +37,7 @@ from .events import (
 from .mentions import mentions
 from .model import MAX_ITEMS, Awaited, End, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 from .timeline import Items
+from .typed import OWN_COMMANDS
 
 FIRST_HISTORY = 20
 """Lines from before that are shown in a room that was just entered."""
@@ -46,6 +47,7 @@ ASK_AGAIN = timedelta(seconds=2)
 """After which older lines may be asked for again: the answer may be lost."""
 TRIES = 4
 """How often lines from before are asked for until all have come."""
+_OWN = frozenset(f"/{command}" for command in OWN_COMMANDS)
 _WAYS_ON = {End.OVER: words.REJOIN, End.CLOSED: words.REOPEN, End.BANNED: words.BANNED}
 """What the user can do after the end of a membership."""
 
@@ -369,7 +371,8 @@ def _listed(room: Room, event: tsudoi.Listed, at: datetime, language: Language) 
     if not shows:
         return room, commands
     for text in notice(event, language).split("\n"):
-        room = _append(room, Note(text, at, tone=Tone.TABLE))
+        if not (event.what == "help" and text.split(" ")[0] in _OWN):  # listed above, with the keys
+            room = _append(room, Note(text, at, tone=Tone.TABLE))
     return room, commands
 
 

@@ -422,7 +422,8 @@ class ChatApp(App[None]):
                 if isinstance(exc, tsudoi.RoomNotFound | tsudoi.RoomExists):
                     hint = words.CREATE_IT if isinstance(exc, tsudoi.RoomNotFound) else words.ENTER_IT
                 why = explain(exc, room, self.state.server, self._language)
-                self._tell(f"{why} {hint.text(self._language, room=room)}" if hint else why, Tone.LOUD)
+                between = "" if self._language == "ja" else " "
+                self._tell(f"{why}{between}{hint.text(self._language, room=room)}" if hint else why, Tone.LOUD)
                 return
             keys = words.PASSWORD_KEYS.text(self._language)
             password = await self.push_screen_wait(AskPassword(question.text(self._language, room=room), keys))

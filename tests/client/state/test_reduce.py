@@ -162,6 +162,13 @@ def test_a_banner_that_is_good_goes_and_a_bad_one_stays() -> None:
         assert den(after(BannerSeen("den"), state=back)[0]).banner == ""
 
 
+def test_the_servers_help_leaves_out_what_this_client_does_itself() -> None:
+    rows = (tsudoi.CommandHelp("/who [PAGE]", "?"), tsudoi.CommandHelp("/leave", "?"))
+    state, _ = after(entered(), Asked("den", "help", by_user=True), heard(Listed("help", rows, 2, 1, 1, "?")))
+    told = [item.text for item in den(state).items if isinstance(item, Note)]
+    assert [text.split()[0] for text in told if text.startswith("/")] == ["/who"]
+
+
 def test_an_end_is_told_once_and_history_is_not_asked_for_after_it() -> None:
     state, _ = after(
         entered(), heard(Message("bob", "hi", 5)), heard(tsudoi.TimedOut("Timeout!")), Ended("den", "over", AT)
