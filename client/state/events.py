@@ -109,10 +109,17 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The user looks at a room; `draft` is what stands in the composer."""
+    """The user looks at a room."""
 
     room: str
-    draft: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAway:
+    """Another room is shown than this one; `draft` is what stood in the composer."""
+
+    room: str
+    draft: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,7 @@ Event: TypeAlias = (
     | Ended
     | Closed
     | Shown
+    | LookedAway
     | FocusChanged
     | BannerSeen
     | Asked

@@ -27,6 +27,7 @@ from .events import (
     LineKept,
     LineLost,
     LineRefused,
+    LookedAway,
     Notify,
     PanelToggled,
     Posted,
@@ -80,8 +81,10 @@ def reduce(state: State, event: Event) -> Result:
             return _change(state, name, lambda room: _end(room, why, at, state.language))
         case Closed(name):
             return _closed(state, name), []
-        case Shown():
-            return _shown(state, event), []
+        case Shown(name):
+            return _change(replace(state, shown=name), name, _read)
+        case LookedAway(name, draft):  # what is new there has been seen
+            return _change(state, name, lambda room: replace(room, draft=draft, first_unread=None))
         case FocusChanged(has_focus):
             state = replace(state, has_focus=has_focus)
             return _change(state, state.shown, _read) if has_focus else (state, [])
@@ -155,12 +158,6 @@ def _closed(state: State, name: str) -> State:
     if shown == name:
         shown = rooms[min(at, len(rooms) - 1)].name if rooms else ""
     return _change(replace(state, rooms=rooms, shown=shown), shown, _read)[0]
-
-
-def _shown(state: State, event: Shown) -> State:
-    """Keep the draft of the room before; what is new in the other one counts as read from now on."""
-    state = _change(state, state.shown, lambda room: replace(room, draft=event.draft, first_unread=None))[0]
-    return _change(replace(state, shown=event.room), event.room, _read)[0]
 
 
 def _read(room: Room) -> Room:

@@ -33,6 +33,7 @@ from ..state.events import (
     Event,
     FocusChanged,
     HideBannerLater,
+    LookedAway,
     Notify,
     PanelToggled,
     ScrolledToTop,
@@ -165,7 +166,7 @@ class ChatApp(App[None]):
         for command in commands:
             self._carry_out(command)
         if before != self.state.shown and self.is_running:
-            self._change_draft()
+            self._change_draft(before)
         self._draw_soon()
 
     def _carry_out(self, command: Command) -> None:
@@ -285,11 +286,13 @@ class ChatApp(App[None]):
 
     def _show(self, name: str) -> None:
         if name != self.state.shown:
-            self.dispatch(Shown(name, self.query_one(Composer).text))
+            self.dispatch(Shown(name))
 
-    def _change_draft(self) -> None:
+    def _change_draft(self, before: str) -> None:
+        composer = self.screen_stack[0].query_one(Composer)
+        self.state, _ = reduce(self.state, LookedAway(before, composer.text))
         room = self.state.current
-        self.screen_stack[0].query_one(Composer).put(room.draft if room else "")
+        composer.put(room.draft if room else "")
 
     def action_turn(self, step: int) -> None:
         """Show the next room, or the one before."""

@@ -21,6 +21,7 @@ from client.state.events import (
     Heard,
     HideBannerLater,
     LineKept,
+    LookedAway,
     Notify,
     Posted,
     ScrolledToTop,
@@ -121,8 +122,9 @@ def test_lines_in_other_rooms_are_unread_until_they_are_shown() -> None:
     state, _ = after(Shown("den"), state=state)
     assert (den(state).unread, den(state).mentions) == (0, 0)
     assert den(state).first_unread is not None
-    state, _ = after(Shown("garden"), state=state)
+    state, _ = after(Shown("garden"), LookedAway("den", "half a li"), state=state)
     assert den(state).first_unread is None
+    assert den(state).draft == "half a li"
 
 
 def test_a_mention_calls_unless_the_user_looks_at_it() -> None:

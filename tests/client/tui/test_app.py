@@ -194,6 +194,12 @@ def test_drafts_stay_with_their_rooms() -> None:
         assert "draft" not in stage.screen
         await stage.press("alt+2")
         assert "\ndraft" in stage.screen
+        await stage.press("ctrl+c")
+        await stage.type("/join attic")
+        assert stage.app.state.shown == "attic"
+        await stage.press("alt+2")
+        assert stage.app.state.shown == "garden"
+        assert "draft" not in stage.screen
 
     play(scene)
 
