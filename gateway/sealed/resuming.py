@@ -35,7 +35,6 @@ from ..chat.outbound import Component
 from ..chat.recovery import Missed, recover
 from ..chat.streams import Streams
 from ..listeners import sockaddr
-from .cookies import VALID_S
 from .elsewhere import Elsewhere
 from .keys import PLACE
 from .link import SealedLink, check_packet
@@ -51,6 +50,9 @@ MOST_REMEMBERED = 20_000
 RESUMES, WINDOW_S = 20, 10.0
 """Runs of a session that begin in this time: each asks the directory and the log. A client without an answer repeats
 its `resume` each 2 s."""
+REPEATED_S = 20.0
+"""How long after the beginning of a run a `resume` like its own may come late, of a client that had no answer yet: as
+long as packets wait where a gateway has too little of the processor. To remember it takes 250 bytes."""
 MOST_PENDING = 4_096
 """Sessions that the directory is asked about at a time."""
 
@@ -151,9 +153,8 @@ class Resuming(Component):
     def _is_late(self, link: SealedLink, resume: lines.Resume, listener: int, source: bytes, now: float) -> bool:
         """Return whether a `resume` of another run repeats the one with which the link's run has begun.
 
-        Its client had no answer when it sent it, and it may have waited for as long as its cookie holds. With a new run
-        for each, one whose answers take longer than its patience would hardly hear more than those. A *reset* is not
-        told twice: it moves a client that has got further.
+        Its client had no answer when it sent it. With a new run for each, one whose answers take longer than its
+        patience would hardly hear more than those. A *reset* is not told twice: it moves a client that has got further.
         """
         begun = self._lately.get(link.session)
         return (
@@ -161,7 +162,7 @@ class Resuming(Component):
             and link.run != NO_RUN
             and (link.listener, link.address) == (listener, source)
             and (resume.epoch, resume.offset) == (link.member.room.epoch, begun.asked)
-            and now < begun.at + VALID_S
+            and now < begun.at + REPEATED_S
         )
 
     def take(
@@ -228,7 +229,7 @@ class Resuming(Component):
     def tick(self, now: float) -> None:
         """Forget what is counted of clients, once it counts no more. Call it every `keys.TICK_S`."""
         self._elsewhere.tick(now)
-        self._lately = {session: begun for session, begun in self._lately.items() if now < begun.at + VALID_S}
+        self._lately = {session: begun for session, begun in self._lately.items() if now < begun.at + REPEATED_S}
         if now >= self._window_ends:
             self._begin_window(now)
 
