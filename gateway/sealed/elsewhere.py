@@ -11,7 +11,10 @@ from tsudoi.ops.token_bucket import Buckets
 OPENED_S, OPENED = 20.0, 40.0
 """Packets of a session that are opened although it is not served at their source, a second and at once. An attacker
 that has read a session's name can send so many that those of its client come late after a change of address; to be
-served at its old address it needs none of them. By TCP, where no source is forged, a connection has as many."""
+served at its old address it needs none of them. By TCP it has some more."""
+CONNECTION_S, CONNECTION = 2.0, 4.0
+"""Packets that are opened for each TCP connection beyond these: its source can not be forged, so a client returns
+through a flood of its session by as many as a `resume` needs."""
 SESSIONS = 4_096
 """Sessions and connections whose packets are so counted; beyond that the oldest is forgotten."""
 VAIN_S, VAIN = 50.0, 100.0
@@ -39,9 +42,14 @@ class Elsewhere:
         """Return whether packets from a source are ignored."""
         return self._muted.get(source, 0.0) > now
 
-    def may_open(self, key: bytes, now: float) -> bool:
-        """Count a packet of a session that this service has made, or of a connection; return whether to open it."""
-        return self._opened.touch(key, now, OPENED_S, OPENED)
+    def may_open(self, session: bytes, connection: bytes, now: float) -> bool:
+        """Count a packet of a session that this service has made; return whether to open it.
+
+        `connection` is the address of a TCP connection by which it came; empty: it came by UDP.
+        """
+        if self._opened.touch(session, now, OPENED_S, OPENED):
+            return True
+        return bool(connection) and self._opened.touch(connection, now, CONNECTION_S, CONNECTION)
 
     def tick(self, now: float) -> None:
         """Forget who has sent nothing lately: after a start, that is all members."""

@@ -128,8 +128,8 @@ class Resuming(Component):
                 return "replayed"
         elif keys.suite_of(session) is None:
             return "unknown"
-        # A source of UDP may be forged; that of a TCP connection is not, so its client returns through a flood.
-        if not self._elsewhere.may_open(source if listener == self.sender.carried.listener else session, now):
+        connection = source if listener == self.sender.carried.listener else b""
+        if not self._elsewhere.may_open(session, connection, now):
             return "limited"
         try:
             cipher = keys.decrypts.borrow(session)

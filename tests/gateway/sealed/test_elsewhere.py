@@ -2,7 +2,7 @@
 
 import os
 
-from gateway.sealed.elsewhere import MUTE_S, OPENED, OPENED_S, SOURCES, VAIN, VAIN_S, Elsewhere
+from gateway.sealed.elsewhere import CONNECTION, MUTE_S, OPENED, OPENED_S, SOURCES, VAIN, VAIN_S, Elsewhere
 from tests.gateway.sealed.people import People
 from tests.gateway.sealed.test_attacks import ATTACKER, sealed
 from tests.gateway.sealed.test_lives import check, start
@@ -19,9 +19,10 @@ def flood(elsewhere: Elsewhere, source: bytes, now: float) -> int:
 
 def test_few_packets_of_a_session_are_opened_a_second() -> None:
     elsewhere = Elsewhere()
-    assert [elsewhere.may_open(b"one", 1.0) for _ in range(50)].count(True) == OPENED
-    assert elsewhere.may_open(b"another", 1.0)
-    assert [elsewhere.may_open(b"one", 2.0) for _ in range(50)].count(True) == OPENED_S
+    assert [elsewhere.may_open(b"one", b"", 1.0) for _ in range(50)].count(True) == OPENED
+    assert elsewhere.may_open(b"another", b"", 1.0)
+    assert [elsewhere.may_open(b"one", b"", 2.0) for _ in range(50)].count(True) == OPENED_S
+    assert [elsewhere.may_open(b"one", b"by TCP", 2.0) for _ in range(50)].count(True) == CONNECTION
 
 
 def test_a_source_is_ignored_for_a_moment_after_too_many_packets_in_vain() -> None:
