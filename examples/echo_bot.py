@@ -12,7 +12,7 @@ bot = tsudoi.Bot(sys.argv[1], name="echo", server=tsudoi.Server.parse((*sys.argv
 
 @bot.on(tsudoi.Message)
 async def echo(chat: tsudoi.ChatClient, message: tsudoi.Message) -> None:
-    if not message.text.startswith("!"):
+    if not message.text.startswith(("!", "！")):  # commands
         # As text: a member may be called `/nick mallory`, and lines that begin with `/` are orders.
         await chat.say(chat.as_text(f"{message.sender} says: {message.text}"))
 

@@ -149,7 +149,7 @@ class ChatApp(App[None]):
             yield Rows("people")
         yield Rows("banner")
         earlier = list(self._history.load_history_strings())[::-1]
-        yield Composer(earlier, self._complete)
+        yield Composer(earlier, self._complete, self._submit, lambda: self._leave(self.state.current))
         yield Rows("keys")
 
     def on_mount(self) -> None:
@@ -294,22 +294,37 @@ class ChatApp(App[None]):
         room = self.state.current
         composer.put(room.draft if room else "")
 
+    def _when_typed(self, show: Callable[[], None]) -> None:
+        """Show another room behind the keys that were pressed before: they may still wait for the composer."""
+        self.query_one(Composer).call_later(show)
+
     def action_turn(self, step: int) -> None:
         """Show the next room, or the one before."""
-        names = [room.name for room in self.state.rooms]
-        if names:
-            self._show(names[(names.index(self.state.shown) + step) % len(names)])
+
+        def show() -> None:
+            names = [room.name for room in self.state.rooms]
+            if names:
+                self._show(names[(names.index(self.state.shown) + step) % len(names)])
+
+        self._when_typed(show)
 
     def action_go(self, number: int) -> None:
         """Show a room by its number."""
-        if number <= len(self.state.rooms):
-            self._show(self.state.rooms[number - 1].name)
+
+        def show() -> None:
+            if number <= len(self.state.rooms):
+                self._show(self.state.rooms[number - 1].name)
+
+        self._when_typed(show)
 
     def action_unread(self) -> None:
         """Show the next room with something new; mentions first."""
-        rooms = [room for room in self.state.rooms if room.unread]
-        if rooms:
-            self._show(max(rooms, key=lambda room: bool(room.mentions)).name)
+
+        def show() -> None:
+            if rooms := [room for room in self.state.rooms if room.unread]:
+                self._show(max(rooms, key=lambda room: bool(room.mentions)).name)
+
+        self._when_typed(show)
 
     def action_first_unread(self) -> None:
         """Scroll to where the new lines begin."""
@@ -355,12 +370,12 @@ class ChatApp(App[None]):
         open_rooms = [each.name for each in self.state.rooms]
         return completion.complete(before, behind, names, [*open_rooms, *self.state.known_rooms])
 
-    def on_composer_submitted(self, event: Composer.Submitted) -> None:
+    def _submit(self, text: str) -> None:
         """Do what the line says."""
-        intent = understand(event.text, self.state.shown)
+        intent = understand(text, self.state.shown)
         if intent is None:
             return
-        self._history.store_string(event.text)
+        self._history.store_string(text)
         self.query_one(Timeline).end()
         self._do(intent)
 
@@ -465,10 +480,6 @@ class ChatApp(App[None]):
     def on_composer_interrupted(self) -> None:
         """Ctrl-C on an empty line."""
         self._quit()
-
-    def on_composer_finished(self) -> None:
-        """Ctrl-D on an empty line."""
-        self._leave(self.state.current)
 
     def _tell(self, text: str, tone: Tone = Tone.QUIET) -> None:
         self.dispatch(Told(text, self._now(), tone=tone))

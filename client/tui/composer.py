@@ -1,7 +1,6 @@
 """Where the user types: several lines, history, completion by Tab."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from textual.events import Key
 from textual.message import Message
@@ -26,20 +25,21 @@ _WORDS = {
 class Composer(TextArea):
     """Edits the line to say."""
 
-    @dataclass
-    class Submitted(Message):
-        """The user pressed Enter."""
-
-        text: str
-
     class Interrupted(Message):
         """The user pressed Ctrl-C on an empty line."""
 
-    class Finished(Message):
-        """The user pressed Ctrl-D on an empty line."""
+    def __init__(
+        self,
+        earlier: list[str],
+        complete: Callable[[str, str], Completion | None],
+        submit: Callable[[str], None],
+        finish: Callable[[], object],
+    ) -> None:
+        """`earlier`: lines typed before, oldest first. `complete` gets the text before and behind the cursor.
 
-    def __init__(self, earlier: list[str], complete: Callable[[str, str], Completion | None]) -> None:
-        """`earlier`: lines typed before, oldest first. `complete` gets the text before and behind the cursor."""
+        `submit` and `finish`, at Enter and at Ctrl-D on an empty line, are called at once: a message might come when
+        another room is shown already.
+        """
         super().__init__(id="composer", soft_wrap=True, compact=True, highlight_cursor_line=False)
         self.cursor_blink = False  # it would write to the terminal twice a second, for nothing
         self._earlier = earlier
@@ -48,6 +48,8 @@ class Composer(TextArea):
         self._typed = ""
         """What was typed before the user went to earlier lines."""
         self._complete = complete
+        self._submit = submit
+        self._finish = finish
         self._completion: Completion | None = None
 
     def remember(self, line: str) -> None:
@@ -68,11 +70,10 @@ class Composer(TextArea):
             self._completion = None
         handled = True
         if key in _ENTER:
-            # Cleared at once: the next keys may be here before the message is.
             text = self.text
             self.put("")
             self.remember(text)
-            self.post_message(self.Submitted(text))
+            self._submit(text)
         elif key in _NEW_LINE:
             self.insert("\n")
         elif key in _WORDS:
@@ -90,7 +91,7 @@ class Composer(TextArea):
             else:
                 self.post_message(self.Interrupted())
         elif key == "ctrl+d" and not self.text:
-            self.post_message(self.Finished())
+            self._finish()
         elif (
             key == "up"
             and self.cursor_location[0] == 0

@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 from contextlib import suppress
-from enum import Enum
+from dataclasses import dataclass
 from typing import Any
 
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
@@ -20,15 +20,19 @@ _BEHIND = 1 << 16
 """Characters that may wait for the terminal; beyond that, frames are left out until it has shown them."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Key:
+    value: str
+    """Its name in Textual."""
+
+
 # Textual takes Alt-1 for what Option-1 writes on a Mac, `¡`, which comes as that character. Alt-Enter begins a line.
-class _Key(Enum):
-    ALT_ENTER = "alt+enter"
-
-
+# A key that is not in this table is written, as `^a`, when the next one comes at once, as over a slow line.
 _keys: Any = ANSI_SEQUENCES_KEYS
-for _digit in "0123456789":
-    _keys.pop(f"\x1b{_digit}", None)
-_keys["\x1b\r"] = _keys["\x1b\n"] = (_Key.ALT_ENTER,)
+_keys.pop("\x1b0", None)
+for _name in "123456789adu":
+    _keys[f"\x1b{_name}"] = (_Key(f"alt+{_name}"),)
+_keys["\x1b\r"] = _keys["\x1b\n"] = (_Key("alt+enter"),)
 
 
 class PatientDriver(LinuxDriver):

@@ -267,6 +267,22 @@ def test_the_oldest_line_is_told_to_be_the_first_that_the_server_keeps() -> None
     play(scene, (100, 20))
 
 
+def test_keys_that_come_at_once_are_for_the_room_that_was_shown_when_they_were_pressed() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("/join garden")
+        await stage.press_at_once("h", "i", "enter", "alt+1", "x", "y", "alt+2", "z")
+        assert stage.chats["garden"].said[-1] == "hi"
+        assert "hi" not in stage.den.said
+        assert stage.screen.splitlines()[-2] == "z"
+        await stage.press("ctrl+p")
+        assert stage.screen.splitlines()[-2] == "xy"
+        await stage.press("ctrl+c")
+        await stage.press_at_once("ctrl+d", "alt+2")
+        assert [room.name for room in stage.app.state.rooms] == ["garden"]
+
+    play(scene)
+
+
 def test_a_rooms_name_may_look_like_markup() -> None:
     async def scene(stage: Stage) -> None:
         for room in ("[/b]", "[red]x[/red]", "[@click=app.exit]here"):

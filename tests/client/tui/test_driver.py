@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual._xterm_parser import XTermParser
+from textual.events import Key
 
 from client.tui.driver import PatientDriver
 from tests.support import forked
@@ -241,3 +243,9 @@ def test_what_is_typed_before_the_screen_is_there_is_said(served: Served, tmp_pa
     terminal.process.terminate()
     assert terminal.wait() == 143
     terminal.close()
+
+
+@pytest.mark.parametrize("key", ["1", "9", "a", "d", "u"])
+def test_alt_is_known_also_when_text_follows_at_once(key: str) -> None:
+    events = XTermParser().feed(f"\x1b{key}い")
+    assert [event.key for event in events if isinstance(event, Key)] == [f"alt+{key}", "い"]
