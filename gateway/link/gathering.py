@@ -3,8 +3,7 @@
 The first item after a pause is sent at once. Further ones wait until some time after the last frames: each frame costs
 a wake-up in every process on the way, and a commit. That time follows the rate of items, not their number in a frame,
 which would grow with it: below the rate the wait stays short, since there is processor time for more frames; above it
-frames are saved (benchmarks/RESULTS.md, rows "200 rooms × 5"). If the event loop hardly rests even so, it grows until
-the loop does: messages would queue for longer than that.
+frames are saved (benchmarks/RESULTS.md, rows "200 rooms × 5").
 
 Messages of rooms under load wait longest: what one turn has of a room goes to each member in one send
 (`listeners/segments.py`), and there are fewer turns (rows "one room of 10", "one room of 100"). A game of ten players
@@ -12,7 +11,7 @@ who each send 20 messages a second is no such room: 25 ms would be half of its t
 over all rooms decides, so messages of others wait as long beside a room that has nearly all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 
 from tsudoi.protocol.backbone import Item
@@ -27,9 +26,6 @@ GATHER_TOGETHER_S = 0.025
 """The same if many messages of each room come together."""
 BUSY_RATE, BUSY_RATE_INSIDE = 1_500, 5_000
 """Lines a second above which it is; the latter if the broker is in this process: a frame then costs half as much."""
-SATURATED, RELIEVED = 0.85, 0.7
-"""Shares of a core that the event loop uses: above the former the wait doubles, up to `GATHER_TOGETHER_S`, below the
-latter it halves."""
 TOGETHER_RATE = 150
 """Messages a second, averaged over the rooms that have any, above which many of a room come together."""
 LOAD = 10_000
@@ -46,20 +42,12 @@ _room_of = attrgetter("room")
 class Gathering:
     """The rate of all items that a gateway sends, and the wait that follows from it."""
 
-    def __init__(self, counters: Counters, busy_rate: float = BUSY_RATE, thread_s: Callable[[], float] = float) -> None:
-        """Begin at rest.
-
-        Args:
-            counters: the gateway's; they count its deliveries.
-            busy_rate: lines a second above which the wait is longer.
-            thread_s: returns the processor time of the event loop's thread; `float`, 0.0: the loop is taken to rest.
-        """
+    def __init__(self, counters: Counters, busy_rate: float = BUSY_RATE) -> None:
+        """Begin at rest; `counters` are the gateway's and count its deliveries."""
         self.wait_s = GATHER_S
         """How long after the last frames the next ones should be sent."""
         self._counters = counters
         self._busy_rate = busy_rate
-        self._thread_s = thread_s
-        self._used_s = 0.0
         self._count = 0
         self._rooms: set[int] = set()
         self._since = 0.0
@@ -80,13 +68,8 @@ class Gathering:
         return self._counters.deliveries - self._counters.to_one
 
     def _wait_s(self, passed_s: float) -> float:
-        before_s, self._used_s = self._used_s, self._thread_s()
         deliveries = self._fanned_out - self._delivered
         in_rooms = passed_s * len(self._rooms)
         if self._count > TOGETHER_RATE * in_rooms and deliveries > LOAD * in_rooms:
             return max(GATHER_BUSY_S, min(GATHER_TOGETHER_S, ENOUGH * passed_s / self._count))
-        if self._count <= self._busy_rate * passed_s:
-            return GATHER_S
-        used = (self._used_s - before_s) / passed_s
-        change = 2.0 if used > SATURATED else 0.5 if used < RELIEVED else 1.0
-        return max(GATHER_BUSY_S, min(GATHER_TOGETHER_S, change * self.wait_s))
+        return GATHER_BUSY_S if self._count > self._busy_rate * passed_s else GATHER_S

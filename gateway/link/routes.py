@@ -31,14 +31,7 @@ OnAnswers = Callable[[list[Answer | None], float], None]
 class Routes:
     """All links of a gateway; `now` is monotonic seconds."""
 
-    def __init__(
-        self,
-        seeds: Sequence[str],
-        capacity: int,
-        timeout_s: float,
-        counters: Counters,
-        thread_s: Callable[[], float] = float,
-    ) -> None:
+    def __init__(self, seeds: Sequence[str], capacity: int, timeout_s: float, counters: Counters) -> None:
         """Begin with one link.
 
         Args:
@@ -46,7 +39,6 @@ class Routes:
             capacity: how many items may wait for the brokers, in all links together.
             timeout_s: see `Link`.
             counters: of this gateway.
-            thread_s: see `Gathering`.
         """
         self.capacity = capacity
         self.brokers = Brokers(seeds)
@@ -63,7 +55,7 @@ class Routes:
         self._unaccepted = 0
         """At least as many as the items that wait in all links."""
         is_inside = self.brokers.seeds[0].startswith(INPROC)
-        self._gathering = Gathering(counters, BUSY_RATE_INSIDE if is_inside else BUSY_RATE, thread_s)
+        self._gathering = Gathering(counters, BUSY_RATE_INSIDE if is_inside else BUSY_RATE)
         self.links[0].publisher.gathering = self._gathering
 
     # --- to the brokers -------------------------------------------------------------------------------------------

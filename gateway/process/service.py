@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Sequence
-from time import monotonic, sleep, thread_time
+from time import monotonic, sleep
 
 import zmq
 
@@ -88,9 +88,7 @@ class Service:
                 bound.callback(server.close)
             bound.pop_all()
         self.counters = Counters()
-        self.routes = routes = Routes(
-            brokers, settings.unaccepted, settings.request_timeout_s, self.counters, thread_time
-        )
+        self.routes = routes = Routes(brokers, settings.unaccepted, settings.request_timeout_s, self.counters)
         self.out = out = self.outbound(self.udp, self.counters)
         sessions = sessions or without_files()
         self.core = ChatCore(settings, routes, out, self.counters, [server.bound for server in self.udp], sessions.keys)

@@ -10,8 +10,6 @@ from gateway.link.gathering import (
     GATHER_S,
     GATHER_TOGETHER_S,
     LOAD,
-    RELIEVED,
-    SATURATED,
     TOGETHER_RATE,
     WINDOW_S,
     Gathering,
@@ -31,10 +29,8 @@ class Gateway:
     def __init__(self, rooms: int = 1_000, room_size: float = 0.0) -> None:
         self.rooms, self.room_size = rooms, room_size
         self.counters = Counters()
-        self.gathering = Gathering(self.counters, thread_s=lambda: self.used_s)
+        self.gathering = Gathering(self.counters)
         self.now = 100.0
-        self.used, self.used_s = 0.5, 50.0
-        """The share of a core that its event loop uses, and the time so far."""
         self.sent = 0
 
     def send(self, rate: float, seconds: float) -> float:
@@ -42,7 +38,6 @@ class Gateway:
         until, due = self.now + seconds, 0.0
         while self.now < until:
             self.now += self.gathering.wait_s
-            self.used_s += self.used * self.gathering.wait_s
             due += rate * self.gathering.wait_s
             new = items(int(due), self.rooms, self.sent)
             due -= len(new)
@@ -63,23 +58,6 @@ def test_the_longer_wait_fills_frames_and_is_not_kept_for_that() -> None:
     gateway = Gateway()
     gateway.send(2 * BUSY_RATE, 0.2)
     assert gateway.send(0.5 * BUSY_RATE, 0.2) == GATHER_S
-
-
-def test_items_wait_until_the_event_loop_rests_and_no_longer() -> None:
-    gateway = Gateway()
-    gateway.used = SATURATED + 0.05
-    assert gateway.send(2 * BUSY_RATE, WINDOW_S + 2 * GATHER_BUSY_S) < 3 * GATHER_BUSY_S
-    assert gateway.send(2 * BUSY_RATE, 1.0) == GATHER_TOGETHER_S
-    gateway.used = SATURATED - 0.05
-    assert gateway.send(2 * BUSY_RATE, 1.0) == GATHER_TOGETHER_S
-    gateway.used = RELIEVED - 0.05
-    assert gateway.send(2 * BUSY_RATE, 1.0) == GATHER_BUSY_S
-
-
-def test_what_else_keeps_the_event_loop_busy_makes_few_items_wait_no_longer() -> None:
-    gateway = Gateway()
-    gateway.used = 1.0
-    assert gateway.send(0.9 * BUSY_RATE, 1.0) == GATHER_S
 
 
 def test_after_a_pause_items_wait_for_no_longer_than_at_rest() -> None:
