@@ -279,7 +279,7 @@ class Core:
         directory, kind = self.directory, item.kind
         if kind in (_SAID, _COMMANDED, _LOCKED):
             # A former gateway may still publish messages that the client had sent there.
-            if (peer != member.gateway and peer not in member.rare.former) or member.room.closed_ms:
+            if not member.may_come_from(peer) or member.room.closed_ms:
                 return False
             if kind == _COMMANDED:
                 commands.execute(directory, member, received_text(item.text), moment.wall_ms)

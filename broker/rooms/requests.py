@@ -211,7 +211,7 @@ class Requests:
     def _find_moderator(self, peer: str, member_id: int, room_id: int, wall_ms: int) -> Member | None:
         """Return the member that asks, if it is host or moderator; if not, answer that it must be."""
         member = self._directory.members.get(member_id)
-        if member is None or member.room.id != room_id or peer not in (member.gateway, *member.rare.former):
+        if member is None or member.room.id != room_id or not member.may_come_from(peer):
             return None  # it has left, or is not this gateway's
         if not member.may_moderate:
             self._directory.answer(member, Phrase.NOT_HOST, "", wall_ms)

@@ -82,6 +82,10 @@ class Member:
         """Whether it is its room's host."""
         return self.room.host == self.id
 
+    def may_come_from(self, gateway: str) -> bool:
+        """Return whether a gateway may have something of this member's: it serves it, or has done so lately."""
+        return gateway == self.gateway or gateway in self.rare.former
+
     @property
     def where(self) -> str:
         """The IP address of the member's datagrams, or of its handshake if no datagram has come yet."""

@@ -33,9 +33,7 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
         PeerError: the text is empty, its number is lower than that of a line before it, or its room is closed.
         LineMissing: the line before it is not kept.
     """
-    if member is None or member.room.id != line.room:
-        raise RoomNotFound
-    if peer != member.gateway and peer not in member.rare.former:
+    if member is None or member.room.id != line.room or not member.may_come_from(peer):
         raise RoomNotFound
     room, number = member.room, line.number
     if number and number <= member.said:

@@ -166,23 +166,24 @@ class TCPServer(StreamServer[Connection]):
         def make_room(of_address: bool) -> bool:
             silent = self._longest_silent(address) if of_address else self.silent.longest(EVICT_AFTER_S)
             if silent is None:
+                self._log_refused("--address-connections" if of_address else "--connections", ip, now)
                 return False
             self._counters.connections_evicted += 1
             silent.time_is_up()
             return True
 
-        address, refused = rate_key(ip), self._counters.connections_refused
-        now = monotonic()
+        address, now = rate_key(ip), monotonic()
         verdict = self._quotas.connect(ip, now, make_room)
-        if self._counters.connections_refused > refused and self._refused_log.touch(None, now, 1.0, 1.0):
-            limit = "--address-connections" if self._quotas.has_too_many(ip) else "--connections"
-            logger.warning(
-                "no connection is left: a new client is turned away", limit=limit, ip=ip, open=len(self._open)
-            )
         if verdict is not Verdict.CLOSE:
             self._open.add(connection)
             self._by_address.setdefault(address, set()).add(connection)
         return verdict
+
+    def _log_refused(self, limit: str, ip: str, now: float) -> None:
+        if self._refused_log.touch(None, now, 1.0, 1.0):
+            logger.warning(
+                "no connection is left: a new client is turned away", limit=limit, ip=ip, open=len(self._open)
+            )
 
     def _longest_silent(self, address: str) -> Connection | None:
         """Return the connection of an address whose client has let it wait for longest.

@@ -480,16 +480,21 @@ def test_members_of_a_gateway_that_ended_with_the_broker_are_found_by_its_name()
     assert adopt.members[0].granted.member == host.member
 
 
+def members_adopted_by(broker: Broker, peer: str) -> list[int]:
+    """Greet the broker as a gateway; return the members that it is offered at once."""
+    welcome, adopt = broker.say(peer, Hello(backbone.VERSION))
+    assert isinstance(welcome, Welcome)
+    assert isinstance(adopt, Adopt)
+    return [adoption.granted.member for adoption in adopt.members]
+
+
 def test_a_gateway_of_the_broker_s_own_process_has_ended_with_it() -> None:
     before, after = (backbone.new_instance(backbone.OF_ONE_PROCESS, run) for run in ("1", "2"))
     broker = Broker(None, before)
     host = broker.create(peer=before)
     broker.publish(before, addressed(host, 1))
     broker.start_again("broker-2")
-    welcome, adopt = broker.say(after, Hello(backbone.VERSION))
-    assert isinstance(welcome, Welcome)
-    assert isinstance(adopt, Adopt)
-    assert adopt.members[0].granted.member == host.member
+    assert members_adopted_by(broker, after) == [host.member]
 
 
 def test_a_gateway_that_said_bye_has_ended_for_the_next_run_of_the_broker_too() -> None:
@@ -499,10 +504,7 @@ def test_a_gateway_that_said_bye_has_ended_for_the_next_run_of_the_broker_too() 
     broker.say(G1, backbone.Bye())
     broker.start_again("broker-2")
     assert broker.core.gateways.known[G1].accepted == 1
-    welcome, adopt = broker.say(G2, Hello(backbone.VERSION))
-    assert isinstance(welcome, Welcome)
-    assert isinstance(adopt, Adopt)
-    assert adopt.members[0].granted.member == host.member
+    assert members_adopted_by(broker, G2) == [host.member]
 
 
 def test_a_gateway_that_said_bye_and_is_heard_again_lives() -> None:
