@@ -25,6 +25,10 @@ from tsudoi.ops.structlog_alone import structlog
 
 Process.starter = forked.Popen
 
+# The services that tests start have the settings of the tests, not those of the person who runs them.
+for _variable in [name for name in os.environ if name.startswith("TSUDOI_")]:
+    del os.environ[_variable]
+
 # They judge results, not speed: a busy machine fails none of them.
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 settings.register_profile("quick", _patient, max_examples=QUICK_EXAMPLES, derandomize=True, database=None)

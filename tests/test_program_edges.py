@@ -96,8 +96,7 @@ CLOSED_INPUT = (
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")}
-    return {**plain, **more}
+    return {**os.environ, **more}
 
 
 def run(

@@ -1,6 +1,6 @@
 """The system's Chromium, driven by Playwright, and pages of tsudoi in it.
 
-Without Chromium such a test is skipped; where `TSUDOI_BROWSER=required` is set, as CI does, it fails.
+Without Chromium such a test is skipped; where `TESTS_BROWSER=required` is set, as CI does, it fails.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ expect.set_options(timeout=PATIENCE_MS)
 def need(found: object, why: str) -> None:
     """Skip the test if something that it needs is not there; fail if it must be."""
     if not found:
-        if os.environ.get("TSUDOI_BROWSER") == "required":
+        if os.environ.get("TESTS_BROWSER") == "required":
             pytest.fail(why)
         pytest.skip(why)
 
