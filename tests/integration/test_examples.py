@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -127,6 +128,47 @@ def test_the_bot_of_the_page_has_fifteen_lines_works_and_leaves_at_sigterm(
         finally:
             bot.kill()
             bot.communicate()
+
+    run(story)
+
+
+def test_clients_of_the_first_stage_are_members_of_a_room(server: tsudoi.Server, new_room: NewRoom) -> None:
+    room = new_room("first")
+
+    def stage_one(name: str, text: str) -> bytes:
+        return bytes([len(name.encode())]) + f"{name}{text}".encode()
+
+    async def story() -> None:
+        async with await tsudoi.create(room, name="alice", server=server) as alice:
+            entrance = start("first_stage.py", room, str(server), "0")
+            try:
+                assert entrance.stdout is not None
+                port = int((await asyncio.to_thread(entrance.stdout.readline)).rpartition(":")[2])
+                bob, carol = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+                with bob, carol:
+                    for sock in (bob, carol):
+                        sock.settimeout(PATIENCE_S)
+                        sock.connect(("127.0.0.1", port))
+                    bob.send(b"")
+                    bob.send(b"\x09short")  # no name: no member
+                    bob.send(stage_one("ボブ", "こんにちは"))
+                    await hear(alice, "こんにちは")
+                    carol.send(stage_one("carol", ""))
+                    await see(alice, 4, entrance)  # the program itself is one
+                    await alice.say("hello")
+                    for sock in (bob, carol):
+                        assert await asyncio.to_thread(sock.recv, 4096) == stage_one("alice", "hello")
+                    carol.send(stage_one("carol", "hi all"))
+                    assert await asyncio.to_thread(bob.recv, 4096) == stage_one("carol", "hi all")
+                    carol.send(stage_one("caroline", "a new name is a new member"))
+                    assert (await asyncio.to_thread(bob.recv, 4096))[:9] == stage_one("caroline", "")
+                    await alice.close_room()
+                    assert (await asyncio.to_thread(bob.recv, 4096))[:7] == stage_one("server", "")
+                out, err = await asyncio.to_thread(entrance.communicate, timeout=PATIENCE_S)
+                assert (entrance.returncode, out, err) == (0, "", "")
+            finally:
+                entrance.kill()
+                entrance.communicate()
 
     run(story)
 
