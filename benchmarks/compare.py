@@ -63,9 +63,7 @@ def company(tree: Path, rooms: int, size: int, senders: int | None) -> Iterator[
             yield load.register(), service
 
 
-def steady(
-    trees: Sequence[Path], rounds: int, seconds: float, rates: Sequence[int], only: str = ""
-) -> Iterator[Figures]:
+def steady(trees: Sequence[Path], rounds: int, seconds: float, rates: Sequence[int], only: str) -> Iterator[Figures]:
     """Yield the processor time of a delivery and the latencies, by size of room and rate."""
     for title, rooms, size, senders in STEADY:
         if only not in f"{title},":

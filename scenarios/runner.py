@@ -25,9 +25,7 @@ _RECONNECT_S = 20.0
 """How long gateways may take to reach a broker that was started again; long, for a busy machine."""
 
 
-async def act_out(
-    story: Story, running: Sequence[Site] = (), on_step: Callable[[StepResult], None] = lambda result: None
-) -> StoryResult:
+async def act_out(story: Story, running: Sequence[Site], on_step: Callable[[StepResult], None]) -> StoryResult:
     """Act a story out, up to the first step that fails.
 
     Args:

@@ -11,7 +11,7 @@ from tsudoi.protocol.backbone import TIME_SHIFT, created_ms
 class Ids:
     """Ids begin with the milliseconds of their creation, and grow."""
 
-    def __init__(self, first: int = 0, shard: int = 0, shards: int = 1) -> None:
+    def __init__(self, first: int, shard: int = 0, shards: int = 1) -> None:
         """Begin each millisecond with the number `first`, of which the last 16 bits count."""
         self._last = 0
         self._first = first & ((1 << TIME_SHIFT) - 1)

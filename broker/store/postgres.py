@@ -18,7 +18,7 @@ from tsudoi.protocol.errors import StoreError
 from . import postgres_rows as sql
 from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot, with_entries
 from .postgres_lease import Registration
-from .postgres_link import Link, boot_clock
+from .postgres_link import Link
 from .postgres_logs import ShardLogs, to_fold
 from .sharing import TRIMS, Broker, View
 from .unfolded_turns import decode_turn
@@ -30,9 +30,7 @@ TRIM_ROOMS, TRIM_ROWS = 2_000, 10_000
 class PostgresStore:
     """Keeps everything in the schema `tsudoi` of a database. The methods are those of `SharedStore`."""
 
-    def __init__(
-        self, url: str, *, requires_synchronous: bool | None = None, clock: Callable[[], float] | None = None
-    ) -> None:
+    def __init__(self, url: str, *, requires_synchronous: bool | None = None) -> None:
         """Connect, and bring the tables up to date.
 
         Args:
@@ -40,12 +38,11 @@ class PostgresStore:
                 password file); with several hosts the one that takes writes is used.
             requires_synchronous: accept nothing while no second machine keeps what is committed; None: only where
                 several brokers share the database.
-            clock: seconds, which go on while the machine sleeps; None: the system's.
 
         Raises:
             SettingError: no such database can be reached, it is too old or too new, or may not be used.
         """
-        self._link = Link(url, requires_synchronous, clock or boot_clock)
+        self._link = Link(url, requires_synchronous)
         self._mutex = Lock()
         """Of what is remembered about logs. No statement runs meanwhile."""
         self._committing = Lock()

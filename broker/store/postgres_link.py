@@ -39,13 +39,13 @@ when `synchronous_standby_names` is emptied."""
 class Link:
     """A thread with the connections and the lease of one broker."""
 
-    def __init__(self, url: str, requires_synchronous: bool | None, clock: Callable[[], float]) -> None:
+    def __init__(self, url: str, requires_synchronous: bool | None) -> None:
         """Connect, or raise SettingError."""
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_handle_unretrieved)
         self._thread = threading.Thread(target=self._loop.run_forever, name="postgres", daemon=True)
         self._thread.start()
-        self.lease = Lease(url, requires_synchronous, clock)
+        self.lease = Lease(url, requires_synchronous, boot_clock)
         self._starting(self.lease.open())
 
     def register(self, broker: Broker, on_view: Callable[[View], None], on_lost: Callable[[str], None]) -> None:

@@ -114,7 +114,7 @@ class Awaited:
 
     line: str
     """The question, such as `/history 50 120`."""
-    by_user: bool = False
+    by_user: bool
     tries: int = 1
     offsets: frozenset[int] = frozenset()
     """Of the lines that the last answer has brought."""

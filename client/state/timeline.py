@@ -22,7 +22,7 @@ def add(items: Items, item: Item) -> Items:
         return _bounded((*items, item))
     end = _waiting_from(items)
     place = end
-    if item.offset is not None and (last := newest(items, end)) is not None and item.offset <= last:
+    if item.offset is not None and (last := _newest(items, end)) is not None and item.offset <= last:
         place = _place(items, end, item.offset)
         if _is_there(items, place, item):
             return items
@@ -104,10 +104,9 @@ def _waiting_from(items: Items) -> int:
     return at
 
 
-def newest(items: Items, end: int | None = None) -> int | None:
+def _newest(items: Items, end: int) -> int | None:
     """Return the position of the last one of the items before `end` that has one; None if none has."""
-    last = (len(items) if end is None else end) - 1
-    return next((found for at in range(last, -1, -1) if (found := items[at].offset) is not None), None)
+    return next((found for at in range(end - 1, -1, -1) if (found := items[at].offset) is not None), None)
 
 
 def _place(items: Items, end: int, offset: int) -> int:

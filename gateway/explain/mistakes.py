@@ -4,7 +4,7 @@ Values that go into the words are sizes, positions, keys and names of dialects; 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from tsudoi.protocol.client.words import Language, Words
@@ -338,7 +338,7 @@ class Hint:
     """A mistake, and the values for its words: numbers, names, and tuples of Words."""
 
     mistake: Mistake
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object]
 
     def text(self, language: Language = "en") -> str:
         """Return it as a sentence without a full stop."""

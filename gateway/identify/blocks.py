@@ -105,7 +105,7 @@ def datagram_block(
 
 
 def down_block(
-    draw: Renderer, heading: str, data: bytes, dialect: Dialect | None, tokens: Tokens, body: bytes | None = None
+    draw: Renderer, heading: str, data: bytes, dialect: Dialect | None, tokens: Tokens, body: bytes | None
 ) -> list[str]:
     """Return the block of a datagram to one client or several; to no member if there is no dialect."""
     lines = draw.heading(heading) + draw.fields(explain_down(data, dialect or CLASSIC, tokens))

@@ -62,7 +62,7 @@ class _Waiting:
 
     questions: set[int]
     on_listing: OnListing
-    has_answer: bool = False
+    has_answer: bool
     """An answer has come in time, or is known from before."""
 
 

@@ -201,7 +201,7 @@ class DatagramIo:
             self._set_segment_size(0)
         return slot, left
 
-    def _send_own(self, recipients: OwnRecipients, start: int, end: int, sizes: Sequence[int] = ()) -> int:
+    def _send_own(self, recipients: OwnRecipients, start: int, end: int, sizes: Sequence[int]) -> int:
         """Send to slots what their headers point at; return how many the kernel had room for."""
         slot = start
         while slot < end:

@@ -15,9 +15,9 @@ class Inherited:
     """The number of workers among which the kernel divides datagrams by their tokens; 1: it does not."""
     number: int
     """Which worker it is, from 1 on; its log lines have it."""
-    webhook: tuple[int, ...] = ()
-    web: tuple[int, ...] = ()
-    pings: tuple[int, ...] = ()
+    webhook: tuple[int, ...]
+    web: tuple[int, ...]
+    pings: tuple[int, ...]
     """Of the sockets for pings (`listeners/ping_lane.py`), one per UDP listener; none if the kernel routes nothing."""
 
     def __str__(self) -> str:

@@ -19,9 +19,9 @@ _TENTHS = 10
 class Cookies:
     """The cookies of one process."""
 
-    def __init__(self, key: bytes | None = None) -> None:
+    def __init__(self) -> None:
         """Begin with a key of its own."""
-        self._key = key or secrets.token_bytes(32)
+        self._key = secrets.token_bytes(32)
 
     def new(self, session: bytes, address: bytes, now: float) -> bytes:
         """Return a cookie for a session at an address."""

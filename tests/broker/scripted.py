@@ -163,6 +163,6 @@ def released(release: Release, heard: int) -> Item:
     return Item(EntryKind.RELEASED, release.room, release.member, text, heard)
 
 
-def replace_address(member: Granted, where: bytes = b"192.0.2.1 5000 0", offset: int = 0) -> Granted:
+def replace_address(member: Granted, offset: int = 0) -> Granted:
     fields = {name: getattr(member, name) for name in member.__struct_fields__}
-    return Granted(**(fields | {"address": where, "offset": offset or member.offset}))
+    return Granted(**(fields | {"address": b"192.0.2.1 5000 0", "offset": offset or member.offset}))

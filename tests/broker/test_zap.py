@@ -73,19 +73,19 @@ class Peer(Gateway):
             while await socket.poll(0):
                 await socket.recv()
 
-    async def hears_nothing(self, for_s: float = 0.3) -> bool:
+    async def hears_nothing(self) -> bool:
         """Nothing on either socket for a while: there is nothing to wait for instead."""
-        return not await self._dealer.poll(for_s * 1000) and not await self._sub.poll(0)
+        return not await self._dealer.poll(300) and not await self._sub.poll(0)
 
 
 class KeyedBroker:
     """A server with keys, and what makes keys and peers for it."""
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.key(EAST)
         self.store = store = MemoryStore()
-        limits = limits or Limits()
+        limits = Limits()
         self.core = Core(store.load(), "broker", limits, 0.0)
         allow_list = AllowList(folder)
         self.server = Server(Cores([self.core]), store, limits, steady_endpoint(), lambda: None, allow_list)
@@ -120,8 +120,8 @@ def log() -> io.StringIO:
 
 
 @asynccontextmanager
-async def guarded(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[KeyedBroker]:
-    one = KeyedBroker(tmp_path / "keys", limits)
+async def guarded(tmp_path: Path) -> AsyncIterator[KeyedBroker]:
+    one = KeyedBroker(tmp_path / "keys")
     one.server.start()
     try:
         yield one

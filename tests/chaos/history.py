@@ -183,7 +183,7 @@ class Recording:
         """Line → clients that received it, for lines that must reach everyone."""
         self._sent: dict[Key, Sent] = {}
 
-    def note_sent(self, at: float, client: int, gateway: int, raw: bytes, port: int = 0) -> None:
+    def note_sent(self, at: float, client: int, gateway: int, raw: bytes, port: int) -> None:
         self.history.uplinks.append(Uplink(at, client, gateway, port))
         key = key_of(raw)
         if key is None:

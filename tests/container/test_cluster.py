@@ -91,10 +91,10 @@ class Talk:
     def has_heard(self, count: int) -> bool:
         return all(len(heard) >= count for heard in self.heard.values())
 
-    def wait_until_heard(self, limit_s: float = TAKE_OVER_S) -> None:
+    def wait_until_heard(self) -> None:
         """Return when all that was said before, and a line more of each, is heard: what was killed is replaced then."""
         count = len(self.said) + len(self.heard)
-        until(lambda: self.has_heard(count), f"both hear {count} lines", limit_s)
+        until(lambda: self.has_heard(count), f"both hear {count} lines", TAKE_OVER_S)
 
     def end(self) -> None:
         self._stop.set()

@@ -15,10 +15,10 @@ PATIENCE_S = 60.0
 class Probe:
     """A socket connected to the server, with a session's keys, its run and its count."""
 
-    def __init__(self, session: Session, server: Address, host: str = "127.0.0.1") -> None:
+    def __init__(self, session: Session, server: Address) -> None:
         self.session = session
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((host, 0))
+        self.socket.bind(("127.0.0.1", 0))
         self.socket.connect(server)
         self.run, self.count, self.cookie = bytes(6), 0, b""
         self.sent: list[bytes] = []

@@ -74,9 +74,9 @@ async def answers(attacker: socket.socket, packets: list[bytes], settle_s: float
 
 
 @asynccontextmanager
-async def attacker_at(service: Gateway, host: str = "127.0.0.1") -> AsyncIterator[socket.socket]:
+async def attacker_at(service: Gateway) -> AsyncIterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
-        attacker.bind((host, 0))
+        attacker.bind(("127.0.0.1", 0))
         attacker.connect(service.udp)
         yield attacker
 

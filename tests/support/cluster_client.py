@@ -25,8 +25,8 @@ WATCH_S = 0.005
 class ClusterGateway:
     """One link a shard, a DEALER a broker, one SUB. Serves no member."""
 
-    def __init__(self, endpoint: str, name: str = "") -> None:
-        self.instance = backbone.new_instance(name, f"{next(_runs):016x}")
+    def __init__(self, endpoint: str) -> None:
+        self.instance = backbone.new_instance("", f"{next(_runs):016x}")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._dealers: dict[str, zmq.Socket[bytes]] = {}
         self._sub = self._context.socket(zmq.SUB)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from broker.config import Limits
 from broker.core import Core as BrokerCore
 from broker.rooms import replays
-from broker.store.interface import Store
 from broker.store.memory import MemoryStore
 from broker.turn import Moment, PasswordJob, Turn
 from gateway.chat.collecting import Collecting
@@ -173,13 +172,9 @@ class FakeGateway:
     """Of version 2: all gateways are of one service."""
 
     def __init__(
-        self,
-        instance: str = "a/1",
-        settings: Settings | None = None,
-        ipv6: tuple[bool, ...] = (False,),
-        wildcard: bool = False,
-    ):
-        self.settings = settings or Settings()
+        self, instance: str, settings: Settings, ipv6: tuple[bool, ...] = (False,), wildcard: bool = False
+    ) -> None:
+        self.settings = settings
         self.instance = instance
         self.counters = Counters()
         self.routes = Routes([BROKER], self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
@@ -211,7 +206,7 @@ class ScriptedGateway(FakeGateway):
         alive: bool = True,
         wildcard: bool = False,
     ):
-        super().__init__("a/1", settings, ipv6, wildcard)
+        super().__init__("a/1", settings or Settings(), ipv6, wildcard)
         self.now = now
         self.canaries_come_back = True
         self._requests: list[Request] = []
@@ -371,11 +366,11 @@ def entry(offset: int, kind: EntryKind, member: int, code: int = 0, name: str = 
 class FakeBroker:
     """The broker's core with a store, its turns carried out as `broker.net.turns` does it."""
 
-    def __init__(self, store: Store | None = None, limits: Limits | None = None, instance: str = "broker-1"):
-        self.store = store or MemoryStore()
+    def __init__(self, limits: Limits | None) -> None:
+        self.store = MemoryStore()
         self.limits = limits or Limits()
         self.now = 100.0
-        self.core = BrokerCore(self.store.load(), instance, self.limits, self.now)
+        self.core = BrokerCore(self.store.load(), "broker-1", self.limits, self.now)
         self.turns: list[Turn] = []
 
     @property
@@ -525,7 +520,7 @@ class World:
         self.dice = random.Random(seed)
         self.weather = weather or Weather()
         self.settings = settings or Settings()
-        self.broker = FakeBroker(limits=limits)
+        self.broker = FakeBroker(limits)
         self.nodes: list[Node] = []
         self.clients: dict[bytes, FakeClient] = {}
         self.broker_is_down = False

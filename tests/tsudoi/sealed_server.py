@@ -161,11 +161,11 @@ async def sealed_server(
     suites: tuple[str, ...] = ("aes-128-gcm", "chacha20-poly1305"),
     tls: bool = True,
     seed: int = 1,
-    host: str = "127.0.0.1",
     ca: trustme.CA | None = None,
     version: int = 2,
 ) -> AsyncIterator[SealedServer]:
-    """Run a service; `host` is an address of this machine, or each of several gateways has one port of it."""
+    """Run a service; each of several gateways has a port of its own."""
+    host = "127.0.0.1"
     server = SealedServer(gateways, suites, seed, version)
     context = None
     if tls:

@@ -375,7 +375,7 @@ async def test_a_certificate_that_is_not_trusted_any_more_is_told_and_then_ends_
 # --- trust ---
 
 
-def remembered(path: Path, host: str = "127.0.0.2") -> Settings:
+def remembered(path: Path) -> Settings:
     return replace(QUICK, known_servers=path)
 
 

@@ -20,9 +20,7 @@ from tsudoi.settings import Settings
 
 
 @asynccontextmanager
-async def connected_sealed(
-    server: Server, settings: Settings, *, remembers: bool = True
-) -> AsyncIterator[ServerStream]:
+async def connected_sealed(server: Server, settings: Settings, *, remembers: bool) -> AsyncIterator[ServerStream]:
     """Connect by TLS, and close at the end.
 
     The certificate of a server at this machine itself is not remembered: each that is started here has its own. Without

@@ -182,8 +182,8 @@ def test_bytes_that_are_no_order_are_counted_and_not_answered(admin: OperatedBro
 # --- bans ---------------------------------------------------------------------------------------------------------
 
 
-def a_join_from(ip: str, user: str, token: int, room: str = "den") -> Join:
-    return structs.replace(a_join(room, user, token=token), ip=ip)
+def a_join_from(ip: str, user: str, token: int) -> Join:
+    return structs.replace(a_join("den", user, token=token), ip=ip)
 
 
 def test_who_is_banned_goes_and_does_not_come_back_also_after_a_restart(admin: OperatedBroker) -> None:

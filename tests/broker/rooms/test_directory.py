@@ -21,8 +21,8 @@ NOW_MS = 1_700_000_000_000
 class Here:
     """A directory, and who is let into it without much ado."""
 
-    def __init__(self, snapshot: Snapshot | None = None) -> None:
-        self.directory = Directory(snapshot or Snapshot())
+    def __init__(self) -> None:
+        self.directory = Directory(Snapshot())
         self.tokens = 0
         self._batch = Batch()
         self._entries: dict[int, list[Entry]] = {}

@@ -39,8 +39,8 @@ def test_a_known_member_is_not_entered_twice(gateway: ScriptedGateway) -> None:
     assert list(member.room.members) == [1]
 
 
-def adoption(number: int, offset: int = 5, address: bytes = b"192.0.2.1 20001 0") -> Adoption:
-    return Adoption(a_grant(number, offset=offset, address=address), hash_token(token_of(number)))
+def adoption(number: int, offset: int = 5) -> Adoption:
+    return Adoption(a_grant(number, offset=offset, address=b"192.0.2.1 20001 0"), hash_token(token_of(number)))
 
 
 def test_an_adopted_member_hears_before_it_has_said_anything(gateway: ScriptedGateway) -> None:

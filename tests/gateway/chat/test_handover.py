@@ -180,10 +180,10 @@ def test_a_handover_is_answered_once(gateway: ScriptedGateway) -> None:
     assert gateway.published() == [Item(EntryKind.RELEASED, 1, 1, "h2", 0)]
 
 
-def fenced(*, address: bytes = ALICE) -> ScriptedGateway:
+def fenced() -> ScriptedGateway:
     """A gateway with a member that has received its room up to 2, and that another gateway may have now."""
     gateway = ScriptedGateway()
-    gateway.enter(1, address=address)
+    gateway.enter(1, address=ALICE)
     gateway.news(said(2, 9, "2"))
     gateway.canaries_come_back = False
     gateway.wait(3.0)

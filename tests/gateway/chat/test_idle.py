@@ -30,11 +30,11 @@ class Served(Members):
         self.wheel.removed(len(self))
 
 
-def a_member(members: "Served", number: int, now: float, room: int = 1) -> Member:
-    granted = a_grant(number, room=room)
-    if room not in members.rooms:
-        members.rooms[room] = Room.from_grant(granted)
-    return Member.from_grant(granted, token_of(number), TCRP, bytes(4), members.rooms[room], now)
+def a_member(members: "Served", number: int, now: float) -> Member:
+    granted = a_grant(number)
+    if granted.room not in members.rooms:
+        members.rooms[granted.room] = Room.from_grant(granted)
+    return Member.from_grant(granted, token_of(number), TCRP, bytes(4), members.rooms[granted.room], now)
 
 
 def test_a_silent_member_is_found_when_its_time_is_up() -> None:

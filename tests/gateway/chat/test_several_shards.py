@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.join.room_list import Listing, RoomList
 from gateway.link.canary import CANARY_S
 from gateway.link.routes import unpack_untrusted
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, BOB, raw
 from tests.support.fakes import BROKER, FakeGateway, a_grant, room_name, said, token_of
 from tsudoi.protocol import backbone
@@ -54,7 +55,7 @@ class Gateway(FakeGateway):
     """A gateway with two shards, one at each broker. The test is both brokers."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("a/1", Settings())
         self.now = 100.0
         self.owners: list[str | None] = [A, B]
         self.term = 1

@@ -28,12 +28,12 @@ WEATHERS = {
 class Crowd:
     """Clients in a few rooms over two gateways, who talk; and what they said that their gateways took."""
 
-    def __init__(self, seed: int, size: int = 5, names: tuple[str, str] = ("", "")) -> None:
+    def __init__(self, seed: int, names: tuple[str, str] = ("", "")) -> None:
         self.world = World(seed)
         self.dice = random.Random(seed)
         self.nodes = [self.world.start_gateway(name) for name in names]
         self.home: dict[FakeClient, Node] = {}
-        for number in range(size):
+        for number in range(5):
             node = self.dice.choice(self.nodes)
             client = self.world.enter_now(node, ROOMS[number % len(ROOMS)])
             self.home[client] = node

@@ -221,9 +221,9 @@ def test_names_that_break_the_rules_are_a_bad_request(dialect: Dialect, room: st
 # --- sizes --------------------------------------------------------------------------------------------------------
 
 
-def counted(room: str, payload: bytes, room_size: int, payload_size: int, operation: int = CREATE) -> list[bytes]:
+def counted(room: str, payload: bytes, room_size: int, payload_size: int) -> list[bytes]:
     """Header, room and payload of a request with these sizes."""
-    return [Header(room_size, operation, 0, payload_size).serialize(), room.encode(), payload]
+    return [Header(room_size, CREATE, 0, payload_size).serialize(), room.encode(), payload]
 
 
 @pytest.mark.parametrize("listener", ["tcrp", "classic", AUTO])

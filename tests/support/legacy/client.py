@@ -254,9 +254,9 @@ class LegacyClient(ABC):
             heard.append(following)
         return heard
 
-    def hear_line(self, line: str, patience_s: float = PATIENCE_S) -> list[Heard]:
+    def hear_line(self, line: str) -> list[Heard]:
         """Receive up to and with the datagram that shows as `line`."""
-        return self.hear_until(lambda heard: heard.shown == line, patience_s)
+        return self.hear_until(lambda heard: heard.shown == line)
 
     def pending(self) -> list[Heard]:
         """Return the datagrams that have arrived and were not read, without waiting."""

@@ -126,7 +126,7 @@ class Stream:
 class Deadline:
     """The time left until waiting ends."""
 
-    def __init__(self, seconds: float = PATIENCE_S) -> None:
+    def __init__(self, seconds: float) -> None:
         self._at = time.monotonic() + seconds
 
     @property

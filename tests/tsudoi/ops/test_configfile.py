@@ -19,11 +19,11 @@ from tsudoi.protocol.errors import SettingError
 PROGRAMS = {"gateway": gateway, "broker": broker}
 
 
-def check(text: str, path: Path, *flags: str, program: str = "gateway", env: dict[str, str] | None = None) -> str:
+def check(text: str, path: Path, *flags: str, program: str = "gateway") -> str:
     """Return what --check-config says of a file; only what is fine has status 0."""
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     arguments = ["--config", str(path), *flags, "--check-config"]
-    result = CliRunner().invoke(PROGRAMS[program], arguments, env=env)
+    result = CliRunner().invoke(PROGRAMS[program], arguments)
     if result.exit_code == 0:
         return ""
     assert result.exit_code == 2

@@ -50,9 +50,9 @@ def parse(dialect: Dialect, raw: bytes) -> Request:
     return parse_request_untrusted(dialect, Header.parse_untrusted(raw[:HEADER_SIZE]), raw[HEADER_SIZE:])
 
 
-def with_payload(payload: bytes, room: str = "den", operation: int = CREATE) -> tuple[Header, bytes]:
+def with_payload(payload: bytes) -> tuple[Header, bytes]:
     """Header and body of a request with this payload."""
-    return Header(len(room.encode()), operation, 0, len(payload)), room.encode() + payload
+    return Header(3, CREATE, 0, len(payload)), b"den" + payload
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
