@@ -11,7 +11,7 @@ from tsudoi.protocol.client.notices import encode_notice
 from tsudoi.protocol.client.phrases import Phrase, phrase
 
 from .fencing import Fencing
-from .members import Member
+from .members import Member, Room
 from .outbound import Component
 
 
@@ -26,7 +26,7 @@ class BrokerAway(Component):
 
     def tick(self, now: float) -> None:
         """Tell the members of shards whose broker has gone or come back since the last call."""
-        away = {shard for shard in range(len(self.routes.links)) if self._is_away(shard, now)}
+        away = {shard for shard in range(len(self.routes.links)) if self._looks_away(shard, now)}
         changed, self._away = self._away ^ away, away
         for shard in changed:
             for room in self.members.by_shard[shard].values():
@@ -35,10 +35,14 @@ class BrokerAway(Component):
 
     def greet(self, member: Member) -> None:
         """Tell a member that has just got a stream, if the broker of its room is away."""
-        if member.room.shard in self._away:
+        if self.is_away(member.room):
             self._tell(member, True)
 
-    def _is_away(self, shard: int, now: float) -> bool:
+    def is_away(self, room: Room) -> bool:
+        """Return whether the members of a room were told that its broker is away."""
+        return room.shard in self._away
+
+    def _looks_away(self, shard: int, now: float) -> bool:
         if not self.fencing.is_fenced(shard, now):
             self._heard.add(shard)
             return False

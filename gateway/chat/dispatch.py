@@ -113,7 +113,9 @@ class ChatCore:
         )
         saying = Saying(*shared, self.speak, commands, leaving)
         wants = Wants(*shared, fencing)
-        self.sealed = SealedReceiver(*shared, sender, resuming, saying, wants, leaving, silence, self.flooding)
+        self.sealed = SealedReceiver(
+            *(*shared, sender, resuming, saying, wants, leaving, silence, self.flooding, self.broker_away)
+        )
         self.deliver.on_numbered = saying.note_kept
         receiver = Receiver(
             *shared,

@@ -24,6 +24,7 @@ from tsudoi.protocol.sealed.packets import (
 from tsudoi.protocol.sealed.parts import Parts
 from tsudoi.protocol.sealed.suites import open_untrusted
 
+from ..chat.broker_away import BrokerAway
 from ..chat.flooding import Flooding
 from ..chat.leave import Leaving
 from ..chat.members import Member
@@ -52,6 +53,7 @@ class SealedReceiver(Component):
     leaving: Leaving
     silence: Silence
     flooding: Flooding
+    broker_away: BrokerAway
     _asked: dict[SealedLink, int] = field(default_factory=dict)
     """How many lines each member has asked in the present `ASKS_S`; a member at rest takes no place."""
     _asked_until: float = 0.0
@@ -158,7 +160,7 @@ class SealedReceiver(Component):
             last = room.position
             if len(rest := group.rest_of(member.id, last)) == 1:
                 (more,) = rest
-        pong = serialize_pong(ping, room.epoch, last)
+        pong = serialize_pong(ping, room.epoch, last, is_away=self.broker_away.is_away(room))
         if not more:
             link.send_body(pong)
         else:

@@ -11,7 +11,7 @@ from gateway.listeners.ping_lane import SHORTER
 from tests.gateway.sealed.people import Network, People, Person
 from tests.support.fakes import Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
-from tsudoi.protocol.sealed.client_events import Delivered, Ended, Gap, Told
+from tsudoi.protocol.sealed.client_events import Back, Delivered, Ended, Gap, Told
 from tsudoi.protocol.sealed.packets import Kind
 
 BAD = Network(loss=0.1, doubling=0.1, delay_s=0.01, jitter_s=0.04)
@@ -349,6 +349,43 @@ def test_a_member_that_only_listens_is_told_that_the_broker_is_away_and_back() -
     told = [json.loads(event.line)["notice"] for event in person.events if isinstance(event, Told)]
     assert told == ["away", "back"]
     assert people.world.nodes[0].gateway.counters.sealed_resumes == 1
+
+
+def test_a_member_that_only_listens_goes_on_where_the_room_is_reached() -> None:
+    """Its own gateway answers pings, but nothing that is said comes there."""
+    people = start(1)
+    world = people.world
+    bob, alice = (people.enter(node, "den", name) for node, name in zip(world.nodes, ("bob", "alice"), strict=True))
+    people.run(1.0)
+    world.nodes[0].cut_until = world.now + 30.0
+    for number in range(20):
+        people.say(alice, f"line {number}")
+        people.run(1.0)
+    check(world, people, [alice, bob])
+    assert Back(0) in bob.events
+    people.run(15.0)
+    people.say(alice, "and on")
+    people.run(1.0)
+    check(world, people, [alice, bob])
+    assert [node.gateway.counters.sealed_resumes for node in world.nodes] == [1, 2]
+
+
+def test_who_listens_asks_elsewhere_less_and_less_often_while_no_gateway_reaches_the_room() -> None:
+    people = start(1)
+    world = people.world
+    everyone = [people.enter(node, "den", f"p{number}") for number, node in enumerate(world.nodes)]
+    people.run(1.0)
+    before = len(people.wire)
+    world.stop_broker()
+    people.run(200.0)
+    pings, asked = 200 / 20, 4
+    assert len(people.wire) - before <= len(everyone) * (pings + 2 * asked)
+    world.restart_broker()
+    people.run(5.0)
+    people.say(everyone[0], "hello")
+    people.run(1.0)
+    check(world, people, everyone)
+    assert sum(node.gateway.counters.sealed_resumes for node in world.nodes) == len(everyone)
 
 
 def test_a_herd_is_served_by_a_gateway_whose_socket_holds_its_packets_for_longer_than_it_is_patient(

@@ -234,6 +234,7 @@ class SealedClient:
 
     def _take_new_run(self, packet: Packet, lines: list[tuple[DownLine, bytes]], now: float) -> None:
         resumed = next((line.resumed for line, _ in lines if line.resumed is not None), None)
+        was_away = self._link.is_away or self._link.lacks_room
         if resumed is None or not self._link.take_resumed(packet, resumed.to, now):
             if self._link.is_taken_over(packet.run, now):
                 self._link.resume(now)
@@ -242,7 +243,7 @@ class SealedClient:
         self._missed = 0
         self._stands_since, self._in_vain = now, self._in_vain + 1
         self._take(lines, now)
-        if self._link.is_away:
+        if was_away:
             self._link.is_away = False
             self._events.append(Back(self._missed))
 
@@ -278,7 +279,7 @@ class SealedClient:
                 self._events += self._up.refuse(line.refused, line.again, line.text, now)
                 self._stands_since, self._in_vain = now, 0
         elif line.pong is not None:
-            self._link.take_pong(line.pong, now)
+            self._link.take_pong(line.pong, line.away, now, self._position())
             if line.epoch != self._down.epoch:
                 self._link.resume(now)
             self._down.note_last(line.epoch, line.last, now)

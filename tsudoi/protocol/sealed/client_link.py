@@ -90,6 +90,10 @@ class Link:
         """The way by which this session is served, or was at last."""
         self._avoided = -1, now
         """The address of a server that stops, and until when it is not tried."""
+        self._away_pongs = 0
+        """How often in a row this session's server has said that it does not reach the room."""
+        self._sought = server, now
+        """The server that was asked whether it does, and until when its RETRY is waited for."""
         self._path = Path(dice, has_tcp=has_tcp)
         self.out: list[Datagram] = []
         self.round_trip_s = 0.0
@@ -144,6 +148,11 @@ class Link:
     def is_rerouted(self) -> bool:
         """Whether this session goes by TCP since UDP does not pass."""
         return self._path.is_blocked
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether this session's server does not reach the room."""
+        return self._away_pongs > 0
 
     @property
     def suspect_s(self) -> float:
@@ -295,8 +304,20 @@ class Link:
         while len(self._asked) > 64:
             del self._asked[next(iter(self._asked))]
         self._note_sent(now)
-        if self._silent_since is None:
+        if self._silent_since is None and self._resume_at is not None:
             self._silent_since = now
+
+    def _seek(self, now: float, epoch: int, offset: int, next_number: int) -> None:
+        """Ask another server for this session, which is served meanwhile.
+
+        Where none reaches the room, since its broker is away, thousands ask in vain: so each less and less often.
+        """
+        is_due = self._away_pongs & (self._away_pongs - 1) == 0  # the first time, the 2nd, 4th, 8th, …
+        if is_due and self._resume_at is None and self.servers > 1 and not is_tcp(self.way):
+            tried = self._away_pongs.bit_length() - 1
+            server = (self.way + 1 + tried % (self.servers - 1)) % self.servers
+            self._sought = server, now + PENDING_S
+            self._send_resume_to(server, now, epoch, offset, next_number, is_probe=True)
 
     def _seal(self, kind: Kind, text: bytes, way: int | None = None, *, is_fresh: bool = False) -> None:
         self._count += 1
@@ -357,7 +378,7 @@ class Link:
         self._note_run(packet.run)
         self._window, self._parts = ReplayWindow(), Parts(PENDING_DOWN)
         self._window.add(packet.count)
-        self._silent_since, self._resume_at = None, None
+        self._silent_since, self._resume_at, self._away_pongs = None, None, 0
         self._ping_at = now + PING_AGAIN_S
         self._note_sent(now)
         self.note_round_trip(answer_s)
@@ -369,7 +390,12 @@ class Link:
         if self._resume_at is None and now < self._resumed_at + CALM_S:
             self._ask_when_calm()
             return
-        if self._resume_at is None and (not self._wants_retry(way, now) or self._answers_earlier(way, now)):
+        is_sought = self._resume_at is None and way == self._sought[0] and now < self._sought[1]
+        if (
+            self._resume_at is None
+            and not is_sought
+            and (not self._wants_retry(way, now) or self._answers_earlier(way, now))
+        ):
             return
         if packet.nonce in self._seen_cookies:
             return  # It has come before: doubled on its way, or replayed.
@@ -377,6 +403,10 @@ class Link:
         if len(self._seen_cookies) > COOKIES:
             del self._seen_cookies[next(iter(self._seen_cookies))]
         self._cookies[way] = packet.nonce, now
+        if is_sought:
+            self._sought = way, now
+            self._send_resume_to(way, now, *position)
+            return
         if self._resume_at is not None and way != self._shown_to and now < self._shown_until:
             return  # Another server has been shown its cookie: two that serve one session in turn serve it badly.
         if is_tcp(way):
@@ -450,14 +480,17 @@ class Link:
         """Return whether a GONE answers a cookie that this client has shown."""
         return any(cookie == packet.nonce for cookie, _ in self._cookies.values())
 
-    def take_pong(self, number: int, now: float) -> None:
-        """Note the answer to a ping."""
+    def take_pong(self, number: int, is_away: bool, now: float, position: tuple[int, int, int]) -> None:
+        """Note the answer to a ping, which says whether the room is away; `position` is as `tick` has it."""
         if not self._ping_is_open or number < self._first_ping:
             return  # The answer to an earlier question: what it tells may be old.
         if number == self._pings:
             self.note_round_trip(now - self._pinged_at)
         self._ping_is_open = False
         self._note_sent(now)
+        self._away_pongs = self._away_pongs + 1 if is_away else 0
+        if is_away:
+            self._seek(now, *position)
 
     def note_round_trip(self, sample_s: float) -> None:
         """Note how long an answer took."""

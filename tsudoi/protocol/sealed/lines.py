@@ -93,6 +93,8 @@ class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
     pong: Number | None = None
     epoch: Number = 0
     last: Number = 0
+    away: bool = False
+    """With `pong`: this server does not reach the room."""
     moving: Moving | None = None
     ended: str | None = None
 
@@ -155,9 +157,10 @@ def serialize_range(after: int, to: int) -> bytes:
     return b'{"after":%d,"to":%d}' % (after, to)
 
 
-def serialize_pong(ping: int, epoch: int, last: int) -> bytes:
-    """Return the line that answers a `ping`: its number, and the newest offset of the member's room."""
-    return b'{"pong":%d,"epoch":%d,"last":%d}' % (ping, epoch, last)
+def serialize_pong(ping: int, epoch: int, last: int, *, is_away: bool = False) -> bytes:
+    """Return the line that answers a `ping`: its number, the newest offset of its room, and whether that is away."""
+    away = b',"away":true' if is_away else b""
+    return b'{"pong":%d,"epoch":%d,"last":%d%b}' % (ping, epoch, last, away)
 
 
 def join(lines: Iterable[bytes]) -> bytes:
