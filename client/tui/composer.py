@@ -63,6 +63,19 @@ class Composer(TextArea):
         self.load_text(text)
         self.move_cursor(self.document.end)
 
+    def get_cursor_line_start_location(self, smart_home: bool = False) -> tuple[int, int]:
+        """Return where the line begins, as in shells: Textual's line is the row that it is wrapped to."""
+        return self.cursor_location[0], 0
+
+    def get_cursor_line_end_location(self) -> tuple[int, int]:
+        """Return where the line ends."""
+        row, _ = self.cursor_location
+        return row, len(self.document.get_line(row))
+
+    def on_resize(self) -> None:
+        """Tell that the text may have other rows now: Textual wraps it anew without a message."""
+        self.post_message(self.Changed(self))
+
     async def _on_key(self, event: Key) -> None:
         """See Textual."""
         key = event.key

@@ -76,6 +76,33 @@ def test_the_keys_of_shells_move_and_delete_by_words() -> None:
     play(scene)
 
 
+def test_a_line_of_several_rows_is_one_line_to_the_keys_of_shells() -> None:
+    async def scene(stage: Stage) -> None:
+        composer = stage.app.query_one("#composer", TextArea)
+        composer.insert("word " * 30)
+        await stage.press("ctrl+a", "a", "end", "e", "home", "right", "ctrl+k")
+        assert text(stage) == "a"
+        composer.insert("word " * 30)
+        await stage.press("ctrl+u")
+        assert text(stage) == ""
+
+    play(scene)
+
+
+def test_the_composer_has_as_many_rows_as_its_text_in_a_terminal_of_another_width() -> None:
+    async def scene(stage: Stage) -> None:
+        composer = stage.app.query_one("#composer", TextArea)
+        composer.insert("word " * 20)
+        heights = []
+        for columns in (80, 40, 200, 40):
+            await stage.pilot.resize_terminal(columns, 24)
+            await stage.settle()
+            heights.append((composer.size.height, composer.scroll_offset.y))
+        assert heights == [(2, 0), (3, 0), (1, 0), (3, 0)]
+
+    play(scene)
+
+
 def test_the_cursor_of_the_terminal_is_where_the_next_character_stands() -> None:
     """An input method shows there what is being typed."""
 
