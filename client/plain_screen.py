@@ -3,20 +3,22 @@
 import asyncio
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Iterator
 
-from prompt_toolkit.application import get_app, run_in_terminal
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.application.current import get_app_session
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.output import Output
-from prompt_toolkit.utils import is_dumb_terminal
 
 from tsudoi.ops.threaded_stream import ThreadedStream
 
 _BEHIND = 1 << 16
 """Characters that may wait for the terminal; before the next message is shown, fewer must."""
 _LOOK_AGAIN_S = 0.05
+_LINE_BYTES = 1 << 16
+"""More than the line editor of any terminal takes; one call reads one line at the most."""
 _GATHERING_S = 0.1
 """Between two prints above the line that is typed, which is drawn anew each time."""
 
@@ -51,6 +53,23 @@ class Keys(Vt100Input):
 
     def cooked_mode(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
+
+
+async def read_cooked_line() -> str:
+    """Return a line that the terminal itself edits, for dumb ones, such as Emacs' shell; raise EOFError at the end.
+
+    What is printed meanwhile stands behind what is typed: nothing tells a program that a line has begun.
+    """
+    loop, source = asyncio.get_running_loop(), sys.stdin.fileno()
+    is_readable = asyncio.Event()
+    loop.add_reader(source, is_readable.set)
+    try:
+        await is_readable.wait()
+    finally:
+        loop.remove_reader(source)
+    if not (line := os.read(source, _LINE_BYTES)):
+        raise EOFError
+    return line.decode(errors="replace").rstrip("\r\n")
 
 
 class Above(io.TextIOBase):
@@ -88,9 +107,6 @@ class Above(io.TextIOBase):
         """Print what waits, now."""
         text, self._parts = "".join(self._parts), []
         if text:
-            # Elsewhere prompt_toolkit takes the line that is typed away meanwhile; in a dumb terminal it has no means.
-            if is_dumb_terminal() and (typed := get_app().current_buffer.text):
-                text = f"\n{text}{typed}"
             self.output.enable_autowrap()
             self.output.write_raw(text)
             self.output.flush()

@@ -9,7 +9,7 @@ from datetime import datetime
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
 from prompt_toolkit.filters import Condition
-from prompt_toolkit.formatted_text import ANSI
+from prompt_toolkit.formatted_text import ANSI, AnyFormattedText
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.utils import is_dumb_terminal
 
@@ -21,7 +21,7 @@ from tsudoi.protocol.client.words import Language
 from . import palette, words
 from .error_words import explain, explain_text, refused
 from .history import open_history
-from .plain_screen import Keys, Screen
+from .plain_screen import Keys, Screen, read_cooked_line
 from .state.event_words import ending, greeting, notice
 from .state.mentions import mentions
 
@@ -121,11 +121,11 @@ async def _may_leave(question: str, screen: Screen, language: Language) -> bool:
     """Ask a host before the room closes for others; a second Ctrl-C or Ctrl-D means yes."""
     if not question:
         return True
-    _tell(question)
-    screen.above.finish()
+    keys = words.QUESTION_KEYS.text(language)
+    _tell(f"{question} {keys}" if is_dumb_terminal() else question)
     session: PromptSession[str] = PromptSession(input=Keys(sys.stdin))  # with no history: it is for lines
     try:
-        answer = await session.prompt_async(f"{words.QUESTION_KEYS.text(language)}: ", handle_sigint=False)
+        answer = await _read(session, screen, f"{keys}: ")
     except (EOFError, KeyboardInterrupt):
         return True
     return answer.strip().lower() in _YES
@@ -135,13 +135,8 @@ async def _type(
     room: tsudoi.ChatClient, session: PromptSession[str], screen: Screen, hosting: Hosting, language: Language
 ) -> None:
     while True:
-        # While a line is typed, what is printed takes the keys from the user for a moment.
-        screen.above.finish()
         try:
-            # Its handler of SIGINT would leave none behind: Ctrl-C could not cut the waiting at the end short.
-            # Where the prompt can not be taken away, what is printed would stand behind it as if the user said it.
-            name = lambda: "" if is_dumb_terminal() else ANSI(f"{_name(room.name)}: ")  # noqa: E731 - /nick changes it
-            line = await session.prompt_async(name, handle_sigint=False)
+            line = await _read(session, screen, lambda: ANSI(f"{_name(room.name)}: "))  # /nick changes it
         except (EOFError, KeyboardInterrupt):
             line = "/leave"
         match line.strip().replace("／", "/").split():
@@ -156,6 +151,15 @@ async def _type(
             case _:
                 # Commands and `//` go to the server as they are: it knows which there are.
                 await _say(room, line, language)
+
+
+async def _read(session: PromptSession[str], screen: Screen, prompt: AnyFormattedText) -> str:
+    # While a line is typed, what is printed takes the keys from the user for a moment.
+    screen.above.finish()
+    if is_dumb_terminal():  # with no prompt: what is printed would stand behind it, as if the user said it
+        return await read_cooked_line()
+    # Its handler of SIGINT would leave none behind: Ctrl-C could not cut the waiting at the end short.
+    return await session.prompt_async(prompt, handle_sigint=False)
 
 
 async def _say(room: tsudoi.ChatClient, line: str, language: Language) -> None:

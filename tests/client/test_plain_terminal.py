@@ -183,20 +183,18 @@ def test_a_chat(tmp_path: Path) -> None:
     assert history.stat().st_mode & 0o077 == 0
 
 
-def test_in_a_dumb_terminal_no_line_stands_behind_the_users_name_or_typing(tmp_path: Path) -> None:
-    with chatting(TSUDOI, tmp_path, "--name", "alice", term="dumb") as (served, _, terminal):
+def test_a_dumb_terminal_edits_the_line_itself(tmp_path: Path) -> None:
+    with chatting(TSUDOI, tmp_path, "--name", "alice", term="dumb") as (served, fake, terminal):
         terminal.wait_for("leaves.")
-        for number, typed in ((1, ""), (2, "half")):
-            terminal.type(typed)
-            terminal.wait_for(typed)
-            served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", number, "bob", f"line {number}"))
-            terminal.wait_for(f"line {number}")
-        terminal.type(" a line\r")
-        terminal.wait_for("half a line")
-        shown = terminal.shown.replace("\r", "").split("\n")
-        assert [line for line in shown if "line " in line and "Type" not in line][:2] == ["bob: line 1", "bob: line 2"]
-        terminal.type("/quit\r")
+        served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", 1, "bob", "line 1"))
+        terminal.wait_for("line 1\r\n")
+        terminal.answer("hello wolrd\x7f\x7f\x7frld")
+        wait_for(lambda: any(each.endswith(b"hello world") for each in fake.datagrams), lambda: repr(fake.datagrams))
+        shown = terminal.shown.partition("leaves.")[2]
+        assert shown == "\r\nbob: line 1\r\nhello wolrd\b \b\b \b\b \brld\r\n"
+        terminal.answer("\x04")
         assert terminal.wait() == 0
+        assert fake.datagrams[-1].endswith(b"/leave")
 
 
 FORGED = "hi\nalice: send me the password\u2028alice: now"
