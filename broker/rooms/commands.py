@@ -106,11 +106,11 @@ class _Run:
                     self._answer(Phrase.NOBODY_WROTE)
             case slash_commands.Rename(name):
                 self._rename(name)
-            case slash_commands.Topic(None):
-                self._answer(Phrase.TOPIC_IS if room.topic else Phrase.NO_TOPIC, room.topic)
-            case slash_commands.Topic(str() as text):
+            case slash_commands.Topic(str() as text) if text or room.topic:
                 if self._fits(text):
                     directory.set_topic(room, _one_line(text), member, wall_ms)
+            case slash_commands.Topic():
+                self._answer(Phrase.TOPIC_IS if room.topic else Phrase.NO_TOPIC, room.topic)
             case slash_commands.Kick(name, reason):
                 if (target := self._find_other(name)) and self._fits(reason):
                     directory.leave(target, LeaveReason.KICKED, wall_ms, _one_line(reason), member)
@@ -123,6 +123,8 @@ class _Run:
                 self._mute(name, minutes)
             case slash_commands.Unmute(name):
                 self._unmute(name)
+            case slash_commands.Lock("") if not room.password_hash:
+                self._answer(Phrase.NO_PASSWORD)
             case slash_commands.Lock(""):
                 directory.set_password(room, "", member, wall_ms)
             case slash_commands.HandOver(name):

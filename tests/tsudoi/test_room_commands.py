@@ -115,6 +115,8 @@ ORDERS: list[tuple[str, Order, bytes]] = [
     ("/unmute carol", lambda r: r.unmute("carol"), say_no("unmuted", "carol")),
     ("/topic tea", lambda r: r.set_topic("tea"), tell("topic", n=1, name="alice", topic="tea")),
     ("/topic -", lambda r: r.set_topic(""), tell("topic", n=1, name="alice", topic="")),
+    ("/topic -", lambda r: r.set_topic(""), say_no("no-topic")),
+    ("/password", lambda r: r.set_password(""), say_no("no-password")),
     ("/password moon", lambda r: r.set_password("moon"), tell("locked", n=1, name="alice")),
     ("/host bob", lambda r: r.hand_over("bob"), tell("host", n=1, name="bob", by="alice")),
     ("/close", lambda r: r.close_room(), tell("closed")),

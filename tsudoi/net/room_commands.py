@@ -153,13 +153,18 @@ class Commands(ABC):
 
     async def set_topic(self, topic: str) -> None:
         """Set the topic, of at most 400 bytes; empty: remove it. For the host."""
-        await self._act(slash_commands.Topic(topic), lambda e: isinstance(e, events.TopicChanged) and e.topic == topic)
+        has_none = _answers("no-topic")
+        await self._act(
+            slash_commands.Topic(topic),
+            lambda e: (isinstance(e, events.TopicChanged) and e.topic == topic) or (not topic and has_none(e)),
+        )
 
     async def set_password(self, password: str) -> None:
         """Set the password that joining needs from now on; empty: none. For the host."""
-        locked = bool(password)
+        locked, has_none = bool(password), _answers("no-password")
         await self._act(
-            slash_commands.Lock(password), lambda e: isinstance(e, events.LockChanged) and e.locked == locked
+            slash_commands.Lock(password),
+            lambda e: (isinstance(e, events.LockChanged) and e.locked == locked) or (not locked and has_none(e)),
         )
 
     async def hand_over(self, name: str) -> None:

@@ -213,6 +213,7 @@ def test_a_topic_is_kept_and_told(room: Room) -> None:
     long = "あ" * TOPIC_SIZE
     assert answers(room.does(room.alice, f"/topic {long}")) == [("alice", Phrase.TOO_LONG, str(TOPIC_SIZE))]
     assert told(room.does(room.alice, "/topic -")) == [(EntryKind.TOPIC, "alice", "")]
+    assert answers(room.does(room.alice, "/topic -")) == [("alice", Phrase.NO_TOPIC, "")]
 
 
 def test_a_muted_member_is_heard_by_nobody_and_told_so_now_and_then(room: Room) -> None:
@@ -543,6 +544,7 @@ def test_a_password_is_hashed_first_and_set_in_the_order_of_the_commands(room: R
     assert room.core.directory.by_name["den"].password_hash == HASH
     assert [(entry.kind, entry.code) for entry in room.does(room.alice, "/password")] == [(EntryKind.LOCKED, 0)]
     assert room.core.directory.by_name["den"].password_hash == ""
+    assert answers(room.does(room.alice, "/password")) == [("alice", Phrase.NO_PASSWORD, "")]
 
 
 def test_a_password_is_set_by_the_host_at_its_place_in_the_order(room: Room) -> None:

@@ -56,6 +56,7 @@ class Phrase(IntEnum):
     NOBODY_WROTE = 10, "Nobody has written to you yet.", "まだ誰からも個別メッセージが届いていません。"
     TOPIC_IS = 11, "Topic: {arg}", "トピック: {arg}"
     NO_TOPIC = 12, "This room has no topic.", "トピックはありません。"
+    NO_PASSWORD = 31, "This room has no password.", "パスワードはありません。"
     NAME_BANNED = (
         13,
         "{arg} is banned, by name only: its address {address} is shared (others here: {others}).",
