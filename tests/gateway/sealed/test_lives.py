@@ -278,17 +278,26 @@ def test_who_lacked_the_answer_to_its_resume_is_told_the_same_gap_and_what_follo
     assert node.gateway.counters.sealed_resumes == resumes + 1
 
 
-def test_a_client_on_a_slow_network_does_not_resume_each_time_that_it_asks_something() -> None:
-    people = start(1, nodes=1, network=Network(delay_s=1.2))
-    node = people.world.nodes[0]
-    alice, bob = (people.enter(node, "den", name) for name in ("alice", "bob"))
+@pytest.mark.parametrize(("delay_s", "nodes"), [(1.2, 1), (3.0, 3)])
+def test_a_client_on_a_slow_network_does_not_resume_each_time_that_it_asks_something(
+    delay_s: float, nodes: int
+) -> None:
+    """Nor does it go to another gateway because that one's answer has come late."""
+    people = start(1, nodes=nodes, network=Network(delay_s=delay_s))
+    world = people.world
+
+    def resumes() -> int:
+        return sum(node.gateway.counters.sealed_resumes for node in world.nodes)
+
+    alice, bob = (people.enter(world.nodes[0], "den", name) for name in ("alice", "bob"))
     people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
-    people.run(5.0)
-    resumes = node.gateway.counters.sealed_resumes
+    people.run(4 * delay_s)
+    before = resumes()
     for number in range(4):
         people.say(alice, f"line {number}")
         people.run(5.0)
-    assert node.gateway.counters.sealed_resumes == resumes
+    people.run_until(lambda: not alice.client.waiting)
+    assert resumes() == before
     check(people.world, people, [alice, bob])
 
 

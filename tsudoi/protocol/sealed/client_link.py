@@ -16,7 +16,7 @@ from .suites import cipher, has_valid_check, open_untrusted
 
 AWAY_S = 10.0
 """Silence of the server, though it must answer, after which it counts as away."""
-SUSPECT_S, LAST_SUSPECT_S = 1.5, 4.0
+SUSPECT_S, LAST_SUSPECT_S = 1.5, 8.0
 """Silence after which the client resumes, at each of the server's addresses in turn: longer on a slow network."""
 RESUME_S = 0.25
 LAST_RESUME_S = 2.0
@@ -32,7 +32,7 @@ RUNS = 64
 COOKIES = 256
 """Cookies that are remembered, so that a replayed RETRY does not make this client resume."""
 PENDING_S = 5.0
-"""How long the answer to a packet may be under way."""
+"""How long the answer to a packet may be under way; on a slow network, two round trips."""
 CALM_S = 0.5
 """Time after a `resumed` in which a RETRY may be the answer to a packet of an earlier run: only a ping follows it."""
 AHEAD_S = 2.0
@@ -158,6 +158,10 @@ class Link:
     def suspect_s(self) -> float:
         """How long a server that must answer may be silent."""
         return max(SUSPECT_S, min(1.25 * self.round_trip_s, LAST_SUSPECT_S))
+
+    @property
+    def _pending_s(self) -> float:
+        return max(PENDING_S, 2 * self.round_trip_s)
 
     # --- sending ---
 
@@ -316,7 +320,7 @@ class Link:
         if is_due and self._resume_at is None and self.servers > 1 and not is_tcp(self.way):
             tried = self._away_pongs.bit_length() - 1
             server = (self.way + 1 + tried % (self.servers - 1)) % self.servers
-            self._sought = server, now + PENDING_S
+            self._sought = server, now + self._pending_s
             self._send_resume_to(server, now, epoch, offset, next_number, is_probe=True)
 
     def _seal(self, kind: Kind, text: bytes, way: int | None = None, *, is_fresh: bool = False) -> None:
@@ -431,11 +435,11 @@ class Link:
         from the one that has answered: to ask that one again would take it back. The session would go to and fro.
         """
         if way != self.way:
-            is_answer = now < self._sent_to.get(way, -PENDING_S) + PENDING_S
+            is_answer = way in self._sent_to and now < self._sent_to[way] + self._pending_s
             if is_answer:
                 self.ping(now)
             return is_answer
-        shown = [asked.way for asked in self._asked.values() if asked.shows and now < asked.at + PENDING_S]
+        shown = [asked.way for asked in self._asked.values() if asked.shows and now < asked.at + self._pending_s]
         last = next((shown_to for shown_to in reversed(shown) if not is_tcp(shown_to)), way)
         if last == way:
             return False
