@@ -1,6 +1,6 @@
 """`python -m broker admin`: the operator's command line.
 
-Each command is one or a few requests to the broker (`admin_frames.py`) and a table of the answers, or JSON
+Each command is one or a few requests to the broker (`backbone/admin_frames.py`) and a table of the answers, or JSON
 (`console.py`). Exit status 1: the broker does not answer, or refuses; the reason is one line on standard error.
 """
 

@@ -26,7 +26,7 @@ class KeptAddress:
     """Where a member is, and how sure that is."""
 
     address: bytes
-    """As `sockaddr.py` has it, the local address included."""
+    """As `listeners/sockaddr.py` has it, the local address included."""
     listener: int
     unproven_from: int | None = None
     """The offset of a member that has not been heard at the address since; None: it has been."""

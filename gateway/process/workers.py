@@ -1,9 +1,9 @@
 """Run several gateways on the same ports, each on a core of its own: `--workers`; ARCHITECTURE.md, "Processes".
 
 The parent process binds the sockets and passes them down: one TCP socket that all accept from, and for each worker a
-UDP socket in a SO_REUSEPORT group. The kernel gives all datagrams of a room to one of them (`reuseport_routing.py`), or
-if it can not, all of a client. A worker's sockets outlive it: while it is restarted, its datagrams wait in them, and
-those for other workers still go to these.
+UDP socket in a SO_REUSEPORT group. The kernel gives all datagrams of a room to one of them
+(`listeners/reuseport_routing.py`), or if it can not, all of a client. A worker's sockets outlive it: while it is
+restarted, its datagrams wait in them, and those for other workers still go to these.
 """
 
 import asyncio

@@ -52,12 +52,6 @@ from tsudoi.protocol.backbone import (
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
-
-@pytest.fixture
-def broker() -> Broker:
-    return Broker(None, A, B)
-
-
 # --- who gateways are ---------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,5 @@
 """broker/core.py: what comes again, and starting again."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
@@ -27,12 +26,6 @@ from tsudoi.protocol.backbone import (
     Welcome,
 )
 from tsudoi.protocol.codes import Rights
-
-
-@pytest.fixture
-def broker() -> Broker:
-    return Broker(None, A, B)
-
 
 # --- restarts -----------------------------------------------------------------------------------------------------
 

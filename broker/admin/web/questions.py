@@ -1,7 +1,8 @@
 """Questions of the page, in JSON, and the broker's answers to them.
 
-A question is an object: `{"ask": "close", "room": "den"}`. Its fields are those of the frame in `admin_frames.py` that
-it stands for. An answer has the fields of its frame, without the ids, which are too large for numbers in a browser.
+A question is an object: `{"ask": "close", "room": "den"}`. Its fields are those of the frame that it stands for
+(`backbone/admin_frames.py`). An answer has the fields of its frame, without the ids, which are too large for numbers in
+a browser.
 """
 
 from typing import Any

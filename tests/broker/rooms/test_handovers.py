@@ -8,11 +8,6 @@ from tsudoi.protocol.backbone import VERSION, Granted, Hello, Item, Refused, Rel
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
 
-@pytest.fixture
-def broker() -> Broker:
-    return Broker(None, A, B)
-
-
 def resume(count: int) -> Resume:
     return Resume(a_token(1), "192.0.2.1", 0, True, count)
 

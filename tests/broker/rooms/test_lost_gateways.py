@@ -29,12 +29,6 @@ from tsudoi.protocol.backbone import (
 )
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
-
-@pytest.fixture
-def broker() -> Broker:
-    return Broker(None, A, B)
-
-
 # --- members and their gateways -----------------------------------------------------------------------------------
 
 

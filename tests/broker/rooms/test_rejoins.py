@@ -11,11 +11,6 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason, Rights
 HERE, NEXT_PORT = "192.0.2.1 5000 0", "192.0.2.1 5001 0"
 
 
-@pytest.fixture
-def broker() -> Broker:
-    return Broker(None, A, B)
-
-
 def claimed(member: Granted, where: str = HERE) -> Item:
     return Item(EntryKind.CLAIMED, member.room, member.member, where, 0)
 

@@ -9,11 +9,6 @@ from tsudoi.protocol.codes import EntryKind, Status
 
 
 @pytest.fixture
-def broker() -> Broker:
-    return Broker(None, A, B)
-
-
-@pytest.fixture
 def den(broker: Broker) -> Granted:
     return broker.create()
 

@@ -1,8 +1,6 @@
 """Groups whose members get payloads of their own: each gets its own, in order, however they pass the kernel."""
 
 import asyncio
-import ctypes
-import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +8,12 @@ from contextlib import contextmanager
 import pytest
 
 from gateway.chat.outbound import Fill
-from gateway.listeners import sendmmsg
 from gateway.listeners.options import Listener
 from gateway.listeners.prepared_recipients import OwnRecipients
 from gateway.listeners.sendmmsg import DatagramIo
 from gateway.listeners.udp import UDPServer
 
-from .test_sendmmsg import a_member, name_of, take_all
+from .test_sendmmsg import a_member, leave_room, name_of, take_all
 
 RUNS = [(70, [100]), (70, [40, 40, 20]), (2, [1_000] * 70), (3, [30, 50, 50, 50, 7, 7, 1_400, 1_400])]
 """Members, and the sizes of what each gets: one, a burst, more than one burst takes, several bursts."""
@@ -93,16 +90,7 @@ def test_bursts_that_the_kernel_does_not_cut_go_one_by_one_from_then_on() -> Non
 def test_what_the_kernel_has_no_room_for_is_left_over_in_order(
     sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, room = sendmmsg._sendmmsg, 5
-
-    def narrow(fd: int, headers: int, count: int, flags: int) -> int:
-        nonlocal room
-        sent = real(fd, headers, min(count, room), flags) if room else -1
-        room -= max(sent, 0)
-        ctypes.set_errno(errno.EAGAIN)
-        return int(sent)
-
-    monkeypatch.setattr(sendmmsg, "_sendmmsg", narrow)
+    leave_room(5, monkeypatch)
     with receiving() as receiver, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         io, recipients = DatagramIo(sock), OwnRecipients()
         for number in range(7):

@@ -60,6 +60,20 @@ def name_of(sock: socket.socket) -> bytes:
     return sockaddr.pack(*sock.getsockname()[:2])
 
 
+def leave_room(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernel have room for so many datagrams, and no more."""
+    real = sendmmsg._sendmmsg
+
+    def narrow(fd: int, headers: int, count: int, flags: int) -> int:
+        nonlocal room
+        sent = real(fd, headers, min(count, room), flags) if room else -1
+        room -= max(sent, 0)
+        ctypes.set_errno(errno.EAGAIN)
+        return int(sent)
+
+    monkeypatch.setattr(sendmmsg, "_sendmmsg", narrow)
+
+
 def a_member(number: int) -> Member:
     granted = a_grant(number)
     return Member.from_grant(granted, token_of(number), TCRP, bytes(4), Room.from_grant(granted), 0.0)
@@ -518,16 +532,7 @@ def test_payloads_for_which_there_is_no_room_are_left_over_in_order(
     for number, receiver in enumerate(receivers):
         group.add(a_member(number + 1), name_of(receiver))
     names = [name_of(receiver) for receiver in receivers]
-    real, room = sendmmsg._sendmmsg, 1
-
-    def narrow(fd: int, headers: int, count: int, flags: int) -> int:
-        nonlocal room
-        sent = real(fd, headers, min(count, room), flags) if room else -1
-        room -= max(sent, 0)
-        ctypes.set_errno(errno.EAGAIN)
-        return int(sent)
-
-    monkeypatch.setattr(sendmmsg, "_sendmmsg", narrow)
+    leave_room(1, monkeypatch)
     payloads = numbered([40, 40, 60])
     left = io.send_many(payloads, [-1, 2, 0], group)
     assert take_all(receivers[0]) == payloads[:2]
