@@ -239,3 +239,33 @@ async def test_a_refusal_leads_the_keyboard_to_what_answers_it(tmp_path: Path) -
                 await alice.page.click("button:has-text('Remove it from my rooms')")
                 await expect(alice.page.locator(".rooms")).to_have_count(0)
             assert alice.problems == []
+
+
+async def test_a_room_is_created_with_the_password_that_was_typed(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
+        async with chromium() as browser:
+            alice = await Tab.open(browser, web_of(gateway), "den")
+            await alice.page.fill("#password", "sesame")
+            await alice.enter("alice", create=True)
+            with pytest.raises(tsudoi.WrongPassword):
+                await tsudoi.join("den", name="bob", server=at(gateway))
+            async with await tsudoi.join("den", name="bob", server=at(gateway), password="sesame") as bob:
+                await alice.page.click("header button:has-text('Leave')")
+                await alice.page.click("dialog button:has-text('Leave')")
+                await expect(alice.page.locator("#password")).to_have_value("")
+            assert alice.problems == []
+
+
+async def test_a_browser_that_keeps_nothing_has_the_page_all_the_same(tmp_path: Path) -> None:
+    denied = """for (const name of ['localStorage', 'sessionStorage']) {
+      Object.defineProperty(window, name, { get() { throw new DOMException('denied', 'SecurityError'); } });
+    }"""
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
+        async with chromium() as browser:
+            alice = await Tab.open(browser, web_of(gateway), "den")
+            await alice.page.add_init_script(denied)
+            await alice.page.reload()
+            await alice.enter("alice", create=True)
+            await alice.say("kept nowhere")
+            await alice.sees("kept nowhere")
+            assert alice.problems == []

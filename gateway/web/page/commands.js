@@ -27,8 +27,8 @@ const TAKES_NAME = new Set(['/msg', '/kick', '/ban', '/mute', '/unmute', '/host'
 const MAX_OPTIONS = 8;
 
 /**
- * Return {from, options} for what stands before the caret: commands after a slash, members after `@` or where a
- * command takes one. An option is {label, insert, about?}; `insert` replaces what stands from `from` to the caret.
+ * Return {from, options} for what stands before the caret: commands after a slash, members where a command takes one or
+ * after `@`, which Japanese has no gap before. An option is {label, insert, about?}; `insert` replaces what stands from `from` to the caret.
  */
 export function complete(text, caret, members, isHost) {
   const before = text.slice(0, caret).replace(/^／/, '/');
@@ -41,7 +41,7 @@ export function complete(text, caret, members, isHost) {
     const from = caret - command[3].length - command[2].length;
     return options(from, matching(members, command[3]).map((name) => ({ label: name, insert: `${quoted(name)} ` })));
   }
-  const at = /(?:^|\s)@([^\s@]*)$/.exec(before);
+  const at = /(?:^|[^!-~])[@＠]([^\s@＠]*)$/.exec(before);
   if (at) {
     const from = caret - at[1].length - 1;
     return options(from, matching(members, at[1]).map((name) => ({ label: name, insert: `@${name} ` })));

@@ -8,27 +8,27 @@ const LEFT_MS = 12 * 3_600_000;
 
 /** Return {session, name, token, active, rooms} of this tab, or of the last one that was closed; or a new session. */
 export function restore(now) {
-  const own = read(sessionStorage, KEY);
-  const left = read(localStorage, LEFT_BEHIND);
+  const own = read('sessionStorage', KEY);
+  const left = read('localStorage', LEFT_BEHIND);
   const kept = own ?? (left && now - left.at < LEFT_MS ? left : null);
-  if (left && left.session === kept?.session) forget(localStorage, LEFT_BEHIND);
+  if (left && left.session === kept?.session) forget('localStorage', LEFT_BEHIND);
   return { session: newSecret(), name: localName(), token: '', active: '', rooms: [], ...kept };
 }
 
 /** Keep what a state needs to go on after a reload. */
 export function keep(state, session, token) {
-  write(sessionStorage, KEY, { ...essence(state), session, token });
-  write(localStorage, 'tsudoi.name', state.name);
+  write('sessionStorage', KEY, { ...essence(state), session, token });
+  write('localStorage', 'tsudoi.name', state.name);
 }
 
 /** The page goes away: leave the session to the next tab, without the signed token. */
 export function leaveBehind(state, session, now) {
-  if (state.rooms.size) write(localStorage, LEFT_BEHIND, { ...essence(state), session, at: now });
+  if (state.rooms.size) write('localStorage', LEFT_BEHIND, { ...essence(state), session, at: now });
 }
 
 /** The page was not gone: the session is this tab's again. */
 export function comeBack(session) {
-  if (read(localStorage, LEFT_BEHIND)?.session === session) forget(localStorage, LEFT_BEHIND);
+  if (read('localStorage', LEFT_BEHIND)?.session === session) forget('localStorage', LEFT_BEHIND);
 }
 
 function essence({ name, active, rooms }) {
@@ -50,12 +50,12 @@ export function readFragment(fragment) {
 
 /** Return whether a setting of this device is on: 'notify', 'sound'. */
 export function isOn(setting) {
-  return read(localStorage, `tsudoi.${setting}`) === 'yes';
+  return read('localStorage', `tsudoi.${setting}`) === 'yes';
 }
 
 /** Keep a setting of this device. */
 export function setOn(setting, on) {
-  write(localStorage, `tsudoi.${setting}`, on ? 'yes' : 'no');
+  write('localStorage', `tsudoi.${setting}`, on ? 'yes' : 'no');
 }
 
 /** Return the link to a room, to be shared. */
@@ -70,7 +70,7 @@ export function normalName(name) {
 
 /** Return the name that was used last on this device. */
 function localName() {
-  const name = read(localStorage, 'tsudoi.name');
+  const name = read('localStorage', 'tsudoi.name');
   return typeof name === 'string' ? name : '';
 }
 
@@ -86,11 +86,11 @@ function decoded(text) {
   }
 }
 
-// Storage can be switched off or full: then a reload begins anew.
+// Storage can be switched off (then its very name throws) or full: then a reload begins anew.
 
 function read(storage, key) {
   try {
-    return JSON.parse(storage.getItem(key));
+    return JSON.parse(window[storage].getItem(key));
   } catch {
     return null;
   }
@@ -98,7 +98,7 @@ function read(storage, key) {
 
 function write(storage, key, value) {
   try {
-    storage.setItem(key, JSON.stringify(value));
+    window[storage].setItem(key, JSON.stringify(value));
   } catch {
     // Nothing is kept.
   }
@@ -106,7 +106,7 @@ function write(storage, key, value) {
 
 function forget(storage, key) {
   try {
-    storage.removeItem(key);
+    window[storage].removeItem(key);
   } catch {
     // Nothing was kept.
   }

@@ -81,7 +81,7 @@ const WORDS = [
   { kind: /[\u30a1-\u30fa\u30fc-\u30ff]/, goesOn: /^[ァィゥェォッャュョー]*(?![ァィゥェォッャュョー])[\u30a1-\u30fa\u30fc-\u30ff]/ },
 ];
 
-const ADDRESS = /\bhttps?:\/\/[^\s<>"「」『』（）、。]+/gi;
+const ADDRESS = /\bhttps?:\/\/[^\s<>"「」『』（）【】［］〔〕〈〉《》、。，．]+/gi;
 
 const TRAILING = ".,;:!?'*_~！？";
 

@@ -115,6 +115,7 @@ function draw() {
     enter.show(state);
     return;
   }
+  enter.password.value = '';
   header.show({ ...state, isOffline: state.needsNetwork && !navigator.onLine }, room, notifies(), sounds());
   timeline.show(room);
   composer.show(room);

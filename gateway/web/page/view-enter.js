@@ -68,6 +68,7 @@ export class Enter {
     if (refusal === this.#refusal) return;
     this.#refusal = refusal;
     if (!refusal) return;
+    if (this.create.hidden) this.password.value = ''; // a room that is created now gets it
     const isLocked = list?.rooms.some(({ name, locked }) => locked && name === room.name);
     if (isLocked) this.password.focus();
     else if (document.activeElement === document.body) this.room.focus();
@@ -89,7 +90,6 @@ export class Enter {
     }
     const room = this.room.value.normalize('NFC').trim();
     this.onEnter({ name, room, password: this.password.value, create });
-    this.password.value = '';
   }
 }
 

@@ -10,6 +10,7 @@ const hrefs = (text) => pieces(text).filter(({ href }) => href).map(({ href }) =
 test('only http and https become links, without the marks that follow', () => {
   assert.deepEqual(hrefs('see https://example.com/a?b=c#d, (http://x.test/y) javascript:alert(1)'), ['https://example.com/a?b=c#d', 'http://x.test/y']);
   assert.deepEqual(hrefs('これは https://example.jp/道です。「https://b.test」と'), ['https://example.jp/%E9%81%93%E3%81%A7%E3%81%99', 'https://b.test/']);
+  assert.deepEqual(hrefs('【https://a.test/】［https://b.test/x］《https://c.test/》。'), ['https://a.test/', 'https://b.test/x', 'https://c.test/']);
   assert.deepEqual(hrefs('data:text/html,<b> ftp://x http:// https://[bad'), []);
   assert.deepEqual(hrefs('https://en.example/wiki/A_(b)'), ['https://en.example/wiki/A_(b)']);
 });
@@ -79,7 +80,9 @@ test('commands and names are completed', () => {
   assert.deepEqual(labels('/kick', false), []);
   assert.deepEqual(labels('/msg c'), ['"carol x" ']);
   assert.deepEqual(labels('hi @ボ'), ['@ボブ ']);
+  assert.deepEqual(labels('これは＠ボ'), ['@ボブ ']);
   assert.deepEqual(labels('mail@b'), []);
+  assert.deepEqual(labels('https://a.test/@b'), []);
   assert.deepEqual(labels('hello'), []);
   assert.equal(quoted('a "b"'), '"a \\"b\\""');
 });
