@@ -1,7 +1,9 @@
 """The page under the hands of a person: clicks while much is said, reloads, odd browsers; in a real Chromium."""
 
 import asyncio
+import contextlib
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import jwt
@@ -82,6 +84,9 @@ def test_rooms_and_lines_outlive_several_reloads_while_no_connection_can_be_made
             bob = await (await Tab.open(browser, web_of(gateway), "den")).enter("bob")
             await alice.say("before")
             await bob.sees("before")
+            await alice.page.fill(".composer textarea", "half a thought")
+            await alice.page.reload()
+            await expect(alice.page.locator(".composer textarea")).to_have_value("half a thought")
             await alice.page.route_web_socket("**", relay)
             await alice.page.reload()
             await alice.tells("Connection lost")
@@ -249,10 +254,11 @@ async def test_a_room_is_created_with_the_password_that_was_typed(tmp_path: Path
             await alice.enter("alice", create=True)
             with pytest.raises(tsudoi.WrongPassword):
                 await tsudoi.join("den", name="bob", server=at(gateway))
-            async with await tsudoi.join("den", name="bob", server=at(gateway), password="sesame") as bob:
+            async with await tsudoi.join("den", name="bob", server=at(gateway), password="sesame"):
                 await alice.page.click("header button:has-text('Leave')")
                 await alice.page.click("dialog button:has-text('Leave')")
                 await expect(alice.page.locator("#password")).to_have_value("")
+                await expect(alice.page.locator("#room")).to_be_focused()
             assert alice.problems == []
 
 
@@ -268,4 +274,49 @@ async def test_a_browser_that_keeps_nothing_has_the_page_all_the_same(tmp_path: 
             await alice.enter("alice", create=True)
             await alice.say("kept nowhere")
             await alice.sees("kept nowhere")
+            assert alice.problems == []
+
+
+async def test_all_rooms_can_be_found_a_page_at_a_time(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
+        async with chromium() as browser, contextlib.AsyncExitStack() as hosts:
+            for number in range(103):
+                room = await tsudoi.create(f"room {number:03}", name="bob", server=at(gateway))
+                await hosts.enter_async_context(room)
+            alice = await Tab.open(browser, web_of(gateway))
+            await alice.page.fill("#name", "alice")
+            await alice.page.press("#name", "Enter")
+            await alice.page.click(".listed button:has-text('More rooms (3)')")
+            await alice.page.click(".listed button.room:has-text('room 102')")
+            await expect(alice.page.locator("header h1")).to_have_text("room 102")
+            await expect(alice.page.locator(".rooms button:has-text('room 101')")).to_be_visible()
+            await expect(alice.page.locator(".rooms button:has-text('More rooms')")).to_be_hidden()
+            assert alice.problems == []
+
+
+async def test_all_commands_can_be_chosen_in_a_low_window(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
+        async with chromium() as browser:
+            alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
+            await alice.page.set_viewport_size({"width": 360, "height": 300})
+            field = alice.page.locator(".composer textarea")
+            for key, command in (("ArrowDown", "/help "), ("ArrowUp", "/close ")):
+                await field.fill("/")
+                await field.press(key)
+                chosen = alice.page.locator(".suggestions [aria-selected=true]")
+                await expect(chosen).to_be_in_viewport(ratio=1)
+                await chosen.click()
+                await expect(field).to_have_value(command)
+                await expect(field).to_be_focused()
+            assert alice.problems == []
+
+
+async def test_what_was_said_today_was_said_yesterday_when_the_page_is_looked_at_tomorrow(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
+        async with chromium() as browser:
+            alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
+            await expect(alice.page.locator(".day")).to_have_text("Today")
+            await alice.page.clock.set_fixed_time(datetime.now() + timedelta(days=1))
+            await alice.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            await expect(alice.page.locator(".day")).to_have_text("Yesterday")
             assert alice.problems == []

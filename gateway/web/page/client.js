@@ -12,6 +12,7 @@ export class Client {
   #connection;
   #entry = new Map(); // by room: the data of its subscribe command, until it has succeeded
   #tokens = new Map(); // by room: the signed token that came for it
+  #pages = 1; // of the server's rooms that are wanted
   #left = new Set(); // rooms that were left while the server could not be told
 
   /** `store` has state and dispatch(action); `who()` returns {session, token, language}. */
@@ -76,10 +77,22 @@ export class Client {
     else this.#do('older', { room, publications: answer.publications ?? [], isAll: isFirst(answer.publications) });
   }
 
-  /** Ask for a page of the server's rooms. */
+  /** Ask for the server's rooms. */
   async list() {
-    const answer = await this.#call('rpc', { method: 'rooms', data: { page: 1 } });
-    if (answer) this.#do('listed', { list: answer.data });
+    const list = { count: 0, rooms: [] };
+    for (let page = 1; page <= this.#pages; page++) {
+      const answer = await this.#call('rpc', { method: 'rooms', data: { page } });
+      if (!answer) return;
+      list.count = answer.data.count;
+      list.rooms.push(...answer.data.rooms);
+    }
+    this.#do('listed', { list });
+  }
+
+  /** Ask for a page more of them from now on. */
+  listMore() {
+    this.#pages += 1;
+    this.list();
   }
 
   #do(type, fields = {}) {

@@ -24,7 +24,7 @@ export const COMMANDS = [
   ['/close', '', true],
 ];
 const TAKES_NAME = new Set(['/msg', '/kick', '/ban', '/mute', '/unmute', '/host']);
-const MAX_OPTIONS = 8;
+const MAX_OPTIONS = 30;
 
 /**
  * Return {from, options} for what stands before the caret: commands after a slash, members where a command takes one or

@@ -36,9 +36,9 @@ function essence({ name, active, rooms }) {
   return { name, active, rooms: kept.map(roomEssence) };
 }
 
-function roomEssence({ name, myName, epoch, offset, newFrom, unread, mentions, topic, pending, lastNumber }) {
+function roomEssence({ name, myName, epoch, offset, newFrom, unread, mentions, topic, draft, pending, lastNumber }) {
   const unsaid = pending.filter(({ state }) => state === 'waiting' || state === 'sent');
-  return { name, myName, epoch, offset, newFrom, unread, mentions, topic, lastNumber, pending: unsaid };
+  return { name, myName, epoch, offset, newFrom, unread, mentions, topic, draft, lastNumber, pending: unsaid };
 }
 
 /** Return {room, token} of a fragment: `#room`, or `#room&token=…` with what a bot or an operator has signed. */

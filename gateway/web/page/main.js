@@ -33,6 +33,7 @@ const store = {
     if (store.state === before) return;
     showTitle(store.state);
     if (store.state.active !== before.active) showAddress(store.state.active);
+    if (action.type === 'closed' && before.active && !store.state.active) startAnew();
     const mentioned = mentionedIn(before, store.state);
     notifyOf(mentioned, show);
     if (mentioned.length && sounds()) sound();
@@ -49,6 +50,7 @@ const client = new Client(store, () => ({ session, token, language }), `${scheme
 const enter = new Enter({
   onRooms: () => open('rooms'),
   onForget: (room) => client.leave(room),
+  onMore: () => client.listMore(),
   onEnter({ name, room, password, create }) {
     const { state } = store;
     if (room) enterRoom(room, { password, create });
@@ -77,6 +79,7 @@ const timeline = new Timeline({
   onDiscard: (line) => store.dispatch({ type: 'forgotten', room: store.state.active, number: line.number }),
 });
 const composer = new Composer({
+  onDraft: (room, text) => store.dispatch({ type: 'drafted', room, text }),
   onSay(text) {
     client.say(store.state.active, text);
     timeline.toEnd();
@@ -91,7 +94,13 @@ const roster = new Roster({
   },
   onClose: () => open(''),
 });
-const rooms = new Rooms({ onShow: show, onEnter: (name) => enterRoom(name), onRefresh: () => client.list(), onClose: () => open('') });
+const rooms = new Rooms({
+  onShow: show,
+  onEnter: (name) => enterRoom(name),
+  onMore: () => client.listMore(),
+  onRefresh: () => client.list(),
+  onClose: () => open(''),
+});
 const chat = el('main.chat', {}, header.element, timeline.element, composer.element);
 const doorway = el('main.doorway', {}, enter.element);
 const shade = el('div.shade', { onclick: () => open('') });
@@ -115,7 +124,7 @@ function draw() {
     enter.show(state);
     return;
   }
-  enter.password.value = '';
+  enter.entered();
   header.show({ ...state, isOffline: state.needsNetwork && !navigator.onLine }, room, notifies(), sounds());
   timeline.show(room);
   composer.show(room);
@@ -161,10 +170,14 @@ for (const [drawer, isDrawer] of Object.entries(DRAWERS)) {
 function show(room) {
   open('');
   store.dispatch({ type: 'shown', room });
-  if (!room) {
-    enter.fill(store.state.name, '');
-    client.list();
-  }
+  if (!room) startAnew();
+}
+
+/** Show the empty form, and which rooms there are now. */
+function startAnew() {
+  draw(); // what is not on the page can not have the focus
+  enter.fill(store.state.name, '');
+  client.list();
 }
 
 /** Make the address that of a room, so that it can be shared, and "back" leads to the room before. */

@@ -30,6 +30,7 @@ export function newRoom(name, kept = {}) {
     topic: kept.topic ?? '',
     members: new Map(),
     count: 0,
+    draft: kept.draft ?? '', // what is being written
     lastNumber: kept.lastNumber ?? 0, // of own lines
     loads: 0, // how often older lines were put in
     serial: 0, // of publications, for the keys of those without an offset

@@ -62,6 +62,8 @@ function inRoom(room, action, seen) {
       return { ...room, history: 'more' };
     case 'older':
       return rooms.older(room, action.publications, action.isAll, action.now);
+    case 'drafted':
+      return room.draft === action.text ? room : { ...room, draft: action.text };
     case 'said':
       return rooms.say(room, action.text, action.now);
     case 'sent':

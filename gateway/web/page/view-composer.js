@@ -16,19 +16,18 @@ export function isSendingEnter(event) {
 }
 
 export class Composer {
-  #drafts = new Map();
   #room = null;
   #found = { from: 0, options: [] };
   #chosen = -1;
 
-  constructor({ onSay, onPage, onEscape }) {
-    this.handlers = { onSay, onPage, onEscape };
+  constructor({ onDraft, onSay, onPage, onEscape }) {
+    this.handlers = { onDraft, onSay, onPage, onEscape };
     this.input = el('textarea', {
       rows: 1, dir: 'auto', enterkeyhint: 'send', autocomplete: 'off', 'aria-controls': 'suggestions', 'aria-autocomplete': 'list',
       oninput: () => this.#edited(), onkeydown: (event) => this.#pressed(event), onblur: () => this.#suggest(true),
     });
     this.send = el('button.primary', { onpointerdown: (event) => event.preventDefault() }, words.send);
-    this.options = el('ul.suggestions', { id: 'suggestions', role: 'listbox', 'aria-label': words.suggestions, hidden: true });
+    this.options = el('ul.suggestions', { id: 'suggestions', role: 'listbox', tabindex: -1, 'aria-label': words.suggestions, hidden: true, onmousedown: (event) => event.preventDefault() });
     this.problem = el('p.problem', { role: 'status' });
     const form = el('form', { onsubmit: (event) => { event.preventDefault(); this.#say(); } }, this.input, this.send);
     this.element = el('div.composer', {}, this.options, this.problem, form);
@@ -36,10 +35,9 @@ export class Composer {
 
   show(room) {
     const isOther = this.#room?.name !== room.name;
-    if (isOther && this.#room) this.#drafts.set(this.#room.name, this.input.value);
     this.#room = room;
     if (isOther) {
-      this.input.value = this.#drafts.get(room.name) ?? '';
+      this.input.value = room.draft;
       this.input.placeholder = words.write(room.name);
       this.input.setAttribute('aria-label', words.write(room.name));
       this.#edited();
@@ -61,6 +59,7 @@ export class Composer {
   #edited() {
     this.input.style.height = 'auto';
     this.input.style.height = `${this.input.scrollHeight + 2}px`;
+    this.handlers.onDraft(this.#room.name, this.input.value);
     const over = encoder.encode(this.input.value).length - MAX_TEXT;
     setText(this.problem, over > 0 ? words.tooLong(over) : '');
     this.#suggest();
@@ -72,7 +71,7 @@ export class Composer {
     if (options.length && (event.key === 'ArrowDown' || event.key === 'ArrowUp')) {
       event.preventDefault();
       const step = event.key === 'ArrowDown' ? 1 : -1;
-      this.#choose((this.#chosen + step + options.length) % options.length);
+      this.#choose((Math.max(this.#chosen, step < 0 ? 0 : -1) + step + options.length) % options.length);
     } else if (options.length && !event.shiftKey && (event.key === 'Tab' || (event.key === 'Enter' && this.#chosen >= 0))) {
       event.preventDefault();
       this.#take(Math.max(this.#chosen, 0));
@@ -102,19 +101,24 @@ export class Composer {
     const names = members ? [...members.keys()].filter((name) => name !== myName) : [];
     this.#found = isOver || !members ? { from: 0, options: [] } : complete(this.input.value, caret, names, isHost(this.#room));
     const rows = this.#found.options.map(({ label, about }, at) => {
-      const row = el('li', { role: 'option', id: `suggestion-${at}`, 'aria-selected': 'false' }, personName(label));
+      const row = el('li', { role: 'option', id: `suggestion-${at}`, 'aria-selected': 'false', onclick: () => this.#take(at) }, personName(label));
       if (about) row.append(' ', el('small', {}, words.commands[about]));
-      row.addEventListener('pointerdown', (event) => { event.preventDefault(); this.#take(at); });
       return row;
     });
     setChildren(this.options, rows);
     this.options.hidden = !rows.length;
+    // A field of several lines is no combobox, but while it has a list it acts as one.
+    for (const [name, value] of [['role', 'combobox'], ['aria-expanded', 'true']]) {
+      if (rows.length) this.input.setAttribute(name, value);
+      else this.input.removeAttribute(name);
+    }
     this.#choose(-1);
   }
 
   #choose(at) {
     this.#chosen = at;
     [...this.options.children].forEach((row, index) => row.setAttribute('aria-selected', String(index === at)));
+    this.options.children[at]?.scrollIntoView({ block: 'nearest' });
     if (at >= 0) this.input.setAttribute('aria-activedescendant', `suggestion-${at}`);
     else this.input.removeAttribute('aria-activedescendant');
   }

@@ -1,16 +1,15 @@
-// The form by which a person enters: name, room, password; and the rooms that there are.
+// The form by which a person enters: name, room, password; and the rooms that there are, which also stand on the left.
 
 import { Rows, el, setText } from './dom.js';
 import { Code } from './wire.js';
 import { words } from './words.js';
 
 export class Enter {
-  #list = null;
   #room = '';
   #refusal = '';
 
   /** `onEnter({name, room, password, create})`; `onRooms()`: show the rooms that the person is in; `onForget(room)`: it is none of them. */
-  constructor({ onEnter, onRooms, onForget }) {
+  constructor({ onEnter, onRooms, onForget, onMore }) {
     this.onEnter = onEnter;
     this.name = el('input', { id: 'name', autocomplete: 'nickname', maxlength: 255, required: true, dir: 'auto' });
     this.room = el('input', { id: 'room', autocomplete: 'off', maxlength: 255, dir: 'auto', 'aria-describedby': 'room-hint' });
@@ -18,9 +17,8 @@ export class Enter {
     this.alert = el('p.alert', { role: 'alert' });
     this.create = el('button', { type: 'button', hidden: true, onclick: () => this.#enter(true) }, words.create);
     this.forget = el('button', { type: 'button', hidden: true, onclick: () => onForget(this.#room) }, words.forget);
-    this.rooms = new Rows(el('ul.room-list'), () => roomRow((name) => { this.room.value = name; this.#enter(false); }));
-    this.none = el('p', {}, words.noOtherRooms);
-    this.listed = el('section.listed', { hidden: true }, el('h2', {}, words.rooms), this.rooms.list, this.none);
+    this.rooms = new OtherRooms({ onEnter: (name) => { this.room.value = name; this.#enter(false); }, onMore });
+    this.listed = el('section.listed', { hidden: true }, el('h2', {}, words.rooms), ...this.rooms.elements);
     this.form = el(
       'form',
       { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.#enter(false); } },
@@ -45,6 +43,12 @@ export class Enter {
     (name ? this.room : this.name).focus();
   }
 
+  /** The person is in: nothing is left of the attempt. */
+  entered() {
+    this.password.value = '';
+    this.#refusal = '';
+  }
+
   show(state) {
     const room = state.rooms.get(state.active);
     const inRooms = [...state.rooms.values()].some(({ phase }) => phase === 'in' || phase === 'away');
@@ -59,7 +63,7 @@ export class Enter {
     this.forget.hidden = !(room?.phase === 'refused' && room.myName);
     this.#lookAt(state, room);
     this.listed.hidden = !state.list;
-    if (state.list !== this.#list) this.#show(state.list, state.rooms);
+    this.rooms.show(state.list, state.rooms);
   }
 
   /** Put the focus where a refusal can be answered. */
@@ -74,13 +78,6 @@ export class Enter {
     else if (document.activeElement === document.body) this.room.focus();
   }
 
-  #show(list, mine) {
-    this.#list = list;
-    const others = (list?.rooms ?? []).filter(({ name }) => !mine.get(name)?.myName);
-    this.rooms.show(others, ({ name }) => name);
-    this.none.hidden = others.length > 0;
-  }
-
   #enter(create) {
     const name = this.name.value.normalize('NFC').trim();
     if (!name && !this.hasToken) {
@@ -93,8 +90,27 @@ export class Enter {
   }
 }
 
+/** The server's rooms that the person is not in. */
+export class OtherRooms {
+  constructor({ onEnter, onMore }) {
+    this.rows = new Rows(el('ul.room-list'), () => roomRow(onEnter));
+    this.none = el('small', {}, words.noOtherRooms);
+    this.more = el('button', { type: 'button', hidden: true, onclick: onMore });
+    this.elements = [this.rows.list, this.none, this.more];
+  }
+
+  show(list, mine) {
+    const { rooms = [], count = 0 } = list ?? {};
+    const others = rooms.filter(({ name }) => !mine.get(name)?.myName);
+    this.rows.show(others, ({ name }) => name);
+    this.none.hidden = others.length > 0;
+    this.more.hidden = rooms.length >= count;
+    setText(this.more, words.moreRooms(count - rooms.length));
+  }
+}
+
 /** Return the row of a room that can be entered, for `Rows`. */
-export function roomRow(onEnter) {
+function roomRow(onEnter) {
   let shown = '';
   const bdi = el('bdi', { dir: 'auto' });
   const about = el('small');

@@ -1,7 +1,7 @@
 // The left side: the rooms that this person is in, with what is unread there, and the others.
 
 import { Rows, el, setChildren, setText } from './dom.js';
-import { roomRow } from './view-enter.js';
+import { OtherRooms } from './view-enter.js';
 import { words } from './words.js';
 
 export class Rooms {
@@ -9,10 +9,9 @@ export class Rooms {
   #list = null;
   #active = '';
 
-  constructor({ onShow, onEnter, onRefresh, onClose }) {
+  constructor({ onShow, onEnter, onMore, onRefresh, onClose }) {
     this.mine = new Rows(el('ul.room-list'), () => myRow(onShow));
-    this.others = new Rows(el('ul.room-list'), () => roomRow(onEnter));
-    this.none = el('small', {}, words.noOtherRooms);
+    this.others = new OtherRooms({ onEnter, onMore });
     const another = el('button.wide', { type: 'button', onclick: () => onShow('') }, `＋ ${words.anotherRoom}`);
     const refresh = el('button.icon', { type: 'button', 'aria-label': words.refresh, title: words.refresh, onclick: onRefresh }, '↻');
     const close = el('button.icon.drawer-only', { type: 'button', 'aria-label': words.close, onclick: onClose }, '×');
@@ -23,8 +22,7 @@ export class Rooms {
       this.mine.list,
       another,
       el('div.bar', {}, el('h2', {}, words.otherRooms), refresh),
-      this.others.list,
-      this.none,
+      ...this.others.elements,
     );
   }
 
@@ -33,9 +31,7 @@ export class Rooms {
     [this.#mine, this.#list, this.#active] = [rooms, list, active];
     const mine = [...rooms.values()].filter(({ myName }) => myName);
     this.mine.show(mine.map((room) => ({ room, isActive: room.name === active })), ({ room }) => room.name);
-    const others = (list?.rooms ?? []).filter(({ name }) => !rooms.get(name)?.myName);
-    this.others.show(others, ({ name }) => name);
-    this.none.hidden = others.length > 0;
+    this.others.show(list, rooms);
   }
 }
 

@@ -23,6 +23,7 @@ export class Timeline {
   #end = 0;
   #isAtEnd = true;
   #quiet = 0;
+  #today = '';
   #seen = ''; // key of the last line when the reader was last at the end
 
   constructor({ onOlder, onEdit, onDiscard }) {
@@ -38,9 +39,11 @@ export class Timeline {
   /** Show a room's lines. */
   show(room) {
     const isOther = this.#room?.name !== room.name;
+    const today = new Date().toDateString(); // yesterday's lines are under another name then
     const isOlder = !isOther && this.#room.loads !== room.loads;
     if (!isOther && this.#room.lines === room.lines && this.#room.pending === room.pending &&
-        this.#room.newFrom === room.newFrom && this.#room.history === room.history) return;
+        this.#room.newFrom === room.newFrom && this.#room.history === room.history && this.#today === today) return;
+    this.#today = today;
     const firstKey = this.#items[this.#first]?.key;
     const last = this.#room?.lines.at(-1);
     const atEnd = isOther || this.#isAtEnd;
