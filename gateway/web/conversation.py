@@ -219,7 +219,7 @@ class Conversation:
 
     def _response(self, request: Request, protocol: ServerProtocol) -> Response:
         path = request.path.partition("?")[0]
-        upgrades = "websocket" in request.headers.get("Upgrade", "").casefold()
+        upgrades = "websocket" in ",".join(request.headers.get_all("Upgrade")).casefold()
         if path == WEBSOCKET_PATH and upgrades:
             response = self._upgrade(request, protocol)
         elif request.method not in ("GET", "HEAD"):

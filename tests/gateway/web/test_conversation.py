@@ -301,6 +301,15 @@ def test_a_frame_is_what_any_client_reads() -> None:
         assert raw[0] == 0x81
 
 
+@pytest.mark.parametrize("name", ["Host", "Upgrade", "Connection", "Content-Length", "If-None-Match", "Origin"])
+@pytest.mark.parametrize("path", ["/", "/connection/websocket"])
+def test_a_header_that_comes_twice_is_no_bug_of_ours(name: str, path: str) -> None:
+    for data in (request(path), upgrade().replace(b"/connection/websocket", path.encode())):
+        twice = data.replace(b"\r\n\r\n", f"\r\n{name}: x\r\n{name}: y\r\n\r\n".encode())
+        commands = begin().receive(twice)
+        assert written(list(commands)).startswith(b"HTTP/1.1 ") or commands == [Finish()]
+
+
 @given(st.lists(st.binary(max_size=200), max_size=5))
 def test_any_bytes_are_answered_or_dropped(pieces: list[bytes]) -> None:
     conversation = begin()
