@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from gateway.listeners.tls_layer import MAX_UNREAD, RECORD, TlsLayer
+from gateway.listeners.tls_layer import IN_VAIN, RECORD, TlsLayer
 from gateway.process.session_files import _own_certificate
 
 
@@ -53,12 +53,34 @@ def test_what_is_no_tls_is_an_error() -> None:
         layer.receive(RECORD + bytes(100))
 
 
-def test_a_handshake_that_never_ends_is_an_error() -> None:
+def test_records_that_say_nothing_are_bounded() -> None:
+    """A greeting in many pieces stands for all of them: Python's client sends no key updates."""
+    peer, layer = Peer(), TlsLayer(_own_certificate(None).context)
+    peer.shake()
+    pieces = [RECORD + b"\x01\x00\x01" + bytes((each,)) for each in peer.outside.read()[5:]]
+    layer.receive(b"".join(pieces[:IN_VAIN]))
+    with pytest.raises(ssl.SSLError, match="say nothing"):
+        layer.receive(pieces[IN_VAIN])
+
+
+def test_a_record_that_is_too_long_is_not_waited_for() -> None:
     layer = TlsLayer(_own_certificate(None).context)
-
-    def flood() -> None:
-        for _ in range(2 * MAX_UNREAD):
-            layer.receive(b"\x16\x03\x01\x40\x00" + bytes(1_000))
-
     with pytest.raises(ssl.SSLError):
-        flood()
+        layer.receive(RECORD + b"\x01\x41\x01")
+
+
+def test_a_long_text_comes_whole() -> None:
+    peer, layer = Peer(), TlsLayer(_own_certificate(None).context)
+    for _ in range(3):
+        peer.shake()
+        layer.receive(peer.outside.read())
+        peer.inside.write(layer.take())
+    text = b"x" * 1_000_000
+    peer.tls.write(text)
+    raw = peer.outside.read()
+    assert layer.receive(raw[:70_000]) + layer.receive(raw[70_000:]) == text
+    peer.tls.write(b"y")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        peer.tls.unwrap()
+    assert layer.receive(peer.outside.read()) == b"y"
+    assert layer.has_ended
