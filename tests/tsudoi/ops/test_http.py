@@ -32,10 +32,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[Patient]:
     server.close()
 
 
-def ask(server: MonitoringServer, path: str = "/healthz", method: str = "GET") -> tuple[int, str]:
+def ask(server: MonitoringServer, path: str = "/healthz", method: str = "GET", **headers: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection(server.place.host, server.place.port, timeout=5)
     try:
-        connection.request(method, path)
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
@@ -55,6 +55,17 @@ def test_red_is_503_and_why(server: Patient) -> None:
 def test_metrics_are_told_whether_green_or_red(server: Patient) -> None:
     for server.unhealthy_reason in ("", "ill"):
         assert ask(server, "/metrics") == (200, "tsudoi_numbers 1\n")
+
+
+def test_a_page_that_points_its_name_here_is_told_no_metrics(server: Patient) -> None:
+    assert ask(server, "/metrics", Host="evil.example:9004")[0] == 403
+    assert ask(server, "/metrics", Host="localhost:9004")[0] == 200
+
+
+def test_a_listener_for_other_machines_is_asked_by_any_name() -> None:
+    server = Patient("0.0.0.0")
+    assert ask(server, "/metrics", Host="gateway:9004")[0] == 200
+    server.close()
 
 
 def test_a_head_has_no_body(server: Patient) -> None:

@@ -7,13 +7,14 @@ import contextlib
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from ...protocol.errors import SettingError
-from ..host_port import HostPort
+from ..host_port import HostPort, is_fixed
 
 AT_ONCE = 16
 """Connections at once; one more is closed."""
@@ -30,9 +31,18 @@ class MonitoringServer:
         `unhealthy_reason` and `metrics` are called in threads; the first returns an empty text if all is well.
         """
 
+        is_local = ip_address(place.host).is_loopback
+
+        def is_rebound(host: str) -> bool:
+            # A page that points its name at this machine could read what only this machine may. At other addresses
+            # Prometheus asks by names.
+            return is_local and not is_fixed(host)
+
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                if self.path == "/metrics":
+                if self.path == "/metrics" and is_rebound(self.headers.get("Host", "localhost")):
+                    self._answer(403, b"ask by an IP address or as localhost\n")
+                elif self.path == "/metrics":
                     self._answer(200, metrics(), CONTENT_TYPE_LATEST)
                 elif self.path != "/healthz":
                     self._answer(404, b"there are only /healthz and /metrics here\n")
