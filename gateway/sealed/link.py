@@ -85,16 +85,21 @@ class SealedLink:
 
     @property
     def run(self) -> bytes:
-        """The run's six random bytes; `NO_RUN` while the session is not served here."""
+        """The run's six bytes; `NO_RUN` while the session is not served here."""
         return self.head[RUN_AT:] or NO_RUN
 
-    def bind(self, listener: int, address: bytes) -> None:
-        """Begin a run at an address that has shown its cookie."""
+    def bind(self, listener: int, address: bytes, count: int) -> None:
+        """Begin a run at an address that has shown its cookie in the packet with this count.
+
+        A client uses no count twice, and a cookie holds at one gateway. So no two runs of a session are the same,
+        however many an attacker causes: six random bytes would have repeated, and with them nonces, after 2^24 runs.
+        """
         self.unbind()
         self.listener, self.address = listener, address
         assert self.seals is None, "it is in no group before it is live"
         self.count = 0
-        self.head = bytes((0, Kind.BODY)) + self.session + secrets.token_bytes(RUN_SIZE)
+        run = (count % 2**32).to_bytes(4) + secrets.token_bytes(RUN_SIZE - 4)
+        self.head = bytes((0, Kind.BODY)) + self.session + run
         self.sender.carried.begin(self)
 
     def unbind(self) -> None:

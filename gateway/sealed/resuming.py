@@ -273,7 +273,7 @@ class Resuming(Component):
 
     def _begin(self, link: SealedLink, pending: _Pending, missed: Missed, now: float) -> None:
         member = link.member
-        link.bind(pending.listener, pending.address)
+        link.bind(pending.listener, pending.address, pending.count)
         member.listener = pending.listener
         self.streams.attach(member, link, now)
         self.silence.begin(link, now)

@@ -103,7 +103,7 @@ def gateway(data: bytes) -> None:
         member = told.core.enter(a_grant(number, "tsudoi-2"), token, told.now)
         told.core.sealed.enter(member, session)
         assert member.sealed is not None
-        member.sealed.bind(0, address_of(number))
+        member.sealed.bind(0, address_of(number), 1)
         told.core.streams.attach(member, member.sealed, told.now)
         told.core.streams.begin(member, 1, told.now)
         sessions.append(member.sealed)

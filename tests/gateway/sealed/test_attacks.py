@@ -2,6 +2,7 @@
 
 import random
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -123,6 +124,21 @@ def test_a_session_from_the_air_lets_nobody_in() -> None:
     assert len(there.gateway.outbound.sent) == sent + 1
     assert keys.suite_of(first[2:18]) == AES_128_GCM
     assert keys.token(first[2:18]).encode() not in b"".join(people.wire)
+
+
+def test_no_nonce_repeats_though_random_bytes_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attacker that can make a client resume, again and again, gets it as many runs as it likes."""
+    monkeypatch.setattr("gateway.sealed.link.secrets", SimpleNamespace(token_bytes=bytes))
+    people = start(9, nodes=2)
+    alice = people.enter(people.world.nodes[0], "den", "alice")
+    for number in range(6):
+        alice.client.go_to(number % 2, 2, people.world.now)
+        people.move(alice)
+        people.run_until(lambda: alice.client.is_resumed)
+        people.say(alice, "hello")
+        people.run(0.6)
+    runs = {nonce[20:26] for nonce in people.nonces if nonce.startswith(b"down")}
+    assert len(runs) >= 6
 
 
 def sealed(person: Person, *bodies: bytes) -> list[tuple[bytes, bytes]]:

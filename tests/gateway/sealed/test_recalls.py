@@ -29,7 +29,7 @@ def served(gateway: ScriptedGateway, number: int, suite: str = AES_128_GCM) -> b
     member = gateway.core.enter(a_grant(number, "tsudoi-2"), keys.token(session).encode(), gateway.now)
     gateway.core.sealed.enter(member, session)
     assert member.sealed is not None
-    member.sealed.bind(0, address_of(number))
+    member.sealed.bind(0, address_of(number), 1)
     gateway.core.streams.attach(member, member.sealed, gateway.now)
     gateway.core.streams.begin(member, 1, gateway.now)
     return session
@@ -62,7 +62,7 @@ def test_a_client_is_told_until_it_has_resumed() -> None:
     gateway.core.sealed_sender.recall(link)
     repeat(gateway, sum(WAITS_S[:2]) + 2 * REPEAT_S)
     assert retries_to(gateway, address_of(1)) == [session] * 2
-    link.bind(0, address_of(1))
+    link.bind(0, address_of(1), 2)
     repeat(gateway, sum(WAITS_S) + 1)
     assert retries_to(gateway, address_of(1)) == [session] * 2
     assert not gateway.core.sealed_sender.repeat(gateway.now), "the timer goes on"
@@ -187,7 +187,7 @@ def test_a_session_by_tcp_leaves_no_address_behind() -> None:
     link = gateway.members.by_session[session].sealed
     assert link is not None
     assert link.kept_address()
-    link.bind(gateway.core.sealed_sender.carried.listener, b"a connection")
+    link.bind(gateway.core.sealed_sender.carried.listener, b"a connection", 2)
     assert link.kept_address() == ""
 
 
@@ -197,7 +197,7 @@ def test_nothing_is_sent_twice_over_tcp() -> None:
     assert link is not None
     link.unbind()
     carried = gateway.core.sealed_sender.carried.listener
-    link.bind(carried, b"a connection")
+    link.bind(carried, b"a connection", 2)
     link.member.listener = carried
     gateway.core.streams.attach(link.member, link, gateway.now)
     gateway.core.streams.begin(link.member, 1, gateway.now)

@@ -55,6 +55,7 @@ class Stage:
         self.seals, self.recipients = Seals(self.sender), FakeRecipients()
         self.expected: dict[bytes, list[bytes]] = defaultdict(list)
         self.absent: list[SealedLink] = []
+        self.runs = 0
         for number in range(members):
             member = a_member(number + 1)
             member.sealed = SealedLink(self.sender, self.sender.keys.new(suite, 0, number % 256), member)
@@ -62,7 +63,8 @@ class Stage:
             self.join(member.sealed)
 
     def bind(self, link: SealedLink) -> None:
-        link.bind(0, link.member.id.to_bytes(4, "big"))
+        self.runs += 1
+        link.bind(0, link.member.id.to_bytes(4, "big"), self.runs)
 
     def join(self, link: SealedLink) -> None:
         self.recipients.add(link.member, link.address)
