@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsudoi.protocol.client.sanitize import MAX_OPEN, clean, strip_bidi
+from tsudoi.protocol.client.sanitize import MAX_OPEN, MOST_BIDI, clean, strip_bidi
 
 LRE, RLE, PDF, LRO, RLO = "\u202a", "\u202b", "\u202c", "\u202d", "\u202e"
 LRI, RLI, FSI, PDI = "\u2066", "\u2067", "\u2068", "\u2069"
@@ -34,6 +34,10 @@ awkward = st.text(st.sampled_from("ab\n\t\x1b\x9b\0 \u2028\u2029\u200fあא" + T
         (f"{RLO}a\u2028b", f"{RLO}a{PDF}\nb"),
         (f"{RLO * 100}x", f"{RLO * MAX_OPEN}x{PDF * MAX_OPEN}"),
         ("\u200fא\u200e", "\u200fא\u200e"),
+        (f"{RLO}a{PDF}" * (MOST_BIDI // 2), f"{RLO}a{PDF}" * (MOST_BIDI // 2)),
+        (f"{RLO}a{PDF}" * (MOST_BIDI // 2) + RLO, "a" * (MOST_BIDI // 2)),
+        (f"{RLO}a\n" * MOST_BIDI, f"{RLO}a{PDF}\n" * (MOST_BIDI // 2) + "a\n" * (MOST_BIDI // 2)),
+        (f"{RLI}{RLO}\n\nb", f"{RLI}{RLO}{PDF}{PDI}\n\nb"),
     ],
 )
 def test_controls_are_removed_and_bidi_is_closed(text: str, cleaned: str) -> None:
