@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ from tsudoi.protocol.client.dialects import (
 from tsudoi.protocol.client.downlink_decoder import Said, parse_down_untrusted
 from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, encode_closing, encode_message
 from tsudoi.protocol.client.lines import mark_further_lines
-from tsudoi.protocol.client.sanitize import strip_bidi
+from tsudoi.protocol.client.sanitize import clean, strip_bidi
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import SERVER_NAME
 
@@ -50,6 +51,19 @@ def unpack(style: DownStyle, data: bytes) -> str:
             return f"{fields['from']}{style.separator}{fields['text']}"
         case DownForm.SEALED | DownForm.WEB:
             raise AssertionError("a push is no datagram")
+
+
+BY_HAND = re.compile(r'\{"n":7,"from":"((?:[^"\\]|\\["\\nt])*)","text":"((?:[^"\\]|\\["\\nt])*)"\}')
+
+
+@given(names(), texts())
+@example('","text":"', "a\tb\n\\n\x7f\u2028\U0001f600")
+def test_a_message_of_tsudoi_can_be_read_without_a_library_for_json(sender: str, text: str) -> None:
+    read = BY_HAND.fullmatch(encode_message(TSUDOI.down, "den", 7, sender, clean(text)).decode())
+    assert read is not None
+    escapes = {r"\n": "\n", r"\t": "\t"}
+    said = (re.sub(r"\\.", lambda each: escapes.get(each[0], each[0][1]), each) for each in read.groups())
+    assert (*said,) == (sender, clean(text))
 
 
 @pytest.mark.parametrize("style", FORMS, ids=str)
