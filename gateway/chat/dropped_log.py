@@ -1,4 +1,5 @@
-"""Decide which dropped datagrams are logged: one of an address and a reason every five seconds.
+"""Decide which dropped datagrams are logged, and which texts that cannot be read: one of an address and a reason every
+five seconds.
 
 Datagrams are never answered, so the author of a client learns nothing else of a wrong byte. `now` is monotonic seconds.
 """
@@ -24,25 +25,34 @@ class Drop(Enum):
     SHORT = "shorter than its two sizes"
     NO_TOKEN = "no known token"
     OTHER_ROOM = "the token belongs to another room"
-    OTHER_ADDRESS = "it comes from another IP address than the member's"
+    OTHER_ADDRESS = (
+        "it comes from another IP address than the member's: bind the UDP socket to no address, or to that of the TCP"
+        " connection (the service does not look at it with --check-ip off)"
+    )
 
 
 class DroppedLog:
     """Makes the values of a line."""
 
     def __init__(self) -> None:
-        self._throttle = LogThrottle[tuple[str, Drop]](ADDRESSES, AGAIN_S)
+        self._throttle = LogThrottle[tuple[str, Drop | None]](ADDRESSES, AGAIN_S)
 
-    def line(self, ip: str, why: Drop, data: bytes, whose: WhoseToken, now: float) -> dict[str, object] | None:
+    def line(self, ip: str, why: Drop | None, data: bytes, whose: WhoseToken, now: float) -> dict[str, object] | None:
         """Return the values of the line to log, never a token or a text; None if there is to be none.
 
-        `data`: the datagram, if its bytes are to be explained.
+        `why`: None for a datagram that was accepted, which is logged if something may be wrong with it. `data`: the
+        datagram, if its bytes are to be explained.
         """
         if not self._throttle.touch((rate_key(ip), why), now, ALL_S, ALL_BURST):
             return None
-        values: dict[str, object] = {"ip": ip, "why": why.value}
+        hints = datagram_hints(data, whose) if data else []
+        if why is None and not hints:
+            return None
+        values: dict[str, object] = {"ip": ip}
+        if why is not None:
+            values["why"] = why.value
         if left_out := self._throttle.take_suppressed():
             values["lines_left_out"] = left_out
-        if data and (hints := datagram_hints(data, whose)):
+        if hints:
             values["hint"] = hints[0].text()
         return values

@@ -63,6 +63,9 @@ class Outbound(Protocol):
     def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
         """Log that a datagram was dropped, unless that was logged lately; `data` is explained."""
 
+    def log_accepted(self, source: bytes, now: float, data: bytes) -> None:
+        """Log what may be wrong with a datagram that was accepted, unless that was logged lately."""
+
     def log_flood(self, member: Member, seconds: float) -> None:
         """Log that a member floods, and for how long its datagrams are ignored."""
 

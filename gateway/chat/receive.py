@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Item
-from tsudoi.protocol.client.datagram import MIN_UP, cut_off, decode_text, parse_untrusted, was_cut_before
+from tsudoi.protocol.client.datagram import MIN_UP, REPLACEMENT, cut_off, decode_text, parse_untrusted, was_cut_before
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.member_options import MemberOptions
@@ -80,8 +80,13 @@ class Receiver(Component):
             else:
                 self.receive(member, listener, room_name, text, source, now)
 
-    def receive(self, member: Member, listener: int, room_name: bytes, raw: bytes, source: bytes, now: float) -> None:
-        """Handle a member's datagram: the room's name and the raw text."""
+    def receive(
+        self, member: Member, listener: int, room_name: bytes, raw: bytes, source: bytes, now: float, data: bytes = b""
+    ) -> None:
+        """Handle a member's datagram: the room's name and the raw text.
+
+        `data`: the whole datagram, for the log, if its sizes are not right.
+        """
         counters, room, sender = self.counters, member.room, member.sender
         if member.leaving:
             counters.unknown_tokens += 1
@@ -92,7 +97,7 @@ class Receiver(Component):
             return
         if room_name != room.raw_name and not _is_name_of(room, room_name):
             counters.wrong_rooms += 1
-            self.out.log_dropped(source, Drop.OTHER_ROOM, now)
+            self.out.log_dropped(source, Drop.OTHER_ROOM, now, data or _datagram(member, room_name, raw))
             self.flooding.ignored(member, source, now)
             return
         if source != member.source or listener != member.listener:
@@ -116,6 +121,8 @@ class Receiver(Component):
             elif dialect.up_keys is not None and was_cut_before(raw, dialect):
                 is_long = was_cut = True
             text = decode_text(raw, dialect, was_cut)
+            if REPLACEMENT in text:
+                self.out.log_accepted(source, now, _datagram(member, room_name, raw))
             if self.settings.auth != "off":
                 # Clients may write a signed token where others write their names.
                 text = without_token(text)
@@ -154,6 +161,11 @@ class Receiver(Component):
             self.counters.accepted_messages += 1
         else:
             self.counters.window_full += 1
+
+
+def _datagram(member: Member, room_name: bytes, raw: bytes) -> bytes:
+    """Return a member's datagram with the right sizes."""
+    return bytes((len(room_name), len(member.token))) + room_name + member.token + raw
 
 
 def _is_name_of(room: Room, raw: bytes) -> bool:

@@ -54,7 +54,7 @@ class UnknownTokens(Component):
     _held_bytes: int = 0
     _refused: dict[tuple[int, bytes], float] = field(default_factory=dict)
     """Shard and token → until when the shard is not asked for it."""
-    receive: Callable[[Member, int, bytes, bytes, bytes, float], None] = field(init=False)
+    receive: Callable[[Member, int, bytes, bytes, bytes, float, bytes], None] = field(init=False)
     handle_datagrams: Callable[[int, Sequence[tuple[bytes, bytes]], float], None] = field(init=False)
     """Both set by `Receiver`: datagrams go back to it when their member is known."""
 
@@ -73,7 +73,7 @@ class UnknownTokens(Component):
             return
         room_name, counted, text = _in_characters(data)
         if (member := self.members.by_token.get(counted)) is not None:
-            self.receive(member, listener, room_name, text, source, now)
+            self.receive(member, listener, room_name, text, source, now, data)
         elif looks_like_token(token) and not self._is_other(counted, token, data, now):
             self._resume(token, parse_untrusted(data)[0], listener, data, source, now)
         elif looks_like_token(counted):

@@ -43,6 +43,7 @@ class Known(NamedTuple):
     room: bytes
     """Its room's name."""
     dialect: Dialect
+    name: bytes
 
 
 WhoseToken = Callable[[bytes], Known | None]
@@ -78,13 +79,23 @@ def datagram_hints(data: bytes, whose: WhoseToken) -> list[Hint]:
         room, _, text = read
         if data[0] != len(room):
             found.append(hint(Mistake.ROOM_SIZE_IN_CHARACTERS))
+        if _sizes_are_apart(data):
+            return [*found, hint(Mistake.SIZES_APART)]
         if data[1] != names.TOKEN_SIZE:
             found.append(hint(Mistake.TOKEN_SIZE_WRONG, size=data[1]))
         if not _same_name(room, known.room):
             is_padded = _same_name(room.rstrip(b"\0"), known.room)
-            found.append(hint(Mistake.PADDED_WITH_ZEROS if is_padded else Mistake.ROOM_OF_ANOTHER))
+            in_its_place = Mistake.USER_FOR_ROOM if _same_name(room, known.name) else Mistake.ROOM_OF_ANOTHER
+            found.append(hint(Mistake.PADDED_WITH_ZEROS if is_padded else in_its_place))
         return found + list(_text(text, known.dialect))
     return [next(_why_unknown(data[:_LOOKED_AT], len(data), read, whose)), *found]
+
+
+def _sizes_are_apart(data: bytes) -> bool:
+    """Return whether each size stands before its own field: room size, room, token size, token."""
+    token_at = MIN_UP + data[0]
+    sizes = data[1], data[token_at - 1 : token_at]
+    return sizes[0] != names.TOKEN_SIZE and sizes[1] == bytes((names.TOKEN_SIZE,)) and len(data) > token_at
 
 
 def _same_name(one: bytes, other: bytes) -> bool:
@@ -161,7 +172,7 @@ def _token_elsewhere(data: bytes, at: int, read: Datagram | None, owner: Known |
     elif read is not None and token_size > names.TOKEN_SIZE and begin <= at <= begin + token_size - names.TOKEN_SIZE:
         yield hint(Mistake.TOKEN_WRAPPED, size=token_size)
     elif at == begin:
-        yield hint(Mistake.TOKEN_SIZE_WRONG, size=token_size)
+        yield hint(Mistake.SIZES_APART) if _sizes_are_apart(data) else hint(Mistake.TOKEN_SIZE_WRONG, size=token_size)
     elif at < MIN_UP or (token_size != names.TOKEN_SIZE and is_printable(data[:at])):
         yield hint(Mistake.JSON_DATAGRAM if data.lstrip()[:1] == b"{" else Mistake.SIZES_NONE)
     else:

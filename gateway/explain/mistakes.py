@@ -246,6 +246,10 @@ class Mistake(Enum):
         "before the room's name there should be two bytes, room size and token size; there are {count}",
         "ルーム名の前にはルーム名長とトークン長の 2 バイトが来る。ここでは {count} バイトある",
     )
+    SIZES_APART = Words(
+        "each size stands before its own field; both come first: room size, token size, room, token, text",
+        "長さがそれぞれのフィールドの前にある。2 つとも先頭に置く: ルーム名長、トークン長、ルーム名、トークン、本文",
+    )
     TOKEN_FIRST = Words("the token stands before the room's name", "トークンがルーム名より前にある")
     ROOM_SIZE_WRONG = Words(
         "the room size is {size}, but the token begins after {right} bytes of name",
@@ -298,6 +302,10 @@ class Mistake(Enum):
     ROOM_OF_ANOTHER = Words(
         "the token is known, but for another room than the one that is named",
         "トークンは知っているが、書かれているのとは別のルームのもの",
+    )
+    USER_FOR_ROOM = Words(
+        "in place of the room's name stands the user's; the server knows the user by the token",
+        "ルーム名の場所にユーザー名がある。ユーザーはトークンで分かるので、ルーム名を書くこと",
     )
     FIRST_STAGE = Words(
         "this looks like the exercise's first stage (name size, name, text), which has no rooms and is not supported",

@@ -194,7 +194,10 @@ class WatchedService(Service):
     def _take(self, listener: int, data: bytes, source: bytes) -> None:
         """Handle one datagram as the service does, and show it with what came of it."""
         members = self.core.members.by_token
-        known = {token: Known(member.room.raw_name, member.dialect) for token, member in members.items()}
+        known = {
+            token: Known(member.room.raw_name, member.dialect, member.name.encode())
+            for token, member in members.items()
+        }
         is_known = find_member(data, known.get)[0] is not None
         before, leaving = counted(self.counters), _leaving(members)
         packets_before = packets.counted(self.counters)

@@ -81,10 +81,15 @@ class GatewayOutbound:
         if line is not None:
             logger.info("datagram dropped", **line)
 
+    def log_accepted(self, source: bytes, now: float, data: bytes) -> None:
+        line = self._dropped_log.line(sockaddr.unpack(source)[0], None, data, self._member_of, now)
+        if line is not None:
+            logger.info("datagram accepted", **line)
+
     def _member_of(self, token: bytes) -> Known | None:
         """Return whose token this is, if the member is here."""
         member = self.members.by_token.get(token)
-        return None if member is None else Known(member.room.raw_name, member.dialect)
+        return None if member is None else Known(member.room.raw_name, member.dialect, member.name.encode())
 
     def log_flood(self, member: Member, seconds: float) -> None:
         ip = sockaddr.unpack(member.address)[0] if member.address else ""

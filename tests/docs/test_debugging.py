@@ -34,7 +34,7 @@ def session(language: Language) -> list[str]:
     datagram = b"\4" + serialize("den", TOKEN, "alice: hello")[1:]
 
     def whose(token: bytes) -> Known | None:
-        return Known(b"den", CLASSIC) if token == TOKEN.encode() else None
+        return Known(b"den", CLASSIC, b"alice") if token == TOKEN.encode() else None
 
     outcome = [DATAGRAM_OUTCOMES["unknown_tokens"]]
     return [*lines, "", *datagram_block(draw, PEER, datagram, whose, outcome, (TOKEN.encode(),))]

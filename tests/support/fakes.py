@@ -99,6 +99,8 @@ class FakeOutbound:
     on_topics: Callable[[bytes, bool], None] | None = None
     floods: list[tuple[Member, float]] = field(default_factory=list)
     dropped: list[tuple[bytes, Drop, bytes]] = field(default_factory=list)
+    doubtful: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Datagrams that were accepted, but something may be wrong with them."""
     filter: Sequence[bytes] = ()
     """What the kernel was told to drop last."""
     is_behind: bool = False
@@ -146,6 +148,9 @@ class FakeOutbound:
 
     def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
         self.dropped.append((source, why, data))
+
+    def log_accepted(self, source: bytes, now: float, data: bytes) -> None:
+        self.doubtful.append((source, data))
 
     def log_flood(self, member: Member, seconds: float) -> None:
         self.floods.append((member, seconds))

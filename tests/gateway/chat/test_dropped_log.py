@@ -10,7 +10,7 @@ RIGHT = serialize("den", TOKEN, "a secret text")
 
 
 def whose(token: bytes) -> Known | None:
-    return Known(b"den", TCRP) if token == TOKEN.encode() else None
+    return Known(b"den", TCRP, b"alice") if token == TOKEN.encode() else None
 
 
 def test_a_line_says_why_and_what_may_be_wrong_and_never_the_text() -> None:
@@ -20,10 +20,21 @@ def test_a_line_says_why_and_what_may_be_wrong_and_never_the_text() -> None:
         "why": "no known token",
         "hint": "the room size is 4, but the token begins after 3 bytes of name",
     }
-    assert DroppedLog().line("192.0.2.1", Drop.OTHER_ROOM, b"", whose, 0.0) == {
+    assert DroppedLog().line("192.0.2.1", Drop.OTHER_ROOM, serialize("alice", TOKEN, "hi"), whose, 0.0) == {
         "ip": "192.0.2.1",
         "why": "the token belongs to another room",
+        "hint": "in place of the room's name stands the user's; the server knows the user by the token",
     }
+
+
+def test_an_accepted_datagram_has_a_line_if_its_text_is_not_utf8() -> None:
+    log = DroppedLog()
+    assert log.line("192.0.2.1", None, RIGHT, whose, 0.0) is None
+    assert log.line("192.0.2.2", None, RIGHT + "秘密".encode("cp932"), whose, 0.0) == {
+        "ip": "192.0.2.2",
+        "hint": "the text is not UTF-8; it seems to be cp932",
+    }
+    assert log.line("192.0.2.2", None, RIGHT + b"\xff", whose, AGAIN_S / 2) is None
 
 
 def test_an_address_gets_a_line_for_each_reason_once_in_a_while() -> None:

@@ -151,13 +151,25 @@ def test_a_full_window_is_counted() -> None:
 
 def test_a_datagram_for_another_room_is_counted_and_not_answered(gateway: ScriptedGateway) -> None:
     member = gateway.enter(1)
-    for room in (room_name(2).encode(), b"", b"\xff\xfe", "部屋".encode(), b"\xe9\x83\xa8" * 85):
-        send(gateway, raw(1, "hello", room=room))
-    assert gateway.counters.wrong_rooms == 5
-    assert gateway.outbound.dropped == [(ALICE, Drop.OTHER_ROOM, b"")] * 5
+    rooms = (room_name(2).encode(), b"", b"\xff\xfe", "部屋".encode(), b"\xe9\x83\xa8" * 85)
+    sent = [raw(1, "hello", room=room) for room in rooms]
+    apart = b"\5alice\x20" + token_of(1) + b"\6room-1hello"
+    for data in (*sent, apart):
+        send(gateway, data)
+    assert gateway.counters.wrong_rooms == 6
+    assert gateway.outbound.dropped == [(ALICE, Drop.OTHER_ROOM, data) for data in (*sent, apart)]
     assert gateway.published() == []
     assert member.address is None
     assert gateway.outbound.sent == []
+
+
+def test_a_text_that_is_not_utf8_is_said_and_logged(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    data = raw(1, "やあ".encode("cp932"))
+    for each in (raw(1), raw(1, "やあ"), raw(1, "やあ".encode()[:-1]), data):
+        send(gateway, each)
+    assert len(gateway.said()) == 3
+    assert gateway.outbound.doubtful == [(ALICE, data)]
 
 
 def test_a_room_may_be_written_in_any_normal_form(gateway: ScriptedGateway) -> None:

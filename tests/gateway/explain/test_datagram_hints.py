@@ -13,7 +13,7 @@ from tsudoi.protocol.client.header import frame
 
 RAW = TOKEN.encode()
 OTHER = "fedcba9876543210" * 2
-DEN = Known(b"den", TCRP)
+DEN = Known(b"den", TCRP, b"alice")
 RIGHT = serialize("den", TOKEN, "hello")
 
 
@@ -63,8 +63,12 @@ WRONG: dict[str, tuple[bytes, Mistake]] = {
     "no token size": (b"\3den" + RAW + b"hello", Mistake.SIZES_COUNT),
     "no room size": (b"\x20den" + RAW + b"hello", Mistake.SIZES_COUNT),
     "a byte between the sizes": (b"\3\0\x20den" + RAW + b"hello", Mistake.SIZES_COUNT),
+    "each size before its field": (b"\3den\x20" + RAW + b"\5alicehello", Mistake.SIZES_APART),
+    "each size before its field, the user first": (b"\5alice\x20" + RAW + b"\3denhello", Mistake.SIZES_APART),
+    "each size before its field, an unknown token": (b"\3den\x20" + OTHER.encode() + b"hello", Mistake.SIZES_APART),
     "a refusal": (serialize("den", "ERROR: Room does not exist", ""), Mistake.TOKEN_IS_REFUSAL),
     "another room": (serialize("dem", TOKEN, "hello"), Mistake.ROOM_OF_ANOTHER),
+    "the user in place of the room": (serialize("alice", TOKEN, "hello"), Mistake.USER_FOR_ROOM),
     "a room filled up": (serialize("den\0\0\0", TOKEN, "hello"), Mistake.PADDED_WITH_ZEROS),
     "no room": (serialize("", TOKEN, "hello"), Mistake.ROOM_OF_ANOTHER),
     "the first stage": (b"\5alicehello", Mistake.FIRST_STAGE),
@@ -109,6 +113,11 @@ def test_each_mistake_has_words_of_its_own() -> None:
         ["TLS", "DTLS"],
         ["a token that was cut", "a token without its first byte"],
         ["another room", "no room"],
+        [
+            "each size before its field",
+            "each size before its field, the user first",
+            "each size before its field, an unknown token",
+        ],
         ["no sizes", "a token alone"],
         ["no token size", "no room size"],
         ["nothing", "one byte"],
@@ -125,16 +134,20 @@ def test_a_right_datagram_has_no_mistake(text: str) -> None:
     assert named(serialize(" den ", TOKEN, text)) == []
 
 
+def test_a_room_that_ends_in_a_space_has_its_sizes_together() -> None:
+    assert named(serialize("den ", TOKEN, "hello"), lambda _: None) == [Mistake.TOKEN_UNKNOWN]
+
+
 def test_a_room_size_in_characters_is_accepted_and_said() -> None:
     raw = b"\3" + serialize("部屋1", TOKEN, "hello")[1:]
-    assert named(raw, lambda token: Known("部屋1".encode(), TCRP) if token == RAW else None) == [
+    assert named(raw, lambda token: Known("部屋1".encode(), TCRP, b"alice") if token == RAW else None) == [
         Mistake.ROOM_SIZE_IN_CHARACTERS
     ]
 
 
 def test_a_text_that_is_not_the_dialects_json_is_named() -> None:
     def json_member(token: bytes) -> Known | None:
-        return Known(b"den", TCRP_202) if token == RAW else None
+        return Known(b"den", TCRP_202, b"alice") if token == RAW else None
 
     assert named(RIGHT, json_member) == [Mistake.TEXT_NOT_JSON]
     assert named(serialize("den", TOKEN, '{"sender":"a","message":"b"}'), json_member) == []

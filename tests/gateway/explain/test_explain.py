@@ -27,7 +27,7 @@ RAW_TOKEN = TOKEN.encode()
 
 
 def whose(token: bytes) -> Known | None:
-    return Known("部屋1".encode(), TCRP) if token == RAW_TOKEN else None
+    return Known("部屋1".encode(), TCRP, b"alice") if token == RAW_TOKEN else None
 
 
 def covers_each_byte_once(explanation: Explanation) -> None:

@@ -26,7 +26,7 @@ LANGUAGES = st.sampled_from(["en", "ja"])
 
 
 def whose(token: bytes) -> Known | None:
-    return Known(b"den", TCRP) if token == TOKEN.encode() else None
+    return Known(b"den", TCRP, b"alice") if token == TOKEN.encode() else None
 
 
 def shown_bytes(lines: list[str]) -> list[str]:

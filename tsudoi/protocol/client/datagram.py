@@ -82,6 +82,10 @@ def characters_end(data: bytes) -> int:
     return at
 
 
+REPLACEMENT = "\ufffd"
+"""Stands in a text for what was not UTF-8."""
+
+
 def cut_off(room: bytes, text: bytes) -> bytes | None:
     """Return the text of a datagram cut where its limit is; None if it is not that long."""
     excess = len(room) + len(text) - _MOST
