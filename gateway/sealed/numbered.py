@@ -29,7 +29,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class Verdict(Enum):
+class LineAction(Enum):
     """What a gateway is to do about a numbered line that a client has sent; `NumberedLines.judge` returns it."""
 
     TAKE = auto()
@@ -65,20 +65,20 @@ class NumberedLines:
         self.asking = 0
         """The number of the line that the broker is asked about; 0: none."""
 
-    def judge(self, line: Line) -> Verdict:
+    def judge(self, line: Line) -> LineAction:
         """Decide on a line of the client, and hold it if it came too early."""
         if line.number in self._refused:
-            return Verdict.REFUSED
+            return LineAction.REFUSED
         if line.number <= self.kept or line.after < self.kept:
-            return Verdict.KEPT
+            return LineAction.KEPT
         if line.number > self.last:
             if line.after == self.last and not self.asking and self._waiting < WINDOW:
-                return Verdict.TAKE
+                return LineAction.TAKE
             if line.after >= self.last:
                 self.hold(line)
         elif self._published and max(self._published[0][0], self.kept + 1) == line.number and not self.asking:
-            return Verdict.ASK
-        return Verdict.WAIT
+            return LineAction.ASK
+        return LineAction.WAIT
 
     def together(self, lines: Sequence[Line]) -> int:
         """Return how many lines can be taken together, of which the first can."""

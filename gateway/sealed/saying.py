@@ -18,7 +18,7 @@ from ..chat.members import Member, Room
 from ..chat.outbound import Component
 from ..chat.speak import COMMAND_TOO_FAST, Speak, as_command, text_of
 from .link import SealedLink
-from .numbered import Line, NumberedLines, Verdict
+from .numbered import Line, LineAction, NumberedLines
 
 
 @dataclass(slots=True, eq=False)
@@ -49,18 +49,18 @@ class Saying(Component):
         while at < len(lines) and not member.leaving and link.head == run:
             line = lines[at]
             match numbered.judge(line):
-                case Verdict.TAKE:
+                case LineAction.TAKE:
                     at += self._take(link, numbered, lines[at : at + numbered.together(lines[at:])], now)
                     if numbered.held and numbered.last == lines[at - 1].number:
                         self._go_on(link, numbered, now)
                     continue
-                case Verdict.ASK:
+                case LineAction.ASK:
                     self._ask_again(link, numbered, line, now)
-                case Verdict.KEPT:
+                case LineAction.KEPT:
                     _answer_kept(link, numbered)
-                case Verdict.REFUSED:
+                case LineAction.REFUSED:
                     _answer_refused(link, line.number, numbered.why_refused(line.number), again=False)
-                case Verdict.WAIT:
+                case LineAction.WAIT:
                     pass
             at += 1
         return (numbered.last, numbered.asking) != before or member.leaving or link.head != run

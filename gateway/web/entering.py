@@ -32,7 +32,7 @@ _CODES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class WebClient:
     """Who enters."""
 
     ip: str
@@ -50,7 +50,7 @@ class Entering:
     def __init__(
         self,
         rules: WebRules,
-        who: Identity,
+        who: WebClient,
         room: str,
         token: str,
         data: SubscribeData,

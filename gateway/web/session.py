@@ -22,7 +22,7 @@ from tsudoi.protocol.web.commands import Command, Connect, Publish, Rpc, Subscri
 from ..chat.members import Member, Recipients
 from ..join.account import Outcome
 from . import questions
-from .entering import Entering, Identity
+from .entering import Entering, WebClient
 from .member_tokens import is_session, token_of
 from .recovered_reply import Recovered, epoch_of, recover
 from .refusals import in_language
@@ -102,7 +102,7 @@ class Session:
         self._port = port
         self._ip = ip
         self._secret = ""
-        self._who: Identity | None = None
+        self._who: WebClient | None = None
         """None: the connect command has not come."""
         self._language = ""
         """Of the reader; empty: the listener's."""
@@ -271,7 +271,7 @@ class Session:
         if data.session and not is_session(data.session):
             raise RefusedCommand(Error.BAD_REQUEST, '"session" is a secret of 32 to 128 letters, digits, - and _')
         self._secret = data.session or secrets.token_hex(16)
-        self._who = Identity(self._ip, name, connect.token, data.language)
+        self._who = WebClient(self._ip, name, connect.token, data.language)
         about = {"name": name, "session": self._secret}
         client = secrets.token_hex(8)
         result = {"client": client, "version": self._rules.version, "ping": PING_S, "pong": True, "data": about}
@@ -292,7 +292,7 @@ class Session:
         if channel != normal:
             raise RefusedCommand(Error.BAD_REQUEST, f"write the room's name in its normal form: {normal}")
         if subscribe.token:
-            who = Identity(who.ip, who.name, subscribe.token, who.language)
+            who = WebClient(who.ip, who.name, subscribe.token, who.language)
         token = token_of(self._secret, channel)
         if not (self._rooms or self._takes_over(token) or self._port.has_place(channel, now)):
             self._has_no_place = True

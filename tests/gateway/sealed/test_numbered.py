@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from gateway.sealed.numbered import HELD, WINDOW, Line, NumberedLines, Verdict
+from gateway.sealed.numbered import HELD, WINDOW, Line, LineAction, NumberedLines
 
 
 def line(number: int, after: int | None = None) -> Line:
@@ -13,13 +13,13 @@ def line(number: int, after: int | None = None) -> Line:
 
 def publish(lines: NumberedLines, *numbers: int) -> None:
     for number in numbers:
-        assert lines.judge(line(number)) is Verdict.TAKE
+        assert lines.judge(line(number)) is LineAction.TAKE
         lines.published(number, number, number)
 
 
 def test_a_line_is_taken_behind_the_one_it_names() -> None:
     lines = NumberedLines(0)
-    assert lines.judge(line(2)) is Verdict.WAIT
+    assert lines.judge(line(2)) is LineAction.WAIT
     publish(lines, 1)
     assert lines.next() == line(2)
     assert lines.next() is None
@@ -28,7 +28,7 @@ def test_a_line_is_taken_behind_the_one_it_names() -> None:
 def test_a_client_can_not_let_this_gateway_hold_many_long_lines() -> None:
     lines = NumberedLines(0)
     for number in range(2, 2 + WINDOW):
-        assert lines.judge(Line(number, number - 1, "x" * 16_000)) is Verdict.WAIT
+        assert lines.judge(Line(number, number - 1, "x" * 16_000)) is LineAction.WAIT
     for number in range(2, 2 + WINDOW):  # in the place of shorter ones
         lines.hold(line(number))
         lines.hold(Line(number, number - 1, "x" * 16_000))
@@ -38,23 +38,23 @@ def test_a_client_can_not_let_this_gateway_hold_many_long_lines() -> None:
 
 def test_what_is_kept_is_said_so() -> None:
     lines = NumberedLines(7)
-    assert lines.judge(line(7)) is Verdict.KEPT
-    assert lines.judge(line(9, 6)) is Verdict.KEPT
+    assert lines.judge(line(7)) is LineAction.KEPT
+    assert lines.judge(line(9, 6)) is LineAction.KEPT
     publish(lines, 8)
-    assert lines.judge(line(8)) is Verdict.ASK
+    assert lines.judge(line(8)) is LineAction.ASK
     lines.note_kept(8)
-    assert lines.judge(line(8)) is Verdict.KEPT
+    assert lines.judge(line(8)) is LineAction.KEPT
     assert lines.are_all_kept
 
 
 def test_only_the_first_line_that_is_not_kept_is_asked_about() -> None:
     lines = NumberedLines(0)
     publish(lines, 1, 2, 3)
-    assert [lines.judge(line(number)) for number in (1, 2, 3)] == [Verdict.ASK, Verdict.WAIT, Verdict.WAIT]
+    assert [lines.judge(line(number)) for number in (1, 2, 3)] == [LineAction.ASK, LineAction.WAIT, LineAction.WAIT]
     assert lines.item_of(1) == 1
     lines.asking = 1
-    assert lines.judge(line(1)) is Verdict.WAIT
-    assert lines.judge(line(4)) is Verdict.WAIT
+    assert lines.judge(line(1)) is LineAction.WAIT
+    assert lines.judge(line(4)) is LineAction.WAIT
     lines.asking = 0
     assert lines.next() == line(4)
 
@@ -73,9 +73,9 @@ def test_lines_that_follow_each_other_are_taken_together() -> None:
 def test_of_lines_that_were_published_together_some_may_be_kept_before_others() -> None:
     lines = NumberedLines(0)
     lines.published(1, 3, 7)
-    assert [lines.judge(line(number)) for number in (1, 2, 3)] == [Verdict.ASK, Verdict.WAIT, Verdict.WAIT]
+    assert [lines.judge(line(number)) for number in (1, 2, 3)] == [LineAction.ASK, LineAction.WAIT, LineAction.WAIT]
     lines.note_kept(2)
-    assert [lines.judge(line(number)) for number in (1, 2, 3)] == [Verdict.KEPT, Verdict.KEPT, Verdict.ASK]
+    assert [lines.judge(line(number)) for number in (1, 2, 3)] == [LineAction.KEPT, LineAction.KEPT, LineAction.ASK]
     assert [lines.item_of(number) for number in (3, 4)] == [7, 0]
     assert not lines.are_all_kept
     lines.note_kept(3)
@@ -87,10 +87,10 @@ def test_behind_a_refused_line_goes_what_names_the_line_before_it() -> None:
     publish(lines, 1, 2, 3)
     lines.note_kept(1)
     lines.refuse(2, "you are muted", for_good=True)
-    assert lines.judge(line(2)) is Verdict.REFUSED
+    assert lines.judge(line(2)) is LineAction.REFUSED
     assert lines.why_refused(2) == "you are muted"
-    assert lines.judge(line(3)) is Verdict.WAIT
-    assert lines.judge(line(3, 1)) is Verdict.TAKE
+    assert lines.judge(line(3)) is LineAction.WAIT
+    assert lines.judge(line(3, 1)) is LineAction.TAKE
     lines.published(3, 3, 9)
     assert lines.next() is None
 
@@ -98,7 +98,7 @@ def test_behind_a_refused_line_goes_what_names_the_line_before_it() -> None:
 def test_a_line_that_may_be_sent_again_keeps_its_number() -> None:
     lines = NumberedLines(0)
     lines.refuse(1, "too fast", for_good=False)
-    assert lines.judge(line(1)) is Verdict.TAKE
+    assert lines.judge(line(1)) is LineAction.TAKE
 
 
 def test_no_more_lines_are_held_and_published_than_a_client_may_send() -> None:
@@ -111,7 +111,7 @@ def test_no_more_lines_are_held_and_published_than_a_client_may_send() -> None:
         lines.published(held.number, held.number, 0)
         taken += 1
     assert taken == WINDOW - 1
-    assert lines.judge(line(WINDOW + 1)) is Verdict.WAIT
+    assert lines.judge(line(WINDOW + 1)) is LineAction.WAIT
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -120,7 +120,7 @@ def test_any_order_and_repetition_gives_each_line_once_and_in_order(seed: int) -
     sent = [line(number) for number in range(1, 30)] * 4
     dice.shuffle(sent)
     for each in [*sent, *(line(number) for number in range(1, 30))]:
-        taken: Line | None = each if lines.judge(each) is Verdict.TAKE else None
+        taken: Line | None = each if lines.judge(each) is LineAction.TAKE else None
         while taken is not None:
             said.append(taken.number)
             lines.published(taken.number, taken.number, 0)
@@ -136,5 +136,5 @@ def test_a_new_run_begins_with_what_is_kept() -> None:
     lines.asking = 2
     lines.refuse(3, "no", for_good=True)
     lines.begin_run(1)
-    assert lines.judge(line(2)) is Verdict.TAKE
-    assert lines.judge(line(3)) is Verdict.WAIT
+    assert lines.judge(line(2)) is LineAction.TAKE
+    assert lines.judge(line(3)) is LineAction.WAIT
