@@ -177,9 +177,9 @@ def test_compose_has_the_ports_named() -> None:
     compose = page("docker-compose.yml")
     (table,) = (table for table in tables("docs/operations.md") if table[2][0] == "`gateway1`")
     assert [row[0] for row in table[2:]] == ["`gateway1`", "`gateway2`", "`broker`"]
-    for container, tcp, udp, _ in table[2:]:
+    for container, tcp, udp, web, _ in table[2:]:
         assert re.search(rf"^  {code(container)[0]}:$", compose, re.MULTILINE)
-        for cell, kind in ((tcp, "tcp"), (udp, "udp")):
+        for cell, kind in ((tcp, "tcp"), (udp, "udp"), (web, "tcp")):
             if cell != NONE:
                 (port,) = re.findall(r"^\d+", cell)
                 assert re.search(rf"\$\{{{code(cell)[0]}:-{port}\}}:\d+/{kind}\b", compose), cell

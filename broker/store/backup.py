@@ -10,6 +10,8 @@ from tsudoi.protocol.errors import SettingError
 from .sqlite_file import check_name, resolve, wal_path
 from .sqlite_schema import VERSION
 
+_NOT_WRITABLE = "its folder can not be written, as SQLite must to read it: while no broker runs, copy the folder"
+
 
 def back_up(store: Path, target: Path) -> None:
     """Copy the SQLite store at `store` to the file `target`, mode 0600, or raise SettingError.
@@ -20,6 +22,7 @@ def back_up(store: Path, target: Path) -> None:
     try:
         if not store.is_file():
             raise SettingError(f"there is no store {store}")
+        store.open("rb").close()
         with new_file(target) as unfinished:
             _copy(resolve(store), unfinished)
     except FileExistsError as exc:
@@ -27,7 +30,8 @@ def back_up(store: Path, target: Path) -> None:
     except OSError as exc:
         raise SettingError(f"can not copy {store} to {target}: {exc.strerror}") from exc
     except sqlite3.Error as exc:
-        raise SettingError(f"can not copy {store} to {target}: {exc}") from exc
+        why = _NOT_WRITABLE if exc.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN else exc
+        raise SettingError(f"can not copy {store} to {target}: {why}") from exc
 
 
 def _copy(store: Path, target: Path) -> None:

@@ -13,10 +13,11 @@ class AcceptedConnection(asyncio.Protocol):
     """A connection of any listener, from accept to close. It has no task and no timer of its own."""
 
     # Of a WebSocket that rests, a dictionary of attributes would be a tenth (benchmarks/websocket.py).
-    __slots__ = ("_abort", "_deadlines", "_is_admitted", "_transport", "ip", "peeked")
+    __slots__ = ("_abort", "_deadlines", "_is_admitted", "_transport", "ip", "peeked", "port")
 
     def __init__(self) -> None:
-        self.ip = ""
+        self.ip, self.port = "", 0
+        """Of the client."""
         self.peeked = b""
         """How a client that speaks TLS began."""
         self._is_admitted = False
@@ -34,12 +35,12 @@ class AcceptedConnection(asyncio.Protocol):
     def _begin(self, transport: asyncio.Transport) -> None:
         """Serve the client from now on; over TLS, its handshake is done."""
 
-    def accept(self, ip: str, abort: Callable[[], object]) -> bool:
-        """Admit a connection from `ip`, or return False if it must be closed at once.
+    def accept(self, ip: str, port: int, abort: Callable[[], object]) -> bool:
+        """Admit a client's connection, or return False if it must be closed at once.
 
         A TLS listener calls this before the TLS handshake. `abort` ends the connection during that.
         """
-        self.ip, self._abort = sockaddr.plain_text(ip), abort
+        self.ip, self.port, self._abort = sockaddr.plain_text(ip), port, abort
         self._is_admitted = self._admit()
         return self._is_admitted
 
@@ -48,7 +49,7 @@ class AcceptedConnection(asyncio.Protocol):
         self._transport = made = cast(asyncio.Transport, transport)
         if not self._is_admitted:
             peer = made.get_extra_info("peername")
-            if peer is None or not self.accept(str(peer[0]), made.abort):
+            if peer is None or not self.accept(str(peer[0]), int(peer[1]), made.abort):
                 made.abort()
                 return
         self._abort = made.abort

@@ -416,7 +416,7 @@ class Connection(AcceptedConnection):
             self._server.settle_soon()
 
     def _report(self, account: Account) -> None:
-        self._server.log_handshake(self._listener, self.ip, account)
+        self._server.log_handshake(self._listener, self.ip, self.port, account)
 
     def _unreported(self, why: str) -> Account | None:
         """Return what there is to log of a request whose answer has not been sent."""

@@ -1,7 +1,8 @@
 """Decide which handshakes, by TCP and by WebSocket, are logged: a line for each, unless an address makes too many.
 
 A student's client makes one a minute, a flood thousands a second; a health check that only connects comes every few
-seconds. `now` is monotonic seconds.
+seconds. Behind a NAT, and in tests, clients share an address: their ports tell them apart (RFC 6302). `now` is
+monotonic seconds.
 """
 
 from tsudoi.ops.log_throttle import LogThrottle
@@ -30,18 +31,19 @@ class HandshakeLog:
         self._all: Bucket | None = None
         self._left_out = 0
 
-    def line(self, listener: Listener, ip: str, account: Account, now: float) -> dict[str, object] | None:
+    def line(self, listener: Listener, ip: str, port: int, account: Account, now: float) -> dict[str, object] | None:
         """Return the values of the line to log, None if there is to be none."""
         if not self._allows(rate_key(ip), account.outcome is Outcome.SILENT, now):
             return None
-        return self._with_left_out({"ip": ip, "listener": f"{listener}={listener.dialect}", **log_values(account)})
+        where = {"ip": ip, "source_port": port, "listener": f"{listener}={listener.dialect}"}
+        return self._with_left_out({**where, **log_values(account)})
 
-    def web_line(self, ip: str, room: str, outcome: str, now: float) -> dict[str, object] | None:
+    def web_line(self, ip: str, port: int, room: str, outcome: str, now: float) -> dict[str, object] | None:
         """Return the values of a line about a WebSocket: a room that was entered (empty: none was asked for)."""
         if not self._allows(rate_key(ip), False, now):
             return None
         where = {"room": shown_room(room)} if room else {}
-        return self._with_left_out({"ip": ip, "dialect": WEB.name, **where, "outcome": outcome})
+        return self._with_left_out({"ip": ip, "source_port": port, "dialect": WEB.name, **where, "outcome": outcome})
 
     def _with_left_out(self, values: dict[str, object]) -> dict[str, object]:
         if self._left_out:

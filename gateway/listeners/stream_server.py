@@ -4,9 +4,12 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from time import monotonic
 from typing import Generic, TypeVar
 
+from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
+from tsudoi.ops.log_throttle import LogThrottle
 from tsudoi.protocol.errors import SettingError
 
 from ..counters import Counters
@@ -14,6 +17,10 @@ from .accepted import AcceptedConnection
 from .tls import Certificate, TlsListener
 
 BACKLOG = 1_024
+REFUSED_AGAIN_S = 60.0
+"""How long no second line says that there is no connection left: whoever fills them all would fill the log, too."""
+
+logger = logs.get("gateway.connections")
 
 _Served = TypeVar("_Served", bound=AcceptedConnection)
 
@@ -31,6 +38,7 @@ class StreamServer(Generic[_Served]):
         self._servers: list[asyncio.Server] = []
         self._tls_listeners: list[TlsListener] = []
         self._open: set[_Served] = set()
+        self._refused_log = LogThrottle[None](1, REFUSED_AGAIN_S)
         self._all_closed = asyncio.Event()
 
     @property
@@ -43,6 +51,13 @@ class StreamServer(Generic[_Served]):
         self._open.discard(connection)
         if not self._open:
             self._all_closed.set()
+
+    def log_refused(self, limit: str, ip: str) -> None:
+        """Log that a new client is turned away because of a limit, once in a while."""
+        if self._refused_log.touch(None, monotonic(), 1.0, 1.0):
+            logger.warning(
+                "no connection is left: a new client is turned away", limit=limit, ip=ip, open=len(self._open)
+            )
 
     def settle_soon(self) -> None:
         """Call `settle` once for all that happens in this turn of the event loop."""

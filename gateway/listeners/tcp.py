@@ -8,7 +8,6 @@ from dataclasses import replace
 from time import monotonic
 
 from tsudoi.ops import logs
-from tsudoi.ops.log_throttle import LogThrottle
 from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.ops.rate_key import rate_key
 
@@ -37,8 +36,6 @@ ACCEPTS_A_ROUND = 4
 joins at once cheaper and a single join dearer; benchmarks/RESULTS.md, rows "joins"."""
 EVICT_AFTER_S = 5.0
 """When there are too many connections, one that has been silent for this time is closed to make room."""
-REFUSED_AGAIN_S = 60.0
-"""How long no second line says that there is no connection left: whoever fills them all would fill the log, too."""
 PORT_S = 5.0
 """How long a client that has its token may take to announce its port."""
 SPARE_DESCRIPTORS = 64
@@ -65,15 +62,17 @@ class TCPServer(StreamServer[Connection]):
         certificate: Certificate | None = None,
         tokens: SessionTokens | None = None,
         shown: Certificate | None = None,
+        has_web: bool = False,
     ) -> None:
         """Open nothing yet.
 
         `settle` sends the broker the core's pending frames; TLS listeners need a `certificate`. `shown`: the one that
-        clients of ordinary listeners are shown if they speak TLS.
+        clients of ordinary listeners are shown if they speak TLS. `has_web`: web listeners need descriptors, too.
         """
         super().__init__(counters, settle, certificate)
         self.routes = routes
-        self._quotas = Quotas(settings, counters, connections_allowed(settings))
+        self._has_web = has_web
+        self._quotas = Quotas(settings, counters, connections_allowed(settings, has_web))
         self.rules = AdmissionRules(
             settings, counters, core, self._quotas, RoomList(routes), tokens or SessionTokens(1), verifier
         )
@@ -90,7 +89,6 @@ class TCPServer(StreamServer[Connection]):
         """Serves the connections that carry packets of version 2; None: there are none."""
         self.turns = HandshakeTurns(asyncio.get_running_loop().call_soon)
         self._handshake_log = HandshakeLog()
-        self._refused_log = LogThrottle[None](1, REFUSED_AGAIN_S)
         self._settings = settings
         self._listening: int | None = None
         """The descriptor of a listener."""
@@ -110,7 +108,7 @@ class TCPServer(StreamServer[Connection]):
 
     def reload(self) -> None:
         """Apply the settings that are not read when they are used."""
-        self._quotas.most = connections_allowed(self._settings)
+        self._quotas.most = connections_allowed(self._settings, self._has_web)
 
     async def open(self, listener: Listener, inherited: int | None = None) -> Listener:
         """Bind a listener, or use the descriptor of a socket that is bound to it; return it with its real port.
@@ -166,24 +164,18 @@ class TCPServer(StreamServer[Connection]):
         def make_room(of_address: bool) -> bool:
             silent = self._longest_silent(address) if of_address else self.silent.longest(EVICT_AFTER_S)
             if silent is None:
-                self._log_refused("--address-connections" if of_address else "--connections", ip, now)
+                self.log_refused("--address-connections" if of_address else "--connections", ip)
                 return False
             self._counters.connections_evicted += 1
             silent.time_is_up()
             return True
 
-        address, now = rate_key(ip), monotonic()
-        verdict = self._quotas.connect(ip, now, make_room)
+        address = rate_key(ip)
+        verdict = self._quotas.connect(ip, monotonic(), make_room)
         if verdict is not Verdict.CLOSE:
             self._open.add(connection)
             self._by_address.setdefault(address, set()).add(connection)
         return verdict
-
-    def _log_refused(self, limit: str, ip: str, now: float) -> None:
-        if self._refused_log.touch(None, now, 1.0, 1.0):
-            logger.warning(
-                "no connection is left: a new client is turned away", limit=limit, ip=ip, open=len(self._open)
-            )
 
     def _longest_silent(self, address: str) -> Connection | None:
         """Return the connection of an address whose client has let it wait for longest.
@@ -204,9 +196,9 @@ class TCPServer(StreamServer[Connection]):
         self._quotas.disconnect(connection.ip)
         super().leave(connection)
 
-    def log_handshake(self, listener: Listener, ip: str, account: Account) -> None:
+    def log_handshake(self, listener: Listener, ip: str, port: int, account: Account) -> None:
         """Log how a request ended, unless there are too many."""
-        if (line := self._handshake_log.line(listener, ip, account, monotonic())) is not None:
+        if (line := self._handshake_log.line(listener, ip, port, account, monotonic())) is not None:
             logger.info("handshake", **line)
 
     def hold(self, connection: Connection, size: int) -> None:
@@ -230,16 +222,18 @@ class TCPServer(StreamServer[Connection]):
         connection.give_up("too much is held for all, and it holds most")
 
 
-def connections_allowed(settings: Settings) -> int:
+def connections_allowed(settings: Settings, has_web: bool) -> int:
     """Raise the limit of descriptors for all clients' connections, if allowed; return how many by TCP fit.
 
-    Logs a warning if these are fewer than `--connections`.
+    Logs a warning if not all fit together.
     """
-    connections = settings.connections
-    descriptors = raise_descriptors(connections + settings.web_connections + WEBHOOKS + SPARE_DESCRIPTORS)
-    most = max(descriptors - SPARE_DESCRIPTORS, 1)
-    if most < connections:
+    wanted = settings.connections + settings.web_connections * has_web + WEBHOOKS + SPARE_DESCRIPTORS
+    descriptors = raise_descriptors(wanted)
+    if descriptors < wanted:
         logger.warning(
-            "too few descriptors for --connections", connections=connections, descriptors=descriptors, most=most
+            "the limit of open files (ulimit -n, LimitNOFILE) is too low for --connections"
+            + " and --web-connections together" * has_web,
+            limit=descriptors,
+            needed=wanted,
         )
-    return most
+    return max(descriptors - SPARE_DESCRIPTORS, 1)

@@ -102,7 +102,7 @@ class TlsListener:
                 continue
             connection = self._connect()
             handshake = self._loop.create_task(self._shake_hands(sock, connection))
-            if connection.accept(str(address[0]), handshake.cancel):
+            if connection.accept(str(address[0]), int(address[1]), handshake.cancel):
                 self._handshakes.add(handshake)
                 handshake.add_done_callback(partial(self._done, sock, connection))
             else:

@@ -172,7 +172,7 @@ class WebConnection(HttpConnection):
 
     def log(self, outcome: str, room: str) -> None:
         """Log how an attempt to connect, or to enter a room, ended, unless there are too many."""
-        if (line := self._server.log.web_line(self.ip, room, outcome, monotonic())) is not None:
+        if (line := self._server.log.web_line(self.ip, self.port, room, outcome, monotonic())) is not None:
             logger.info("handshake", **line)
 
     # --- pieces -------------------------------------------------------------------------------------------------------
@@ -252,6 +252,7 @@ class WebServer(HttpServer[WebConnection]):
         if len(self._open) >= settings.web_connections:
             self._counters.web_connections_refused += 1
             if not self._make_room():
+                self.log_refused("--web-connections", connection.ip)
                 return None
         of_address = self._by_address.setdefault(rate_key(connection.ip), set())
         of_address.add(connection)

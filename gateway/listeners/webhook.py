@@ -111,6 +111,7 @@ class WebhookServer(HttpServer[WebhookConnection]):
         if len(self._open) >= CONNECTIONS:
             self._counters.webhook_connections_refused += 1
             if not self._make_room():
+                self.log_refused(f"{CONNECTIONS} webhooks at once", connection.ip)
                 return False
         self._open.add(connection)
         return True

@@ -109,6 +109,7 @@ class Service:
             self.certificate,
             tokens,
             sessions.shown,
+            has_web=bool(config.web),
         )
         self.tcp.packets = self.packets = packets = PacketConnections(
             sender.carried, self.counters, self.core.sealed.handle_untrusted, self.settle, sender.detach_all

@@ -9,7 +9,8 @@ from gateway.explain.datagram_hints import Known
 from gateway.identify.blocks import Talk, datagram_block, handshake_block
 from gateway.identify.render import Renderer
 from gateway.identify.words import DATAGRAM_OUTCOMES
-from gateway.join.account import log_values
+from gateway.listeners.handshake_log import HandshakeLog
+from gateway.listeners.options import Listener
 from tests.gateway.explain.mistakes_made import IN_THE_HEADER, TOKEN, handshake, request
 from tests.test_documents import blocks, code, headings, page, tables
 from tsudoi.protocol.client.datagram import serialize
@@ -41,7 +42,9 @@ def session(language: Language) -> list[str]:
 
 
 def log_line() -> str:
-    values = {"ip": "192.0.2.7", "listener": "0.0.0.0:9001=auto", **log_values(handshake(AUTO, LITTLE_ENDIAN))}
+    listener = Listener("0.0.0.0", 9001, AUTO)
+    values = HandshakeLog().line(listener, "192.0.2.7", 50_112, handshake(AUTO, LITTLE_ENDIAN), 0.0)
+    assert values is not None
     line = {"timestamp": "2026-11-28T10:00:00.000000Z", "level": "info", "logger": "gateway.tcp", "event": "handshake"}
     return str(ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False)(None, "", line | values))
 

@@ -154,3 +154,11 @@ def test_what_a_killed_backup_left_blocks_no_name_and_is_removed(tmp_path: Path)
     assert [path.name for path in tmp_path.glob("copy*")] == ["copy.sqlite"]
     with closing(SqliteStore(tmp_path / "copy.sqlite")) as copy:
         assert copy.load().accepted == {"a/1": 1}
+
+
+def test_a_store_in_a_folder_that_can_not_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "rooms.sqlite").close()
+    # Root may write everywhere: this keeps SQLite from making its file.
+    (tmp_path / "rooms.sqlite-shm").symlink_to(tmp_path / "none" / "none")
+    with pytest.raises(SettingError, match=r"can not be written.*copy the folder"):
+        back_up(tmp_path / "rooms.sqlite", tmp_path / "copy.sqlite")

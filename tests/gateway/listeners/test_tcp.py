@@ -361,6 +361,7 @@ def test_each_connection_is_one_line_whatever_came_of_it() -> None:
     assert [line["hint"].partition(" ")[0] for line in lines] == ["read", "the", "room", "this", "the"]
     assert "HTTP (GET)" in lines[3]["hint"]
     assert all(re.fullmatch(r"127\.0\.0\.1:\d\d+=auto", line["listener"]) for line in lines)
+    assert all(line["source_port"] > 0 for line in lines)
 
 
 def test_whoever_holds_most_is_cut_off_and_not_who_speaks_next(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -555,9 +556,23 @@ def test_connections_are_no_more_than_descriptors_allow(monkeypatch: pytest.Monk
     limits = [(300, 1_000)]
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.append(wanted))
-    assert connections_allowed(Settings(connections=20, web_connections=10)) >= 20
+    assert connections_allowed(Settings(connections=20, web_connections=10), True) >= 20
     assert limits == [(300, 1_000)]
-    assert connections_allowed(Settings(connections=120, web_connections=300)) >= 120
+    assert connections_allowed(Settings(connections=120, web_connections=300), True) >= 120
     assert limits[1:] == [(120 + 300 + WEBHOOKS + SPARE_DESCRIPTORS, 1_000)]
-    assert connections_allowed(Settings()) == 1_000 - SPARE_DESCRIPTORS
+    assert connections_allowed(Settings(), True) == 1_000 - SPARE_DESCRIPTORS
     assert limits[2:] == [(1_000, 1_000)]
+
+
+def test_a_limit_of_open_files_that_is_too_low_for_all_listeners_together_is_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_000, 1_000))
+    with capture_logs() as lines:
+        connections_allowed(Settings(connections=500, web_connections=500), False)
+    assert lines == []
+    with capture_logs() as lines:
+        connections_allowed(Settings(connections=500, web_connections=500), True)
+    (line,) = lines
+    assert (line["limit"], line["needed"]) == (1_000, 500 + 500 + WEBHOOKS + SPARE_DESCRIPTORS)
+    assert "--web-connections" in line["event"]

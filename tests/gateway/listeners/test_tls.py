@@ -198,14 +198,17 @@ async def test_limits_of_an_address_count_before_the_handshake(tmp_path: Path) -
 def test_the_log_says_that_a_client_spoke_no_tls(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as (gateway, _, secure, _), connected(secure, None) as client:
+            ports.append(client.writer.get_extra_info("sockname")[1])
             client.writer.write(serialize_request(TSUDOI, Operation.CREATE, "den", "alice"))
             await until(lambda: gateway.counters.tls_failed == 1)
 
+    ports: list[int] = []
     with capture_logs() as lines:
         uvloop.run(scenario())
     (line,) = [line for line in lines if line["event"] == "handshake"]
     assert line["outcome"].startswith("no TLS handshake: ")
     assert line["hint"].startswith("the listener speaks TLS")
+    assert [line["source_port"]] == ports
 
 
 @BOTH_LOOPS

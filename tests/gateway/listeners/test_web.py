@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.listeners import http_connection, web
 from gateway.listeners.options import WebListener
@@ -106,6 +107,18 @@ async def test_a_connection_that_was_served_makes_room_for_another_of_its_addres
         refused = await place.connect()
         assert await refused.ask(UPGRADE) == 503
         assert place.counters.web_connections_refused == 1
+
+
+async def test_a_client_that_is_turned_away_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "EVICT_AFTER_S", PATIENCE_S)
+    with capture_logs() as lines:
+        async with running(web_connections=1) as place:
+            await place.connect()
+            await until(lambda: place.server.connections == 1)
+            for _ in range(2):
+                await (await place.connect()).ends()
+    (line,) = lines
+    assert (line["event"], line["limit"]) == ("no connection is left: a new client is turned away", "--web-connections")
 
 
 async def test_those_that_are_refused_make_no_room_for_more_than_an_address_may_have() -> None:

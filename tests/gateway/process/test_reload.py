@@ -92,7 +92,7 @@ async def test_each_setting_that_differs_is_in_the_report_once_and_no_other(abou
 async def test_parts_with_copies_of_a_setting_get_the_new_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tcp, "connections_allowed", lambda settings: settings.connections)
+    monkeypatch.setattr(tcp, "connections_allowed", lambda settings, has_web: settings.connections)
     service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
     changed = Settings(unaccepted=7, connections=3)
     prepare(service, lambda: a_config(settings=changed))()
