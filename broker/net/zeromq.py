@@ -4,6 +4,7 @@ Over tcp:// keys guard them (`zap.py`), over ipc:// the mode of the socket's fil
 """
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Callable
 
@@ -336,7 +337,9 @@ class GatewaySockets:
                 if isinstance(exc, SettingError):
                     raise
                 if not any_port or exc.errno != zmq.EADDRINUSE:
-                    why = zmq.strerror(exc.errno or 0)
+                    # libzmq takes a name for that of a network interface.
+                    is_unknown = exc.errno == errno.ENODEV
+                    why = "its host is no address of this machine" if is_unknown else zmq.strerror(exc.errno or 0)
                     raise SettingError(f"can not listen on {endpoint} and the next port: {why}") from exc
             else:
                 self.is_open = True

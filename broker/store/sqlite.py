@@ -187,6 +187,9 @@ class SqliteStore:
             return self._logs.read(room, after, limit)
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
+        if not self._locks.are_files_there:
+            # Commits go on into files without a name, and all is lost with this process: PostgreSQL stops then, too.
+            raise StoreError("its files were removed, moved or replaced while it was open: nothing more would be kept")
         with self._mutex, self._errors("trim"):
             self._fold()
             with self._transaction():

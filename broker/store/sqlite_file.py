@@ -71,6 +71,7 @@ class Locks:
             SettingError: the files can not be opened.
         """
         self._descriptors: list[int] = []
+        self._path = path
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock(path.with_name(path.name + ".lock"), path)
@@ -89,6 +90,17 @@ class Locks:
     def store(self) -> int:
         """Descriptor of the store's file."""
         return self._descriptors[-1]
+
+    @property
+    def are_files_there(self) -> bool:
+        """Whether the store and its -wal are where they were opened, as far as that can be found out."""
+        try:
+            wal_path(self._path).stat()
+            return os.path.samestat(self._path.stat(), os.fstat(self.store))
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     @property
     def marks(self) -> list[str]:

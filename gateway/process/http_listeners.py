@@ -89,7 +89,7 @@ class HttpListeners:
 
 def warn_of_no_page(exc: SettingError) -> None:
     """Log that the port of the page, which the settings do not name, is taken."""
-    logger.warning("there is no page for browsers: name another port with --web", why=str(exc))
+    logger.warning("there is no page for browsers: name another address with --web", why=str(exc))
 
 
 def _warn_of_clear_text(listeners: Sequence[HttpListener | None], what: str) -> None:

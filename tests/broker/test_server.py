@@ -280,6 +280,17 @@ async def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
             )
 
 
+async def test_a_name_that_is_no_address_is_told() -> None:
+    with pytest.raises(SettingError, match="its host is no address of this machine"):
+        Server(
+            Cores([Core(MemoryStore().load(), "b", Limits(), 0.0)]),
+            MemoryStore(),
+            Limits(),
+            "tcp://none.invalid:1",
+            print,
+        )
+
+
 async def test_any_port_is_two_in_a_row() -> None:
     async with running(MemoryStore(), "tcp://127.0.0.1:0") as (server, new_gateway):
         assert not server.endpoint.endswith(":0")

@@ -16,7 +16,7 @@ from broker.store.backup import back_up
 from broker.store.interface import FOREVER, Batch, Chunk, MemberRow, Restriction, RoomRow, StoreInUse
 from broker.store.sqlite import Durability, SqliteStore
 from broker.store.sqlite_file import Locks
-from tsudoi.protocol.errors import SettingError
+from tsudoi.protocol.errors import SettingError, StoreError
 
 OF_0_1_0 = Path(__file__).with_name("store_of_0_1_0.sql")
 
@@ -376,3 +376,30 @@ def test_a_file_in_the_place_of_the_stores_folder_is_named(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match=r"rooms\.sqlite: .*/file is no folder"):
         SqliteStore(tmp_path / "file" / "rooms.sqlite", "process")
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def move(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+
+
+def replace_by_copy(path: Path) -> None:
+    shutil.copy(path, path.with_name("copy"))
+    path.with_name("copy").replace(path)
+
+
+def remove_newest_commits(path: Path) -> None:
+    path.with_name(path.name + "-wal").unlink()
+
+
+@pytest.mark.parametrize("harm", [remove, move, replace_by_copy, remove_newest_commits])
+def test_a_store_whose_files_are_no_longer_there_fails_soon(path: Path, harm: Callable[[Path], None]) -> None:
+    with closing(SqliteStore(path)) as store:
+        say(store, 5)
+        assert store.trim(100, 0) == {}
+        harm(path)
+        with pytest.raises(StoreError, match="removed, moved or replaced"):
+            store.trim(100, 0)
