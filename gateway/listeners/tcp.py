@@ -82,7 +82,8 @@ class TCPServer(StreamServer[Connection]):
         """Of connections in the midst of a request, and of those whose client does not read its answer."""
         self.announcing = Deadlines(PORT_S)
         """Of connections whose client has its token and is to announce its port."""
-        self._shown = shown
+        self.shown = shown
+        """The certificate for clients that speak TLS at ordinary listeners."""
         self.connect: Callable[[TCPServer, Listener], Connection] = Connection
         """Makes the object that serves a connection."""
         self.packets: PacketConnections | None = None
@@ -104,7 +105,7 @@ class TCPServer(StreamServer[Connection]):
     @property
     def tls_context(self) -> ssl.SSLContext | None:
         """For clients that speak TLS at ordinary listeners; None: they can not."""
-        return None if self._shown is None else self._shown.context
+        return None if self.shown is None else self.shown.context
 
     def reload(self) -> None:
         """Apply the settings that are not read when they are used."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 import socket
 import ssl
 import stat
@@ -50,9 +51,22 @@ class Certificate:
     @property
     def sha256(self) -> str:
         """The fingerprint that clients remember: of the certificate, without those of its authority."""
+        return hashlib.sha256(self._der).hexdigest()
+
+    @property
+    def expires_at(self) -> float:
+        """When clients begin to refuse it, in Unix seconds; NaN: that can not be read."""
+        from cryptography import x509
+
+        try:
+            return x509.load_der_x509_certificate(self._der).not_valid_after_utc.timestamp()
+        except ValueError:  # it is stricter than OpenSSL, which has taken the certificate
+            return math.nan
+
+    @property
+    def _der(self) -> bytes:
         _, _, rest = self._pem.decode("ascii", "ignore").partition(_BEGIN)
-        der = ssl.PEM_cert_to_DER_cert(_BEGIN + rest.partition(_END)[0] + _END)
-        return hashlib.sha256(der).hexdigest()
+        return ssl.PEM_cert_to_DER_cert(_BEGIN + rest.partition(_END)[0] + _END)
 
     def replace(self, loaded: tuple[ssl.SSLContext, bytes]) -> bool:
         """Show what `load` returned to new clients; return whether it differs. Open connections keep the old one."""

@@ -3,6 +3,7 @@
 They are read in the HTTP server's thread, so nothing here iterates over a table of the event loop.
 """
 
+import math
 from time import monotonic
 
 from tsudoi.ops import logs
@@ -68,6 +69,11 @@ def rows(service: Service) -> list[Row]:
         gauge(f"{PREFIX}connections", "TCP connections open", lambda: service.tcp.connections),
         counter(f"{PREFIX}handshakes", "Handshakes by outcome", outcomes, "outcome"),
         counter(f"{PREFIX}limited", "What was tried too often", limits, "what"),
+        gauge(
+            f"{PREFIX}certificate_expiration_timestamp_seconds",
+            "When the certificate that clients are shown expires",
+            lambda: service.tcp.shown.expires_at if service.tcp.shown else math.nan,
+        ),
         count("descriptors_ran_out", "Times no descriptor was left"),
         count("told_to_slow_down", "Members told so"),
         counter(f"{PREFIX}handovers", "Members taken over and given up", handovers, "way"),

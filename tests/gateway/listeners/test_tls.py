@@ -1,6 +1,7 @@
 """gateway/listeners/tls.py"""
 
 import asyncio
+import datetime
 import socket
 import ssl
 import subprocess
@@ -254,6 +255,14 @@ def test_a_renewed_certificate_is_shown_to_who_comes_next(tmp_path: Path) -> Non
     assert not certificate.replace(load(TlsFiles(tmp_path / "server.pem", tmp_path / "server.key")))
     assert certificate.replace(load(files(tmp_path, CA.issue_cert(HERE))))
     assert certificate.context is not before
+
+
+def test_it_is_known_when_the_certificate_that_is_shown_expires(tmp_path: Path) -> None:
+    first, renewed = (datetime.datetime(year, 1, 2, tzinfo=datetime.UTC) for year in (2090, 2091))
+    certificate = Certificate(files(tmp_path, CA.issue_cert(HERE, not_after=first)))
+    assert certificate.expires_at == first.timestamp()
+    certificate.replace(load(files(tmp_path, CA.issue_cert(HERE, not_after=renewed))))
+    assert certificate.expires_at == renewed.timestamp()
 
 
 async def test_handshakes_that_come_at_once_begin_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
