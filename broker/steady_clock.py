@@ -19,7 +19,9 @@ class SteadyClock:
         """Begin with what the clocks show; `newest_ms` is when the store's newest entry was stamped, 0: it has none."""
         self.offset_ms = wall_ms - passed_ms
         """What the time since 1970 is more than `passed_ms`."""
-        self._step = self._since = 0
+        self.step_ms = 0
+        """By how much the system's clock was set last."""
+        self._since = 0
         self.is_doubted = False
         """The system's clock has made a step that is not followed yet."""
         is_away = bool(newest_ms) and wall_ms - newest_ms > AWAY_MS
@@ -31,8 +33,8 @@ class SteadyClock:
         step = wall_ms - expected
         if -STEP_MS <= step <= STEP_MS:
             self.is_doubted = False
-        elif not self.is_doubted or not -STEP_MS <= step - self._step <= STEP_MS:
-            self.is_doubted, self._step, self._since = True, step, passed_ms
+        elif not self.is_doubted or not -STEP_MS <= step - self.step_ms <= STEP_MS:
+            self.is_doubted, self.step_ms, self._since = True, step, passed_ms
             return expected
         elif passed_ms - self._since < HOLDS_MS:
             return expected

@@ -38,7 +38,8 @@ class Clock:
             return
         self._was_doubted = self._steady.is_doubted
         if self._was_doubted:
-            logger.warning("the system's clock was set; this is followed if it lasts", for_s=HOLDS_MS // 1000)
+            by_s, for_s = round(self._steady.step_ms / 1000), HOLDS_MS // 1000
+            logger.warning("the system's clock was set; this is followed if it lasts", by_s=by_s, for_s=for_s)
         else:
             logger.warning("the system's clock is followed again")
 

@@ -15,7 +15,7 @@ def test_a_step_that_does_not_last_changes_nothing() -> None:
     for passed in range(10, HOLDS_MS, 1_000):
         assert clock.read(WALL + 40 * DAY + passed, passed) == WALL + passed
         assert clock.deletes_by(WALL + 40 * DAY + passed, passed) == WALL + passed
-        assert clock.is_doubted
+        assert (clock.is_doubted, clock.step_ms) == (True, 40 * DAY)
     assert clock.read(WALL + HOLDS_MS, HOLDS_MS) == WALL + HOLDS_MS
     assert not clock.is_doubted
 
