@@ -64,7 +64,7 @@ export function linkTo(room) {
 }
 
 /** Return a name in normal form; PROTOCOL.md, "Names". */
-export function normalName(name) {
+function normalName(name) {
   return name.normalize('NFC').trim();
 }
 

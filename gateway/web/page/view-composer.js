@@ -11,7 +11,7 @@ const encoder = new TextEncoder();
  * Return whether a key press is Enter that sends. During a composition (Japanese, Chinese, Korean) Enter takes what was
  * composed. Safari ends the composition before that key press, which then has the key code 229 alone.
  */
-export function isSendingEnter(event) {
+function isSendingEnter(event) {
   return event.key === 'Enter' && !event.shiftKey && !event.altKey && !event.isComposing && event.keyCode !== 229;
 }
 

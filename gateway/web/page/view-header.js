@@ -84,7 +84,7 @@ export class Header {
 }
 
 /** Return what the banner tells, {kind, text, button?, press?}, or null. */
-export function bannerOf(state, room) {
+function bannerOf(state, room) {
   if (room.phase === 'ended') {
     if (room.code === Code.ELSEWHERE) return { kind: 'bad', text: words.elsewhere, button: words.useHere, press: 'again' };
     return { kind: 'bad', text: words.ended(room.why), button: words.enterAgain, press: 'again' };

@@ -2,7 +2,7 @@
 
 import { words } from './words.js';
 
-export const AVERAGED = 5; // samples that a percentile looks back on: ten seconds
+const AVERAGED = 5; // samples that a percentile looks back on: ten seconds
 
 /** Return the sum of lists of counts, bucket by bucket. */
 export function added(lists) {
