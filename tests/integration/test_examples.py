@@ -201,6 +201,33 @@ def test_the_bridge_between_rooms_carries_both_ways_and_ends_with_a_room(
     run(story)
 
 
+def test_a_bot_that_creates_its_room_does_so_again_when_the_host_is_gone_but_not_when_it_leaves_itself(
+    server: tsudoi.Server, new_room: NewRoom
+) -> None:
+    bot = tsudoi.Bot(room := new_room("again"), name="dice", creates=True, server=server)
+
+    @bot.command("go")
+    async def go(call: tsudoi.Call) -> None:
+        await call.chat.leave()
+
+    async def story() -> None:
+        async with await tsudoi.create(room, name="alice", server=server):
+            serving = asyncio.create_task(bot.serve())
+            while (first := bot.chat) is None:
+                assert not serving.done()
+                await asyncio.sleep(0.01)
+        while bot.chat in (first, None):
+            assert not serving.done()
+            await asyncio.sleep(0.01)
+        async with await tsudoi.join(room, name="bob", server=server) as bob:
+            assert {person.name: person.is_host for person in await bob.who()} == {"dice": True, "bob": False}
+            await bob.say("!go")
+            await asyncio.wait_for(serving, PATIENCE_S)
+        assert room not in await tsudoi.rooms(server=server)
+
+    run(story)
+
+
 def test_a_bot_that_is_refused_says_why_in_one_line(server: tsudoi.Server, new_room: NewRoom) -> None:
     bot = start("echo_bot.py", new_room("nowhere"), str(server))
     out, err = bot.communicate(timeout=PATIENCE_S)

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from tsudoi import errors
-from tsudoi.events import LAST, Emote, Event, Message, Private, TimedOut
+from tsudoi.events import LAST, Emote, Event, Message, Private, RoomClosed, TimedOut
 from tsudoi.net.chat import ChatClient
 from tsudoi.net.enter import DEFAULT_SERVER, DEFAULT_SETTINGS, create, join
+from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.client.templates import template_pattern
 from tsudoi.server_address import Server
 from tsudoi.settings import Settings
 
@@ -26,6 +28,7 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 30.0
 _LATER = (errors.ServerUnreachable, errors.NoAnswer, errors.Busy)
 """Errors that may be over later."""
 _COMMAND = re.compile(r"(\S+)\s*(.*)", re.DOTALL)
+_HOST_HAS_LEFT = tuple(map(template_pattern, Phrase.HOST_HAS_LEFT.words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class Bot:
         """Args:
         signed_token: see `join`; its name replaces `name`.
         prefix: what stands before the names of commands; `/` is taken by the server's own.
-        creates: create the room if it does not exist.
+        creates: create the room if it does not exist, and again when it was closed because its host has left or was
+            silent for too long, such as this bot itself while its machine slept.
         """
         self.room, self.name, self.server, self.password = room, name, server, password
         self.chat: ChatClient | None = None
@@ -126,7 +130,7 @@ class Bot:
         """Join the room and answer, until the room is closed or the bot is removed from it.
 
         While the server can not be reached, or is busy, it tries again. It joins again when the service has lost the
-        membership, as after a long sleep of this machine.
+        membership, as after a long sleep of this machine; one that `creates` its room, when its host is gone.
 
         Raises:
             ClientError: the server refuses the bot for another reason, such as a wrong password.
@@ -135,7 +139,7 @@ class Bot:
             async with await self._enter() as self.chat:
                 ended = await self._answer(self.chat)
             self.chat = None
-            if not isinstance(ended, TimedOut):
+            if not (isinstance(ended, TimedOut) or (self._creates and _has_lost_its_host(ended))):
                 return
 
     async def _enter(self) -> ChatClient:
@@ -215,3 +219,8 @@ class Bot:
             logger.exception("the handler %s failed", name)
             return None
         return said if isinstance(said, str) else None
+
+
+def _has_lost_its_host(ended: Event | None) -> bool:
+    """Return whether a room was closed because its host is gone, and not by the host or the operator."""
+    return isinstance(ended, RoomClosed) and any(words.fullmatch(ended.text) for words in _HOST_HAS_LEFT)

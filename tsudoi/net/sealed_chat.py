@@ -65,6 +65,7 @@ class SealedChat(ChatClient):
         self._ended = asyncio.Event()
         self._flushed = asyncio.Event()
         self._leaves_at_once = False
+        self._is_leaving = False
         self._is_silent = False
         self._moving: asyncio.Task[None] | None = None
         self._rejoining = Rejoining(
@@ -118,6 +119,7 @@ class SealedChat(ChatClient):
                 self._leaves_at_once = True
                 raise
         if not self.closed:
+            self._is_leaving = True
             self._core.leave(self._loop.time())
             self._pump()
             try:
@@ -275,7 +277,8 @@ class SealedChat(ChatClient):
             case sealed.Ended():
                 self._ended.set()
                 self._settle_last(event.reason)
-                if (last_event := _last_event(event, self.room)) is not None:
+                # To a host that leaves, the server says that the room is closed.
+                if not self._is_leaving and (last_event := _last_event(event, self.room)) is not None:
                     self._offer(last_event)
                     self._keep(last_event)
                 self._end()
