@@ -44,6 +44,7 @@ class Kicked:
     by: str = ""
     """The host's name; empty: the operator, or the dialect does not say."""
     reason: str = ""
+    """As `why` in `Left`."""
     banned: bool = False
     """The member is banned, at least for a time."""
 
@@ -90,7 +91,7 @@ class Left:
     by: str
     """The host that removed it; empty: it left by itself, or the operator removed it."""
     why: str
-    """The reason that the host gave."""
+    """The reason that the host gave; of a ban, for how many minutes, or empty: until the room closes."""
     offset: int
     text: str
 

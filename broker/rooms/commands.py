@@ -154,13 +154,13 @@ class _Run:
         if target is None and names.is_webhook_name(who):
             self._stop_webhook(RestrictionKind.BAN, who, until_ms)
         elif target is None:
-            self._ban_address(who, until_ms)
+            self._ban_address(who, minutes, until_ms)
         elif target := self._find_other(who):
             covered = self._restrict(RestrictionKind.BAN, target, until_ms)
-            self._directory.leave(target, LeaveReason.BANNED, self._wall_ms, "", self._member)
+            self._directory.leave(target, LeaveReason.BANNED, self._wall_ms, _or_empty(minutes), self._member)
             self._answer_covered(Phrase.BOTH_BANNED if covered.ip else Phrase.NAME_BANNED, target, covered)
 
-    def _ban_address(self, who: str, until_ms: int) -> None:
+    def _ban_address(self, who: str, minutes: int, until_ms: int) -> None:
         ip = rate_key(who)
         if not ip:
             self._answer(Phrase.NO_SUCH_MEMBER, who)
@@ -169,7 +169,7 @@ class _Run:
         removed = [m for m in self._room.members.values() if rate_key(m.ip) == ip and not m.is_host]
         self._answer(Phrase.ADDRESS_BANNED, pack_arguments(ip, ip, len(removed)))
         for member in removed:
-            self._directory.leave(member, LeaveReason.BANNED, self._wall_ms, "", self._member)
+            self._directory.leave(member, LeaveReason.BANNED, self._wall_ms, _or_empty(minutes), self._member)
 
     def _stop_webhook(self, kind: RestrictionKind, name: str, until_ms: int) -> None:
         """Refuse a webhook's messages, by its name: it is no member."""
@@ -252,6 +252,11 @@ class _Run:
 
     def _answer(self, phrase: Phrase, about: str = "") -> None:
         self._directory.answer(self._member, phrase, about, self._wall_ms)
+
+
+def _or_empty(minutes: int) -> str:
+    """Return the minutes of a ban as the text of its entry; empty: until the room closes."""
+    return str(minutes) if minutes else ""
 
 
 def _one_line(text: str) -> str:

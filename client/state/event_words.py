@@ -17,7 +17,7 @@ from ..error_words import distrust_in_japanese
 _LEFT = {
     "idle": (Phrase.LEFT_IDLE, Phrase.LEFT_IDLE),
     "kicked": (Phrase.KICKED, Phrase.KICKED_WHY),
-    "banned": (Phrase.BANNED, Phrase.BANNED),
+    "banned": (Phrase.BANNED, Phrase.BANNED_FOR),
     "operator": (Phrase.REMOVED, Phrase.REMOVED_WHY),
 }
 _HOST_LEFT = re.compile(re.escape(TSUDOI.closed[0]).replace(re.escape("{user}"), "(?P<name>.+)"))
@@ -27,6 +27,7 @@ _SAY_NO_MORE = ("", TSUDOI.timed_out, "exit!")
 _ENDS = (
     Phrase.YOU_KICKED_WHY,
     Phrase.YOU_KICKED,
+    Phrase.YOU_BANNED_FOR,
     Phrase.YOU_BANNED,
     Phrase.YOU_REMOVED_WHY,
     Phrase.YOU_REMOVED,
@@ -159,7 +160,7 @@ def ending(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked, room: str
     match event:
         case tsudoi.Kicked(by=by, reason=reason, banned=banned) if by or reason:
             if banned:
-                which = Phrase.YOU_BANNED
+                which = Phrase.YOU_BANNED_FOR if reason else Phrase.YOU_BANNED
             elif by:
                 which = Phrase.YOU_KICKED_WHY if reason else Phrase.YOU_KICKED
             else:

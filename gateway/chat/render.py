@@ -24,15 +24,15 @@ _SAID, _WEB, _SEALED = int(EntryKind.SAID), DownForm.WEB, DownForm.SEALED
 _LEFT: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.IDLE: (Phrase.LEFT_IDLE, Phrase.LEFT_IDLE),
     LeaveReason.KICKED: (Phrase.KICKED, Phrase.KICKED_WHY),
-    LeaveReason.BANNED: (Phrase.BANNED, Phrase.BANNED),
+    LeaveReason.BANNED: (Phrase.BANNED, Phrase.BANNED_FOR),
     LeaveReason.OPERATOR: (Phrase.REMOVED, Phrase.REMOVED_WHY),
     LeaveReason.REJOINED: (Phrase.LEFT, Phrase.LEFT),
 }
-"""(without a text, with one). For other reasons: the member left by itself."""
+"""(without a text, with one). For other reasons: the member left by itself. The text of a host's ban is its minutes."""
 _REASONS = {int(reason): LeaveReason(reason).name.lower() for reason in _LEFT}
 _YOU: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.KICKED: (Phrase.YOU_KICKED, Phrase.YOU_KICKED_WHY),
-    LeaveReason.BANNED: (Phrase.YOU_BANNED, Phrase.YOU_BANNED),
+    LeaveReason.BANNED: (Phrase.YOU_BANNED, Phrase.YOU_BANNED_FOR),
     LeaveReason.OPERATOR: (Phrase.YOU_REMOVED, Phrase.YOU_REMOVED_WHY),
 }
 _CLOSED = {

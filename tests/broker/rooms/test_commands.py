@@ -377,6 +377,7 @@ def test_a_ban_removes_and_is_of_name_and_address(room: Room) -> None:
         (EntryKind.LEFT, LeaveReason.BANNED),
         (EntryKind.ANSWERED, Phrase.BOTH_BANNED),
     ]
+    assert entries[0].text == "10"
     assert unpack_arguments(entries[1].text) == {"arg": "bob", "address": "198.51.100.7", "others": 0}
     bans = room.core.directory.bans_and_mutes.of_room(room.alice.room)
     assert [(ban.name, ban.ip, ban.until_ms) for ban in bans] == [

@@ -100,6 +100,7 @@ def test_a_ban_by_the_operator_is_the_operators_and_says_why() -> None:
             for event, which in (
                 (tsudoi.Kicked, Phrase.YOU_KICKED_WHY),
                 (tsudoi.Kicked, Phrase.YOU_BANNED),
+                (tsudoi.Kicked, Phrase.YOU_BANNED_FOR),
                 (tsudoi.TimedOut, Phrase.YOU_WERE_SILENT),
                 (tsudoi.RoomClosed, Phrase.ROOM_CLOSED),
                 (tsudoi.RoomClosed, Phrase.HOST_HAS_LEFT),

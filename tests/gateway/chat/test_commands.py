@@ -184,8 +184,16 @@ def test_a_ban_by_the_operator_says_so_and_why() -> None:
         b"exit!",
     ]
     assert render.payload(banned, "den", style, ALL) == b"server: The operator has removed bob: flood"
-    banned.peer, banned.peer_name = 1, "alice"
+    banned.peer, banned.peer_name, banned.text = 1, "alice", ""
     assert render.payload(banned, "den", style, ALL) == b"server: alice has banned bob."
+
+
+def test_a_ban_for_minutes_says_for_how_many() -> None:
+    banned = Entry(7, EntryKind.LEFT, 2, "bob", "5", LeaveReason.BANNED, 0, peer=1, peer_name="alice")
+    assert render.payload(banned, "den", DIALECTS["tcrp"].down, ALL) == b"server: alice has banned bob for 5 min."
+    assert (
+        render.farewell(banned, "den", DIALECTS["tcrp"], ALL)[0] == b"server: alice has banned you from den for 5 min."
+    )
 
 
 def test_a_new_member_is_sent_the_topic_once_whichever_gateway_it_uses(pair: TwoGateways) -> None:

@@ -165,6 +165,7 @@ _REMOVALS = (
     Phrase.YOU_KICKED,
     Phrase.YOU_KICKED_WHY,
     Phrase.YOU_BANNED,
+    Phrase.YOU_BANNED_FOR,
     Phrase.YOU_REMOVED,
     Phrase.YOU_REMOVED_WHY,
     Phrase.YOU_ARE_OUT,

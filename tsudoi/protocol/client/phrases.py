@@ -132,6 +132,11 @@ class Phrase(IntEnum):
     KICKED = 63, "{by} has removed {name}.", "{by} さんが {name} さんを退室させました。"
     KICKED_WHY = 64, "{by} has removed {name}: {text}", "{by} さんが {name} さんを退室させました: {text}"
     BANNED = 65, "{by} has banned {name}.", "{by} さんが {name} さんを入室禁止にしました。"
+    BANNED_FOR = (
+        82,
+        "{by} has banned {name} for {text} min.",
+        "{by} さんが {name} さんを {text} 分間の入室禁止にしました。",
+    )
     REMOVED = 66, "The operator has removed {name}.", "管理者が {name} さんを退室させました。"
     REMOVED_WHY = 67, "The operator has removed {name}: {text}", "管理者が {name} さんを退室させました: {text}"
     RENAMED = 68, "{name} is now {text}.", "{name} さんは {text} さんになりました。"
@@ -163,6 +168,11 @@ class Phrase(IntEnum):
         "{by} さんがあなたを {room} から退室させました: {text}",
     )
     YOU_BANNED = 95, "{by} has banned you from {room}.", "{by} さんがあなたを {room} への入室禁止にしました。"
+    YOU_BANNED_FOR = (
+        106,
+        "{by} has banned you from {room} for {text} min.",
+        "{by} さんがあなたを {room} への {text} 分間の入室禁止にしました。",
+    )
     YOU_REMOVED = 96, "The operator has removed you from {room}.", "管理者があなたを {room} から退室させました。"
     YOU_REMOVED_WHY = (
         97,
