@@ -1,6 +1,7 @@
 """Chat in a terminal without the whole screen: edit lines below while messages scroll by above (`--plain`)."""
 
 import asyncio
+import contextlib
 import os
 import sys
 import zlib
@@ -44,7 +45,7 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, wished: str, 
         _tell(words.PLAIN_HELP.text(language))
         hosting = Hosting(is_host)
         receiving = asyncio.create_task(_receive(room, screen, hosting, language))
-        typing = asyncio.create_task(_type(room, session, screen, hosting, language))
+        typing = asyncio.create_task(_type_raw(room, session, screen, hosting, language))
         showing = asyncio.create_task(screen.above.show())
         try:
             await asyncio.wait({receiving, typing}, return_when=asyncio.FIRST_COMPLETED)
@@ -129,6 +130,14 @@ async def _may_leave(question: str, screen: Screen, language: Language) -> bool:
     except (EOFError, KeyboardInterrupt):
         return True
     return answer.strip().lower() in _YES
+
+
+async def _type_raw(
+    room: tsudoi.ChatClient, session: PromptSession[str], screen: Screen, hosting: Hosting, language: Language
+) -> None:
+    # Also between two prompts, when the terminal would show keys at once, and again in the next prompt.
+    with contextlib.nullcontext() if is_dumb_terminal() else session.input.raw_mode():
+        await _type(room, session, screen, hosting, language)
 
 
 async def _type(

@@ -1,5 +1,6 @@
 """client/plain_terminal.py in a terminal: a real one, as far as a program can tell."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from prompt_toolkit import PromptSession
+from prompt_toolkit.output import DummyOutput
 
 import tsudoi
-from client.plain_terminal import _show
+from client.plain_screen import Keys, Screen
+from client.plain_terminal import Hosting, _show, _type_raw
 from tests.support import forked
 from tests.support.services import Gateway
 from tests.tsudoi.fake_server import FakeServer, Served
@@ -181,6 +185,25 @@ def test_a_chat(tmp_path: Path) -> None:
     history = tmp_path / "tsudoi" / "history"
     assert "half a line" in history.read_text("utf-8")
     assert history.stat().st_mode & 0o077 == 0
+
+
+def test_keys_between_two_prompts_are_not_shown_twice() -> None:
+    ours, theirs = pty.openpty()
+    echoes = []
+
+    class Room:
+        name, room, has_receipts = "alice", "den", True
+
+        def pieces(self, line: str) -> list[str]:
+            echoes.append(bool(termios.tcgetattr(ours)[3] & termios.ECHO))
+            return []
+
+    with open(theirs) as keys:
+        session: PromptSession[str] = PromptSession(input=Keys(keys), output=DummyOutput())
+        os.write(ours, b"hello\rworld\r/quit\r")
+        asyncio.run(_type_raw(cast(Any, Room()), session, Screen(), Hosting(is_host=False), "en"))
+    os.close(ours)
+    assert echoes == [False, False]
 
 
 def test_a_dumb_terminal_edits_the_line_itself(tmp_path: Path) -> None:
