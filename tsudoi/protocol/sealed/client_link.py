@@ -6,6 +6,7 @@ import msgspec
 
 from tsudoi.protocol.errors import MalformedMessage
 
+from .client_cookies import Cookies
 from .client_path import Path, by_tcp, is_tcp, server_of
 from .grant import Grant
 from .lines import Resume, UpLine, serialize
@@ -25,12 +26,8 @@ RETRY_S = 0.1
 """Between two `resume` that answer a RETRY."""
 RETRIED_S = 1.0
 """The longest that the answer to a cookie is waited for, if the RETRY took longer than `RESUME_S`."""
-COOKIE_S = 9.0
-"""How long a cookie is shown; the server takes it for 60 s, and may read late what it is sent."""
 RUNS = 64
 """Runs that are remembered, so that late or replayed packets of one do not make this client resume."""
-COOKIES = 256
-"""Cookies that are remembered, so that a replayed RETRY does not make this client resume."""
 PENDING_S = 5.0
 """How long the answer to a packet may be under way; on a slow network, two round trips."""
 CALM_S = 0.5
@@ -111,9 +108,7 @@ class Link:
         """By the counts of their packets; while this session is served, those after the one that was answered."""
         self._sent_to: dict[int, float] = {}
         """Way → when the last packet went there, but for probes."""
-        self._cookies: dict[int, tuple[bytes, float]] = {}
-        """Server → the cookie to show it, and when it came."""
-        self._seen_cookies: dict[bytes, None] = {}
+        self._cookies = Cookies()
         self._resume_at: float | None = now
         """When to send the next `resume`; None: this session is served."""
         self._resume_s = RESUME_S
@@ -217,12 +212,12 @@ class Link:
 
     def forget_cookies(self) -> None:
         """Note that this client's address is another one."""
-        self._cookies.clear()
+        self._cookies.forget()
         self._path.move()
 
     def rebind(self, now: float) -> None:
         """Resume because datagrams leave from another port of the same network; by TCP, nothing has changed."""
-        self._cookies = {way: cookie for way, cookie in self._cookies.items() if is_tcp(way)}
+        self._cookies.forget_udp()
         if self._resume_at is not None or not is_tcp(self.way):
             self.resume(now)
 
@@ -293,9 +288,7 @@ class Link:
         self, way: int, now: float, epoch: int, offset: int, next_number: int, *, is_probe: bool = False
     ) -> None:
         is_fresh = is_tcp(way) and self._path.takes_fresh()
-        cookie, shown_at = self._cookies.get(way, (b"", now))
-        if is_fresh or is_probe or now - shown_at > COOKIE_S:
-            cookie = b""
+        cookie = b"" if is_fresh or is_probe else self._cookies.to_show(way, now)
         line = UpLine(resume=Resume(cookie=cookie.hex(), epoch=epoch, offset=offset, next=next_number))
         self._seal(Kind.BODY, serialize(line), way, is_fresh=is_fresh)
         if is_probe:
@@ -401,12 +394,8 @@ class Link:
             and (not self._wants_retry(way, now) or self._answers_earlier(way, now))
         ):
             return
-        if packet.nonce in self._seen_cookies:
+        if not self._cookies.take(way, packet.nonce, now):
             return  # It has come before: doubled on its way, or replayed.
-        self._seen_cookies[packet.nonce] = None
-        if len(self._seen_cookies) > COOKIES:
-            del self._seen_cookies[next(iter(self._seen_cookies))]
-        self._cookies[way] = packet.nonce, now
         if is_sought:
             self._sought = way, now
             self._send_resume_to(way, now, *position)
@@ -482,7 +471,7 @@ class Link:
 
     def shows(self, packet: Packet) -> bool:
         """Return whether a GONE answers a cookie that this client has shown."""
-        return any(cookie == packet.nonce for cookie, _ in self._cookies.values())
+        return self._cookies.has(packet.nonce)
 
     def take_pong(self, number: int, is_away: bool, now: float, position: tuple[int, int, int]) -> None:
         """Note the answer to a ping, which says whether the room is away; `position` is as `tick` has it."""
