@@ -61,7 +61,7 @@ class TlsLayer:
                 if self._in_vain > IN_VAIN:
                     raise Broken("too many records say nothing")
             start = end
-        self._rest = data[start:]
+        self._rest = b"" if self.has_ended else data[start:]
         return b"".join(said)
 
     def _take_record(self, record: bytes) -> bytes:

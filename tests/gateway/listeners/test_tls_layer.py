@@ -84,3 +84,5 @@ def test_a_long_text_comes_whole() -> None:
         peer.tls.unwrap()
     assert layer.receive(peer.outside.read()) == b"y"
     assert layer.has_ended
+    assert layer.receive(bytes(100_000)) == b""
+    assert layer._rest == b"", "what comes behind the end is not kept"
