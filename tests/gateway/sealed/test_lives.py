@@ -397,6 +397,18 @@ def test_who_listens_asks_elsewhere_less_and_less_often_while_no_gateway_reaches
     assert sum(node.gateway.counters.sealed_resumes for node in world.nodes) == len(everyone)
 
 
+def test_who_waits_for_a_late_answer_asks_less_and_less_often() -> None:
+    """A gateway that is behind would get further behind."""
+    people = start(1, nodes=1, network=Network(delay_s=3.0))
+    bob = people.enter(people.world.nodes[0], "den", "bob")
+    people.run_until(lambda: bob.client.is_resumed)
+    people.run(40.0)
+    before = len(people.wire)
+    people.run(100.0)
+    assert 3 <= len(people.wire) - before <= 100 / 20 * 5
+    assert people.world.nodes[0].gateway.counters.sealed_resumes == 1
+
+
 def test_a_herd_is_served_by_a_gateway_whose_socket_holds_its_packets_for_longer_than_it_is_patient(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -37,7 +37,8 @@ AHEAD_S = 2.0
 AVOID_S = 3.0
 """How long others are tried when a server has said that it stops."""
 PING_S = (20.0, 25.0)
-PING_AGAIN_S = 0.5
+PING_AGAIN_S, LAST_PING_AGAIN_S = 0.5, 4.0
+"""Between pings without a PONG: the first three, and at most. A gateway that is behind must not get more and more."""
 QUIET_S = (4.0, 5.0)
 """Silence after entries, after which a ping asks whether the room is quiet, or this client hears nothing any more."""
 UNASKED_S = 10.0
@@ -251,7 +252,8 @@ class Link:
                 self._ping_is_open, self._first_ping = True, self._pings
             self._pinged_at = now
             self.send(serialize(UpLine(ping=self._pings)), now, must_be_answered=True)
-            self._ping_at = now + PING_AGAIN_S
+            again = self._pings - self._first_ping
+            self._ping_at = now + min(PING_AGAIN_S * 2 ** max(again - 1, 0), LAST_PING_AGAIN_S)
         if self._silent_since is not None and not self.is_away and now >= self._silent_since + AWAY_S:
             self.is_away = True
             return True
@@ -376,7 +378,7 @@ class Link:
         self._window, self._parts = ReplayWindow(), Parts(PENDING_DOWN)
         self._window.add(packet.count)
         self._silent_since, self._resume_at, self._away_pongs = None, None, 0
-        self._ping_at = now + PING_AGAIN_S
+        self._ping_at, self._first_ping = now + PING_AGAIN_S, self._pings + 1
         self._note_sent(now)
         self.note_round_trip(answer_s)
         self._answer_s = 0.5 * (self._answer_s or answer_s) + 0.5 * answer_s
