@@ -23,6 +23,9 @@ DRAIN_BATCHES = 16
 DRAIN = DRAIN_BATCHES * BATCH
 """Datagrams in these."""
 RECEIVE_BUFFER = 8 * 2**20
+PING_BUFFER = 2 * 2**20
+"""Of the socket for pings: 5,000, half a second's work. One that is older is repeated already, and reading it would
+keep a gateway that is behind from what counts."""
 SEND_BUFFER = 4 * 2**20
 OUTBOX = 50_000
 """Datagrams that wait while the kernel's send buffer is full; beyond that the newest are dropped and counted."""
@@ -74,7 +77,7 @@ class UDPServer:
         self._stopped = False
         lane = None if pings is None else socket.socket(fileno=pings)
         if inherited is None and (lane := open_beside(self._sock)) is not None:
-            _enlarge(lane, socket.SO_RCVBUF, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+            _enlarge(lane, socket.SO_RCVBUF, _SO_RCVBUFFORCE, PING_BUFFER)
         self._lane = None if lane is None else PingLane(lane, self._on_pings)
         self._socks = [self._sock] if lane is None else [self._sock, lane]
         for sock in self._socks:

@@ -118,6 +118,22 @@ async def test_pings_wait_for_each_other_and_nothing_else_does(host: str, monkey
     server.close()
 
 
+async def test_old_pings_do_not_keep_a_gateway_that_is_behind_from_what_counts() -> None:
+    """Their clients have repeated them by the time at which it would answer."""
+    got: list[bytes] = []
+    server = into(got)
+    assert server._lane is not None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", server.listener.port))
+        ping = packet(b'{"ping":1}')
+        for _ in range(15_000):
+            client.send(ping)
+    while server._lane._receive():
+        pass
+    assert 100 < len(got) < 10_000
+    server.close()
+
+
 def nothing(*_: object) -> None:
     """Do nothing."""
 
