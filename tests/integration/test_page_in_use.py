@@ -314,9 +314,12 @@ async def test_all_commands_can_be_chosen_in_a_low_window(tmp_path: Path) -> Non
 async def test_what_was_said_today_was_said_yesterday_when_the_page_is_looked_at_tomorrow(tmp_path: Path) -> None:
     with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
-            alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
+            alice = await Tab.open(browser, web_of(gateway), "den")
+            midnight = datetime.combine(datetime.now() + timedelta(days=1), datetime.min.time())
+            await alice.page.clock.set_fixed_time(midnight - timedelta(seconds=1))
+            await alice.enter("alice", create=True)
             await expect(alice.page.locator(".day")).to_have_text("Today")
-            await alice.page.clock.set_fixed_time(datetime.now() + timedelta(days=1))
+            await alice.page.clock.set_fixed_time(midnight + timedelta(seconds=1))
             await alice.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
             await expect(alice.page.locator(".day")).to_have_text("Yesterday")
             assert alice.problems == []

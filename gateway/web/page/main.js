@@ -38,7 +38,7 @@ const store = {
     notifyOf(mentioned, show);
     if (mentioned.length && sounds()) sound();
     scheduleKeep();
-    scheduleDraw();
+    if (action.type !== 'drafted') scheduleDraw(); // a draft is on the screen already
   },
 };
 
