@@ -59,8 +59,8 @@ export class Connection {
   /** Notice at once what happened while the device slept or had no network. */
   wake() {
     if (!this.#isWanted) return;
+    this.#attempt = 0; // should the attempt fail that is being made, the next one comes soon
     if (!this.#socket) {
-      this.#attempt = 0;
       this.#connect();
     } else if (this.isOpen) {
       // More silence than the server's pings allow: it is gone. Less: see whether it answers.

@@ -112,6 +112,22 @@ test('on waking, no attempt waits for its time', async () => {
   assert.equal(sockets.length, before + 1);
 });
 
+test('on waking, an attempt that has just begun and fails is followed by the next one soon', async (t) => {
+  t.mock.method(Math, 'random', () => 0.99);
+  const { connection } = await connected();
+  sockets[0].onclose({ code: 1006 });
+  for (let attempt = 1; attempt < 12; attempt++) {
+    await wait(15_000);
+    sockets.at(-1).onclose({ code: 1006 });
+  }
+  await wait(14_900);
+  const before = sockets.length;
+  connection.wake();
+  sockets.at(-1).onclose({ code: 1006 });
+  await wait(400);
+  assert.equal(sockets.length, before + 1);
+});
+
 test('on waking, an attempt from before is given up', async () => {
   const { connection } = await connected();
   sockets[0].onclose({ code: 1006 });
