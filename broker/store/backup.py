@@ -1,5 +1,6 @@
 """A copy of a store while its broker runs; docs/operations.md, "Backup and restore"."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +23,9 @@ def back_up(store: Path, target: Path) -> None:
     try:
         if not store.is_file():
             raise SettingError(f"there is no store {store}")
-        store.open("rb").close()
+        # By its mode: to open and close the file would end this process's locks on it, if it has the store open.
+        if not os.access(store, os.R_OK):
+            raise SettingError(f"can not copy {store} to {target}: it may not be read by this user")
         with new_file(target) as unfinished:
             _copy(resolve(store), unfinished)
     except FileExistsError as exc:

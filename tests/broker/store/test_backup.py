@@ -162,3 +162,10 @@ def test_a_store_in_a_folder_that_can_not_be_written_is_told_with_what_to_do(tmp
     (tmp_path / "rooms.sqlite-shm").symlink_to(tmp_path / "none" / "none")
     with pytest.raises(SettingError, match=r"can not be written.*copy the folder"):
         back_up(tmp_path / "rooms.sqlite", tmp_path / "copy.sqlite")
+
+
+def test_a_store_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    SqliteStore(tmp_path / "rooms.sqlite").close()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    with pytest.raises(SettingError, match="may not be read"):
+        back_up(tmp_path / "rooms.sqlite", tmp_path / "copy.sqlite")
