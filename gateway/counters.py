@@ -8,10 +8,10 @@ TOKEN_REFUSED = "token_refused"
 """Refused because a signed token is wrong or missing."""
 WEBHOOK_STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 501, 503)
 """Of answers to webhooks."""
-SEALED_DROPS = ("malformed", "unknown", "forged", "replayed", "limited")
+SEALED_DROPS = ("malformed", "unknown", "forged", "replayed", "limited", "late")
 """Why a packet of version 2 is dropped: it is none; its session is none of this service's; it can not be opened; its
 count has come already, or one that is much higher; too many of its session come from where it is not served, or too
-many in vain from its source."""
+many in vain from its source; it has waited for too long at a gateway that is behind."""
 OUTCOMES = (*(status.name.lower() for status in Status if status is not Status.OK), TOKEN_REFUSED)
 
 

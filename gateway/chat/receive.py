@@ -34,6 +34,9 @@ LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word 
 """Of all dialects, as bytes: a member can leave even while its datagrams are ignored."""
 _SAID = int(EntryKind.SAID)
 """A plain int: one is sent for each message."""
+LATE_S = 1.0
+"""How long a packet of version 2 may wait in the kernel of a gateway that is behind. The client of one that is older
+has repeated it, or will; to answer all in turn would keep the gateway behind, and each client without an answer."""
 HELD_LINES = 100
 """Lines of one member that wait while its `/password` is being hashed, some 30 ms; more are dropped."""
 
@@ -57,13 +60,21 @@ class Receiver(Component):
         self.unknown_tokens.handle_datagrams = self.handle_datagrams
         self.commands.take_line = self.take_line
 
-    def handle_datagrams(self, listener: int, datagrams: Sequence[tuple[bytes, bytes]], now: float) -> None:
-        """Handle a batch of datagrams, (data, source address) each, from one listener."""
+    def handle_datagrams(
+        self, listener: int, datagrams: Sequence[tuple[bytes, bytes]], now: float, waited_s: float = 0.0
+    ) -> None:
+        """Handle a batch of datagrams, (data, source address) each, from one listener.
+
+        They have waited for so long there; 0.0: not for long.
+        """
         by_token, counters = self.members.by_token, self.counters
         counters.datagrams += len(datagrams)
         for data, source in datagrams:
             if data and not data[0] and is_meant(data):
-                self.sealed(listener, data, source, now)
+                if waited_s < LATE_S:
+                    self.sealed(listener, data, source, now)
+                else:
+                    counters.sealed_dropped["late"] += 1
                 continue
             try:
                 room_name, token, text = parse_untrusted(data)

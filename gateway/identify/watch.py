@@ -187,11 +187,11 @@ class WatchedService(Service):
         assert isinstance(self.out, WatchedOutbound)
         self.out.show_down = self._show_down
 
-    def _on_datagrams(self, listener: int, datagrams: list[tuple[bytes, bytes]]) -> None:
+    def _on_datagrams(self, listener: int, datagrams: list[tuple[bytes, bytes]], waited_s: float) -> None:
         for data, source in datagrams:
-            self._take(listener, data, source)
+            self._take(listener, data, source, waited_s)
 
-    def _take(self, listener: int, data: bytes, source: bytes) -> None:
+    def _take(self, listener: int, data: bytes, source: bytes, waited_s: float) -> None:
         """Handle one datagram as the service does, and show it with what came of it."""
         members = self.core.members.by_token
         known = {
@@ -201,7 +201,7 @@ class WatchedService(Service):
         is_known = find_member(data, known.get)[0] is not None
         before, leaving = counted(self.counters), _leaving(members)
         packets_before = packets.counted(self.counters)
-        super()._on_datagrams(listener, [(data, source)])
+        super()._on_datagrams(listener, [(data, source)], waited_s)
         left = _leaving(self.core.members.by_token) != leaving or len(self.core.members.by_token) < len(known)
         body = None
         if is_meant(data):

@@ -88,6 +88,10 @@ PACKET_OUTCOMES: dict[str, Words] = {
         "data all 30 bytes of the header",
         "破棄: 開封できない: 鍵は up 用、nonce はランと番号の 12 バイト、関連データはヘッダー 30 バイト全部",
     ),
+    "late": Words(
+        "dropped unread: this server is behind, and the client repeats it",
+        "読まずに破棄: サーバーの処理が遅れている。クライアントが送り直す",
+    ),
     "limited": Words(
         "dropped unread: too many packets of this session from where it has not resumed",
         "読まずに破棄: 再開していない場所から、このセッションのパケットが多すぎる",

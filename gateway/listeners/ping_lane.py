@@ -30,12 +30,13 @@ BATCHES = 16
 class PingLane:
     """The socket for pings."""
 
-    def __init__(self, sock: socket.socket, on_datagrams: Callable[[list[tuple[bytes, bytes]]], None]) -> None:
-        """Begin without receiving; see `open_beside`."""
+    def __init__(self, sock: socket.socket, on_datagrams: Callable[[list[tuple[bytes, bytes]], float], None]) -> None:
+        """Begin without receiving; see `open_beside`, and `udp.OnDatagrams`."""
         self.sock = sock
         self._io, self._on_datagrams = DatagramIo(sock), on_datagrams
         self._loop = asyncio.get_running_loop()
         self._resting: asyncio.TimerHandle | None = None
+        self._is_behind = False
 
     def start(self) -> None:
         """Receive pings."""
@@ -69,13 +70,14 @@ class PingLane:
 
     def _receive(self) -> int:
         """Take what has come, as far as one turn may; return how many these are."""
-        taken = 0
+        taken, was_behind = 0, self._is_behind
         for _ in range(BATCHES):
             if datagrams := self._io.receive():
                 taken += len(datagrams)
-                self._on_datagrams(datagrams)
+                self._on_datagrams(datagrams, self._io.waited_s() if was_behind else 0.0)
             if len(datagrams) < BATCH:
                 break
+        self._is_behind = taken == BATCHES * BATCH
         return taken
 
 

@@ -8,10 +8,13 @@ benchmarks/RESULTS.md, rows "fan-out".
 
 import ctypes
 import errno
+import fcntl
 import socket
+import struct
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
+from time import time
 
 from tsudoi.protocol.client.datagram import MAX_READ
 from tsudoi.protocol.errors import SettingError
@@ -42,6 +45,8 @@ _SLOT_SIZE = MAX_READ + 7
 _DONTWAIT = int(socket.MSG_DONTWAIT)
 # Not in Python's socket module: linux/udp.h. Since Linux 4.18.
 _UDP_SEGMENT = 103
+# linux/sockios.h, on 64-bit systems: `struct timespec`, when the last datagram that was read has come.
+_SIOCGSTAMPNS, _TIMESPEC = 0x8907, struct.Struct("@ll")
 
 _CONTROL_SIZE_AT = 40 // 4
 
@@ -112,6 +117,19 @@ class DatagramIo:
             at += _SLOT_SIZE
             name_at += size
         return received
+
+    def waited_s(self) -> float:
+        """Return how long the last datagram that was received had waited in the kernel, in seconds.
+
+        0.0 if that is not known: the kernel notes when datagrams come from the first call on, as that costs time.
+        """
+        try:
+            stamp = fcntl.ioctl(self._fd, _SIOCGSTAMPNS, bytes(_TIMESPEC.size))
+        except OSError:
+            return 0.0
+        seconds, nanoseconds = _TIMESPEC.unpack(stamp)
+        waited: float = time() - seconds - nanoseconds / 1e9
+        return max(0.0, waited)
 
     def _with_locals(self, count: int) -> list[tuple[bytes, bytes]]:
         """Return the datagrams of a batch, with its local address behind each source.

@@ -23,9 +23,6 @@ DRAIN_BATCHES = 16
 DRAIN = DRAIN_BATCHES * BATCH
 """Datagrams in these."""
 RECEIVE_BUFFER = 8 * 2**20
-PING_BUFFER = 2 * 2**20
-"""Of the socket for pings: 5,000, half a second's work. One that is older is repeated already, and reading it would
-keep a gateway that is behind from what counts."""
 SEND_BUFFER = 4 * 2**20
 OUTBOX = 50_000
 """Datagrams that wait while the kernel's send buffer is full; beyond that the newest are dropped and counted."""
@@ -40,8 +37,11 @@ _MEMINFO = struct.Struct(f"={_MEMINFO_NUMBERS}I")
 _WRAP = 2**32
 """The kernel counts drops to here, and from 0 again."""
 
-OnDatagrams = Callable[[int, list[tuple[bytes, bytes]]], None]
-"""Called with (index of the listener, [(data, address), …])."""
+OnDatagrams = Callable[[int, list[tuple[bytes, bytes]], float], None]
+"""Called with (index of the listener, [(data, address), …], seconds for which the last one waited in the kernel).
+
+The time is 0.0 unless the turn before left some there.
+"""
 
 
 class UDPServer:
@@ -75,9 +75,11 @@ class UDPServer:
         self._outbox: deque[tuple[bytes, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
+        self._is_behind = False
+        """The last turn left datagrams in the kernel."""
         lane = None if pings is None else socket.socket(fileno=pings)
         if inherited is None and (lane := open_beside(self._sock)) is not None:
-            _enlarge(lane, socket.SO_RCVBUF, _SO_RCVBUFFORCE, PING_BUFFER)
+            _enlarge(lane, socket.SO_RCVBUF, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
         self._lane = None if lane is None else PingLane(lane, self._on_pings)
         self._socks = [self._sock] if lane is None else [self._sock, lane]
         for sock in self._socks:
@@ -206,23 +208,24 @@ class UDPServer:
 
     def receive(self) -> int:
         """Receive up to `DRAIN_BATCHES` batches; return how many datagrams these were."""
-        taken = 0
+        taken, was_behind = 0, self._is_behind
         for _ in range(0 if self._stopped else DRAIN_BATCHES):
             datagrams = self._io.receive()
             if not datagrams:
                 break
             taken += len(datagrams)
-            self._on_datagrams(self._index, datagrams)
+            self._on_datagrams(self._index, datagrams, self._io.waited_s() if was_behind else 0.0)
             if len(datagrams) < BATCH:
                 break
+        self._is_behind = taken == DRAIN
         return taken
 
     def _readable(self) -> None:
         self.receive()
         self._on_drained()
 
-    def _on_pings(self, datagrams: list[tuple[bytes, bytes]]) -> None:
-        self._on_datagrams(self._index, datagrams)
+    def _on_pings(self, datagrams: list[tuple[bytes, bytes]], waited_s: float) -> None:
+        self._on_datagrams(self._index, datagrams, waited_s)
         self._on_drained()
 
     def _queue(self, left: list[tuple[bytes, bytes]]) -> None:

@@ -266,8 +266,8 @@ class Service:
         for endpoint, frames in self.routes.frames(now, publish):
             self.sockets.send(endpoint, frames)
 
-    def _on_datagrams(self, listener: int, datagrams: list[tuple[bytes, bytes]]) -> None:
-        self.core.handle_datagrams(listener, datagrams, monotonic())
+    def _on_datagrams(self, listener: int, datagrams: list[tuple[bytes, bytes]], waited_s: float) -> None:
+        self.core.handle_datagrams(listener, datagrams, monotonic(), waited_s)
 
     def _on_drained(self) -> None:
         self.settle()

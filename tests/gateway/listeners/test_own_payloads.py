@@ -54,7 +54,7 @@ def expected(slots: range, sizes: list[int]) -> dict[int, list[bytes]]:
 @pytest.mark.parametrize(("members", "sizes"), RUNS)
 def test_each_slot_gets_its_own_payloads_in_order(members: int, sizes: list[int]) -> None:
     async def play(receiver: socket.socket) -> list[bytes]:
-        server = UDPServer(0, Listener("127.0.0.1", 0), lambda index, found: None, lambda: None)
+        server = UDPServer(0, Listener("127.0.0.1", 0), lambda index, found, __: None, lambda: None)
         recipients = OwnRecipients()
         for number in range(members):
             recipients.add(a_member(number + 1), name_of(receiver))

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from time import time
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from gateway.listeners import bpf, sendmmsg, sockaddr, udp
 from gateway.listeners.bpf import attach_filter
 from gateway.listeners.options import Listener
 from gateway.listeners.prepared_recipients import PreparedRecipients
+from gateway.listeners.sendmmsg import BATCH
 from gateway.listeners.udp import UDPServer
 from tests.support.fakes import a_grant, token_of
 from tests.support.waiting import until
@@ -100,7 +102,7 @@ def heard(receivers: list[socket.socket]) -> list[list[bytes]]:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_a_listener_hears_and_answers(host: str) -> None:
     batches: list[tuple[int, list[tuple[bytes, bytes]]]] = []
-    server = UDPServer(7, Listener(host, 0), lambda listener, batch: batches.append((listener, batch)), nothing)
+    server = UDPServer(7, Listener(host, 0), lambda listener, batch, _: batches.append((listener, batch)), nothing)
     assert server.bound.is_ipv6 == (host == "::1")
     assert server.listener.port
     server.start()
@@ -129,7 +131,7 @@ async def test_a_resting_listener_is_emptied_when_it_is_asked() -> None:
     server = UDPServer(
         0,
         Listener("127.0.0.1", 0),
-        lambda _, batch: got.extend(d for d, _ in batch),
+        lambda _, batch, __: got.extend(d for d, _ in batch),
         lambda: drained.append(len(got)),
     )
     server.start()
@@ -159,9 +161,39 @@ async def test_a_resting_listener_is_emptied_when_it_is_asked() -> None:
     server.close()
 
 
+async def test_how_long_datagrams_have_waited_is_told_when_a_turn_has_left_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(udp, "DRAIN_BATCHES", 1)
+    monkeypatch.setattr(udp, "DRAIN", BATCH)
+    waits: list[float] = []
+    server = UDPServer(0, Listener("127.0.0.1", 0), lambda _, __, waited_s: waits.append(waited_s), nothing)
+
+    def leave_some() -> list[float]:
+        """Return what is told of datagrams that are read five seconds after they came, in turns of a batch."""
+        waits.clear()
+        for _ in range(3 * BATCH - 1):
+            client.send(b"hello")
+        with monkeypatch.context() as later:
+            later.setattr(sendmmsg, "time", lambda: time() + 5.0)
+            while server.receive():
+                pass
+        return waits
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", server.listener.port))
+        leave_some()  # from now on the kernel notes when they come
+        first, *others = leave_some()
+        assert first == 0.0
+        assert len(others) == 2
+        assert all(5.0 <= waited_s < PATIENCE_S for waited_s in others)
+        assert leave_some()[0] == 0.0
+    server.close()
+
+
 async def test_many_datagrams_come_in_batches_in_order() -> None:
     got: list[bytes] = []
-    server = UDPServer(0, Listener("127.0.0.1", 0), lambda _, batch: got.extend(d for d, _ in batch), nothing)
+    server = UDPServer(0, Listener("127.0.0.1", 0), lambda _, batch, __: got.extend(d for d, _ in batch), nothing)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         sent = [b"%d" % number for number in range(500)]
         for data in sent:

@@ -209,10 +209,10 @@ async def test_a_fault_of_ours_while_datagrams_wait_does_not_end_the_reading(
         core, service = both.service.core, both.service
         take = core.handle_datagrams
 
-        def fail_once(index: int, datagrams: list[tuple[bytes, bytes]], now: float) -> None:
+        def fail_once(index: int, datagrams: list[tuple[bytes, bytes]], now: float, waited_s: float) -> None:
             if service._resting and not faults:
                 raise ZeroDivisionError
-            take(index, datagrams, now)
+            take(index, datagrams, now, waited_s)
 
         monkeypatch.setattr(core, "handle_datagrams", fail_once)
         while not faults:

@@ -2,6 +2,7 @@
 
 import os
 
+from gateway.chat.receive import LATE_S
 from gateway.sealed.elsewhere import CONNECTION, MUTE_S, OPENED, OPENED_S, SOURCES, VAIN, VAIN_S, Elsewhere
 from tests.gateway.sealed.people import People
 from tests.gateway.sealed.test_attacks import ATTACKER, sealed
@@ -94,3 +95,22 @@ def test_a_client_comes_to_an_address_from_which_an_attacker_seems_to_flood() ->
     people.say(alice, "it is")
     people.settle()
     check(people.world, people, [alice, bob])
+
+
+def test_a_gateway_that_is_behind_passes_over_what_its_clients_repeat() -> None:
+    people = start(16, nodes=1)
+    node = people.world.nodes[0]
+    alice = people.enter(node, "den", "alice")
+    people.run_until(lambda: alice.client.is_resumed)
+    gateway, now = node.gateway, people.world.now
+    counters = gateway.counters
+    opened, unknown = counters.sealed_opened, counters.unknown_tokens
+    late = [*sealed(alice, b'{"ping": 1}'), (b"\3\5denTOKENhello", ATTACKER)]
+    gateway.core.handle_datagrams(0, late, now, LATE_S)
+    assert (counters.sealed_dropped["late"], counters.sealed_opened) == (1, opened)
+    assert counters.unknown_tokens == unknown + 1  # version 1 repeats nothing
+    gateway.core.handle_datagrams(0, sealed(alice, b'{"ping": 1}'), now, 0.9 * LATE_S)
+    assert counters.sealed_opened == opened + 1
+    people.say(alice, "still here")
+    people.settle()
+    check(people.world, people, [alice])
