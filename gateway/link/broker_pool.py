@@ -51,7 +51,14 @@ class BrokerPool:
         self._routes, self._topics_of = routes, topics_of
         self._owns_context = context is None
         self._context = zmq.Context() if context is None else context
-        self._open = partial(_open, instance=instance, on_news=on_news, on_answers=on_answers, key=key)
+        self._open = partial(
+            _open,
+            instance=instance,
+            on_news=on_news,
+            on_answers=on_answers,
+            key=key,
+            on_reconnected=routes.reconnected,
+        )
         self._may_leave = key is not None or insecure
         self._refused: list[str] = []
         """Brokers on other machines to which there may be no connection without a key."""
@@ -167,5 +174,14 @@ def _open(
     on_news: OnFramesOf,
     on_answers: OnFramesOf,
     key: SecretKey | None,
+    on_reconnected: Callable[[str], None],
 ) -> BrokerSockets:
-    return BrokerSockets(endpoint, instance, partial(on_news, endpoint), partial(on_answers, endpoint), key, context)
+    return BrokerSockets(
+        endpoint,
+        instance,
+        partial(on_news, endpoint),
+        partial(on_answers, endpoint),
+        key,
+        context,
+        partial(on_reconnected, endpoint),
+    )

@@ -50,6 +50,7 @@ class BrokerSockets:
         on_answers: OnFrames,
         key: SecretKey | None = None,
         context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
+        on_reconnected: Callable[[], None] = lambda: None,
     ) -> None:
         """Connect.
 
@@ -60,6 +61,7 @@ class BrokerSockets:
             on_answers: likewise for the DEALER socket.
             key: this gateway's key and the broker's public one; None: nothing is encrypted.
             context: of the broker in the same process, or of sockets to other brokers; its owner closes it.
+            on_reconnected: called when another connection carries commands and answers: the last ones may be lost.
         """
         self._key = key
         self._loop = asyncio.get_running_loop()
@@ -74,11 +76,11 @@ class BrokerSockets:
         self._dealer = self._socket(zmq.DEALER)
         self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
         self._dealer.setsockopt(zmq.SNDHWM, COMMANDS_HIGH_WATER)
-        self._connect(self._dealer, endpoint, "commands")
+        self._connect(self._dealer, endpoint, "commands", on_reconnected)
         self._sub = self._socket(zmq.SUB)
         # libzmq silently drops subscriptions above the high-water mark: set no mark.
         self._sub.setsockopt(zmq.SNDHWM, 0)
-        self._connect(self._sub, publish_endpoint(endpoint), "news")
+        self._connect(self._sub, publish_endpoint(endpoint), "news", lambda: None)
         self._sub.setsockopt(zmq.SUBSCRIBE, own_topic(instance))
         self._sub.setsockopt(zmq.SUBSCRIBE, CLUSTER_TOPIC)
         self.unsent = 0
@@ -175,11 +177,14 @@ class BrokerSockets:
         if len(frames) == FRAMES_A_DRAIN and not socket.closed:
             self._look_again(socket, receive)
 
-    def _connect(self, socket: "zmq.Socket[bytes]", endpoint: str, name: str) -> None:
+    def _connect(
+        self, socket: "zmq.Socket[bytes]", endpoint: str, name: str, on_reconnected: Callable[[], None]
+    ) -> None:
         # Inside one process a connection can not fail.
         if not endpoint.startswith(INPROC):
             name = f"{name}-{next(_numbers)}"
-            self._monitors.append(ConnectMonitor(self._context, socket, endpoint, self._key is not None, name))
+            has_key = self._key is not None
+            self._monitors.append(ConnectMonitor(self._context, socket, endpoint, has_key, name, on_reconnected))
         socket.connect(endpoint)
 
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":

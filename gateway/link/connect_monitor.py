@@ -12,6 +12,7 @@ libzmq tries again for ever and reports nothing by itself. A client of a broker 
 import asyncio
 import contextlib
 import errno
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -34,9 +35,19 @@ class ConnectMonitor:
     """Watches one connecting socket."""
 
     def __init__(
-        self, context: "zmq.Context[Any]", watched: "zmq.Socket[bytes]", endpoint: str, has_key: bool, name: str
+        self,
+        context: "zmq.Context[Any]",
+        watched: "zmq.Socket[bytes]",
+        endpoint: str,
+        has_key: bool,
+        name: str,
+        on_reconnected: Callable[[], None],
     ) -> None:
-        """Watch a socket that will be connected to `endpoint`; `name` is unique among the context's monitors."""
+        """Watch a socket that will be connected to `endpoint`.
+
+        `name` is unique among the context's monitors; `on_reconnected` is called when a connection takes the place of
+        another one: what was sent last over that may be lost.
+        """
         self.connect_error = ""
         """The reason why it is not connected; empty if none is known."""
         self.is_connected = False
@@ -44,6 +55,7 @@ class ConnectMonitor:
         self._watched = watched
         self._endpoint = endpoint
         self._has_key = has_key
+        self._on_reconnected = on_reconnected
         self._loop = asyncio.get_running_loop()
         self._was_connected = False
         host = split_tcp(endpoint)[0] if is_tcp(endpoint) else ""
@@ -84,9 +96,11 @@ class ConnectMonitor:
 
     def _note(self, event: int, value: int) -> None:
         if event == SUCCEEDED:
-            self.connect_error = ""
+            self.connect_error, was_admitted = "", self._was_admitted
             self.is_connected = self._was_admitted = True
             self._is_mismatch = self._is_denied = False
+            if was_admitted:
+                self._on_reconnected()
         elif event == CONNECTED:
             self._was_connected = True
         elif event == RETRIED:

@@ -40,8 +40,8 @@ class Requests:
     _last_id: int = 0
     _asked: dict[int, _Asked] = field(default_factory=dict)
     in_doubt: bool = False
-    """A Resume was not answered in time or granted a second time, so the directory may have given this gateway a member
-    that it does not know of; `chat/fencing.py` reconciles."""
+    """A Resume was not answered in time or granted a second time, or there is another connection: so the directory may
+    have given this gateway a member that it does not know of; `chat/fencing.py` reconciles."""
 
     def __len__(self) -> int:
         return len(self._asked)

@@ -207,6 +207,15 @@ class Routes:
         for link in self.links:
             link.postpone(seconds)
 
+    def reconnected(self, endpoint: str) -> None:
+        """Note that another connection leads to a broker: members that it gave to this gateway last may be lost.
+
+        If that took less than a second, the broker may not have noticed it.
+        """
+        for shard, link in enumerate(self.links):
+            if self.owners is None or self.owner(shard) == endpoint:
+                link.requests.in_doubt = True
+
     # --- from the brokers -----------------------------------------------------------------------------------------
 
     def receive_untrusted(self, endpoint: str, carrier: bytes, now: float) -> Iterator[tuple[int, Downward]]:

@@ -86,6 +86,19 @@ def test_a_lost_canary_makes_it_ask_where_rooms_stand(gateway: ScriptedGateway) 
 WENT_ELSEWHERE = address_of(2, port=30_002)
 
 
+def test_another_connection_makes_it_ask_which_members_are_its_own(gateway: ScriptedGateway) -> None:
+    """Its broker may have given it some over the last one, and not have noticed that this has ended."""
+    gateway.enter(1, address=ALICE)
+    gateway.wait(1.0)
+    gateway.asked(Reconcile)
+    gateway.wait(3.0)
+    assert gateway.asked(Reconcile) == []
+    gateway.core.routes.reconnected("tcp://10.0.0.1:9003")
+    gateway.wait(1.0)
+    (question,) = gateway.asked(Reconcile)
+    assert isinstance(question.body, Reconcile)
+
+
 def cut_off(gateway: ScriptedGateway) -> None:
     """Let its lease end."""
     gateway.asked(Resume)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +26,15 @@ from tsudoi.protocol.backbone import publish_endpoint
 EAST = Owner(Role.GATEWAY, "east")
 
 
+def nothing(*_: object) -> None:
+    """Do nothing."""
+
+
 @asynccontextmanager
-async def connecting(endpoint: str, key: SecretKey | None) -> AsyncIterator[BrokerSockets]:
-    backbone = BrokerSockets(endpoint, "east/1", lambda frames: None, lambda frames: None, key)
+async def connecting(
+    endpoint: str, key: SecretKey | None, on_reconnected: Callable[[], None] = nothing
+) -> AsyncIterator[BrokerSockets]:
+    backbone = BrokerSockets(endpoint, "east/1", nothing, nothing, key, on_reconnected=on_reconnected)
     backbone.start()
     try:
         yield backbone
@@ -63,6 +69,18 @@ async def test_a_connection_that_works_has_no_error(key: SecretKey, tmp_path: Pa
     async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
         await until(lambda: is_in(backbone))
         assert backbone.connect_error == ""
+
+
+async def test_each_connection_but_the_first_is_told_once() -> None:
+    connections: list[int] = []
+    endpoint = steady_endpoint()
+    async with connecting(endpoint, None, lambda: connections.append(1)) as backbone:
+        for before in (0, 1, 2):
+            async with serving(None, endpoint):
+                await until(lambda: is_in(backbone) and not backbone.connect_error)
+                await until(lambda: len(connections) == before)  # noqa: B023
+            await until(lambda: not is_in(backbone))
+        assert len(connections) == 2
 
 
 async def test_a_refused_key_is_told_until_it_is_accepted(key: SecretKey, tmp_path: Path) -> None:
