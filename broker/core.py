@@ -129,6 +129,8 @@ class Core:
             self.counters.from_unknown_gateways += 1
             self._answer(peer, backbone.Unknown(self._instance))
             return
+        if gateway.gone:
+            self.ownership.back(gateway, moment.now)
         if isinstance(message, backbone.Publish):
             if message.delivered:
                 self.directory.note_delivered(message.delivered, peer)

@@ -83,11 +83,14 @@ class Gateways:
         return length
 
     def received(self, instance: str, now: float) -> Gateway | None:
-        """Note that a gateway has sent something and return it; None if it must say Hello first."""
+        """Note that a gateway has sent something and return it; None if it must say Hello first.
+
+        If it was `gone`, it is back: `Ownership.back`.
+        """
         gateway = self.known.get(instance)
         if gateway is None or not gateway.greeted:
             return None
-        gateway.seen, gateway.gone = now, False
+        gateway.seen = now
         return gateway
 
     def greet(self, instance: str, now: float, account: str) -> Gateway:

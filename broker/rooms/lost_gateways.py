@@ -51,6 +51,14 @@ class Ownership:
             if not self._gateways.may_live(instance, now):
                 self._reassign_all(instance, now)
 
+    def back(self, gateway: Gateway, now: float) -> None:
+        """Note that a gateway that was gone is heard again; it says no Hello if nobody has noticed a lost connection.
+
+        One of its name may have ended meanwhile, while there was no successor.
+        """
+        gateway.gone = False
+        self.find_successors(now)
+
     def stop(self, instance: str, now: float) -> None:
         """Reassign the sessions of a gateway that has said Bye: it delivers nothing from now on."""
         if gateway := self._gateways.known.get(instance):

@@ -474,6 +474,17 @@ def test_members_of_a_gateway_that_ended_with_the_broker_are_found_by_its_name()
     assert adopt.members[0].granted.member == host.member
 
 
+def test_one_that_is_heard_again_gets_members_of_its_name_that_nobody_could_take() -> None:
+    """One was killed while the other stood still; that one says no Hello, as nobody has noticed a lost connection."""
+    broker = Broker(None, G1, G2)
+    host = broker.create(peer=G1)
+    broker.publish(G1, addressed(host, 1))
+    broker.wait(ALIVE_S + 1.0)
+    assert broker.core.directory.members[host.member].gateway == G1
+    (adopt,) = [message for message in broker.say(G2, Canary(1)) if isinstance(message, Adopt)]
+    assert adopt.members[0].granted.member == host.member
+
+
 def members_adopted_by(broker: Broker, peer: str) -> list[int]:
     """Greet the broker as a gateway; return the members that it is offered at once."""
     welcome, adopt = broker.say(peer, Hello(backbone.VERSION))
