@@ -4,8 +4,8 @@ They send to UDP port 9001, or another PORT, of this machine: | size of the name
 Each address is a member of the room, and gets what the others say in the same form. A member that has sent nothing for
 100 s is out until it sends again.
 
-It listens at 127.0.0.1 alone: nothing in this form proves an address, so whoever forged one could have a room's lines
-sent there. Start it where the clients are.
+It listens at 127.0.0.1 alone: nothing in this form proves an address, so a forged datagram would have a room's
+lines sent to a stranger. Start it where the clients are.
 """
 
 import asyncio

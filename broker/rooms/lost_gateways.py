@@ -52,9 +52,9 @@ class Ownership:
                 self._reassign_all(instance, now)
 
     def back(self, gateway: Gateway, now: float) -> None:
-        """Note that a gateway that was gone is heard again; it says no Hello if nobody has noticed a lost connection.
+        """Note that a gateway that was gone has sent a frame; without Hello, if no lost connection was noticed.
 
-        One of its name may have ended meanwhile, while there was no successor.
+        Another gateway of its name may have ended meanwhile, when there was no successor.
         """
         gateway.gone = False
         self.find_successors(now)

@@ -18,7 +18,7 @@ from .tls import Certificate, TlsListener
 
 BACKLOG = 1_024
 REFUSED_AGAIN_S = 60.0
-"""How long no second line says that there is no connection left: whoever fills them all would fill the log, too."""
+"""Least time between two lines about connections refused at a limit: an attacker that reaches it would fill the log."""
 
 logger = logs.get("gateway.connections")
 

@@ -474,8 +474,8 @@ def test_members_of_a_gateway_that_ended_with_the_broker_are_found_by_its_name()
     assert adopt.members[0].granted.member == host.member
 
 
-def test_one_that_is_heard_again_gets_members_of_its_name_that_nobody_could_take() -> None:
-    """One was killed while the other stood still; that one says no Hello, as nobody has noticed a lost connection."""
+def test_a_gateway_that_comes_back_takes_over_members_that_had_no_successor() -> None:
+    """One was killed while the other stood still, which sends no Hello: no lost connection was noticed."""
     broker = Broker(None, G1, G2)
     host = broker.create(peer=G1)
     broker.publish(G1, addressed(host, 1))
