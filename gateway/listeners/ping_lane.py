@@ -9,14 +9,13 @@ each time that it is emptied it is left alone for `REST_S`. Nothing else waits, 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
 
 from tsudoi.protocol.sealed.packets import HEADER_SIZE, MARK, SESSION_AT
 from tsudoi.protocol.sealed.suites import TAG_SIZE
 
 from ..sealed.keys import PLAIN_NUMBER
 from . import bpf
-from .sendmmsg import BATCH, DatagramIo
+from .sendmmsg import BATCH, DatagramIo, OnBatch
 
 SHORTER = HEADER_SIZE + TAG_SIZE + len('{"leave":true}')
 """Bytes from which on a packet may have another line: `leave`, or the shortest `want`; PROTOCOL.md, "Bodies"."""
@@ -30,13 +29,12 @@ BATCHES = 16
 class PingLane:
     """The socket for pings."""
 
-    def __init__(self, sock: socket.socket, on_datagrams: Callable[[list[tuple[bytes, bytes]], float], None]) -> None:
-        """Begin without receiving; see `open_beside`, and `udp.OnDatagrams`."""
+    def __init__(self, sock: socket.socket, on_batch: OnBatch) -> None:
+        """Begin without receiving; see `open_beside`."""
         self.sock = sock
-        self._io, self._on_datagrams = DatagramIo(sock), on_datagrams
+        self._io, self._on_batch = DatagramIo(sock), on_batch
         self._loop = asyncio.get_running_loop()
         self._resting: asyncio.TimerHandle | None = None
-        self._is_behind = False
 
     def start(self) -> None:
         """Receive pings."""
@@ -70,15 +68,7 @@ class PingLane:
 
     def _receive(self) -> int:
         """Take what has come, as far as one turn may; return how many these are."""
-        taken, was_behind = 0, self._is_behind
-        for _ in range(BATCHES):
-            if datagrams := self._io.receive():
-                taken += len(datagrams)
-                self._on_datagrams(datagrams, self._io.waited_s() if was_behind else 0.0)
-            if len(datagrams) < BATCH:
-                break
-        self._is_behind = taken == BATCHES * BATCH
-        return taken
+        return self._io.drain(BATCHES, self._on_batch)
 
 
 def open_beside(main: socket.socket) -> socket.socket | None:

@@ -12,7 +12,7 @@ import fcntl
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from time import time
 
@@ -37,6 +37,9 @@ BATCH = 64
 RETRY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR)
 """The kernel has no room for a datagram now."""
 
+OnBatch = Callable[[list[tuple[bytes, bytes]], float], object]
+"""Called with [(data, address), …], and for how many seconds the last one has waited in the kernel: 0.0 unless the
+drain before left some there."""
 Leftover = list[tuple[bytes, bytes]]
 """(payload, address) that the kernel had no room for."""
 
@@ -57,6 +60,8 @@ class DatagramIo:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._fd = sock.fileno()
+        self._is_behind = False
+        """The last drain left datagrams in the kernel."""
         self.failed = 0
         """Datagrams that the kernel refused for good: no route, not permitted."""
         self._data = bytearray(BATCH * _SLOT_SIZE)
@@ -100,6 +105,20 @@ class DatagramIo:
         self._sent_to = b""
         """The address in `_single`."""
 
+    def drain(self, batches: int, on_batch: OnBatch) -> int:
+        """Receive up to so many batches, and hand each of them over; return how many datagrams these were."""
+        taken, was_behind = 0, self._is_behind
+        for _ in range(batches):
+            datagrams = self.receive()
+            if not datagrams:
+                break
+            taken += len(datagrams)
+            on_batch(datagrams, self._waited_s() if was_behind else 0.0)
+            if len(datagrams) < BATCH:
+                break
+        self._is_behind = taken == batches * BATCH
+        return taken
+
     def receive(self) -> list[tuple[bytes, bytes]]:
         """Return up to `BATCH` datagrams as (data, address); an empty list if none has come."""
         count = _recvmmsg(self._fd, self._headers_at, BATCH, _DONTWAIT, None)
@@ -118,7 +137,7 @@ class DatagramIo:
             name_at += size
         return received
 
-    def waited_s(self) -> float:
+    def _waited_s(self) -> float:
         """Return how long the last datagram that was received had waited in the kernel, in seconds.
 
         0.0 if that is not known: the kernel notes when datagrams come from the first call on, as that costs time.

@@ -6,6 +6,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tsudoi.protocol.errors import SettingError
 
@@ -38,10 +39,7 @@ _WRAP = 2**32
 """The kernel counts drops to here, and from 0 again."""
 
 OnDatagrams = Callable[[int, list[tuple[bytes, bytes]], float], None]
-"""Called with (index of the listener, [(data, address), …], seconds for which the last one waited in the kernel).
-
-The time is 0.0 unless the turn before left some there.
-"""
+"""Called with the index of the listener, and what `sendmmsg.OnBatch` gets."""
 
 
 class UDPServer:
@@ -63,8 +61,7 @@ class UDPServer:
         `on_datagrams` is called with each batch; `on_drained` after the batches of one turn of the event loop, but not
         by `receive`.
         """
-        self._index = index
-        self._on_datagrams = on_datagrams
+        self._on_batch = partial(on_datagrams, index)
         self._on_drained = on_drained
         self._sock = bind_udp(listener) if inherited is None else socket.socket(fileno=inherited)
         self.listener = Listener(listener.host, self._sock.getsockname()[1])
@@ -75,8 +72,6 @@ class UDPServer:
         self._outbox: deque[tuple[bytes, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
-        self._is_behind = False
-        """The last turn left datagrams in the kernel."""
         lane = None if pings is None else socket.socket(fileno=pings)
         if inherited is None and (lane := open_beside(self._sock)) is not None:
             _enlarge(lane, socket.SO_RCVBUF, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
@@ -208,24 +203,14 @@ class UDPServer:
 
     def receive(self) -> int:
         """Receive up to `DRAIN_BATCHES` batches; return how many datagrams these were."""
-        taken, was_behind = 0, self._is_behind
-        for _ in range(0 if self._stopped else DRAIN_BATCHES):
-            datagrams = self._io.receive()
-            if not datagrams:
-                break
-            taken += len(datagrams)
-            self._on_datagrams(self._index, datagrams, self._io.waited_s() if was_behind else 0.0)
-            if len(datagrams) < BATCH:
-                break
-        self._is_behind = taken == DRAIN
-        return taken
+        return 0 if self._stopped else self._io.drain(DRAIN_BATCHES, self._on_batch)
 
     def _readable(self) -> None:
         self.receive()
         self._on_drained()
 
     def _on_pings(self, datagrams: list[tuple[bytes, bytes]], waited_s: float) -> None:
-        self._on_datagrams(self._index, datagrams, waited_s)
+        self._on_batch(datagrams, waited_s)
         self._on_drained()
 
     def _queue(self, left: list[tuple[bytes, bytes]]) -> None:

@@ -165,7 +165,6 @@ async def test_how_long_datagrams_have_waited_is_told_when_a_turn_has_left_some(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(udp, "DRAIN_BATCHES", 1)
-    monkeypatch.setattr(udp, "DRAIN", BATCH)
     waits: list[float] = []
     server = UDPServer(0, Listener("127.0.0.1", 0), lambda _, __, waited_s: waits.append(waited_s), nothing)
 

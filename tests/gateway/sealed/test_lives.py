@@ -35,6 +35,11 @@ def check(world: World, people: People, everyone: list[Person]) -> None:
         assert person.kept() | person.refused() == set(person.said)
 
 
+def resumes(world: World) -> int:
+    """Return how many runs all gateways have begun."""
+    return sum(node.gateway.counters.sealed_resumes for node in world.nodes)
+
+
 def start(seed: int, weather: Weather | None = None, network: Network | None = None, nodes: int = 2) -> People:
     world = World(seed, weather)
     people = People(world, network)
@@ -231,21 +236,18 @@ def test_a_client_that_repeats_its_resume_before_the_answer_has_come_is_served_i
     people = start(1, nodes=nodes, network=Network(delay_s=delay_s))
     world = people.world
 
-    def resumes() -> int:
-        return sum(node.gateway.counters.sealed_resumes for node in world.nodes)
-
     everyone = [people.enter(world.nodes[0], "den", f"p{number}") for number in range(3)]
     people.run_until(lambda: all(person.client.is_resumed for person in everyone))
     for person in everyone:
         people.say(person, "hello")
     people.run(8.0)
-    assert resumes() == len(everyone)
+    assert resumes(world) == len(everyone)
     for number in range(6):
         people.say(everyone[number % 3], f"line {number}")
         people.run(0.5)
     people.move(everyone[0])
     people.run(8.0)
-    assert resumes() == len(everyone) + 1
+    assert resumes(world) == len(everyone) + 1
     check(world, people, everyone)
 
 
@@ -286,18 +288,15 @@ def test_a_client_on_a_slow_network_does_not_resume_each_time_that_it_asks_somet
     people = start(1, nodes=nodes, network=Network(delay_s=delay_s))
     world = people.world
 
-    def resumes() -> int:
-        return sum(node.gateway.counters.sealed_resumes for node in world.nodes)
-
     alice, bob = (people.enter(world.nodes[0], "den", name) for name in ("alice", "bob"))
     people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
     people.run(4 * delay_s)
-    before = resumes()
+    before = resumes(world)
     for number in range(4):
         people.say(alice, f"line {number}")
         people.run(5.0)
     people.run_until(lambda: not alice.client.waiting)
-    assert resumes() == before
+    assert resumes(world) == before
     check(people.world, people, [alice, bob])
 
 
