@@ -26,7 +26,7 @@ _TIMESPEC = struct.Struct("@ll")
 
 
 def catching_up(runner: Runner) -> list[Row]:
-    """A member whose address becomes known late gets its backlog, among ten who talk on; without segmentation, too."""
+    """A member whose address comes late is sent what it missed, among ten who talk on; without segmentation, too."""
     (rate, late, alone), (without, _, _) = (_measure(runner, module) for module in MODULES)
     return [
         Row(
@@ -46,7 +46,7 @@ def _measure(runner: Runner, module: str) -> tuple[float, float, float]:
     count = int(runner.pick(5, 1))
     with TemporaryDirectory() as name:
         folder = Path(name)
-        flags = ("--backlog", str(MISSED), "--replay-rate", "1000000")
+        flags = ("--replay-rate", "1000000")
         with Tsudoi(folder / "data", *flags, cores=(SERVICE_CORE,), module=module) as service:
             wanted = seats(1, OTHERS + count)
             tokens, _ = join_all(service.tcp, wanted)

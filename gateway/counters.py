@@ -59,8 +59,6 @@ class Counters:
     """Times that a replay had to wait for its limiter."""
     resets: int = 0
     """Rooms that began a new epoch."""
-    backlog_skipped: int = 0
-    """Entries older than the backlog of a member whose address came late."""
     # Sessions.
     resumed: int = 0
     """Members taken over by their tokens."""

@@ -53,13 +53,6 @@ class Settings:
         at_least=0,
         metavar="SECONDS",
     )
-    backlog: int = setting(
-        100,
-        "Messages that are kept for a member whose UDP address is not known 5 s after its join.",
-        at_least=0,
-        at_most=10_000,
-        metavar="MESSAGES",
-    )
     history: int = setting(
         0,
         "The room's last messages that a new member gets first.",

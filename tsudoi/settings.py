@@ -20,7 +20,7 @@ class Settings:
     15 s or more. 0: send none."""
     register_at_once: bool = True
     """Send a datagram after joining, so that the server knows this client's UDP address. If not, the first message does
-    that, and earlier messages of others come late or, if there are many, in part."""
+    that, and earlier messages of others come late."""
     queue_size: int = 10_000
     """Events that may wait to be read. When the queue is full, the oldest is dropped and counted."""
     burst: int = 64

@@ -9,7 +9,6 @@ from tsudoi.protocol.codes import EntryKind
 
 from ..listeners import sockaddr
 from ..listeners.bound import Bound
-from . import backlog
 from .catch_up import CatchUp
 from .dropped_log import Drop
 from .groups import Groups
@@ -123,9 +122,8 @@ class AddressMoves(Component):
     def restore(self, member: Member, written: bytes, now: float) -> None:
         """Set the address that the directory has, if any, for a member that another gateway served before.
 
-        The member is sent all that it has missed: the backlog limits only members without an address. If it is heard
-        elsewhere, and was not heard at this address either, what other gateways have sent there is sent again. One that
-        was displaced there is sent nothing until it is heard, and then all since.
+        If it is heard elsewhere, and was not heard at this address either, what other gateways have sent there is sent
+        again. One that was displaced there is sent nothing until it is heard, and then all since.
         """
         kept = KeptAddress.parse(written)
         if kept is None or member.dialect in OF_STREAMS:
@@ -139,8 +137,6 @@ class AddressMoves(Component):
             member.cursor = min(member.cursor, kept.displaced_from)
             member.room.stop_waiting(member)
             return
-        member.address = address  # so that `_locate` does not apply the backlog
-        self.members.at_address.setdefault(sockaddr.peer(address), member)
         self._locate(member, listener, address, now)
 
     def place(self, address: bytes, listener: int) -> tuple[int, bytes]:
@@ -162,7 +158,7 @@ class AddressMoves(Component):
 
         `unproven_from`: it was not heard at its address before, and what went there since this offset may be lost.
         """
-        was_live, is_first = member.recipients is not None, member.address is None
+        was_live = member.recipients is not None
         self.groups.leave(member)
         self.members.forget_address(member)
         self.members.at_address.setdefault(sockaddr.peer(address), member)
@@ -175,8 +171,6 @@ class AddressMoves(Component):
         if was_live:
             self.groups.join(member)
             return
-        if is_first:
-            backlog.skip_older(member, self.settings, self.counters, self.members.standstills, now)
         self.catch_up.begin(member, now)
 
     def _listener_for(self, address: bytes) -> int:

@@ -11,7 +11,7 @@ from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 
-from . import audience, backlog, render
+from . import audience, history, render
 from .closed_rooms import ClosedRooms
 from .fencing import Fencing
 from .groups import Groups
@@ -74,7 +74,7 @@ class CatchUp(Component):
         if member.stream is not None and member.stream.is_behind:
             return  # a tick asks again
         if state is not None and state.history:
-            self._ask_log(member, state, backlog.history_question(member, state), self._send_history, now)
+            self._ask_log(member, state, history.history_question(member, state), self._send_history, now)
             return
         # Many members join before their addresses are known: do not ask the log for JOINED entries alone.
         missed_joins = (
@@ -116,7 +116,7 @@ class CatchUp(Component):
         self.routes.ask(room.shard, question, now, answered)
 
     def _send_history(self, member: Member, state: CatchUpState, answer: Replayed, now: float) -> None:
-        self._send(member, backlog.history(answer.entries, state), member.cursor)
+        self._send(member, history.history(answer.entries, state), member.cursor)
         state.history = 0
         member.options &= ~MemberOptions.HISTORY
 

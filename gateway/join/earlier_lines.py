@@ -9,7 +9,7 @@ import msgspec
 
 from tsudoi.protocol.backbone import Answer, Replay, Replayed
 
-from ..chat import backlog
+from ..chat import history
 from ..chat.command_answers import message_fields
 from ..chat.members import CatchUpState, Member
 
@@ -19,7 +19,7 @@ MOST_BYTES = 48 * 1024
 
 def question(member: Member, state: CatchUpState) -> Replay:
     """Return the question to the broker; `state` has the position of the join, and the number of lines."""
-    return backlog.history_question(member, state)
+    return history.history_question(member, state)
 
 
 def rows(answer: Answer | None, state: CatchUpState) -> list[dict[str, Any]]:
@@ -28,7 +28,7 @@ def rows(answer: Answer | None, state: CatchUpState) -> list[dict[str, Any]]:
         return []
     found: list[dict[str, Any]] = []
     left = MOST_BYTES
-    for entry in reversed(backlog.history(answer.entries, state)):
+    for entry in reversed(history.history(answer.entries, state)):
         row = message_fields(entry)
         left -= len(msgspec.json.encode(row)) + 1
         if left < 0:

@@ -116,7 +116,6 @@ def rows(service: Service) -> list[Row]:
         count("resets", "Rooms that began a new epoch"),
         count("unknown_members", "Members removed because the directory did not know them"),
         count("replays_paced", "Times a replay waited for its rate"),
-        count("backlog_skipped", "Entries beyond the backlog of a member whose address came late"),
         count("fenced", "Times that it was out of touch and delivered nothing"),
         # The way to the broker.
         histogram(

@@ -16,7 +16,7 @@ from tests.chaos.relay import BackboneRelay
 from tests.support.legacy.wire import Listener
 
 # Without notices: the checker reads in the log who came and went, and expects only messages as datagrams.
-GATEWAY_OPTIONS = ("--backlog", "10000", "--notices", "off")
+GATEWAY_OPTIONS = ("--notices", "off")
 BROKER_OPTIONS = ("--log-entries", "1000000", "--log-level", "warning")
 
 

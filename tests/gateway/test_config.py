@@ -96,7 +96,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
         (["--move-after", "-1"], "Invalid value for '--move-after'"),
         (["--rate", "nan"], "Invalid value for '--rate'"),
         (["--burst", "0"], "Invalid value for '--burst'"),
-        (["--backlog", "-1"], "Invalid value for '--backlog'"),
+        (["--history", "-1"], "Invalid value for '--history'"),
         (["--connections", "0"], "Invalid value for '--connections'"),
         (["--data", __file__], "Invalid value for '--data'"),
         (["--nonsense"], "No such option"),

@@ -54,7 +54,7 @@ def answer_all(gateway: ScriptedGateway, log: list[Entry]) -> int:
 
 
 def slow_gateway(rate: float = 100.0) -> ScriptedGateway:
-    return ScriptedGateway(Settings(replay_rate=rate, backlog=10_000))
+    return ScriptedGateway(Settings(replay_rate=rate))
 
 
 def release(member: int, room: int = 1, handover: str = "h1", elsewhere: bool = False) -> Release:

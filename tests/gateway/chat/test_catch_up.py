@@ -2,7 +2,7 @@
 
 from tests.gateway.chat.scripting import ALICE, BOB, answer_all, answer_replay, release, slow_gateway, texts
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, said, token_of
-from tsudoi.protocol.backbone import Item, Replay
+from tsudoi.protocol.backbone import Item, Reconcile, Reconciled, Replay
 from tsudoi.protocol.codes import EntryKind
 
 
@@ -57,12 +57,25 @@ def test_a_seed_client_hears_its_own_words_that_waited_too(gateway: ScriptedGate
     assert texts(gateway, ALICE) == ["own"]
 
 
-def test_a_member_without_a_backlog_asks_for_no_replay(gateway: ScriptedGateway) -> None:
+def test_a_member_that_has_missed_nothing_asks_for_no_replay(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
     gateway.receive(1, "", ALICE)
     assert gateway.asked(Replay) == []
     gateway.news(said(2, 9, "2"))
     assert texts(gateway, ALICE) == ["2"]
+
+
+def test_a_member_whose_address_comes_late_gets_all_since_its_join(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    log = [said(offset, 9, str(offset)) for offset in range(2, 302)]
+    gateway.news(*log)
+    gateway.wait(30.0)
+    for request in gateway.asked(Reconcile):
+        gateway.reply(request.id, Reconciled([], []))
+    gateway.receive(1, "", ALICE)
+    while answer_all(gateway, log):
+        gateway.wait(0.25)
+    assert texts(gateway, ALICE) == [str(offset) for offset in range(2, 302)]
 
 
 def test_missed_joins_alone_are_no_reason_for_a_replay(gateway: ScriptedGateway) -> None:

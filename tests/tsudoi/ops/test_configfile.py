@@ -76,7 +76,7 @@ def test_a_file_is_one_for_both(path: Path, program: str) -> None:
         ('[gateway]\nrate = "500"', "FILE:2: rate: '500' is not a number"),
         ("[gateway]\nrate = true", "FILE:2: rate: True is not a number"),
         ("[gateway]\nrate = nan", "FILE:2: rate: nan is not a number up to"),
-        ("[gateway]\nbacklog = 1.5", "FILE:2: backlog: 1.5 is not a whole number"),
+        ("[gateway]\nhistory = 1.5", "FILE:2: history: 1.5 is not a whole number"),
         ("[gateway]\n# rate = 1\nrate = -1", "FILE:3: rate: -1.0 is not in the range"),
         ('[gateway]\ncheck-ip = "never"', "FILE:2: check-ip: 'never' is not one of"),
         ("[gateway]\ntcp = 9001", "FILE:2: tcp: 9001 is not a list of texts"),
