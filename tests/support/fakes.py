@@ -187,6 +187,8 @@ class FakeGateway:
         self.outbound = FakeOutbound()
         bound = [Bound(each, is_wildcard=wildcard) for each in ipv6]
         self.core = ChatCore(self.settings, self.routes, self.outbound, self.counters, bound, self.keys)
+        self.connections = self.core.sealed_sender.carried.listener
+        """The number of the listener for packets over TCP."""
         self.core.sealed_sender.schedule = self.core.sealed_sender.schedule_repeats = lambda: None
         self.members = self.core.members
 
@@ -476,6 +478,8 @@ class Node:
         """Until then packets to and from the broker vanish: all frames wait, and come afterwards."""
         self.datagrams: list[tuple[bytes, bytes]] = []
         """Those that came while it was frozen: the kernel keeps them."""
+        self.carried: list[tuple[bytes, bytes]] = []
+        """Packets of version 2 that came over TCP, likewise."""
         self.next_tick = self.next_repeat = 0.0
 
 
@@ -715,6 +719,11 @@ class World:
         if node.datagrams and not node.is_frozen:
             datagrams, node.datagrams = node.datagrams, []
             node.gateway.core.handle_datagrams(0, datagrams, self.now)
+            self.flush(node)
+        if node.carried and not node.is_frozen:
+            packets, node.carried = node.carried, []
+            for packet, address in packets:
+                node.gateway.core.sealed.handle_untrusted(node.gateway.connections, packet, address, self.now)
             self.flush(node)
 
     def _put(self, stream: Stream, frame: bytes, earliest: float = 0.0) -> None:

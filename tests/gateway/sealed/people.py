@@ -4,6 +4,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 from gateway.listeners import sockaddr
@@ -13,6 +14,8 @@ from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.names import RoomName, hash_token
 from tsudoi.protocol.sealed.client import SealedClient
 from tsudoi.protocol.sealed.client_events import ClientEvent, Delivered, Ended, Gap, Kept, LineRefused, Reset
+from tsudoi.protocol.sealed.client_link import Datagram
+from tsudoi.protocol.sealed.client_path import is_tcp, server_of
 from tsudoi.protocol.sealed.grant import Grant
 from tsudoi.protocol.sealed.lines import member_number
 
@@ -27,6 +30,20 @@ class Network:
     doubling: float = 0.0
     delay_s: float = 0.0
     jitter_s: float = 0.0
+    passes_udp: bool = True
+
+
+@dataclass
+class Connection:
+    """A TCP connection that carries packets: nothing is lost or overtaken, and what the network loses comes later."""
+
+    person: "Person"
+    way: int
+    address: bytes
+    is_dead: bool = False
+    """It carries nothing any more, and neither end knows."""
+    due: float = 0.0
+    """When the last of what it carries arrives."""
 
 
 @dataclass
@@ -57,8 +74,11 @@ class Person:
 class People:
     """All clients of a world. Servers are its gateways, by their places in `nodes`."""
 
-    def __init__(self, world: World, network: Network | None = None) -> None:
+    def __init__(self, world: World, network: Network | None = None, *, has_tcp: bool = False) -> None:
         self.world, self.network = world, network or Network()
+        self.has_tcp = has_tcp
+        self.connections: dict[bytes, Connection] = {}
+        """By the addresses of their clients' ends."""
         self.people: dict[bytes, Person] = {}
         """By address."""
         self.nonces: set[bytes] = set()
@@ -75,7 +95,7 @@ class People:
 
     def attach(self, node: Node) -> Node:
         """Let a gateway's datagrams go over this network."""
-        node.gateway.outbound.on_send = lambda listener, address, data: self._down(node, address, data)
+        node.gateway.outbound.on_send = partial(self._down, node)
         return node
 
     def enter(self, node: Node, room: str, name: str, suite: str = "aes-128-gcm") -> Person:
@@ -101,7 +121,7 @@ class People:
         grant = Grant(session, suite, up, down, check, *about)
         nodes = self.world.nodes
         dice = random.Random(granted.member)
-        client = SealedClient(grant, self.world.now, dice, len(nodes), nodes.index(node))
+        client = SealedClient(grant, self.world.now, dice, len(nodes), nodes.index(node), has_tcp=self.has_tcp)
         person = Person(client, granted.member, self._new_address(), granted.offset)
         self.people[person.address] = person
         self._up(person)
@@ -113,6 +133,8 @@ class People:
     def leave_network(self, person: Person) -> None:
         """Let a client neither send nor hear anything."""
         del self.people[person.address]
+        for connection in self.connections.values():
+            connection.is_dead |= connection.person is person
 
     def join_network(self, person: Person) -> None:
         """Let a client that has left come back with another address, of which it does not know."""
@@ -140,11 +162,36 @@ class People:
 
     def _carry(self, act: Callable[[], None], server: int) -> None:
         network, dice = self.network, self.world.dice
-        delay_s = network.delay_s + self.slow.get(server, 0.0)
         for _ in range(1 + (dice.random() < network.doubling)):
-            if dice.random() >= network.loss:
-                due = self.world.now + delay_s + dice.random() ** 3 * network.jitter_s
+            if dice.random() >= network.loss and network.passes_udp:
+                due = self.world.now + self._delay_s(server) + dice.random() ** 3 * network.jitter_s
                 heapq.heappush(self._under_way, (due, next(self._order), act))
+
+    def _carry_in_order(self, connection: Connection, act: Callable[[], None]) -> None:
+        again_s = 0.2 if self.world.dice.random() < self.network.loss else 0.0
+        due = self.world.now + self._delay_s(server_of(connection.way)) + again_s
+        connection.due = max(connection.due, due)
+        heapq.heappush(self._under_way, (connection.due, next(self._order), act))
+
+    def _delay_s(self, server: int) -> float:
+        return self.network.delay_s + self.slow.get(server, 0.0)
+
+    def _connection(self, person: Person, datagram: Datagram) -> Connection:
+        """Return the connection for a datagram, which may be a new one."""
+        ours = (each for each in self.connections.values() if each.person is person and each.way == datagram.server)
+        connection = next(ours, None)
+        if connection is not None and datagram.is_fresh:
+            self._end(connection)
+        if connection is None or datagram.is_fresh:
+            connection = Connection(person, datagram.server, self._new_address())
+            self.connections[connection.address] = connection
+        return connection
+
+    def _end(self, connection: Connection) -> None:
+        del self.connections[connection.address]
+        node = self.world.nodes[server_of(connection.way)]
+        if not connection.is_dead and not node.is_dead:
+            node.gateway.core.sealed_sender.detach_all(connection.address)
 
     def _note(self, data: bytes, direction: bytes) -> None:
         if data[1] > 2:
@@ -153,7 +200,7 @@ class People:
         assert nonce not in self.nonces, "a key seals two packets with one nonce"
         self.nonces.add(nonce)
 
-    def _down(self, node: Node, address: bytes, data: bytes) -> None:
+    def _down(self, node: Node, listener: int, address: bytes, data: bytes) -> None:
         assert len(data) <= 1_200
         self._note(data, b"down")
         self.wire_down.append(data)
@@ -164,22 +211,49 @@ class People:
                 person.client.receive(data, self.world.now, server)
                 self._up(person)
 
-        self._carry(arrive, server)
+        def arrive_by_tcp() -> None:
+            if address in self.connections and not connection.is_dead:
+                connection.person.client.receive(data, self.world.now, connection.way)
+                self._up(connection.person)
+
+        if listener != node.gateway.connections:
+            self._carry(arrive, server)
+        elif address in self.connections:
+            connection = self.connections[address]
+            self._carry_in_order(connection, arrive_by_tcp)
 
     def _up(self, person: Person) -> None:
         for datagram in person.client.datagrams_to_send():
             assert len(datagram.data) <= 1_200
             self._note(datagram.data, b"up")
             self.wire.append(datagram.data)
-            node, address = self.world.nodes[datagram.server], person.address
-
-            def arrive(node: Node = node, address: bytes = address, data: bytes = datagram.data) -> None:
-                if not node.is_dead:
-                    node.datagrams.append((data, address))
-                    self.world.receive(node)
-
-            self._carry(arrive, datagram.server)
+            server = server_of(datagram.server)
+            node = self.world.nodes[server]
+            if is_tcp(datagram.server):
+                connection = self._connection(person, datagram)
+                arrive = partial(self._arrive_by_tcp, node, connection, datagram.data)
+                self._carry_in_order(connection, arrive)
+            else:
+                self._carry(partial(self._arrive, node, person.address, datagram.data), server)
         person.events += person.client.events()
+
+    def _arrive(self, node: Node, address: bytes, data: bytes) -> None:
+        if not node.is_dead:
+            node.datagrams.append((data, address))
+            self.world.receive(node)
+
+    def _arrive_by_tcp(self, node: Node, connection: Connection, data: bytes) -> None:
+        if not node.is_dead and not connection.is_dead:
+            node.carried.append((data, connection.address))
+            self.world.receive(node)
+
+    def _end_connections(self) -> None:
+        """End those of gateways that were killed: their clients see it."""
+        for connection in list(self.connections.values()):
+            if self.world.nodes[server_of(connection.way)].is_dead and not connection.is_dead:
+                del self.connections[connection.address]
+                connection.person.client.lose(connection.way, self.world.now)
+                self._up(connection.person)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -189,6 +263,7 @@ class People:
             return
         while self._under_way and self._under_way[0][0] <= self.world.now:
             heapq.heappop(self._under_way)[2]()
+        self._end_connections()
         for person in list(self.people.values()):
             deadline = person.client.deadline
             if deadline is not None and deadline <= self.world.now:

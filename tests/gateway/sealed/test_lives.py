@@ -12,6 +12,8 @@ from tests.gateway.sealed.people import Network, People, Person
 from tests.support.fakes import Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.sealed.client_events import Back, Delivered, Ended, Gap, Told
+from tsudoi.protocol.sealed.client_path import is_tcp
+from tsudoi.protocol.sealed.client_seeking import TIMES
 from tsudoi.protocol.sealed.packets import Kind
 
 BAD = Network(loss=0.1, doubling=0.1, delay_s=0.01, jitter_s=0.04)
@@ -40,9 +42,11 @@ def resumes(world: World) -> int:
     return sum(node.gateway.counters.sealed_resumes for node in world.nodes)
 
 
-def start(seed: int, weather: Weather | None = None, network: Network | None = None, nodes: int = 2) -> People:
+def start(
+    seed: int, weather: Weather | None = None, network: Network | None = None, nodes: int = 2, *, has_tcp: bool = False
+) -> People:
     world = World(seed, weather)
-    people = People(world, network)
+    people = People(world, network, has_tcp=has_tcp)
     for _ in range(nodes):
         people.attach(world.start_gateway())
     return people
@@ -378,6 +382,31 @@ def test_a_member_that_only_listens_goes_on_where_the_room_is_reached() -> None:
     assert [node.gateway.counters.sealed_resumes for node in world.nodes] == [1, 2]
 
 
+@pytest.mark.parametrize("passes_udp", [True, False], ids=["UDP", "TCP"])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_member_that_only_listens_goes_on_within_seconds_although_packets_are_lost(
+    seed: int, passes_udp: bool
+) -> None:
+    """It need not wait for its next ping because a step was lost, and it does so where UDP does not pass too."""
+    people = start(seed, network=Network(loss=0.15, delay_s=0.02, passes_udp=passes_udp), has_tcp=True)
+    world = people.world
+    listeners = [people.enter(world.nodes[0], "den", f"p{number}") for number in range(6)]
+    alice = people.enter(world.nodes[1], "den", "alice")
+    people.run(30.0)
+    assert all(is_tcp(person.client.way) != passes_udp for person in listeners)
+    world.nodes[0].cut_until = world.now + 60.0
+    people.run(2.0)
+    for person in listeners:
+        person.client._link.ping(world.now)
+    people.run(5.0)
+    assert [person.client.server for person in listeners] == [1] * 6
+    people.network = Network(passes_udp=passes_udp)
+    people.say(alice, "hello")
+    people.run_until(lambda: not alice.client.waiting)
+    people.run(1.0)
+    check(world, people, [*listeners, alice])
+
+
 def test_who_listens_asks_elsewhere_less_and_less_often_while_no_gateway_reaches_the_room() -> None:
     people = start(1)
     world = people.world
@@ -387,7 +416,7 @@ def test_who_listens_asks_elsewhere_less_and_less_often_while_no_gateway_reaches
     world.stop_broker()
     people.run(200.0)
     pings, asked = 200 / 20, 4
-    assert len(people.wire) - before <= len(everyone) * (pings + 2 * asked)
+    assert len(people.wire) - before <= len(everyone) * (pings + TIMES * asked)
     world.restart_broker()
     people.run(5.0)
     people.say(everyone[0], "hello")

@@ -279,7 +279,7 @@ class SealedClient:
                 self._events += self._up.refuse(line.refused, line.again, line.text, now)
                 self._stands_since, self._in_vain = now, 0
         elif line.pong is not None:
-            self._link.take_pong(line.pong, line.away, now, self._position())
+            self._link.take_pong(line.pong, line.away, now)
             if line.epoch != self._down.epoch:
                 self._link.resume(now)
             self._down.note_last(line.epoch, line.last, now)

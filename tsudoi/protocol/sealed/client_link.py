@@ -8,6 +8,7 @@ from tsudoi.protocol.errors import MalformedMessage
 
 from .client_cookies import Cookies
 from .client_path import Path, by_tcp, is_tcp, server_of
+from .client_seeking import Seeking
 from .grant import Grant
 from .lines import Resume, UpLine, serialize
 from .packets import NO_RUN, Kind, Packet, parse_untrusted, serialize_header
@@ -88,10 +89,7 @@ class Link:
         """The way by which this session is served, or was at last."""
         self._avoided = -1, now
         """The address of a server that stops, and until when it is not tried."""
-        self._away_pongs = 0
-        """How often in a row this session's server has said that it does not reach the room."""
-        self._sought = server, now
-        """The server that was asked whether it does, and until when its RETRY is waited for."""
+        self._seeking = Seeking()
         self._path = Path(dice, has_tcp=has_tcp)
         self.out: list[Datagram] = []
         self.round_trip_s = 0.0
@@ -148,7 +146,7 @@ class Link:
     @property
     def lacks_room(self) -> bool:
         """Whether this session's server does not reach the room."""
-        return self._away_pongs > 0
+        return self._seeking.pongs > 0
 
     @property
     def suspect_s(self) -> float:
@@ -241,6 +239,10 @@ class Link:
             self._send_resume_to(by_tcp(self.server), now, epoch, offset, next_number)
         if self._resume_at is None and self._path.probes(now):
             self._send_resume_to(self.server, now, epoch, offset, next_number, is_probe=True)
+        if self._resume_at is None and now >= self._seeking.at:
+            way = self._seeking.ask(now, self.round_trip_s, self._pending_s)
+            is_probe = not self._cookies.to_show(way, now)
+            self._send_resume_to(way, now, epoch, offset, next_number, is_probe=is_probe)
         if self._quiet_at is not None and now >= self._quiet_at:
             is_quiet = now >= self._entries_at + QUIET_S[0]
             self._quiet_at = None if is_quiet else self._quiet_after(self._entries_at)
@@ -261,7 +263,7 @@ class Link:
 
     def deadline(self) -> float:
         """Return when `tick` has something to do."""
-        times = [self._ping_at if self._resume_at is None else self._resume_at]
+        times = [min(self._ping_at, self._seeking.at) if self._resume_at is None else self._resume_at]
         if self._quiet_at is not None:
             times.append(self._quiet_at)
         if (path_at := self._path.deadline()) is not None:
@@ -289,7 +291,7 @@ class Link:
     def _send_resume_to(
         self, way: int, now: float, epoch: int, offset: int, next_number: int, *, is_probe: bool = False
     ) -> None:
-        is_fresh = is_tcp(way) and self._path.takes_fresh()
+        is_fresh = self._resume_at is not None and is_tcp(way) and self._path.takes_fresh()
         cookie = b"" if is_fresh or is_probe else self._cookies.to_show(way, now)
         line = UpLine(resume=Resume(cookie=cookie.hex(), epoch=epoch, offset=offset, next=next_number))
         self._seal(Kind.BODY, serialize(line), way, is_fresh=is_fresh)
@@ -305,18 +307,6 @@ class Link:
         self._note_sent(now)
         if self._silent_since is None and self._resume_at is not None:
             self._silent_since = now
-
-    def _seek(self, now: float, epoch: int, offset: int, next_number: int) -> None:
-        """Ask another server for this session, which is served meanwhile.
-
-        Where none reaches the room, since its broker is away, thousands ask in vain: so each less and less often.
-        """
-        is_due = self._away_pongs & (self._away_pongs - 1) == 0  # the first time, the 2nd, 4th, 8th, …
-        if is_due and self._resume_at is None and self.servers > 1 and not is_tcp(self.way):
-            tried = self._away_pongs.bit_length() - 1
-            server = (self.way + 1 + tried % (self.servers - 1)) % self.servers
-            self._sought = server, now + self._pending_s
-            self._send_resume_to(server, now, epoch, offset, next_number, is_probe=True)
 
     def _seal(self, kind: Kind, text: bytes, way: int | None = None, *, is_fresh: bool = False) -> None:
         self._count += 1
@@ -377,7 +367,8 @@ class Link:
         self._note_run(packet.run)
         self._window, self._parts = ReplayWindow(), Parts(PENDING_DOWN)
         self._window.add(packet.count)
-        self._silent_since, self._resume_at, self._away_pongs = None, None, 0
+        self._silent_since, self._resume_at = None, None
+        self._seeking.end()
         self._ping_at, self._first_ping = now + PING_AGAIN_S, self._pings + 1
         self._note_sent(now)
         self.note_round_trip(answer_s)
@@ -389,7 +380,7 @@ class Link:
         if self._resume_at is None and now < self._resumed_at + CALM_S:
             self._ask_when_calm()
             return
-        is_sought = self._resume_at is None and way == self._sought[0] and now < self._sought[1]
+        is_sought = self._resume_at is None and self._seeking.is_answer(way, now)
         if (
             self._resume_at is None
             and not is_sought
@@ -399,8 +390,7 @@ class Link:
         if not self._cookies.take(way, packet.nonce, now):
             return  # It has come before: doubled on its way, or replayed.
         if is_sought:
-            self._sought = way, now
-            self._send_resume_to(way, now, *position)
+            self._seeking.follow(now)
             return
         if self._resume_at is not None and way != self._shown_to and now < self._shown_until:
             return  # Another server has been shown its cookie: two that serve one session in turn serve it badly.
@@ -475,17 +465,18 @@ class Link:
         """Return whether a GONE answers a cookie that this client has shown."""
         return self._cookies.has(packet.nonce)
 
-    def take_pong(self, number: int, is_away: bool, now: float, position: tuple[int, int, int]) -> None:
-        """Note the answer to a ping, which says whether the room is away; `position` is as `tick` has it."""
+    def take_pong(self, number: int, is_away: bool, now: float) -> None:
+        """Note the answer to a ping, which says whether the room is away."""
         if not self._ping_is_open or number < self._first_ping:
             return  # The answer to an earlier question: what it tells may be old.
         if number == self._pings:
             self.note_round_trip(now - self._pinged_at)
         self._ping_is_open = False
         self._note_sent(now)
-        self._away_pongs = self._away_pongs + 1 if is_away else 0
         if is_away:
-            self._seek(now, *position)
+            self._seeking.take_pong(self.way, self.servers, now)
+        else:
+            self._seeking.end()
 
     def note_round_trip(self, sample_s: float) -> None:
         """Note how long an answer took."""
