@@ -228,7 +228,7 @@ class Core:
         for room_id in pending.announced:
             _, epoch, last = self.directory.standing(room_id)
             published.append((backbone.room_topic(room_id), backbone.encode(backbone.News(epoch, last, []))))
-        return Turn(batch, published, pending.replies, *self.requests.take(), changes.count)
+        return Turn(batch, published, pending.replies, *self.requests.take())
 
     def _log(self, changes: Changes, moment: Moment) -> list[news.RoomNews]:
         """Put a turn's entries into the batch, and return them as news."""
@@ -237,13 +237,12 @@ class Core:
         for room_id, entries in changes.entries.items():
             room = self.directory.rooms.get(room_id) or self.directory.closed[room_id]
             last = entries[-1].offset
-            changes.count += len(entries)
+            self.counters.entries += len(entries)
             body = backbone.encode(backbone.News(room.epoch, last, entries))
             changes.batch.chunks.append(Chunk(room_id, entries[0].offset, last, moment.wall_ms, body))
             if room.closed_ms:
                 self._closed[room_id] = moment.now
             found.append(news.RoomNews(room, body))
-        self.counters.entries += changes.count
         return found
 
     # --- decisions ------------------------------------------------------------------------------------------------

@@ -41,5 +41,3 @@ class Turn(msgspec.Struct):
     """(gateway instance, request id, what to read from the store and answer with `Core.replayed`)."""
     passwords: list[PasswordJob]
     """To be hashed off the loop, then given to `Requests.hashed`."""
-    entries: int = 0
-    """How many entries of logs it has."""

@@ -99,8 +99,6 @@ class Counters:
     sealed_resumes: int = 0
     sealed_wants: int = 0
     """Times that a member wanted entries again."""
-    sealed_repeats: int = 0
-    """Bodies that were sent again because a burst had ended."""
     sealed_slow: int = 0
     """Connections with packets that were closed because too much waited for their clients."""
     # Connections and handshakes.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from tsudoi.ops.histogram import SECONDS, Histogram
+from tsudoi.ops.histogram import Histogram
 
 from ..store.interface import Batch, Store
 
@@ -32,7 +32,7 @@ class Committer:
         self._running: Future[None] | None = None
         self._on_done: OnDone | None = None
         self._usual_s = 0.0
-        self.seconds = Histogram(SECONDS)
+        self.seconds = Histogram()
         """How long commits took."""
 
     @property

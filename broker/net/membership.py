@@ -95,8 +95,6 @@ class Membership:
         """How many shards were served, as last logged."""
         self._moved = asyncio.Event()
         """Set at each look and each shard that is taken or given."""
-        self.takeovers = 0
-        """Shards that were taken."""
         server.membership = self
         turns = server.turns
         turns.may_serve, turns.on_lost = self.may_serve, self.lose
@@ -324,7 +322,6 @@ class Membership:
             return
         self._loading.discard(shard)
         self.served[shard] = term
-        self.takeovers += 1
         self._server.begin_core(core)
         for peer, (frame, account) in self._early.pop(shard, {}).items():
             core.handle_untrusted(peer, frame, self._server.moment(), account)

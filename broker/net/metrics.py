@@ -55,9 +55,6 @@ def rows(server: Server) -> list[Row]:
     def number(row: str, help: str) -> Row:
         return counter(PREFIX + row, help, lambda: float(getattr(server.counters, row)))
 
-    def taken() -> float:
-        return server.membership.takeovers if server.membership else 0
-
     def answers() -> float:
         return server.sockets.undeliverable
 
@@ -66,7 +63,6 @@ def rows(server: Server) -> list[Row]:
         gauge(f"{PREFIX}members", "Members of all rooms", members),
         gauge(f"{PREFIX}gateways", "Gateways that are connected", gateways),
         gauge(f"{PREFIX}shards", "Parts of the rooms that this broker serves", lambda: len(server.cores)),
-        counter(f"{PREFIX}shards_taken", "Shards that this broker has taken", taken),
         gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not server.unhealthy_reason()),
         counter(
             f"{PREFIX}lost_log_lines", "Log lines that nothing read, or that could not be written", logs.lost_lines
@@ -93,6 +89,5 @@ def rows(server: Server) -> list[Row]:
             "Passwords that are being hashed or wait for it",
             lambda: server.turns.passwords.jobs,
         ),
-        histogram(f"{PREFIX}turn_entries", "Entries in one turn, so in one commit", lambda: server.turns.entries),
         histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.turns.committer.seconds),
     ]

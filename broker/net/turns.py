@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 
 from tsudoi.ops import logs
-from tsudoi.ops.histogram import ITEMS, Histogram
 from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import StoreError
 
@@ -73,7 +72,6 @@ class Turns:
         """Reads logs beside commits, because each read is a round trip; None: the loop reads them, between commits."""
         self.passwords = PasswordHashing()
         self.replays = ReplayQueue(self._replay)
-        self.entries = Histogram(ITEMS)
         """Entries in each turn that has any."""
         self.admin: AdminServer | None = None
         """The operators' socket."""
@@ -288,10 +286,8 @@ class Turns:
         is_alone = self.cores.alone is not None
         for topic, body in work[0][1].news if is_alone else merged_news((core.shard, turn) for core, turn in work):
             self._sockets.publish(topic, body)
-        entries = 0
         answers: dict[str, list[bytes]] = {}
         for core, turn in work:
-            entries += turn.entries
             for peer, answer in turn.replies:
                 frame = backbone.encode(answer)
                 answers.setdefault(peer, []).append(frame if is_alone else backbone.for_shard(core.shard, frame))
@@ -300,8 +296,6 @@ class Turns:
         for peer, frames in answers.items():
             for frame in backbone.pack_frames(frames, ANSWERS_SIZE):
                 self._send(peer, frame)
-        if entries:
-            self.entries.note(entries)
         if self.replays.accounts:
             self._serve_replays()
         self._sockets.flush()

@@ -26,8 +26,6 @@ class Changes(msgspec.Struct):
     """For the store; without the chunks and numbers that the turn adds."""
     entries: defaultdict[int, list[Entry]] = msgspec.field(default_factory=partial(defaultdict, list))
     """Room id → new entries of its log."""
-    count: int = 0
-    """How many these are; the core counts them."""
     renewed: set[int] = msgspec.field(default_factory=set)
     """Rooms that have begun a new epoch."""
     regrouped: set[int] = msgspec.field(default_factory=set)

@@ -5,7 +5,7 @@ The broker publishes them in order among the news, so a missing canary shows tha
 
 from collections import deque
 
-from tsudoi.ops.histogram import SECONDS, Histogram
+from tsudoi.ops.histogram import Histogram
 
 CANARY_S = 0.25
 """The time between two canaries."""
@@ -29,7 +29,7 @@ class Canary:
         """Number of the last one that came back."""
         self.back_at = float("-inf")
         self._lease_until = float("-inf")
-        self.round_trip_s = Histogram(SECONDS)
+        self.round_trip_s = Histogram()
         self.ended = 0
         """How many times the lease was ended at once; a new one may have begun before anything looked."""
         self.lost = 0

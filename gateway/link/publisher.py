@@ -3,7 +3,7 @@
 from collections import deque
 from itertools import islice
 
-from tsudoi.ops.histogram import ITEMS, SECONDS, Histogram
+from tsudoi.ops.histogram import Histogram
 from tsudoi.protocol.backbone import Item, Publish
 from tsudoi.protocol.codes import EntryKind
 
@@ -44,8 +44,7 @@ class Publisher:
         """Items that were taken since the start."""
         self.resent = 0
         """Items that were sent again."""
-        self.accept_s = Histogram(SECONDS)
-        self.batches = Histogram(ITEMS)
+        self.accept_s = Histogram()
         self.gathering = Gathering(Counters())
         """Notes how many items are sent; links of one gateway share it."""
 
@@ -122,16 +121,14 @@ class Publisher:
                 lines += 1 + len(item.more)
                 if lines >= LINES_A_FRAME:
                     break
-            count = len(items)
             if not self._frames:
                 self._moved_at = now
             frames.append(Publish(self._sent + 1, items))
             self.gathering.note(items, now)
-            self._sent += count
+            self._sent += len(items)
             if self._sent > self._highest:
                 self._highest = self._sent
             self._frames.append((self._sent, now))
-            self.batches.note(count)
         return frames
 
     def _send_again(self, now: float) -> None:

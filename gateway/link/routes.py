@@ -275,7 +275,7 @@ class Routes:
         links = []
         for _ in range(len(owners)):
             link = Link(self.capacity, self._timeout_s, self._counters)
-            link.publisher.accept_s, link.publisher.batches = first.publisher.accept_s, first.publisher.batches
+            link.publisher.accept_s = first.publisher.accept_s
             link.publisher.gathering = self._gathering
             link.canary.round_trip_s = first.canary.round_trip_s
             links.append(link)

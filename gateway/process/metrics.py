@@ -100,7 +100,6 @@ def rows(service: Service) -> list[Row]:
         count("sealed_recalls", "Cookies sent unasked, to clients that must resume"),
         count("sealed_resumes", "Sessions served from a new address, by a new run, or after a loss"),
         count("sealed_wants", "Times a member wanted entries again"),
-        count("sealed_repeats", "Bodies sent again at the end of a burst"),
         gauge(f"{PREFIX}sealed_tcp", "TCP connections open that carry packets", lambda: len(service.packets)),
         count("sealed_slow", "TCP clients closed because too much waited for them"),
         # Datagrams.
@@ -124,7 +123,6 @@ def rows(service: Service) -> list[Row]:
             lambda: one().publisher.accept_s,
         ),
         histogram(f"{PREFIX}canary_seconds", "A probe's way to the broker and back", lambda: one().canary.round_trip_s),
-        histogram(f"{PREFIX}batch_items", "Items in a frame to the broker", lambda: one().publisher.batches),
         gauge(f"{PREFIX}queue_length", "What waits, by queue", queues, "queue"),
         counter(f"{PREFIX}resent_items", "Items sent to the broker again", lambda: routes.resent),
         counter(

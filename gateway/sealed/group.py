@@ -208,10 +208,8 @@ class SealedGroup(Collecting):
         common, own = self._last
         if common is not None:
             self._send([common], own)
-            self._sender.counters.sealed_repeats += len(self) - len(own)
         for member, content in own.items():
             if (link := self._link_of(member)) is not None:
-                self._sender.counters.sealed_repeats += 1
                 link.send_bodies([content])
 
     def forget_last(self) -> None:

@@ -145,7 +145,6 @@ class Sender:
                 self.counters.sealed_recalls += 1
                 self.retry(link.session, listener, address, now)
         for listener, address, packet in self.farewells.due():
-            self.counters.sealed_repeats += 1
             self.out.send(listener, address, packet)
         return bool(self._bursts or self._joined or self.recalls or self.farewells)
 

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .histogram import Histogram
+from .histogram import SECONDS, Histogram
 from .metrics import Row
 
 
@@ -29,7 +29,7 @@ def _family(row: Row, value: float | Mapping[str, float] | Histogram) -> Metric:
     if isinstance(value, Histogram):
         spread = HistogramMetricFamily(row.name, row.help)
         counts = list(value.counts)
-        bounds = [*(f"{bound:g}" for bound in value.bounds), "+Inf"]
+        bounds = [*(f"{bound:g}" for bound in SECONDS), "+Inf"]
         spread.add_metric([], list(zip(bounds, accumulate(counts), strict=True)), value.total)
         return spread
     family = (CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily)(
