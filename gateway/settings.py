@@ -113,22 +113,12 @@ class Settings:
         " address alone, or is refused.",
         metavar="MEMBERS",
     )
-    address_messages: float = setting(
-        5_000.0,
-        "Messages a second from all members of one address, in the long run; twice as many at once.",
-        metavar="PER_SECOND",
-    )
-    create_rate: float = setting(
-        5.0,
-        "Rooms a second that one address creates, in the long run; ten times as many at once.",
-        at_least=0.1,
-        metavar="PER_SECOND",
-    )
-    password_tries: int = setting(
-        5,
-        "Wrong passwords of one name, from one address in one room, before that name has to wait, twice as long after"
-        " each further one. All names of the address have four times as many there, then one every two seconds.",
-    )
+    address_messages: float = 5_000.0
+    """Messages a second from all members of one address, in the long run; twice as many at once."""
+    create_rate: float = 5.0
+    """Rooms a second that one address creates, in the long run; ten times as many at once."""
+    password_tries: int = 5
+    """Wrong passwords of one name, from one address in one room, before that name has to wait."""
     unlimited: tuple[Network, ...] = setting(
         ("127.0.0.0/8", "::1/128"),
         "A network whose addresses have no limits of their own, of a proxy for example; may be given several times.",
