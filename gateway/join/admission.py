@@ -18,6 +18,7 @@ from tsudoi.protocol.names import RoomName, hash_token
 from tsudoi.protocol.sealed.lines import member_number
 
 from ..chat.dispatch import ChatCore
+from ..chat.history import history_question
 from ..chat.members import CatchUpState, Member
 from ..counters import TOKEN_REFUSED, Counters
 from ..listeners import sockaddr
@@ -182,7 +183,7 @@ class Admission:
         """Return what to ask the broker before the member of version 2 is answered; None: nothing."""
         if self._before is None or self._member is None:
             return None
-        return earlier_lines.question(self._member, self._before)
+        return history_question(self._member, self._before)
 
     def with_earlier_lines(self, entered: Entered, answer: Answer | None) -> Entered:
         """Return the answer to the client with what the broker has answered to `question_before`."""

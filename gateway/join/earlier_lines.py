@@ -7,19 +7,14 @@ from typing import Any
 
 import msgspec
 
-from tsudoi.protocol.backbone import Answer, Replay, Replayed
+from tsudoi.protocol.backbone import Answer, Replayed
 
 from ..chat import history
 from ..chat.command_answers import message_fields
-from ..chat.members import CatchUpState, Member
+from ..chat.members import CatchUpState
 
 MOST_BYTES = 48 * 1024
 """As JSON. The SDK takes an answer of 64 KiB; 200 lines of usual length have less than half."""
-
-
-def question(member: Member, state: CatchUpState) -> Replay:
-    """Return the question to the broker; `state` has the position of the join, and the number of lines."""
-    return history.history_question(member, state)
 
 
 def rows(answer: Answer | None, state: CatchUpState) -> list[dict[str, Any]]:
