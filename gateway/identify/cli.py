@@ -11,6 +11,7 @@ import uvloop
 from tsudoi.ops import logs
 from tsudoi.ops.net.descriptors import require_descriptors
 from tsudoi.ops.options import MarkdownOption, Parsed
+from tsudoi.protocol.client.words import Language
 from tsudoi.protocol.errors import SettingError
 
 from ..listeners.options import Listener, parse_listener
@@ -34,9 +35,11 @@ TCP, UDP = "127.0.0.1:9101", "127.0.0.1:9102"
     default=(UDP,),
     help="Where clients chat; may be given several times.",
 )
-@click.option("--lang", type=click.Choice(("en", "ja")), help="The language. [default: that of the locale]")
+@click.option("--language", type=click.Choice(("en", "ja")), help="The language. [default: that of the locale]")
 @click.option("--count", type=click.IntRange(1), help="End after so many requests and datagrams.")
-def identify(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], lang: str | None, count: int | None) -> None:
+def identify(
+    tcp: tuple[Listener, ...], udp: tuple[Listener, ...], language: Language | None, count: int | None
+) -> None:
     """Show what a client sends, byte by byte, and what the server makes of it.
 
     It serves clients as the service does, with rooms in memory, on ports of its own: point your client at them. Tokens
@@ -46,9 +49,7 @@ def identify(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], lang: str | N
     from .run import choose_language, run
 
     logs.set_up("warning", "human")
-    language = choose_language(os.environ, getattr(sys.stdout, "encoding", None) or "ascii")
-    if lang is not None:
-        language = "ja" if lang == "ja" else "en"
+    language = language or choose_language(os.environ, getattr(sys.stdout, "encoding", None) or "ascii")
     try:
         require_descriptors()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -73,7 +73,7 @@ def identifying(tmp_path: Path, *options: str, tcp: str = "127.0.0.1:0", **envir
 
 
 def test_a_client_is_served_and_each_step_is_shown(tmp_path: Path) -> None:
-    with identifying(tmp_path, "--lang", "en") as shown, socket.socket(type=socket.SOCK_DGRAM) as udp:
+    with identifying(tmp_path, "--language", "en") as shown, socket.socket(type=socket.SOCK_DGRAM) as udp:
         token = shown.ask(request(CLASSIC)).decode()
         assert re.fullmatch("[0-9a-f]{32}", token)
         shown.wait_for("read as classic: the payload is a plain user name")
@@ -102,7 +102,7 @@ def test_a_client_is_served_and_each_step_is_shown(tmp_path: Path) -> None:
 
 def test_a_wrong_byte_is_named_and_no_password_is_shown(tmp_path: Path) -> None:
     mistakes = ("little-endian", "31 bytes", "operation as a digit", "half of it")
-    with identifying(tmp_path, "--lang", "ja", "--count", str(len(mistakes))) as shown:
+    with identifying(tmp_path, "--language", "ja", "--count", str(len(mistakes))) as shown:
         for make, called in map(IN_THE_HEADER.__getitem__, mistakes):
             shown.ask(make(request(TCRP_JSON)))
             shown.wait_for("ヒント: " + re.escape(called.value.ja.partition("{")[0][:9]))
@@ -112,13 +112,13 @@ def test_a_wrong_byte_is_named_and_no_password_is_shown(tmp_path: Path) -> None:
 
 
 def test_what_has_come_of_a_request_is_shown_while_the_rest_is_awaited(tmp_path: Path) -> None:
-    with identifying(tmp_path, "--lang", "en") as shown, socket.create_connection(shown.tcp) as sock:
+    with identifying(tmp_path, "--language", "en") as shown, socket.create_connection(shown.tcp) as sock:
         sock.sendall(request(TCRP)[:-2])
         shown.wait_for("so far, 2 more bytes are awaited")
 
 
 def test_a_port_after_the_token_and_a_listener_of_one_dialect_are_shown(tmp_path: Path) -> None:
-    with identifying(tmp_path, "--lang", "en", tcp="127.0.0.1:0=tcrp-json") as shown:
+    with identifying(tmp_path, "--language", "en", tcp="127.0.0.1:0=tcrp-json") as shown:
         with socket.create_connection(shown.tcp, PATIENCE_S) as sock:
             sock.sendall(request(TCRP_JSON))
             shown.wait_for("outcome: created")
@@ -172,7 +172,7 @@ def test_a_reader_that_goes_ends_it_quietly(tmp_path: Path) -> None:
 def test_packets_of_version_2_are_opened_and_no_secret_is_shown(tmp_path: Path) -> None:
     home = {"XDG_STATE_HOME": str(tmp_path / "state"), "LANG": "en_US.UTF-8", "LC_ALL": ""}
     for room in ("den", "nest"):  # the second start shows the certificate that the client has trusted at the first
-        with identifying(tmp_path, "--lang", "en", **home) as shown:
+        with identifying(tmp_path, "--language", "en", **home) as shown:
             server = f"127.0.0.1:{shown.tcp[1]}:{shown.udp[1]}"
             command = [sys.executable, "-m", "client", "create", room, "--name", "alice", "--server", server]
             with client_of(command, home) as client:
@@ -212,6 +212,6 @@ def _session(text: str) -> str:
 
 
 def test_what_fails_as_tls_is_shown_as_it_came(tmp_path: Path) -> None:
-    with identifying(tmp_path, "--lang", "en") as shown:
+    with identifying(tmp_path, "--language", "en") as shown:
         shown.ask(b"\x16\x03\x01\0\5hello")
         shown.wait_for("TLS, no request")
