@@ -456,6 +456,10 @@ class Stream:
         self.last_due = max(self.last_due, due)
         self.frames.append((self.last_due, frame))
 
+    def has_arrived(self, now: float) -> bool:
+        """Return whether a frame has arrived."""
+        return bool(self.frames) and self.frames[0][0] <= now
+
     def take(self, now: float, count: int) -> list[bytes]:
         """Take up to `count` frames that have arrived."""
         taken: list[bytes] = []
@@ -647,29 +651,33 @@ class World:
     def step(self) -> None:
         """Let a moment go by: arrived frames are taken in an order and in portions that the seed decides."""
         self.broker.now += STEP_S
+        now = self.now
         self._have_weather()
         for node in self.nodes:
             self.receive(node)
-            if self.now >= node.next_repeat and not node.is_frozen and not node.is_dead:
-                node.next_repeat = self.now + REPEAT_S
-                node.gateway.core.sealed_sender.repeat(self.now)
-            if self.now >= node.next_tick and not node.is_frozen and not node.is_dead:
-                node.next_tick = self.now + CANARY_S
-                node.gateway.core.tick(self.now)
+            if node.is_frozen or node.is_dead:
+                continue
+            if now >= node.next_repeat:
+                node.next_repeat = now + REPEAT_S
+                node.gateway.core.sealed_sender.repeat(now)
+            if now >= node.next_tick:
+                node.next_tick = now + CANARY_S
+                node.gateway.core.tick(now)
                 self.flush(node)
-            elif node.gateway.members.paced and not node.is_frozen and not node.is_dead:
-                node.gateway.core.deliver.go_on(self.now)
+            elif node.gateway.members.paced:
+                node.gateway.core.deliver.go_on(now)
                 self.flush(node)
-        if self.now >= self._next_broker_tick and not self.broker_is_down:
-            self._next_broker_tick = self.now + TICK_S
+        if now >= self._next_broker_tick and not self.broker_is_down:
+            self._next_broker_tick = now + TICK_S
             self.broker.core.tick(self.broker.moment)
             self._turn()
         for due in [each for each in self._hashing if each[0] <= self.now]:
             self._hashing.remove(due)
             self.broker.hash(due[1])
             self._turn()
-        while ready := [deed for deed in self._deeds() if deed is not None]:
-            self.dice.choice(ready)()
+        while deeds := self._deeds():
+            stream, act, node = self.dice.choice(deeds)
+            act(node, stream.take(self.now, self.dice.choice((1, 2, 5, 500))))
 
     def settle(self) -> None:
         """Let the weather become fine and all that is under way arrive; then let connections break once.
@@ -692,21 +700,21 @@ class World:
             if self.dice.random() < weather.breaks * STEP_S:
                 self.break_news(node)
 
-    def _deeds(self) -> list[Callable[[], None] | None]:
-        def deed(stream: Stream, act: Callable[[list[bytes]], None]) -> Callable[[], None] | None:
-            if not stream.frames or stream.frames[0][0] > self.now:
-                return None
-            return lambda: act(stream.take(self.now, self.dice.choice((1, 2, 5, 500))))
-
-        deeds: list[Callable[[], None] | None] = []
+    def _deeds(self) -> list[tuple[Stream, Callable[[Node, list[bytes]], None], Node]]:
+        """Return which streams have frames that have arrived, and what takes them."""
+        now = self.now
+        deeds: list[tuple[Stream, Callable[[Node, list[bytes]], None], Node]] = []
         for node in self.nodes:
-            if node.cut_until > self.now:
+            if node.cut_until > now:
                 continue
-            if not self.broker_is_down:
-                deeds.append(deed(node.up, lambda frames, node=node: self._at_broker(node, frames)))  # type: ignore[misc]
-            if not node.is_frozen and not node.is_dead:
-                deeds.append(deed(node.down, lambda frames, node=node: self._answers(node, frames)))  # type: ignore[misc]
-                deeds.append(deed(node.news, lambda frames, node=node: self._news(node, frames)))  # type: ignore[misc]
+            if node.up.has_arrived(now) and not self.broker_is_down:
+                deeds.append((node.up, self._at_broker, node))
+            if node.is_frozen or node.is_dead:
+                continue
+            if node.down.has_arrived(now):
+                deeds.append((node.down, self._answers, node))
+            if node.news.has_arrived(now):
+                deeds.append((node.news, self._news, node))
         return deeds
 
     # --- what the I/O layers do -----------------------------------------------------------------------------------

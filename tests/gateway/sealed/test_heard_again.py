@@ -49,8 +49,10 @@ class Faults:
                 self._at(dice.choice((0.3, 1.0, 2.5, 4.0)), lambda: setattr(node, "is_frozen", False))
             case "resume":
                 person.client.resume(world.now)
+                person.note_deadline()
             case "elsewhere":
                 person.client.go_to(world.nodes.index(node), len(world.nodes), world.now)
+                person.note_deadline()
             case "link":
                 world.break_commands(node)
                 world.break_news(node)
@@ -100,6 +102,7 @@ def life(seed: int) -> None:
     for person in everyone:
         # A server can not know a client's new address before it has sent something from there.
         person.client.resume(world.now)
+        person.note_deadline()
     people.run(dice.choice((0.0, 0.1, 0.5, 2.0)))
     # The others may have nothing to say any more.
     speaker, until = everyone[0], world.now + HEARD_S

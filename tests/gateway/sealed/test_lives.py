@@ -176,6 +176,7 @@ def some_fault(people: People, node: Node) -> None:
             for person in people.people.values():
                 alive = [at for at, each in enumerate(world.nodes) if not each.is_dead]
                 person.client.go_to(world.dice.choice(alive), len(world.nodes), world.now)
+                person.note_deadline()
         case "freeze":
             node.is_frozen = True
             people.run(world.dice.uniform(0.5, 3.0))
@@ -398,6 +399,7 @@ def test_a_member_that_only_listens_goes_on_within_seconds_although_packets_are_
     people.run(2.0)
     for person in listeners:
         person.client._link.ping(world.now)
+        person.note_deadline()
     people.run(5.0)
     assert [person.client.server for person in listeners] == [1] * 6
     people.network = Network(passes_udp=passes_udp)

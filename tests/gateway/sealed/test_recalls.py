@@ -300,6 +300,7 @@ def test_who_only_listens_is_told_although_its_run_is_newer_than_what_the_direct
     people.join_network(bob)
     world.weather = Weather(delay_s=0.05)
     bob.client.go_to(1, 2, world.now)
+    bob.note_deadline()
     people.run_until(lambda: any(member.sealed and member.sealed.head for member in _members(second, bob)))
     world.stop_broker()
     people.run(5.0)
