@@ -1,4 +1,4 @@
-"""The vectors in tests/vectors/, and the pieces of PROTOCOL.md that tests hold the code against."""
+"""The vectors in tests/vectors/, and the pieces of documents that tests hold the code against."""
 
 import json
 import re
@@ -13,6 +13,10 @@ from tsudoi.protocol.codes import State, Status
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "tests" / "vectors"
 DOCUMENT = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
+EXAMPLE = (
+    (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("\n## Adding a dialect\n")[2].partition("\n## ")[0]
+)
+"""How to add a dialect: the worked example."""
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 Vector = dict[str, Any]
@@ -64,8 +68,8 @@ def all_bytes() -> frozenset[bytes]:
 
 
 def blocks(language: str) -> list[str]:
-    """The document's fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    """The fenced blocks of a language in PROTOCOL.md and in the worked example."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT + EXAMPLE, re.MULTILINE | re.DOTALL)
 
 
 def section(title: str) -> str:
@@ -99,11 +103,11 @@ def in_bytes(line: str) -> bytes:
 
 @cache
 def worked_example() -> Dialect:
-    """The profile in the document's "Adding a dialect"."""
+    """The profile in CONTRIBUTING.md, "Adding a dialect"."""
     (source,) = blocks("python")
     names = {"State": State, "Status": Status, "Dialect": Dialect, "DownForm": DownForm, "DownStyle": DownStyle}
     found: dict[str, Any] = {**names, "PortPlace": PortPlace, "Reply": Reply, "RequestForm": RequestForm}
-    exec(compile(source, "PROTOCOL.md", "exec"), found)
+    exec(compile(source, "CONTRIBUTING.md", "exec"), found)
     dialect = found["TCRP_HELLO"]
     assert isinstance(dialect, Dialect)
     return dialect

@@ -1,4 +1,4 @@
-"""List the known dialects, as data; PROTOCOL.md, "Adding a dialect", says how to add one.
+"""List the known dialects, as data; CONTRIBUTING.md, "Adding a dialect", says how to add one.
 
 A dialect's closing words (`closed`, `timed_out`, `removed`) are here, in one language each: clients act on them. All
 other words of the server are in `phrases.py`.

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.tsudoi.protocol.vectors import TOKEN, blocks, worked_example
+from tests.tsudoi.protocol.vectors import TOKEN, worked_example
 from tsudoi.events import Event, Message, RoomClosed, TimedOut
 from tsudoi.protocol.client import datagram, downlink_encoder, handshake
 from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace, RequestForm
@@ -51,11 +51,6 @@ def test_a_profile_can_not_be_changed_by_its_users(dialect: Dialect) -> None:
 
 
 # --- the worked example: all that a dialect of its own needs is this one value ------------------------------------
-
-
-def test_the_worked_example_is_short() -> None:
-    (source,) = blocks("python")
-    assert len(source.splitlines()) < 60
 
 
 def request_of(data: bytes) -> handshake.Request:
