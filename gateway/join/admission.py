@@ -61,12 +61,10 @@ class AdmissionRules:
 class Admission:
     """The requests to enter that a client makes on one connection; one at a time."""
 
-    def __init__(
-        self, rules: AdmissionRules, listener: Listener, ip: str, verdict: Verdict, *, is_secure: bool = False
-    ) -> None:
+    def __init__(self, rules: AdmissionRules, listener: Listener, ip: str, verdict: Verdict) -> None:
         """Begin for a connection from `ip` that was accepted with `verdict`."""
-        self.is_secure = is_secure
-        """Nobody between reads what the client is told."""
+        self.is_secure = False
+        """The client speaks TLS."""
         self._session: bytes | None = None
         """Of version 2."""
         self._before: CatchUpState | None = None

@@ -13,14 +13,14 @@ class AcceptedConnection(asyncio.Protocol):
     """A connection of any listener, from accept to close. It has no task and no timer of its own."""
 
     # Of a WebSocket that rests, a dictionary of attributes would be a tenth (benchmarks/websocket.py).
-    __slots__ = ("_abort", "_deadlines", "_is_admitted", "_transport", "ip", "peeked", "port")
+    __slots__ = ("_abort", "_deadlines", "_transport", "ip", "is_admitted", "peeked", "port")
 
     def __init__(self) -> None:
         self.ip, self.port = "", 0
         """Of the client."""
         self.peeked = b""
         """How a client that speaks TLS began."""
-        self._is_admitted = False
+        self.is_admitted = False
         self._abort: Callable[[], object] = lambda: None
         """Ends the connection at once."""
         self._transport: asyncio.Transport | None = None
@@ -35,23 +35,19 @@ class AcceptedConnection(asyncio.Protocol):
     def _begin(self, transport: asyncio.Transport) -> None:
         """Serve the client from now on; over TLS, its handshake is done."""
 
-    def accept(self, ip: str, port: int, abort: Callable[[], object]) -> bool:
-        """Admit a client's connection, or return False if it must be closed at once.
-
-        A TLS listener calls this before the TLS handshake. `abort` ends the connection during that.
-        """
-        self.ip, self.port, self._abort = sockaddr.plain_text(ip), port, abort
-        self._is_admitted = self._admit()
-        return self._is_admitted
+    def accept(self, transport: asyncio.Transport) -> bool:
+        """Admit a client's connection, or return False if it must be closed at once; over TLS, before its handshake."""
+        if (peer := transport.get_extra_info("peername")) is not None:
+            self.ip, self.port, self._abort = sockaddr.plain_text(str(peer[0])), int(peer[1]), transport.abort
+            self.is_admitted = self._admit()
+        return self.is_admitted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast and no assertion: uvloop's transports do not inherit from asyncio.Transport.
         self._transport = made = cast(asyncio.Transport, transport)
-        if not self._is_admitted:
-            peer = made.get_extra_info("peername")
-            if peer is None or not self.accept(str(peer[0]), int(peer[1]), made.abort):
-                made.abort()
-                return
+        if not self.is_admitted and not self.accept(made):
+            made.abort()
+            return
         self._abort = made.abort
         self._begin(made)
 

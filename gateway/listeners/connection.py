@@ -14,7 +14,6 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from tsudoi.ops import logs
-from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol.backbone import Answer
 from tsudoi.protocol.codes import Status
 
@@ -32,8 +31,7 @@ from .deadlines import Deadlines
 from .first_bytes import Spoken, recognise_spoken
 from .options import Listener
 from .packet_connection import PacketConnection
-from .tls import PEEKED
-from .tls_layer import TlsLayer
+from .tls_transport import TlsTransport
 
 if TYPE_CHECKING:
     from .tcp import TCPServer
@@ -82,13 +80,8 @@ class Connection(AcceptedConnection):
         self.state = State.NEW
         self._held = 0
         """Bytes held for it, as last reported to the server."""
-        self._sent = 0
         self._unread: list[bytes] = []
         self._todo: deque[Command] = deque()
-        self._tls: TlsLayer | None = None
-        """On an ordinary listener: the client speaks TLS."""
-        self._hello = b""
-        """What has come of its handshake and waits for its turn."""
         self._packets: PacketConnection | None = None
         """The client sends packets of version 2."""
         self._first: bytes | None = b""
@@ -108,7 +101,9 @@ class Connection(AcceptedConnection):
         rules = self._server.rules
         listed_before = rules.rooms.listed_lately(ip, monotonic())
         self._conversation = JoinConversation(self._listener.dialect, listed_before, rules.verifier is not None)
-        self._admission = Admission(rules, self._listener, ip, verdict, is_secure=self._listener.tls)
+        self._admission = Admission(rules, self._listener, ip, verdict)
+        if self._listener.tls:
+            self._move_deadline(self._server.asking)
         return True
 
     @property
@@ -120,6 +115,7 @@ class Connection(AcceptedConnection):
 
     def _begin(self, transport: asyncio.Transport) -> None:
         self.state = State.READING
+        self._admission.is_secure = isinstance(transport, TlsTransport)
         # Call `resume_writing` only when all written bytes have left, not when most have.
         transport.set_write_buffer_limits(0)
         self._choose_deadline()
@@ -131,18 +127,13 @@ class Connection(AcceptedConnection):
                 self._packets.receive(data)
         elif self._first is not None:
             self._recognise(data)
-        elif self._tls is None:
-            self._receive(data)
-        elif self._tls.is_open:
-            self._receive_tls(data)
         else:
-            self._await_turn(data)
+            self._receive(data)
 
     def _recognise(self, data: bytes) -> None:
         """Find out what the client speaks, and serve it."""
         assert self._first is not None
-        data, context = self._first + data, self._server.tls_context
-        may_be_tls = context is not None and not self._listener.tls
+        data, may_be_tls = self._first + data, self._server.shown is not None and not self._listener.tls
         spoken = recognise_spoken(data, may_be_tls=may_be_tls, may_be_packets=self._server.packets is not None)
         self._first = data if spoken is Spoken.UNKNOWN else None
         match spoken:
@@ -150,9 +141,10 @@ class Connection(AcceptedConnection):
                 self._choose_deadline()
             case Spoken.PACKETS:
                 self._carry_packets(data)
-            case Spoken.TLS if context is not None:
-                self.peeked, self._tls = data[:PEEKED], TlsLayer(context)
-                self._await_turn(data)
+            case Spoken.TLS if self._server.shown is not None:
+                self.state = State.OPENING
+                self._move_deadline(self._server.asking)
+                self._server.over_tls(self, self._server.shown).take_over(self._transport, data)
             case _:
                 self._receive(data)
 
@@ -166,41 +158,6 @@ class Connection(AcceptedConnection):
         self.state = State.CARRYING
         self._move_deadline(None)
         self._packets.receive(data)
-
-    def _await_turn(self, data: bytes) -> None:
-        """Take a part of a TLS handshake; nothing more is read before its turn."""
-        if not self._hello:
-            self._server.turns.add(rate_key(self.ip), self._take_turn)
-        self._hello += data
-        self._transport.pause_reading()
-        self._count_held()
-
-    def _take_turn(self) -> None:
-        data, self._hello = self._hello, b""
-        if self.state in (State.READING, State.ANSWERING):
-            self._transport.resume_reading()
-            self._receive_tls(data)
-
-    def _receive_tls(self, data: bytes) -> None:
-        assert self._tls is not None
-        if self.state not in (State.READING, State.ANSWERING):
-            return
-        try:
-            plain = self._tls.receive(data)
-        except ssl.SSLError as exc:
-            self._transport.write(self._tls.take())
-            self._server.rules.counters.tls_failed += not self._tls.is_open
-            self.give_up(_how_lost(exc))
-            return
-        if out := self._tls.take():
-            self._transport.write(out)
-        self._admission.is_secure = self._tls.is_open
-        if plain:
-            self._receive(plain)
-        elif not self._tls.has_ended:
-            self._choose_deadline()
-        if self._tls.has_ended and self.state in (State.READING, State.ANSWERING):
-            self.eof_received()
 
     def _receive(self, data: bytes) -> None:
         if self.state is State.READING:
@@ -216,8 +173,7 @@ class Connection(AcceptedConnection):
         self._unread.append(END)
         if self.state is State.READING:
             self._go_on()
-        # TLS has no half-closed connections, and packets go both ways.
-        return self._packets is None and not self._listener.tls and self._tls is None
+        return self._packets is None  # packets go both ways
 
     def resume_writing(self) -> None:
         """Continue: all written bytes have left."""
@@ -296,8 +252,6 @@ class Connection(AcceptedConnection):
                 # Close once everything is sent; the deadline ends a client that does not take it.
                 self._enter_state(State.CLOSING)
                 self._move_deadline(self._server.asking)
-                if self._tls is not None:
-                    self._transport.write(self._tls.close())
                 self._transport.close()
 
     def _udp_address(self, port: int | None) -> bytes | None:
@@ -312,8 +266,7 @@ class Connection(AcceptedConnection):
         if self.state not in (State.READING, State.ANSWERING):
             return
         first, *rest = frames
-        self._transport.write(first if self._tls is None else self._tls.send(first))
-        self._sent += len(first)
+        self._transport.write(first)
         if rest:
             self.state = State.ANSWERING
             self._server.loop.call_later(pause_s, self._send, rest, pause_s)
@@ -376,7 +329,7 @@ class Connection(AcceptedConnection):
         """Give a request that has begun less time than a client that sends nothing."""
         if self.state not in (State.READING, State.ANSWERING):
             return
-        if self._conversation.begun or self._first or (self._tls is not None and not self._tls.is_open):
+        if self._conversation.begun or self._first:
             self._move_deadline(self._server.asking)
         elif self._conversation.awaits_port and self.state is State.READING:
             self._move_deadline(self._server.announcing)
@@ -399,9 +352,8 @@ class Connection(AcceptedConnection):
         if self._packets is not None:
             self._report_held(self._packets.unsent)
             return
-        # asyncio's TLS does not tell how much of an answer has left, so all of it counts until the connection ends.
-        unsent = self._sent if self._listener.tls else self._transport.get_write_buffer_size()
-        self._report_held(self._conversation.held + sum(map(len, self._unread)) + len(self._hello) + unsent)
+        unsent = self._transport.get_write_buffer_size()
+        self._report_held(self._conversation.held + sum(map(len, self._unread)) + unsent)
 
     def _report_held(self, size: int) -> None:
         if size != self._held:
@@ -420,7 +372,7 @@ class Connection(AcceptedConnection):
 
     def _unreported(self, why: str) -> Account | None:
         """Return what there is to log of a request whose answer has not been sent."""
-        if self.state is State.OPENING or (self._tls is not None and not self._tls.is_open):
+        if self.state is State.OPENING:
             return Account(Opening(self.peeked, self._listener.dialect), Outcome.NO_TLS, why=why)
         reports = [command.account for command in self._todo if isinstance(command, join.Report)]
         if reports:

@@ -38,12 +38,11 @@ class State(Enum):
 class HttpConnection(AcceptedConnection):
     """A client's connection from accept to close."""
 
-    __slots__ = ("_has_ended", "_is_tls", "_is_writable", "_server", "_state")
+    __slots__ = ("_has_ended", "_is_writable", "_server", "_state")
 
-    def __init__(self, server: "HttpServer[Any]", is_tls: bool) -> None:
+    def __init__(self, server: "HttpServer[Any]") -> None:
         super().__init__()
         self._server = server
-        self._is_tls = is_tls
         self._state = State.NEW
         self._has_ended = False
         """The client sends no more."""
@@ -88,8 +87,7 @@ class HttpConnection(AcceptedConnection):
         self._has_ended = True
         if self._state is State.OPEN:
             self._receive(b"")
-        # Over TLS a half-closed connection is closed.
-        return not self._is_tls and self._state is State.OPEN
+        return self._state is State.OPEN
 
     def pause_writing(self) -> None:
         """Read no further request before the client has taken its answer."""
@@ -138,7 +136,7 @@ class HttpConnection(AcceptedConnection):
         if self._transport is None:
             self._abort()
             return
-        if self._has_ended or not self._transport.can_write_eof():
+        if self._has_ended:
             self._transport.close()
         else:
             self._transport.write_eof()
@@ -157,9 +155,9 @@ class HttpServer(StreamServer[_Connection], Generic[_Connection]):
         counters: Counters,
         settle: Callable[[], None],
         certificate: Certificate | None,
-        connect: Callable[[bool], _Connection],
+        connect: Callable[[], _Connection],
     ) -> None:
-        """Open nothing yet. `connect` makes a connection, for TLS if its argument is true."""
+        """Open nothing yet. `connect` makes a connection."""
         super().__init__(counters, settle, certificate)
         self._connect = connect
         self.waiting = Deadlines(REQUEST_S)
@@ -174,12 +172,12 @@ class HttpServer(StreamServer[_Connection], Generic[_Connection]):
         """
         sock = bind_tcp(listener, inherited)
         bound = replace(listener, port=sock.getsockname()[1])
-        await self._accept(sock, lambda: self._connect(bound.tls), tls=bound.tls)
+        await self._accept(sock, self._connect, tls=bound.tls)
         return bound
 
     async def close(self, grace_s: float) -> None:
         """Stop accepting, tell all connections to stop, and end those that remain."""
-        await self._stop_accepting()
+        self._stop_accepting()
         for connection in list(self._open):
             connection.stop()
         await self._end_all(grace_s, HttpConnection.give_up)

@@ -14,7 +14,9 @@ from tsudoi.protocol.errors import SettingError
 
 from ..counters import Counters
 from .accepted import AcceptedConnection
-from .tls import Certificate, TlsListener
+from .handshake_turns import HandshakeTurns
+from .tls import Certificate
+from .tls_transport import TlsTransport
 
 BACKLOG = 1_024
 REFUSED_AGAIN_S = 60.0
@@ -36,7 +38,7 @@ class StreamServer(Generic[_Served]):
         self._settling: asyncio.Handle | None = None
         self._certificate = certificate
         self._servers: list[asyncio.Server] = []
-        self._tls_listeners: list[TlsListener] = []
+        self._turns = HandshakeTurns(self.loop.call_soon)
         self._open: set[_Served] = set()
         self._refused_log = LogThrottle[None](1, REFUSED_AGAIN_S)
         self._all_closed = asyncio.Event()
@@ -68,20 +70,25 @@ class StreamServer(Generic[_Served]):
         self._settling = None
         self._settle()
 
-    async def _accept(self, sock: socket.socket, connect: Callable[[], _Served], *, tls: bool, copies: int = 1) -> None:
-        """Serve each client of a listening socket by a connection from `connect`; `copies` of it do so without TLS."""
-        if tls:
-            assert self._certificate is not None
-            self._tls_listeners.append(TlsListener(sock, self._certificate, self._counters, connect))
-            return
-        for each in (sock, *(sock.dup() for _ in range(copies - 1))):
-            self._servers.append(await self.loop.create_server(connect, sock=each, backlog=BACKLOG))
+    def over_tls(self, connection: AcceptedConnection, certificate: Certificate) -> TlsTransport:
+        """Return what puts TLS between a connection and its transport."""
+        return TlsTransport(connection, lambda: certificate.context, self._turns, self._counters)
 
-    async def _stop_accepting(self) -> None:
+    async def _accept(self, sock: socket.socket, connect: Callable[[], _Served], *, tls: bool, copies: int = 1) -> None:
+        """Serve each client of a listening socket, and of `copies` of it, by a connection from `connect`."""
+        certificate = self._certificate
+
+        def connect_tls() -> TlsTransport:
+            assert certificate is not None
+            return self.over_tls(connect(), certificate)
+
+        protocol: Callable[[], asyncio.Protocol] = connect_tls if tls else connect
+        for each in (sock, *(sock.dup() for _ in range(copies - 1))):
+            self._servers.append(await self.loop.create_server(protocol, sock=each, backlog=BACKLOG))
+
+    def _stop_accepting(self) -> None:
         for server in self._servers:
             server.close()
-        for tls in self._tls_listeners:
-            await tls.close()
 
     async def _end_all(self, grace_s: float, give_up: Callable[[_Served], object]) -> None:
         """Wait until all connections have ended, and `give_up` those that have not after `grace_s`."""

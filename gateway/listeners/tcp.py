@@ -1,8 +1,6 @@
 """Run all TCP listeners of a gateway: accept, bound and close connections; `connection.py` serves each."""
 
-import asyncio
 import os
-import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
@@ -24,7 +22,6 @@ from ..settings import Settings
 from .connection import Connection
 from .deadlines import Deadlines
 from .handshake_log import HandshakeLog
-from .handshake_turns import HandshakeTurns
 from .options import Listener
 from .packet_connection import PacketConnections
 from .stream_server import StreamServer, bind_tcp
@@ -83,12 +80,11 @@ class TCPServer(StreamServer[Connection]):
         self.announcing = Deadlines(PORT_S)
         """Of connections whose client has its token and is to announce its port."""
         self.shown = shown
-        """The certificate for clients that speak TLS at ordinary listeners."""
+        """The certificate for clients that speak TLS at ordinary listeners; None: they can not."""
         self.connect: Callable[[TCPServer, Listener], Connection] = Connection
         """Makes the object that serves a connection."""
         self.packets: PacketConnections | None = None
         """Serves the connections that carry packets of version 2; None: there are none."""
-        self.turns = HandshakeTurns(asyncio.get_running_loop().call_soon)
         self._handshake_log = HandshakeLog()
         self._settings = settings
         self._listening: int | None = None
@@ -101,11 +97,6 @@ class TCPServer(StreamServer[Connection]):
         self._held_too_much = False
         """`HELD` was exceeded, and `HELD_LOW` not reached since."""
         self._has_descriptors = True
-
-    @property
-    def tls_context(self) -> ssl.SSLContext | None:
-        """For clients that speak TLS at ordinary listeners; None: they can not."""
-        return None if self.shown is None else self.shown.context
 
     def reload(self) -> None:
         """Apply the settings that are not read when they are used."""
@@ -126,7 +117,7 @@ class TCPServer(StreamServer[Connection]):
     async def close(self, grace_s: float) -> None:
         """Stop accepting, let pending requests get their answers, then end the remaining connections."""
         self._listening = None
-        await self._stop_accepting()
+        self._stop_accepting()
         if self.packets is not None:
             self.packets.end_all()
         await self._end_all(grace_s, lambda connection: connection.give_up("the gateway stops"))

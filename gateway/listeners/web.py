@@ -49,8 +49,8 @@ class WebConnection(HttpConnection):
     _server: "WebServer"
     _conversation: Conversation
 
-    def __init__(self, server: "WebServer", is_tls: bool) -> None:
-        super().__init__(server, is_tls)
+    def __init__(self, server: "WebServer") -> None:
+        super().__init__(server)
         self._session: Session | None = None
         """Of a WebSocket."""
         self._frames: Bucket | None = None

@@ -32,8 +32,8 @@ class WebhookConnection(HttpConnection):
     _server: "WebhookServer"
     _conversation: Conversation
 
-    def __init__(self, server: "WebhookServer", is_tls: bool) -> None:
-        super().__init__(server, is_tls)
+    def __init__(self, server: "WebhookServer") -> None:
+        super().__init__(server)
         self._is_asking = False
         """The broker is asked; the client is not read."""
 

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from gateway.listeners.tls_layer import IN_VAIN, RECORD, TlsLayer
+from gateway.listeners.tls_layer import HANDSHAKE, IN_VAIN, RECORD, TlsLayer
 from gateway.process.session_files import _own_certificate
 
 
@@ -57,10 +57,53 @@ def test_records_that_say_nothing_are_bounded() -> None:
     """A greeting in many pieces stands for all of them: Python's client sends no key updates."""
     peer, layer = Peer(), TlsLayer(_own_certificate(None).context)
     peer.shake()
-    pieces = [RECORD + b"\x01\x00\x01" + bytes((each,)) for each in peer.outside.read()[5:]]
+    hello = peer.outside.read()[5:]
+    pieces = [
+        RECORD + b"\x01" + len(each).to_bytes(2) + each for each in (hello[:4], *(bytes((each,)) for each in hello[4:]))
+    ]
     layer.receive(b"".join(pieces[:IN_VAIN]))
     with pytest.raises(ssl.SSLError, match="say nothing"):
         layer.receive(pieces[IN_VAIN])
+
+
+def promising(size: int) -> bytes:
+    """A record that begins a ClientHello."""
+    return RECORD + b"\x01\x00\x05" + b"\x01" + size.to_bytes(3) + b"\x03"
+
+
+@pytest.mark.parametrize(
+    "began",
+    [
+        promising(HANDSHAKE + 1),
+        RECORD + b"\x01\x00\x01\x01",
+        promising(HANDSHAKE) + RECORD + b"\x01\x40\x00" + bytes(2**14),
+    ],
+    ids=["promised", "in pieces", "sent"],
+)
+def test_a_handshake_takes_little_memory(began: bytes) -> None:
+    layer = TlsLayer(_own_certificate(None).context)
+    with pytest.raises(ssl.SSLError, match="handshake is too long"):
+        layer.receive(began)
+
+
+def test_a_client_that_is_asked_for_another_hello_is_served_and_can_not_promise_more_either() -> None:
+    """P-521 alone is what Python's server has no share for."""
+    certificate = _own_certificate(None)
+    certificate.context.set_ecdh_curve("secp521r1")
+    for promises in (False, True):
+        peer, layer = Peer(), TlsLayer(certificate.context)
+        peer.shake()
+        layer.receive(peer.outside.read())
+        peer.inside.write(layer.take())
+        if promises:
+            with pytest.raises(ssl.SSLError, match="handshake is too long"):
+                layer.receive(promising(HANDSHAKE + 1))
+            return
+        for _ in range(2):
+            peer.shake()
+            layer.receive(peer.outside.read())
+            peer.inside.write(layer.take())
+        assert layer.is_open
 
 
 def test_a_record_that_is_too_long_is_not_waited_for() -> None:

@@ -160,7 +160,7 @@ class StuckTransport(asyncio.Transport):
 async def test_a_client_that_takes_no_answers_is_not_read_either_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_connection, "REQUEST_S", 0.05)
     async with running() as place:
-        connection, transport = webhook.WebhookConnection(place.server, is_tls=False), StuckTransport()
+        connection, transport = webhook.WebhookConnection(place.server), StuckTransport()
         connection.connection_made(transport)
         connection.data_received(NOT_FOUND)
         for is_writable in (False, True, False):
