@@ -1,7 +1,8 @@
-"""Which other server a client asks for its session, while its own does not reach the room; PROTOCOL.md, "Life".
+"""Which other server a client asks for its session, while its own does not reach the room.
 
-Where no server reaches the room, since its broker is away, thousands ask in vain: so each less and less often. What is
-asked is repeated, since the next occasion is a ping that may be 25 s away. No I/O, and time is an argument.
+PROTOCOL.md, "Several addresses". Where no server reaches the room, since its broker is away, thousands ask in vain: so
+each less and less often. What is asked is repeated, since the next occasion is a ping that may be 25 s away. No I/O,
+and time is an argument.
 """
 
 from .client_path import by_tcp, is_tcp, server_of
