@@ -88,7 +88,7 @@ class Client(asyncio.DatagramProtocol):
         self._held: dict[int, tuple[int, list[Line]]] = {}
         self._last, self._hole = 0, Repeated(0.1, 1.0)
         self._lines: dict[int, Said] = {}
-        self._number, self._after = 1, 0
+        self._number, self._after = 1, 0  # of the next line, and of the one that it follows
         self._pings: dict[int, tuple[float, asyncio.Future[Line]]] = {}
         self._ping, self._leaving = Repeated(0.25, 2.0), Repeated(0.25, 2.0, float("inf"))
         self._rtt, self._sent_at, self._asked_at = 0.1, 0.0, float("inf")
@@ -119,9 +119,8 @@ class Client(asyncio.DatagramProtocol):
     async def say(self, text: str) -> None:
         """Return when the line is kept; raise Refused."""
         number, self._number = self._number, self._number + 1
-        line = self._lines[number] = Said(text, number - 1, asyncio.get_running_loop().create_future())
-        if len(self._lines) == 1:
-            line.after = self._after
+        line = self._lines[number] = Said(text, self._after, asyncio.get_running_loop().create_future())
+        self._after = number
         await line.kept
 
     async def ping(self) -> Line:
@@ -287,16 +286,16 @@ class Client(asyncio.DatagramProtocol):
     def _accept(self, answer: Line, run: bytes, now: float) -> None:
         self._run, self._top, self._seen, self._parts = run, 0, set(), {}
         self._to, self._resumed_at, self.name = answer["to"], now, answer["name"]
+        self.resumed.set()
         self._held.clear()
         self._last = 0
         self._place(answer)
         self._keep(answer["said"])
-        for at, (number, line) in enumerate(self._lines.items()):
-            line.after = answer["said"] if at == 0 else number - 1
-            line.tries, line.again_at = 0, 0.0
         self._after = answer["said"]
+        for number, line in self._lines.items():
+            line.after, self._after = self._after, number
+            line.tries, line.again_at = 0, 0.0
         self._ping.begin(0)
-        self.resumed.set()
 
     def _place(self, answer: Line) -> None:
         """Be where the server begins; but a position that this client has reached meanwhile stays."""
@@ -319,7 +318,7 @@ class Client(asyncio.DatagramProtocol):
                     self._place(line["resumed"])
                 case {"kept": int(number)}:
                     self._keep(number)
-                case {"refused": int(number)} if number in self._lines:
+                case {"refused": int(number)} if number in self._lines and self.resumed.is_set():
                     self._refuse(number, line, now)
                 case {"pong": int(word)} if word in self._pings:
                     asked, pong = self._pings.pop(word)
@@ -347,7 +346,8 @@ class Client(asyncio.DatagramProtocol):
             self.offset = max(self.offset, to)
 
     def _keep(self, number: int) -> None:
-        self._after = max(self._after, number)
+        if not self.resumed.is_set():
+            return  # The next server may begin with a lower `said`, and waits for what follows that.
         for kept in [kept for kept in self._lines if kept <= number]:
             self._lines.pop(kept).settle()
 
@@ -362,6 +362,8 @@ class Client(asyncio.DatagramProtocol):
             line.tries, line.again_at = 0, 0.0
         if behind:
             behind[0].after = given_up.after
+        else:
+            self._after = given_up.after
 
     def _tell(self, event: Line) -> None:
         self.events.put_nowait(event)
