@@ -18,7 +18,7 @@ from .suites import cipher, has_valid_check, open_untrusted
 
 AWAY_S = 10.0
 """Silence of the server, though it must answer, after which it counts as away."""
-SUSPECT_S, LAST_SUSPECT_S = 1.5, 8.0
+SUSPECT_S, LAST_SUSPECT_S = 1.5, 9.5
 """Silence after which the client resumes, at each of the server's addresses in turn: longer on a slow network."""
 RESUME_S = 0.25
 LAST_RESUME_S = 2.0
@@ -479,5 +479,6 @@ class Link:
             self._seeking.end()
 
     def note_round_trip(self, sample_s: float) -> None:
-        """Note how long an answer took."""
+        """Note how long an answer took; a longer time than `AWAY_S` is that of a client that stood still itself."""
+        sample_s = min(sample_s, AWAY_S)
         self.round_trip_s = sample_s if not self.round_trip_s else 0.875 * self.round_trip_s + 0.125 * sample_s

@@ -183,6 +183,23 @@ def test_what_the_log_no_longer_has_is_a_gap() -> None:
     assert [event.offset for event in of(bob, Delivered)] == [7, 8, 9, 10]  # type: ignore[attr-defined]
 
 
+def test_the_time_in_which_a_client_stood_still_counts_as_no_slow_network() -> None:
+    """The answer has waited in its socket for an hour; holes must not wait for minutes now."""
+    world = World(1, CALM)
+    world.run(1.0)
+    bob = world.people["person-1"]
+    held: list[bytes] = []
+    world._arrive = lambda address, data, gateway: held.append(data)  # type: ignore[method-assign]
+    bob.client._link.ping(world.now)
+    bob.client.tick(world.now)
+    world._flush(bob)
+    world.run(0.2)
+    assert held
+    for data in held:
+        bob.client.receive(data, world.now + 3_600.0)
+    assert bob.client.round_trip_s < 1.5
+
+
 def test_leaving_ends_it() -> None:
     world, alice, _ = quiet()
     world.leave(alice)
