@@ -42,10 +42,14 @@ class Settings:
         at_most=MAX_IDLE_MS / 1000,
         metavar="SECONDS",
     )
+    check_ip: Literal["strict", "off"] = setting(
+        "strict",
+        "`strict`: datagrams must come from the host of the member's handshake (all loopback addresses are one host);"
+        " `off`: the token is enough.",
+    )
     move_after_s: float = setting(
         30.0,
-        "Datagrams must come from the host of the member's handshake (all loopback addresses are one host); after so"
-        " many seconds of its silence another host that has the token takes the member over. 0: the token is enough.",
+        "With `strict`: seconds of silence after which another host that has the token takes the member over.",
         at_least=0,
         metavar="SECONDS",
     )

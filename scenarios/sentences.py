@@ -23,7 +23,7 @@ A scenario is a YAML file:
   about: why this matters            (optional) more words
   needs: local                       (optional) it kills or freezes processes, or depends on their settings
   servers:                           gateways that share one broker; without this there is one, called a
-    a: {idle_timeout: 2, move_after: 5, options: [--history, "10"]}
+    a: {idle_timeout: 2, check_ip: off, move_after: 5, options: [--history, "10"]}
     b: {}
   broker: {store: sqlite}            (optional) or memory; durability: process or full; options: [...]
   people:                            (optional) for people with more than a name; all others use the first server

@@ -93,6 +93,8 @@ class AddressMoves(Component):
 
     def may_change_host(self, member: Member, now: float) -> bool:
         """Return whether a member may change its IP address: it has been silent for `--move-after`."""
+        if self.settings.check_ip == "off":
+            return True
         return self.members.standstills.silent_s(member.seen, now) >= self.settings.move_after_s
 
     def _may_move(self, member: Member, now: float) -> bool:

@@ -127,7 +127,7 @@ class Commands(Component):
 
     def _answer_question(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
         room, sender = member.room, member.sender_state()
-        if self.settings.move_after_s and command_answers.is_withheld(member, command):
+        if self.settings.check_ip == "strict" and command_answers.is_withheld(member, command):
             if warning_is_due(sender, now):
                 self._answer(member, Phrase.MOVED_AWAY)
             return

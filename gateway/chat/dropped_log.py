@@ -27,7 +27,7 @@ class Drop(Enum):
     OTHER_ROOM = "the token belongs to another room"
     OTHER_ADDRESS = (
         "it comes from another IP address than the member's: bind the UDP socket to no address, or to that of the TCP"
-        " connection (the service does not look at it with --move-after 0)"
+        " connection (the service does not look at it with --check-ip off)"
     )
 
 

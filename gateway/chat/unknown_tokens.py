@@ -185,7 +185,9 @@ class UnknownTokens(Component):
                 case _:
                     self.counters.held_dropped += len(held)
 
-        question = backbone.Resume(token_hash, sockaddr.unpack(source)[0], int(self.settings.move_after_s * 1000))
+        settings = self.settings
+        move_after_ms = int(settings.move_after_s * 1000) if settings.check_ip == "strict" else 0
+        question = backbone.Resume(token_hash, sockaddr.unpack(source)[0], move_after_ms)
         # If a gateway and a broker end together, what the members send here waits for the next broker.
         self.routes.ask_patiently(shard, question, now, answered)
 

@@ -55,8 +55,8 @@ ENDS = {
 DATAGRAM_OUTCOMES: dict[str, Words] = {
     "wrong_rooms": Words("dropped: the token belongs to another room", "破棄: トークンは別のルームのもの"),
     "wrong_addresses": Words(
-        "dropped: it comes from another IP address than the member's (--move-after)",
-        "破棄: メンバーとは別の IP アドレスから届いた (--move-after)",
+        "dropped: it comes from another IP address than the member's (--check-ip strict)",
+        "破棄: メンバーとは別の IP アドレスから届いた (--check-ip strict)",
     ),
     "moves_limited": Words("dropped: the member's address changes too often", "破棄: アドレスの変更が多すぎる"),
     "malformed_datagrams": Words("dropped: malformed", "破棄: 形式の誤り"),

@@ -62,7 +62,7 @@ class Room:
 
 @pytest.fixture
 def room(elsewhere: str, tmp_path: Path) -> Iterator[Room]:
-    flags = ("--move-after", str(MOVE_AFTER_S))
+    flags = ("--move-after", str(MOVE_AFTER_S), "--check-ip", "strict")
     with ExitStack() as stack:
         gateway = stack.enter_context(Gateway(*flags, data=tmp_path, host="0.0.0.0"))
         listener = gateway.listener("auto", "127.0.0.1")

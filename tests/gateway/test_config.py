@@ -92,6 +92,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
         (["--idle-timeout", "0.1"], "Invalid value for '--idle-timeout'"),
         (["--idle-timeout", "nan"], "Invalid value for '--idle-timeout'"),
         (["--idle-timeout", "inf"], "Invalid value for '--idle-timeout'"),
+        (["--check-ip", "maybe"], "Invalid value for '--check-ip'"),
         (["--move-after", "-1"], "Invalid value for '--move-after'"),
         (["--rate", "nan"], "Invalid value for '--rate'"),
         (["--burst", "0"], "Invalid value for '--burst'"),

@@ -315,7 +315,7 @@ class TestAddress:
     ) -> None:
         room = new_room("den")
         with (
-            Gateway("--move-after", "0", data=tmp_path, dialects=("classic",), host="0.0.0.0") as gateway,
+            Gateway("--check-ip", "off", data=tmp_path, dialects=("classic",), host="0.0.0.0") as gateway,
             Classic("alice", gateway.listener("classic", "127.0.0.1")) as alice,
             Classic("alice", gateway.listener("classic", other_host), Habits(udp_from=other_host)) as moved,
         ):

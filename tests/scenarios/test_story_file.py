@@ -15,7 +15,7 @@ from scenarios.story_file import StoryError, read
 GOOD = """\
 story: Two meet
 servers:
-  a: {idle_timeout: 2, move_after: 5, options: [--history, "10"]}
+  a: {idle_timeout: 2, check_ip: off, options: [--history, "10"]}
   b:
 people:
   bob: {at: b, in: classic, as: ボブ, password: yes}
@@ -38,7 +38,7 @@ def test_a_story() -> None:
     story = read(GOOD, "meet.yaml")
     assert story.title == "Two meet"
     assert story.servers == {
-        "a": GatewaySettings(idle_timeout=2.0, move_after=5.0, options=("--history", "10")),
+        "a": GatewaySettings(idle_timeout=2.0, check_ip="off", options=("--history", "10")),
         "b": GatewaySettings(),
     }
     assert story.broker == BrokerSettings()

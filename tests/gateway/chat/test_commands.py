@@ -98,7 +98,7 @@ def test_a_member_at_another_host_gets_no_long_answers() -> None:
 
 
 def test_hosts_do_not_matter_to_answers_if_they_are_not_checked() -> None:
-    gateway = ScriptedGateway(Settings(move_after_s=0.0))
+    gateway = ScriptedGateway(Settings(check_ip="off"))
     elsewhere = address_of(1, network="198.51.100.7")
     gateway.enter(1, address=address_of(1)).options = int(ALL)
     gateway.receive(1, "/help", elsewhere)

@@ -47,7 +47,7 @@ def test_a_member_granted_at_another_host_may_send_there_at_once(gateway: Script
 
 
 def test_hosts_do_not_matter_if_they_are_not_checked() -> None:
-    gateway = ScriptedGateway(Settings(move_after_s=0.0))
+    gateway = ScriptedGateway(Settings(check_ip="off"))
     send(gateway, raw(1, "x"), ELSEWHERE)
     (request,) = gateway.asked(Resume)
     assert request.body == Resume(hash_token(token_of(1)), "198.51.100.7", 0)

@@ -40,7 +40,7 @@ GOOD = """
 [gateway]
 rate = 500
 tcp = ["127.0.0.1:0", "127.0.0.1:0=tcrp-200"]
-notices = "off"
+check-ip = "off"
 
 [broker]
 log-entries = 50_000
@@ -78,7 +78,7 @@ def test_a_file_is_one_for_both(path: Path, program: str) -> None:
         ("[gateway]\nrate = nan", "FILE:2: rate: nan is not a number up to"),
         ("[gateway]\nhistory = 1.5", "FILE:2: history: 1.5 is not a whole number"),
         ("[gateway]\n# rate = 1\nrate = -1", "FILE:3: rate: -1.0 is not in the range"),
-        ('[gateway]\nnotices = "never"', "FILE:2: notices: 'never' is not one of"),
+        ('[gateway]\ncheck-ip = "never"', "FILE:2: check-ip: 'never' is not one of"),
         ("[gateway]\ntcp = 9001", "FILE:2: tcp: 9001 is not a list of texts"),
         ('[gateway]\ntcp = ["x"]', "FILE:2: tcp: 'x' is not HOST:PORT"),
         ('[gateway]\nbroker = "x"', "FILE:2: broker: 'x' is not tcp://HOST:PORT"),
