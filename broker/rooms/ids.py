@@ -5,7 +5,7 @@ too, it is improbable: each run of the broker begins a millisecond with a number
 the ids that have the remainder of its own number.
 """
 
-from tsudoi.protocol.backbone import TIME_SHIFT, created_ms
+TIME_SHIFT = 16
 
 
 class Ids:
@@ -29,6 +29,11 @@ class Ids:
         # CPython allocates room for a carry with a sum, and keeps it; `| 0` copies the number without.
         self._last = least | 0
         return self._last
+
+
+def created_ms(given: int) -> int:
+    """Return when an id was given, in milliseconds of Unix time, as far as the broker's clock was right."""
+    return given >> TIME_SHIFT
 
 
 def first_epoch(room_id: int) -> int:

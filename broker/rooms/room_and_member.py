@@ -6,11 +6,11 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from tsudoi.protocol.backbone import created_ms
 from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, is_webhook_name
 
 from ..store.interface import MemberRow, RoomRow
+from .ids import created_ms
 
 NO_RIGHTS = Rights(0)
 

@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.rooms.ids import Ids, first_epoch
-from tsudoi.protocol.backbone import created_ms
+from broker.rooms.ids import Ids, created_ms, first_epoch
 
 
 @given(st.integers(0, 2**16), st.integers(1, 64), st.data())

@@ -9,7 +9,6 @@ from .codec import *
 from .endpoint import *
 from .from_broker import *
 from .from_gateway import *
-from .ids import *
 from .log import *
 from .packing import *
 from .shards import *
