@@ -290,8 +290,10 @@ class Core:
                 number, texts = stream_lines.new_lines(member, item)
                 if not texts:
                     return False
-                if not member.muted_until_ms or not commands.is_muted(directory, member, moment.wall_ms):
+                if member.muted_until_ms <= moment.wall_ms:
                     directory.say(member, map(received_text, texts), moment.wall_ms, number)
+                elif not number:
+                    commands.tell_muted(directory, member, moment.wall_ms)
             return True
         if member.gateway != peer:
             return False

@@ -150,3 +150,8 @@ def _has_address(restriction: Restriction, ip: str) -> bool:
 def end_of(minutes: int, now_ms: int) -> int:
     """Return when a restriction that begins now ends; 0 minutes: never."""
     return now_ms + minutes * 60_000 if minutes else FOREVER
+
+
+def minutes_left(until_ms: int, now_ms: int) -> int:
+    """Return for how many minutes, begun ones included, a restriction holds yet; 0: it does not end by itself."""
+    return 0 if until_ms == FOREVER else -(-(until_ms - now_ms) // 60_000)

@@ -13,8 +13,8 @@ from tsudoi.protocol.client.phrases import Phrase, pack_arguments
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import InvalidName, MisleadingName
 
-from ..store.interface import FOREVER, Restriction, RestrictionKind
-from .bans_and_mutes import Coverage, coverage, end_of, own_names
+from ..store.interface import Restriction, RestrictionKind
+from .bans_and_mutes import Coverage, coverage, end_of, minutes_left, own_names
 from .directory import Directory
 from .passwords import is_hash
 from .room_and_member import Member
@@ -45,7 +45,9 @@ def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> No
     needs_host = isinstance(command, _HOSTS) or (isinstance(command, slash_commands.Topic) and command.text is not None)
     if needs_host and not member.may_moderate:
         directory.answer(member, Phrase.NOT_HOST, "", wall_ms)
-    elif not isinstance(command, _SPEAKS) or not is_muted(directory, member, wall_ms):
+    elif isinstance(command, _SPEAKS) and member.muted_until_ms > wall_ms:
+        tell_muted(directory, member, wall_ms)
+    else:
         _Run(directory, member, wall_ms).do(command)
 
 
@@ -65,19 +67,13 @@ def lock(directory: Directory, member: Member, password_hash: str, wall_ms: int)
     return True
 
 
-def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
-    """Return whether a member is muted; if so, notify it, but not each time."""
-    left_ms = member.muted_until_ms - wall_ms
-    if left_ms <= 0:
-        return False
+def tell_muted(directory: Directory, member: Member, wall_ms: int) -> None:
+    """Notify a member that it is muted, but not each time. Lines with a number are refused instead."""
     # The clock may have been set back since.
     if not 0 <= wall_ms - member.rare.told_muted_ms < TOLD_MUTED_MS:
         directory.note_told_muted(member, wall_ms)
-        if member.muted_until_ms == FOREVER:
-            directory.answer(member, Phrase.MUTED, "", wall_ms)
-        else:
-            directory.answer(member, Phrase.MUTED_FOR, str(-(-left_ms // 60_000)), wall_ms)
-    return True
+        minutes = minutes_left(member.muted_until_ms, wall_ms)
+        directory.answer(member, Phrase.MUTED_FOR if minutes else Phrase.MUTED, f"{minutes or ''}", wall_ms)
 
 
 class _Run:

@@ -9,7 +9,7 @@ from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import backbone, names
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase
-from tsudoi.protocol.client.refusals import BANNED_FROM_ROOM, BANNED_FROM_SERVER
+from tsudoi.protocol.client.refusals import BANNED_FROM_ROOM, BANNED_FROM_SERVER, lasting
 from tsudoi.protocol.codes import Rights, Status
 from tsudoi.protocol.errors import Banned, Full, InvalidName, Muted, PeerError, RoomExists, WrongPassword
 
@@ -18,7 +18,7 @@ from ..counters import Counters
 from ..store.interface import MemberRow, RestrictionKind
 from ..turn import Moment, PasswordJob
 from . import queries, stream_lines, webhooks
-from .bans_and_mutes import EVERYWHERE
+from .bans_and_mutes import EVERYWHERE, minutes_left
 from .directory import Directory, WrongShard
 from .handovers import Handovers
 from .known_passwords import KnownPasswords
@@ -203,10 +203,9 @@ class Requests:
     def _check_ban(self, room: int, name: names.UserName, ip: str, options: int, wall_ms: int) -> None:
         """Raise Banned if a user of this name and IP address may not be in the room."""
         bans, is_shared = self._directory.bans_and_mutes, bool(options & MemberOptions.SHARED_ADDRESS)
-        if bans.until(EVERYWHERE, RestrictionKind.BAN, name, ip, wall_ms, is_shared):
-            raise Banned(BANNED_FROM_SERVER)
-        if bans.until(room, RestrictionKind.BAN, name, ip, wall_ms, is_shared):
-            raise Banned(BANNED_FROM_ROOM)
+        for where, why in ((EVERYWHERE, BANNED_FROM_SERVER), (room, BANNED_FROM_ROOM)):
+            if until_ms := bans.until(where, RestrictionKind.BAN, name, ip, wall_ms, is_shared):
+                raise Banned(lasting(why, minutes_left(until_ms, wall_ms)))
 
     def _find_moderator(self, peer: str, member_id: int, room_id: int, wall_ms: int) -> Member | None:
         """Return the member that asks, if it is host or moderator; if not, answer that it must be."""

@@ -5,11 +5,12 @@ commit as the line.
 """
 
 from tsudoi.protocol.backbone import Item, Posted, Say
-from tsudoi.protocol.client.refusals import MUTED
+from tsudoi.protocol.client.refusals import MUTED, lasting
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import Muted, PeerError, RoomNotFound
 
 from . import commands
+from .bans_and_mutes import minutes_left
 from .directory import Directory
 from .received_text import received_text
 from .room_and_member import Member
@@ -49,8 +50,8 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
         raise PeerError("the text is empty")
     if not text:
         pass  # it was answered by the gateway
-    elif (not line.is_command or commands.speaks(text)) and commands.is_muted(directory, member, wall_ms):
-        raise Muted(MUTED)
+    elif member.muted_until_ms > wall_ms and (not line.is_command or commands.speaks(text)):
+        raise Muted(lasting(MUTED, minutes_left(member.muted_until_ms, wall_ms)))
     elif line.is_command:
         commands.execute(directory, member, text, wall_ms)
     else:

@@ -4,7 +4,7 @@ Where an event has only the server's text, that is shown.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 import tsudoi
 from tsudoi.protocol.client.dialects import TSUDOI
@@ -142,7 +142,7 @@ def _sanction(row: tsudoi.Sanction, japanese: bool) -> str:
     who = f"{row.name} ({row.address})" if row.name and row.address else row.name or row.address
     if not row.until_ms:
         return phrase(Phrase.MUTE if row.muted else Phrase.BAN, japanese, who=who)
-    until = datetime.fromtimestamp(row.until_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    until = f"{datetime.fromtimestamp(row.until_ms / 1000).astimezone():%Y-%m-%d %H:%M %Z}"
     return phrase(Phrase.MUTE_UNTIL if row.muted else Phrase.BAN_UNTIL, japanese, who=who, until=until)
 
 

@@ -62,6 +62,7 @@ class LineKept:
     room: str
     number: int
     offset: int | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

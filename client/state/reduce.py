@@ -68,8 +68,8 @@ def reduce(state: State, event: Event) -> Result:
             me = room.me if room else ""
             line = Speech(me, event.text, event.at, None, event.kind, event.to, mark, event.number)
             return _change(state, event.room, lambda room: _read(_append(room, line)))
-        case LineKept(room, number, offset):
-            return _change(state, room, lambda room: replace(room, items=timeline.keep(room.items, number, offset)))
+        case LineKept(room, number, offset, at):
+            return _change(state, room, lambda room: replace(room, items=timeline.keep(room.items, number, offset, at)))
         case LineRefused(room, number, why):
             return _change(state, room, lambda room: _mark(room, number, Mark.REFUSED, why))
         case LineLost(room, number):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from .model import MAX_ITEMS, Item, Mark, Note, Speech, SpeechKind
 
@@ -45,19 +46,20 @@ def add_past(items: Items, past: Iterable[Speech]) -> Items:
     return items
 
 
-def keep(items: Items, number: int, offset: int | None) -> Items:
+def keep(items: Items, number: int, offset: int | None, at: datetime) -> Items:
     """Return the items with the user's line `number` marked as kept, at `offset`; None: it stays where it is.
 
-    A whisper is removed: the server sends it back when it was delivered, and does not if no member has that name.
+    One that has waited stands below lines that came meanwhile, so its time is that of now, as theirs is. A whisper is
+    removed: the server sends it back when it was delivered, and does not if no member has that name.
     """
-    for at, item in enumerate(items):
+    for place, item in enumerate(items):
         if isinstance(item, Speech) and item.number == number:
             if item.mark is Mark.KEPT:  # it came back before
                 return items
-            rest = (*items[:at], *items[at + 1 :])
+            rest = (*items[:place], *items[place + 1 :])
             if item.kind is SpeechKind.WHISPERED:
                 return rest
-            return add(rest, replace(item, mark=Mark.KEPT, offset=offset))
+            return add(rest, replace(item, mark=Mark.KEPT, offset=offset, at=at))
     return items
 
 

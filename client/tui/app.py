@@ -173,7 +173,7 @@ class ChatApp(App[None]):
         match command:
             case Ask(room, line):
                 self.dispatch(Asked(room, line.split()[0].removeprefix("/"), by_user=False, line=line))
-                self.sessions.say(room, line)
+                self.sessions.ask(room, line)
             case Notify(title, text, is_away):
                 if self._driver is not None and not self.is_headless:
                     self._driver.write(sequence(title, text, is_away))

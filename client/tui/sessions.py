@@ -85,11 +85,16 @@ class Sessions:
         self._start(seat, self._send(seat))
 
     def say(self, room: str, line: str) -> None:
-        """Send a line, after those before it."""
-        if (seat := self._seats.get(room)) is None or seat.chat.closed:
+        """Send the user's line, after those before it."""
+        if self.is_in(room):
+            self.ask(room, line)
+        else:
             self._dispatch(Told(words.NOT_IN_ROOM.text(self._language, room=room), self._now(), room))
-            return
-        seat.lines.put_nowait(line)
+
+    def ask(self, room: str, line: str) -> None:
+        """Send a line of the client's own; where the membership is over, the user reads why, and needs no answer."""
+        if self.is_in(room):
+            self._seats[room].lines.put_nowait(line)
 
     async def leave(self, room: str) -> None:
         """Leave a room."""
@@ -129,6 +134,8 @@ class Sessions:
                 why = explain_text(chat, line, exc, self._language)
                 self._dispatch(Told(words.NOT_SAID.text(self._language, why=why), self._now(), chat.room, Tone.LOUD))
             except tsudoi.ClientError as exc:
+                if line.startswith(ASKING) and chat.closed:
+                    continue  # as in `ask`
                 why = explain(exc, chat.room, str(chat.server), self._language)
                 self._dispatch(Told(why, self._now(), chat.room, Tone.LOUD))
 
@@ -171,4 +178,4 @@ class Sessions:
                 self._dispatch(Told(words.NOT_SAID.text(self._language, why=why), self._now(), room, Tone.LOUD))
             return
         if is_shown:
-            self._dispatch(LineKept(room, number, offset))
+            self._dispatch(LineKept(room, number, offset, self._now()))

@@ -58,7 +58,7 @@ def page_datagrams(member: Member, answer: Present | Browsed | Banned, page: int
 def _ban_row(name: str, ip: str, muted: bool, until_ms: int, japanese: bool) -> Row:
     who = f"{name} ({ip})" if name and ip else name or ip
     if until_ms:
-        until = f"{utc(until_ms):%Y-%m-%d %H:%M}"
+        until = f"{utc(until_ms):%Y-%m-%d %H:%M} UTC"
         line = phrase(Phrase.MUTE_UNTIL if muted else Phrase.BAN_UNTIL, japanese, who=who, until=until)
     else:
         line = phrase(Phrase.MUTE if muted else Phrase.BAN, japanese, who=who)

@@ -146,7 +146,7 @@ class Speak(Component):
                     self.counters.accepted_messages += not line.is_command
                     on_outcome(answer, Error.INTERNAL, "")
                 case Refused(Status.BAD_REQUEST, detail):
-                    code = Error.PERMISSION_DENIED if detail == MUTED else Error.BAD_REQUEST
+                    code = Error.PERMISSION_DENIED if detail.startswith(MUTED) else Error.BAD_REQUEST
                     on_outcome(None, code, detail or "the room does not take this")
                 case Refused(Status.ROOM_NOT_FOUND) if not line.number:
                     on_outcome(None, *NOT_IN_ROOM)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -211,6 +212,20 @@ def test_bursts_are_spread() -> None:
             return took
 
     assert 0.08 < asyncio.run(story()) < 2
+
+
+async def test_lines_of_several_tasks_go_in_the_order_of_the_calls() -> None:
+    async with two(TSUDOI, Settings(burst=1, rate_per_s=50)) as (_, alice, bob):
+        await alice.say("1")
+        waits = asyncio.create_task(alice.say("2"))
+        await asyncio.sleep(0)
+        _stand_still(0.1)  # by now the next line has not to wait
+        await asyncio.gather(waits, alice.say("3"))
+        assert [(await hear(bob)).text for _ in range(3)] == ["1", "2", "3"]
+
+
+def _stand_still(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 async def test_what_comes_twice_is_heard_once() -> None:

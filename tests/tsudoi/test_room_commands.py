@@ -154,6 +154,15 @@ async def test_what_is_not_answered_raises() -> None:
             await room.who()
 
 
+async def test_a_refusal_belongs_to_the_command_that_it_refuses() -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        fake.answers |= {"/kick bob": [], "/kick carol": [say_no("no-such-member", "carol")]}
+        left = tell("left", n=1, name="bob", reason="kicked", by="alice", why="")
+        asyncio.get_running_loop().call_later(0.05, fake.tell, "den", left)
+        done = await asyncio.gather(room.kick("bob"), room.kick("carol"), return_exceptions=True)
+        assert (done[0], type(done[1])) == (None, CommandRefused)
+
+
 async def test_one_that_has_another_name_knows_it() -> None:
     async with fake_server(TSUDOI) as fake, await alone(fake) as room:
         fake.answers["/nick rob"] = [tell("renamed", n=1, name="alice", to="rob")]
@@ -178,6 +187,17 @@ async def test_who_is_here_comes_in_pages_and_parts() -> None:
         assert len(fake.answers["/who 1"]) > 1
         found = await room.who()
         assert found == [events.Person(f"{'member' * 10}{number}", number == 1, number) for number in range(1, 24)]
+
+
+async def test_a_list_that_has_become_shorter_ends_before_its_last_page() -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        values = {"count": 23, "page": 1, "pages": 2}
+        fake.answers["/who 1"] = encode_list(TSUDOI.down, "den", "who", "members", values, "head", people(1, 21))
+        fake.answers["/who 2"] = [say_no("no-such-page", "1")]
+        assert len(await room.who()) == 20
+        fake.answers["/who 1"] = [say_no("no-such-page", "0")]
+        with pytest.raises(CommandRefused):
+            await room.who()
 
 
 async def test_other_questions() -> None:

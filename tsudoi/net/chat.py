@@ -46,6 +46,8 @@ class ChatClient(Commands):
         self._settings = settings
         self._membership = membership
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._turn = asyncio.Lock()
+        """Held by the `say` whose line is next: lines of several tasks go in the order of the calls."""
         self._allowance = float(settings.burst)
         self._paid_at = 0.0
 

@@ -29,8 +29,9 @@ class DatagramChat(ChatClient):
     async def say(self, text: str) -> None:
         """See `ChatClient`."""
         self._check_text(text)
-        await self._wait_for_turn()
-        await self._channel().send(self._membership.say(text))
+        async with self._turn:
+            await self._wait_for_turn()
+            await self._channel().send(self._membership.say(text))
 
     async def leave(self) -> None:
         """Leave the room and close. In a dialect without a leave word the server notices the silence."""

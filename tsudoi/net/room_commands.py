@@ -25,7 +25,8 @@ class Commands(ABC):
     In the dialects `tsudoi-2` (version 2 of the protocol, the default) and `tsudoi`, a command returns when the server
     has carried it out, with a value if it asks for one. In other dialects it is only sent, and its answer is a Notice.
     A listener may have commands switched off (`--no-commands`): then they go to the room as messages. PROTOCOL.md,
-    "Commands", has the rights and limits.
+    "Commands", has the rights and limits. Commands of several tasks go one after the other: an answer does not name its
+    command.
 
     Raises, each of the commands:
         CommandRefused: the server did not carry it out; `code` has the reason (PROTOCOL.md, "Phrases").
@@ -42,7 +43,8 @@ class Commands(ABC):
         self._answer_timeout_s = answer_timeout_s
         self._ask_again_s: float | None = None
         """After which to ask for a list again; None: never."""
-        self._waiting: list[PendingCommand | PendingList] = []
+        self._one_at_a_time = asyncio.Lock()
+        self._waiting: PendingCommand | PendingList | None = None
         self._arrived = asyncio.Event()
 
     @abstractmethod
@@ -179,10 +181,9 @@ class Commands(ABC):
     # --- sending and waiting ---
 
     def _offer(self, event: events.Event) -> bool:
-        """Offer an event to the pending commands; return whether it belongs to one of them alone."""
-        taken = any(waiting.offer(event) for waiting in self._waiting)
+        """Offer an event to the command that waits; return whether it belongs to that alone."""
         self._arrived.set()
-        return taken
+        return self._waiting is not None and self._waiting.offer(event)
 
     def _check_native(self) -> None:
         if not self._is_native:
@@ -222,36 +223,45 @@ class Commands(ABC):
         rows: list[_R] = []
         page, pages = 1, 1
         while page <= pages:
-            pending = await self._ask(command(page), PendingList(what, page))
+            try:
+                pending = await self._ask(command(page), PendingList(what, page))
+            except errors.CommandRefused as exc:
+                if page > 1 and exc.code == "no-such-page":  # the list has become shorter meanwhile
+                    break
+                raise
             rows += _of_kind(pending, kind)
             page, pages = page + 1, pending.pages
         return rows
 
     async def _wait_for(self, line: str, waiting: PendingCommand | PendingList) -> None:
         """Send a line and wait until the answer is complete, or the time is over."""
-        self._waiting.append(waiting)
-        try:
-            await self._say_command(line, waiting)
-            loop = asyncio.get_running_loop()
-            deadline = loop.time() + self._answer_timeout_s
-            again_at = loop.time() + (self._ask_again_s or inf) if isinstance(waiting, PendingList) else inf
-            while not waiting.over and not self.closed:
-                open_end = isinstance(waiting, PendingList) and waiting.has_begun and waiting.expected is None
-                if isinstance(waiting, PendingList) and loop.time() >= again_at:
-                    waiting.ask_again()
-                    await self._say_command(line, waiting)
-                    again_at = loop.time() + (self._ask_again_s or inf)
-                until = min(deadline, again_at)
-                left_s = min(QUIET_S, until - loop.time()) if open_end else until - loop.time()
-                self._arrived.clear()
-                try:
-                    async with asyncio.timeout(max(left_s, 0.0)):
-                        await self._arrived.wait()
-                except TimeoutError:
-                    if open_end or loop.time() >= deadline:
-                        return
-        finally:
-            self._waiting.remove(waiting)
+        async with self._one_at_a_time:
+            self._waiting = waiting
+            try:
+                await self._say_and_wait(line, waiting)
+            finally:
+                self._waiting = None
+
+    async def _say_and_wait(self, line: str, waiting: PendingCommand | PendingList) -> None:
+        await self._say_command(line, waiting)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._answer_timeout_s
+        again_at = loop.time() + (self._ask_again_s or inf) if isinstance(waiting, PendingList) else inf
+        while not waiting.over and not self.closed:
+            open_end = isinstance(waiting, PendingList) and waiting.has_begun and waiting.expected is None
+            if isinstance(waiting, PendingList) and loop.time() >= again_at:
+                waiting.ask_again()
+                await self._say_command(line, waiting)
+                again_at = loop.time() + (self._ask_again_s or inf)
+            until = min(deadline, again_at)
+            left_s = min(QUIET_S, until - loop.time()) if open_end else until - loop.time()
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(max(left_s, 0.0)):
+                    await self._arrived.wait()
+            except TimeoutError:
+                if open_end or loop.time() >= deadline:
+                    return
 
     async def _say_command(self, line: str, waiting: PendingCommand | PendingList) -> None:
         """Send a line; in `tsudoi-2` that also waits for the server, but not for longer than for an answer."""
@@ -269,7 +279,7 @@ class Commands(ABC):
 
 def _refused(exc: errors.LineRefused) -> errors.CommandRefused:
     """Return the error for a command that was refused as a line: then no answer has the code."""
-    return errors.CommandRefused(str(exc), "muted" if str(exc) == MUTED else "")
+    return errors.CommandRefused(str(exc), "muted" if str(exc).startswith(MUTED) else "")
 
 
 def _of_kind(pending: PendingList, kind: type[_R]) -> list[_R]:

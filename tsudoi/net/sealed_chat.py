@@ -89,11 +89,13 @@ class SealedChat(ChatClient):
     async def say(self, text: str) -> int | None:
         """See `ChatClient`."""
         self._check_text(text)
-        await self._wait_for_turn()
-        while len(self._lines) >= self._settings.lines_waiting and not self.closed:
-            self._flushed.clear()
-            await self._flushed.wait()
-        return await self._post(text).kept()
+        async with self._turn:
+            await self._wait_for_turn()
+            while len(self._lines) >= self._settings.lines_waiting and not self.closed:
+                self._flushed.clear()
+                await self._flushed.wait()
+            line = self._post(text)
+        return await line.kept()
 
     def post(self, text: str) -> Line:
         """See `ChatClient`."""

@@ -384,6 +384,9 @@ def test_a_ban_removes_and_is_of_name_and_address(room: Room) -> None:
         ("bob", "198.51.100.7", room.moment.wall_ms + 600_000)
     ]
     assert not may_join(room, "robert", "198.51.100.7")
+    room.now += 61
+    answer = room.ask(A, structs.replace(a_join(user="robert"), ip="198.51.100.7"))
+    assert answer == backbone.Refused(Status.BAD_REQUEST, "you are banned from this room for 9 more min")
 
 
 def test_an_unban_lifts_what_it_names(room: Room) -> None:

@@ -5,6 +5,7 @@ from msgspec import structs
 
 from tests.broker.scripted import A, B, Broker
 from tsudoi.protocol.backbone import Answer, Granted, Item, Posted, Refused, Say
+from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import EntryKind, Status
 
 
@@ -94,8 +95,11 @@ def test_a_muted_member_is_told_in_the_answer(broker: Broker, den: Granted) -> N
     for line in ("/me waves", "/msg alice psst", "/r psst", "/nick rob"):
         assert say(broker, bob, line, 1, is_command=True) == Refused(Status.BAD_REQUEST, "you are muted"), line
     assert isinstance(say(broker, bob, "/topic", 1, is_command=True), Posted)
+    say(broker, den, "/mute bob 2", is_command=True)
+    assert say(broker, bob, "psst", 2) == Refused(Status.BAD_REQUEST, "you are muted for 2 more min")
+    assert Phrase.MUTED_FOR not in {entry.code for entry in broker.log(den.room)}  # it was told already
     say(broker, den, "/unmute bob", is_command=True)
-    assert isinstance(say(broker, bob, "psst", 2), Posted)
+    assert isinstance(say(broker, bob, "psst", 3), Posted)
 
 
 # --- items of several lines -------------------------------------------------------------------------------------------

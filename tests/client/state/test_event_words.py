@@ -1,6 +1,7 @@
 """client/state/event_words.py: what happened, in the reader's language, whatever the server's is."""
 
 import re
+import time
 
 import pytest
 
@@ -61,6 +62,18 @@ def test_a_list_tells_how_its_next_page_is_shown() -> None:
     more = tsudoi.Listed("who", first.rows, 21, 1, 2, "bob")
     last = tsudoi.Listed("who", first.rows, 21, 2, 2, first.text)
     assert [len(notice(each, "en").splitlines()) for each in (more, last)] == [1, 1]
+
+
+def test_the_end_of_a_ban_is_told_in_the_users_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    bans = tsudoi.Listed("bans", (tsudoi.Sanction("bob", "", False, 1_800_000_000_000),), 1, 1, 1, "?")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert notice(bans, "en") == "bob, banned until 2027-01-15 17:00 JST"
+        assert notice(bans, "ja") == "bob、2027-01-15 17:00 JST まで入室禁止"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_ban_by_the_operator_is_the_operators_and_says_why() -> None:

@@ -403,7 +403,7 @@ def test_a_whisper_waits_as_other_lines_do_and_then_stands_once() -> None:
     assert den(waits).items[-1] == Speech(
         "alice", "psst", AT, None, SpeechKind.WHISPERED, "BOB", Mark.WAITING, number=1
     )
-    comes, kept = heard(Private("alice", "bob", "psst", 9)), LineKept("den", 1, None)
+    comes, kept = heard(Private("alice", "bob", "psst", 9)), LineKept("den", 1, None, AT)
     for events in ((comes, kept), (kept, comes)):
         state, _ = after(*events, state=waits)
         lines = [item for item in den(state).items if isinstance(item, Speech)]
@@ -411,14 +411,14 @@ def test_a_whisper_waits_as_other_lines_do_and_then_stands_once() -> None:
 
 
 def test_a_whisper_to_nobody_does_not_stay() -> None:
-    state, _ = after(entered(), Posted("den", 1, "psst", AT, SpeechKind.WHISPERED, "bbo"), LineKept("den", 1, None))
+    state, _ = after(entered(), Posted("den", 1, "psst", AT, SpeechKind.WHISPERED, "bbo"), LineKept("den", 1, None, AT))
     assert texts(state) == []
 
 
 def test_two_whispers_with_the_same_words_are_two() -> None:
     posted = [Posted("den", number, "psst", AT, SpeechKind.WHISPERED, "bob") for number in (1, 2)]
     come = [heard(Private("alice", "bob", "psst", offset)) for offset in (8, 9)]
-    state, _ = after(entered(), *posted, *come, LineKept("den", 1, None), LineKept("den", 2, None))
+    state, _ = after(entered(), *posted, *come, LineKept("den", 1, None, AT), LineKept("den", 2, None, AT))
     assert texts(state) == ["psst", "psst"]
 
 

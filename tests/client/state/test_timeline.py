@@ -1,5 +1,6 @@
 """client/state/timeline.py: lines stand in the server's order, own ones that wait at the end."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -39,16 +40,22 @@ def test_a_line_that_comes_twice_stands_once() -> None:
 def test_an_own_line_waits_at_the_end_and_goes_to_its_place() -> None:
     items = built(said(1), said(None, "mine", Mark.WAITING, 7), said(2), said(4))
     assert texts(items) == ["line 1", "line 2", "line 4", "mine"]
-    kept = keep(items, 7, 3)
+    kept = keep(items, 7, 3, AT)
     assert texts(kept) == ["line 1", "line 2", "mine", "line 4"]
     assert kept[2].offset == 3
-    assert keep(kept, 99, 8) == kept
+    assert keep(kept, 99, 8, AT) == kept
+
+
+def test_an_own_line_that_has_waited_has_the_time_of_the_lines_around_it() -> None:
+    later = AT + timedelta(minutes=2)
+    items = keep(built(said(None, "mine", Mark.WAITING, 7), replace(said(2), at=later)), 7, 3, later)
+    assert [(item.text, item.at) for item in items] == [("line 2", later), ("mine", later)]
 
 
 def test_own_lines_keep_their_order_while_they_wait() -> None:
     items = built(said(None, "a", Mark.WAITING, 1), said(None, "b", Mark.WAITING, 2), said(9))
     assert texts(items) == ["line 9", "a", "b"]
-    assert texts(keep(items, 2, 10)) == ["line 9", "b", "a"]
+    assert texts(keep(items, 2, 10, AT)) == ["line 9", "b", "a"]
     assert [getattr(item, "mark", None) for item in mark(items, 1, Mark.REFUSED, "muted")] == [
         Mark.NONE,
         Mark.REFUSED,
@@ -64,7 +71,7 @@ def test_a_line_without_receipt_stays_where_it_was_sent() -> None:
 def test_an_action_that_is_kept_takes_the_place_of_the_one_that_comes_back() -> None:
     waiting = built(said(1), said(None, "mine", Mark.WAITING, 3))
     back = said(2, "mine", Mark.KEPT)
-    for items in (add(keep(waiting, 3, None), back), keep(add(waiting, back), 3, None)):
+    for items in (add(keep(waiting, 3, None, AT), back), keep(add(waiting, back), 3, None, AT)):
         assert [(item.text, item.offset) for item in items] == [("line 1", 1), ("mine", 2)]
 
 

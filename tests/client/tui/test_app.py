@@ -11,7 +11,7 @@ import tsudoi
 from client import words
 from tests.client.fake_chat import FakeChat, FakeChatWithReceipts
 from tests.client.playing import Stage, play
-from tsudoi import Joined, Listed, Message, Person, Private, RoomClosed, WrongPassword
+from tsudoi import Joined, Kicked, Listed, Message, Person, Private, RoomClosed, WrongPassword
 
 
 def people(*names: str, host: str = "") -> Listed:
@@ -54,6 +54,17 @@ def test_lines_that_are_not_kept_at_the_end_are_known() -> None:
         assert list(stage.app.sessions.unsettled.values()) == ["neither"]
 
     play(scene, chat=FakeChatWithReceipts)
+
+
+def test_a_member_that_is_removed_at_once_reads_why_and_not_that_its_question_was_in_vain() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.den.closed = True  # before its own event of that is read
+        stage.app.sessions.ask("den", "/who 1")
+        await stage.hear(Kicked("bob has banned you from den.", "bob", banned=True), None)
+        assert "not in den any more" not in stage.screen
+        assert "bob has banned you from den." in stage.screen
+
+    play(scene)
 
 
 def test_a_refused_line_says_why() -> None:

@@ -118,9 +118,9 @@ class Phrase(IntEnum):
     )
     NO_BANS = 55, "Nobody is banned or muted.", "入室禁止や発言停止になっている人はいません。"
     BAN = 51, "{who}, banned", "{who}、入室禁止"
-    BAN_UNTIL = 52, "{who}, banned until {until} UTC", "{who}、{until} UTC まで入室禁止"
+    BAN_UNTIL = 52, "{who}, banned until {until}", "{who}、{until} まで入室禁止"
     MUTE = 53, "{who}, muted", "{who}、発言停止"
-    MUTE_UNTIL = 54, "{who}, muted until {until} UTC", "{who}、{until} UTC まで発言停止"
+    MUTE_UNTIL = 54, "{who}, muted until {until}", "{who}、{until} まで発言停止"
     HISTORY = 46, "Last {count} of {room}, times in UTC:", "{room} の最近の {count} 件 (時刻は UTC):"
     HISTORY_LINE = 47, "{time} {name}: {text}", "{time} {name}: {text}"
     HELP_ALL = 48, "Commands (//text says /text):", "コマンド (//text は /text と発言します):"

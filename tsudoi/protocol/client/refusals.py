@@ -18,6 +18,12 @@ NEEDS_PASSWORD = "this room has a password"
 ADDRESS_IS_FULL = "your address has its most connections"
 GAVE_WAY = f"{ADDRESS_IS_FULL}, and yours gave way to another one: come back later"
 
+
+def lasting(why: str, minutes: int) -> str:
+    """Return the reason of a refusal with the minutes for which it holds yet; 0: it does not end by itself."""
+    return f"{why} for {minutes} more min" if minutes else why
+
+
 _WHOLE: Mapping[str, str] = {
     REASONS[Status.ROOM_EXISTS]: "そのルームはもうあります",
     REASONS[Status.ROOM_NOT_FOUND]: "そのルームはありません",
@@ -63,6 +69,7 @@ _OF_VALUES = tuple(
             r"the text is too long, (\d+) bytes at most are said: shorten it",
             "発言が長すぎます。{0} バイト以内にしてください",
         ),
+        (r"(you are .+) for (\d+) more min", "{0}（あと {1} 分）"),
         (r"the token has more than (\d+) bytes", "トークンが {0} バイトを超えています"),
         (r"the token's claims are not as they must be: (.+)", "トークンの内容が正しくありません: {0}"),
         (
@@ -72,8 +79,8 @@ _OF_VALUES = tuple(
         (r"the token's rooms: (.+)", "トークンのルーム名が正しくありません: {0}"),
     )
 )
-"""Why a text is not said, or a signed token does not hold; see `gateway/chat/speak.py` and
-`gateway/join/signed_tokens.py`."""
+"""Why a text is not said, a member does not enter, or a signed token does not hold; see `lasting`,
+`gateway/chat/speak.py` and `gateway/join/signed_tokens.py`."""
 _NAMES = {"user name ": "名前", "room name ": "ルーム名"}
 
 

@@ -15,6 +15,7 @@ from tsudoi.protocol.client.refusals import (
     MUTED,
     NEEDS_PASSWORD,
     in_japanese,
+    lasting,
 )
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import InvalidName
@@ -48,6 +49,12 @@ def test_why_a_name_is_invalid(name: str) -> None:
 )
 def test_why_a_person_may_not_enter_or_speak(reason: str) -> None:
     assert JAPANESE.search(in_japanese(reason))
+
+
+def test_for_how_long_it_holds_yet() -> None:
+    assert lasting(MUTED, 0) == MUTED
+    assert lasting(MUTED, 2) == "you are muted for 2 more min"
+    assert in_japanese(lasting(BANNED_FROM_ROOM, 2)) == "このルームへの入室を禁止されています（あと 2 分）"
 
 
 def test_why_a_signed_token_does_not_hold() -> None:
