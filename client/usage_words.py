@@ -23,6 +23,8 @@ _SENTENCES = tuple(
 _HINTS = tuple(
     (re.compile(english), japanese)
     for english, japanese in (
+        (r" It stands behind the command\.", "。コマンドの後に書きます"),
+        (r" It stands before the command\.", "。コマンドの前に書きます"),
         (r" Did you mean '(.+?)'\?", "。{0} のことですか"),
         (r" \(Did you mean one of: (.+)\?\)", "。次のどれかのことですか: {0}"),
         (r" Did you mean one of: (.+)\?", "。次のどれかのことですか: {0}"),

@@ -54,6 +54,8 @@ NOT_UTF8 = (
 IN_PROCESS = (
     Row((*GATEWAY, "--log-entries", "5"), "gateway: --log-entries is the broker's: a broker inside has it by TSUDOI_"),
     Row((*GATEWAY, "--inherite"), "gateway: No such option '--inherite'. (Did you mean one of: '--insecure', "),
+    Row(("-m", "client", "--server", "x", "rooms"), "client: No such option '--server'. It stands behind the command."),
+    Row((*BROKER, "ping", "--store", "x"), "broker: No such option '--store'. It stands before the command."),
     Row((*GATEWAY, "--workers", "x"), "gateway: Invalid value for '--workers': 'x' is not a valid whole number."),
     Row(("-m", "client", "scenario", ODD), r"client: caf\xe9 is not UTF-8: "),
     Row((*GATEWAY, f"--name={ODD}"), "gateway: the value of --name is not UTF-8: "),

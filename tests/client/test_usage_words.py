@@ -20,6 +20,7 @@ JAPANESE = re.compile("[ぁ-んァ-ヶ一-龠]")
         (["creat"], "コマンド creat はありません。create のことですか"),
         (["rooms", "--nonsense"], "オプション --nonsense はありません"),
         (["rooms", "--serve", "x"], "オプション --serve はありません。--server のことですか"),
+        (["--server", "x", "rooms"], "オプション --server はありません。コマンドの後に書きます"),
         (["create", "den", "--linger"], "オプション --linger には値が必要です"),
         (["create", "den", "--tls=1"], "オプション --tls に値は付けられません"),
         (["create", "den", "--linger", "x"], "--linger の値が正しくありません: x は数ではありません"),

@@ -77,7 +77,7 @@ def test_the_echo_bot_answers(server: tsudoi.Server, new_room: NewRoom) -> None:
                 await alice.say("!roll 1")
                 await hear(alice, "alice rolls 1.")
                 await alice.say("!help")
-                await hear(alice, "!roll  Roll a die of 6 sides, or of as many as you say.")
+                await hear(alice, "Commands:\n!roll  Roll a die of 6 sides, or of as many as you say.")
                 await alice.nick("/nick mallory")  # a name is no order to a bot that repeats it
                 await alice.say("hi")
                 await hear(alice, "/nick mallory says: hi")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -10,7 +11,7 @@ from tsudoi import Bot, RoomExists, RoomNotFound
 from tsudoi.net import bot as module
 from tsudoi.net.chat import ChatClient
 
-CHAT = cast(ChatClient, object())
+CHAT = cast(ChatClient, SimpleNamespace(name="bot"))
 
 
 def entering(*answers: Exception | ChatClient) -> Callable[..., Coroutine[Any, Any, ChatClient]]:
@@ -36,6 +37,15 @@ def test_a_bot_creates_no_room_unless_it_is_told_to(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "join", entering(RoomNotFound("den")))
     with pytest.raises(RoomNotFound):
         asyncio.run(Bot("den", name="bot")._enter_once())
+
+
+def test_a_bot_that_runs_twice_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(module, "join", entering(CHAT, cast(ChatClient, SimpleNamespace(name="bot#2"))))
+    bot = Bot("den", name="bot")
+    asyncio.run(bot._enter_once())
+    assert not caplog.messages
+    asyncio.run(bot._enter_once())
+    assert caplog.messages == ["the name bot is taken, so this bot is bot#2: is it running twice?"]
 
 
 def test_a_bot_shows_its_password_and_its_signed_token(monkeypatch: pytest.MonkeyPatch) -> None:

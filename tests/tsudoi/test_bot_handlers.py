@@ -69,8 +69,9 @@ def test_handlers_may_be_plain_functions() -> None:
         Message("bob", "!none", 6),
         Message("bob", "!help", 7),
     )
-    assert said == ["a b", "later", "!echo  Say it again.\n!later"]
+    assert said == ["a b", "later", "Commands:\n!echo  Say it again.\n!later"]
     assert joined == ["bob"]
+    assert hear(bot, Message("bot#2", said[-1], 8)) == []
 
 
 def test_a_bot_does_not_hear_itself() -> None:

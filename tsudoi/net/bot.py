@@ -163,7 +163,7 @@ class Bot:
         return await self._enter_by(join)
 
     async def _enter_by(self, enter: Callable[..., Awaitable[ChatClient]]) -> ChatClient:
-        return await enter(
+        chat = await enter(
             self.room,
             name=self.name,
             server=self.server,
@@ -171,6 +171,9 @@ class Bot:
             signed_token=self._signed_token,
             settings=self._settings,
         )
+        if chat.name.startswith(f"{self.name}#"):
+            logger.warning("the name %s is taken, so this bot is %s: is it running twice?", self.name, chat.name)
+        return chat
 
     async def _answer(self, chat: ChatClient) -> Event | None:
         """Answer until the membership ends; return its last event."""
@@ -199,10 +202,12 @@ class Bot:
                 await self._try(chat.say, piece)
 
     def _help(self, call: Call) -> str:
-        return "\n".join(
+        # With a head: a text that begins with a command would be one to other bots.
+        rows = (
             f"{self._prefix}{name}  {(inspect.getdoc(handler) or '').partition(chr(10))[0]}".rstrip()
             for name, handler in sorted(self._commands.items())
         )
+        return "\n".join(("Commands:", *rows))
 
     async def _try(self, handler: Callable[..., object], *arguments: object) -> str | None:
         name = getattr(handler, "__name__", repr(handler))

@@ -114,12 +114,11 @@ class OneLineCommand(click.Command):
 
     def _in_words(self, exc: click.ClickException) -> str:
         """Return what an error of click's says; it proposes no hidden option."""
-        if isinstance(exc, click.NoSuchOption) and exc.possibilities and exc.ctx is not None:
-            options = [each for each in exc.ctx.command.params if not getattr(each, "hidden", False)]
-            shown = {name for each in options for name in each.opts}
-            close = [each for each in exc.possibilities if each in shown]
-            exc = click.NoSuchOption(exc.option_name, possibilities=close, ctx=exc.ctx)
-        return exc.format_message()
+        if not isinstance(exc, click.NoSuchOption) or exc.ctx is None:
+            return exc.format_message()
+        shown, place = _option_names(exc.ctx.command), _place_of(exc.option_name, exc.ctx)
+        close = [] if place else [each for each in exc.possibilities or () if each in shown]
+        return click.NoSuchOption(exc.option_name, possibilities=close, ctx=exc.ctx).format_message() + place
 
     def _complain(self, why: str) -> None:
         standard_streams.complain(f"{self.name}: {why}")
@@ -127,6 +126,21 @@ class OneLineCommand(click.Command):
 
 class OneLineGroup(OneLineCommand, click.Group):
     """The same for a command with subcommands."""
+
+
+def _option_names(command: click.Command) -> set[str]:
+    return {name for each in command.params if not getattr(each, "hidden", False) for name in each.opts}
+
+
+def _place_of(option: str, ctx: click.Context) -> str:
+    """Return where on the command line an option is known that this command does not have; nothing if nowhere."""
+    behind = ctx.command.commands.values() if isinstance(ctx.command, click.Group) else ()
+    if any(option in _option_names(each) for each in behind):
+        return " It stands behind the command."
+    outer = ctx.parent
+    while outer is not None and option not in _option_names(outer.command):
+        outer = outer.parent
+    return " It stands before the command." if outer is not None else ""
 
 
 @contextlib.contextmanager
