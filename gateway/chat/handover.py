@@ -109,7 +109,6 @@ class Handover(Component):
         if member is None or member.dialect in OF_STREAMS:
             return  # its client knows its position itself
         room, unproven = member.room, self.members.unproven
-        reached = member.cursor if member.recipients is None else room.position
         offset, kept = granted.offset, KeptAddress.parse(granted.address)
         unproven_from, displaced_from = (kept.unproven_from, kept.displaced_from) if kept is not None else (None, None)
         is_elsewhere = kept is not None and member.address is not None and not _is_at(member, kept)
@@ -118,7 +117,7 @@ class Handover(Component):
             offset, is_elsewhere, unproven_from = unproven_from, False, None
         if displaced_from is not None:
             offset = min(offset, displaced_from)
-        if granted.epoch != room.epoch or offset <= reached:
+        if granted.epoch != room.epoch or offset <= member.reached:
             return
         self.counters.adopted += 1
         receives = member.recipients is not None or member.id in room.waiting

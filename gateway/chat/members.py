@@ -151,6 +151,11 @@ class Member:
         return self.address is not None or self.stream is not None
 
     @property
+    def reached(self) -> int:
+        """The offset up to which its room's entries were delivered to it."""
+        return self.cursor if self.recipients is None else self.room.position
+
+    @property
     def is_displaced(self) -> bool:
         """Whether another member of its room has been heard at its address: it is sent nothing until it is heard."""
         return self.source == DISPLACED and self.recipients is None and self.id not in self.room.waiting

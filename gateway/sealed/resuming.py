@@ -258,7 +258,8 @@ class Resuming(Component):
             if sender.numbered is None:
                 sender.numbered = NumberedLines(granted.said)
             sender.numbered.begin_run(granted.said)
-        start = granted.offset if is_new else member.room.position
+        # Others may have said something in a new epoch already.
+        start = granted.offset if is_new else member.reached
 
         def on_missed(missed: Missed | None, now: float) -> None:
             pending = self._pending.pop(session)

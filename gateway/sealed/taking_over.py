@@ -32,8 +32,8 @@ class TakingOver(Component):
     def take(self, member: Member, granted: Granted, token_hash: bytes) -> None:
         """Recall a member's client, at the address that the directory has, and at that of its run here."""
         if member.sealed is not None and self.resuming.has_begun(member.sealed, granted.resumed):
-            reached = member.cursor if member.recipients is None else member.room.position
-            self.resuming.streams.groups.publish_address(member, reached)  # the directory does not take it for live
+            # The directory does not take it for live.
+            self.resuming.streams.groups.publish_address(member, member.reached)
             return
         self.members.unproven.pop(member.id, None)
         here: Place | None = None
