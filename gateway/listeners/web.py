@@ -14,11 +14,12 @@ from tsudoi.protocol.web.codes import Close
 
 from ..chat.members import Recipients
 from ..chat.stream_group import PendingGroups, StreamGroup
+from ..join.admission import AdmissionRules
 from ..join.quotas import Verdict
 from ..web import page_files
 from ..web.conversation import Command, Conversation, Finish, Message, Opened, Report, Send, text_frame
 from ..web.crowded import find_spare, in_rooms
-from ..web.rules import FRAMES, FRAMES_S, PING_S, PONG_S, WebRules
+from ..web.rules import FRAMES, FRAMES_S, PING_S, PONG_S
 from ..web.session import Session
 from .deadlines import Deadlines
 from .handshake_log import HandshakeLog
@@ -219,13 +220,13 @@ class WebServer(HttpServer[WebConnection]):
 
     def __init__(
         self,
-        rules: WebRules,
+        rules: AdmissionRules,
         origins: Collection[str],
         settle: Callable[[], None],
         certificate: Certificate | None = None,
     ) -> None:
         """Open nothing yet. `settle` sends the broker pending frames; TLS listeners need a `certificate`."""
-        super().__init__(rules.admission.counters, settle, certificate, partial(WebConnection, self))
+        super().__init__(rules.counters, settle, certificate, partial(WebConnection, self))
         self.rules = rules
         self.origins = origins
         self.page = page_files.load()
@@ -245,7 +246,7 @@ class WebServer(HttpServer[WebConnection]):
 
     def enter(self, connection: WebConnection) -> str | None:
         """Count a new connection; return why it may not become a WebSocket (empty: it may), None: close it at once."""
-        settings, quotas = self.rules.admission.settings, self.rules.admission.quotas
+        settings, quotas = self.rules.settings, self.rules.quotas
         verdict = quotas.request(connection.ip, monotonic())
         if verdict is Verdict.CLOSE:
             return None
@@ -257,7 +258,7 @@ class WebServer(HttpServer[WebConnection]):
         of_address = self._by_address.setdefault(rate_key(connection.ip), set())
         of_address.add(connection)
         self._open.add(connection)
-        if self.rules.admission.rate_keys.of(connection.ip) and len(of_address) > settings.address_connections:
+        if self.rules.rate_keys.of(connection.ip) and len(of_address) > settings.address_connections:
             # Browsers keep the connections open that the page's files came by.
             # Also one that was refused, and still takes its answer: its end makes room for no more than its own place.
             others = of_address - {connection}
@@ -287,7 +288,7 @@ class WebServer(HttpServer[WebConnection]):
 
     def _is_crowded(self, connection: WebConnection) -> bool:
         """Return whether the other connections of an address have all places in rooms that it may have."""
-        admission = self.rules.admission
+        admission = self.rules
         most = in_rooms(admission.settings.address_connections)
         return bool(admission.rate_keys.of(connection.ip)) and len(self._others_in_rooms(connection, most)) >= most
 
@@ -300,8 +301,8 @@ class WebServer(HttpServer[WebConnection]):
         return [session for session in sessions if session is not None]
 
     def _spare(self, connection: WebConnection, room: str, now: float) -> Session | None:
-        most = in_rooms(self.rules.admission.settings.address_connections)
-        key = self.rules.admission.rate_keys.of(connection.ip)
+        most = in_rooms(self.rules.settings.address_connections)
+        key = self.rules.rate_keys.of(connection.ip)
         return find_spare(self._others_in_rooms(connection, most), key, room, most, now)
 
     def leave(self, connection: WebConnection) -> None:

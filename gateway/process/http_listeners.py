@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from tsudoi.ops import logs
 from tsudoi.protocol.errors import SettingError
-from tsudoi.version import __version__
 
 from ..config import Config
 from ..join.admission import AdmissionRules
@@ -53,11 +52,9 @@ class HttpListeners:
             self._webhook = WebhookServer(webhook_rules, routes, settle, certificate)
         if config.web:
             from ..listeners.web import WebServer
-            from ..web.rules import WebRules
 
             _warn_of_clear_text(config.web, "passwords of rooms")
-            web_rules = WebRules(rules, routes, f"tsudoi {__version__}")
-            self._web = WebServer(web_rules, config.web_origin, settle, certificate)
+            self._web = WebServer(rules, config.web_origin, settle, certificate)
 
     @property
     def web_connections(self) -> int:

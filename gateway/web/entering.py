@@ -16,10 +16,10 @@ from tsudoi.protocol.web.commands import SubscribeData
 
 from ..chat.members import Member
 from ..join.account import Outcome
-from ..join.admission import Admission
+from ..join.admission import Admission, AdmissionRules
 from ..join.steps import AskToEnter, Declined
 from .refusals import why_declined
-from .rules import LISTENER, WebRules
+from .rules import LISTENER
 
 _CODES = {
     Status.ROOM_NOT_FOUND: Error.UNKNOWN_CHANNEL,
@@ -49,7 +49,7 @@ class Entering:
 
     def __init__(
         self,
-        rules: WebRules,
+        rules: AdmissionRules,
         who: WebClient,
         room: str,
         token: str,
@@ -76,7 +76,7 @@ class Entering:
         member = self._rules.core.streams.find(token)
         if member is None:
             # Without an IP address: a secret that came over a connection is not forged, and phones change theirs.
-            self._rules.routes.ask_about(self._room, Resume(hash_token(token)), now, self._resumed)
+            self._rules.core.routes.ask_about(self._room, Resume(hash_token(token)), now, self._resumed)
         elif member.leaving:
             self._on_error(Error.INTERNAL, "you are still leaving this room: try again in a moment")
         else:
@@ -96,7 +96,7 @@ class Entering:
                 self._on_error(Error.INTERNAL, "the broker is away or busy: try again")
 
     def _enter(self, operation: Operation, now: float) -> None:
-        rules, who, password = self._rules.admission, self._who, self._data.password or None
+        rules, who, password = self._rules, self._who, self._data.password or None
         if who.signed and rules.verifier is not None:
             # In front of the password, so that a token without a name goes with the one that the client has given.
             password = f"{who.signed} {password or ''}"
@@ -105,7 +105,7 @@ class Entering:
         request = AskToEnter(WEB, operation, self._room, who.name, password, None, language=who.language)
         question = admission.decide(request, now, self._wall_now, self._token)
         if isinstance(question, Create):  # or Join
-            self._rules.routes.ask_about(
+            self._rules.core.routes.ask_about(
                 self._room, question, now, lambda answer, now: self._answered(admission, operation, answer, now)
             )
         elif question is None:
@@ -131,6 +131,6 @@ class Entering:
 
     def _decline(self, declined: Declined) -> None:
         reason = declined.counted_as or declined.status.name.lower()
-        self._rules.admission.counters.refusals[reason] += 1
+        self._rules.counters.refusals[reason] += 1
         why = why_declined(declined, gave_password=bool(self._data.password))
         self._on_error(_CODES[declined.status], why)

@@ -10,9 +10,9 @@ from tsudoi.protocol.web.commands import History
 from tsudoi.protocol.web.replies import Publication, client_info
 
 from ..chat.members import Member
+from ..join.admission import AdmissionRules
 from ..link.merging import merge_page, page_of_each
 from .recovered_reply import MAX_BYTES, epoch_of, visible
-from .rules import WebRules
 
 HISTORY = 300
 """Publications in one answer."""
@@ -30,7 +30,7 @@ _AWAY = "the broker is away or busy: try again"
 class Looking:
     """The search for a member's history."""
 
-    rules: WebRules
+    rules: AdmissionRules
     member: Member
     asked: History
     on_reply: OnReply
@@ -102,7 +102,7 @@ class Looking:
             else:
                 self.on_error(Error.INTERNAL, _AWAY)
 
-        self.rules.routes.ask(room.shard, Replay(room.id, room.epoch, after, limit), now, answered)
+        self.rules.core.routes.ask(room.shard, Replay(room.id, room.epoch, after, limit), now, answered)
 
     def _reply(self) -> None:
         room = self.member.room
@@ -110,7 +110,7 @@ class Looking:
         self.on_reply({"publications": self._found, "epoch": epoch, "offset": room.position})
 
 
-def presence(rules: WebRules, member: Member, now: float, on_reply: OnReply, on_error: OnError) -> None:
+def presence(rules: AdmissionRules, member: Member, now: float, on_reply: OnReply, on_error: OnError) -> None:
     """Ask for a room's members, a page at a time."""
     found: dict[str, Any] = {}
 
@@ -127,7 +127,7 @@ def presence(rules: WebRules, member: Member, now: float, on_reply: OnReply, on_
             on_reply({"presence": found})
 
     def ask(now: float) -> None:
-        rules.routes.ask(member.room.shard, Who(member.room.id, len(found), PAGE), now, answered)
+        rules.core.routes.ask(member.room.shard, Who(member.room.id, len(found), PAGE), now, answered)
 
     ask(now)
 
@@ -137,11 +137,11 @@ def presence_stats(member: Member, on_reply: OnReply) -> None:
     on_reply({"num_clients": member.room.size, "num_users": member.room.size})
 
 
-def list_rooms(rules: WebRules, page: int, now: float, on_reply: OnReply, on_error: OnError) -> None:
+def list_rooms(rules: AdmissionRules, page: int, now: float, on_reply: OnReply, on_error: OnError) -> None:
     """Ask for a page of the rooms."""
 
     skip = (page - 1) * PAGE
-    question = page_of_each(skip, PAGE, len(rules.routes.links))
+    question = page_of_each(skip, PAGE, len(rules.core.routes.links))
 
     def answered(answers: list[Answer | None], now: float) -> None:
         if not all(isinstance(answer, Browsed) for answer in answers):
@@ -150,4 +150,4 @@ def list_rooms(rules: WebRules, page: int, now: float, on_reply: OnReply, on_err
             rows = [{"name": name, "members": count, "locked": locked} for name, count, locked in found.rooms]
             on_reply({"data": {"count": found.count, "page": page, "rooms": rows}})
 
-    rules.routes.ask_all(question, now, answered)
+    rules.core.routes.ask_all(question, now, answered)

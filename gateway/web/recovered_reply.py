@@ -10,7 +10,7 @@ from tsudoi.protocol.web.replies import Publication
 from ..chat import audience, recovery, render
 from ..chat.members import Member
 from ..chat.recovery import Missed
-from .rules import WebRules
+from ..join.admission import AdmissionRules
 
 PORTION = 500
 """Entries that come with the reply; what else was missed follows as pushes, at the rate of replays."""
@@ -46,7 +46,7 @@ OnRecovered = Callable[[Recovered | None, float], None]
 
 
 def recover(
-    rules: WebRules, member: Member, epoch: str, offset: int, start: int, now: float, on_recovered: OnRecovered
+    rules: AdmissionRules, member: Member, epoch: str, offset: int, start: int, now: float, on_recovered: OnRecovered
 ) -> None:
     """Find what came after a client's position; `start` is where it begins if that position means nothing here."""
 
@@ -60,7 +60,7 @@ def recover(
     room = member.room
     # A text that is no room's epoch is answered as another epoch.
     known = str(room.epoch) if epoch == epoch_of(room.id, room.epoch) else ""
-    recovery.recover(rules.routes.ask, member, known, offset, start, PORTION, now, on_missed)
+    recovery.recover(rules.core.routes.ask, member, known, offset, start, PORTION, now, on_missed)
 
 
 def _collect(entries: list[Entry], begun: int, member: Member) -> tuple[int, list[Publication]]:

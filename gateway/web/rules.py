@@ -1,12 +1,7 @@
-"""What all sessions of a gateway share, and the limits on each."""
-
-from dataclasses import dataclass
+"""The limits on each session, and the listener that all of them count as."""
 
 from tsudoi.protocol.client.dialects import WEB
 
-from ..chat.dispatch import ChatCore
-from ..join.admission import AdmissionRules
-from ..link.routes import Routes
 from ..listeners.options import Listener
 
 MAX_ROOMS = 64
@@ -20,19 +15,3 @@ PING_S, PONG_S = 25, 10.0
 """How often the server pings, and how long a client may take to answer."""
 LISTENER = Listener("", 0, WEB.name)
 """Members are served as at a TCP listener without options of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebRules:
-    """What sessions need."""
-
-    admission: AdmissionRules
-    routes: Routes
-    """To the brokers."""
-    version: str
-    """Of this program, which the connect reply tells."""
-
-    @property
-    def core(self) -> ChatCore:
-        """The chat core."""
-        return self.admission.core

@@ -18,15 +18,17 @@ from tsudoi.protocol.errors import InvalidName, MalformedMessage
 from tsudoi.protocol.web import commands, replies
 from tsudoi.protocol.web.codes import Close, Ending, Error
 from tsudoi.protocol.web.commands import Command, Connect, Publish, Rpc, Subscribe
+from tsudoi.version import __version__
 
 from ..chat.members import Member, Recipients
 from ..join.account import Outcome
+from ..join.admission import AdmissionRules
 from . import questions
 from .entering import Entering, WebClient
 from .member_tokens import is_session, token_of
 from .recovered_reply import Recovered, epoch_of, recover
 from .refusals import in_language
-from .rules import FRAMES, FRAMES_S, MAX_ROOMS, PING_S, QUESTIONS, QUESTIONS_S, WebRules
+from .rules import FRAMES, FRAMES_S, MAX_ROOMS, PING_S, QUESTIONS, QUESTIONS_S
 
 
 class Port(Protocol):
@@ -96,7 +98,7 @@ class Session:
         "_who",
     )
 
-    def __init__(self, rules: WebRules, ip: str, port: Port, now: float) -> None:
+    def __init__(self, rules: AdmissionRules, ip: str, port: Port, now: float) -> None:
         """Begin with a connection from `ip` that has just become a WebSocket."""
         self._rules = rules
         self._port = port
@@ -259,7 +261,7 @@ class Session:
     def _connect(self, number: int, connect: Connect) -> None:
         if self._who is not None:
             raise RefusedCommand(Error.BAD_REQUEST, "this connection has connected already")
-        verifies = self._rules.admission.verifier is not None
+        verifies = self._rules.verifier is not None
         try:
             data = commands.parse_connect_data_untrusted(connect.data)
             self._language = data.language
@@ -274,7 +276,7 @@ class Session:
         self._who = WebClient(self._ip, name, connect.token, data.language)
         about = {"name": name, "session": self._secret}
         client = secrets.token_hex(8)
-        result = {"client": client, "version": self._rules.version, "ping": PING_S, "pong": True, "data": about}
+        result = {"client": client, "version": f"tsudoi {__version__}", "ping": PING_S, "pong": True, "data": about}
         self._reply(number, "connect", result)
 
     def _subscribe(self, number: int, subscribe: Subscribe, now: float, wall_now: float) -> None:
@@ -384,7 +386,7 @@ class Session:
 
     def _allow_question(self, now: float) -> None:
         if not self._questions.touch(now, QUESTIONS_S, QUESTIONS):
-            self._rules.admission.counters.questions_limited += 1
+            self._rules.counters.questions_limited += 1
             raise RefusedCommand(Error.TOO_MANY, "too many questions: ask again later")
 
     def _reply(self, number: int, method: str, result: Any) -> None:

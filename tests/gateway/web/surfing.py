@@ -10,7 +10,6 @@ from gateway.join.admission import AdmissionRules
 from gateway.join.quotas import Quotas
 from gateway.join.room_list import RoomList
 from gateway.join.session_tokens import SessionTokens
-from gateway.web.rules import WebRules
 from gateway.web.session import Session
 from tests.support.fakes import WALL_MS, FakeGateway, Node, World
 from tsudoi.protocol.web.codes import Close
@@ -18,12 +17,11 @@ from tsudoi.protocol.web.codes import Close
 IP = "192.0.2.7"
 
 
-def rules_of(gateway: FakeGateway) -> WebRules:
+def rules_of(gateway: FakeGateway) -> AdmissionRules:
     """Return what the sessions of a gateway share."""
     quotas = Quotas(gateway.settings, gateway.counters)
     rooms, tokens = RoomList(gateway.routes), SessionTokens(1)
-    entry = AdmissionRules(gateway.settings, gateway.counters, gateway.core, quotas, rooms, tokens, None)
-    return WebRules(entry, gateway.routes, "tsudoi test")
+    return AdmissionRules(gateway.settings, gateway.counters, gateway.core, quotas, rooms, tokens, None)
 
 
 _PENDING: WeakKeyDictionary[Node, PendingGroups] = WeakKeyDictionary()
