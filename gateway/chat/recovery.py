@@ -25,6 +25,10 @@ class Missed:
     """The first entries behind it, if the log was asked."""
 
 
+NO_EPOCH = 0
+"""Of no room: the broker answers with what the log has of its present epoch alone behind an offset, or behind the end
+of the epoch before; and begins no new one, as for a gateway that has seen more than the log has."""
+
 Ask = Callable[[int, Replay, float, OnAnswer], None]
 OnMissed = Callable[[Missed | None, float], None]
 """Called once; None: the broker has not answered."""
@@ -40,14 +44,24 @@ def recover(
         member: whose client it is.
         epoch: of its position.
         offset: its position.
-        start: where it begins if that position means nothing here.
+        start: where it begins if that position means nothing here: its epoch is no number, or the log's end is before.
         portion: how many entries to ask the log for at once.
         now: monotonic seconds.
         on_missed: is called at once, or when the broker has answered.
     """
     room = member.room
-    if epoch != str(room.epoch):
+    if not epoch.isdigit():
         on_missed(Missed(start, False), now)
+        return
+    if epoch != str(room.epoch):
+        # An older store was put in place. The client hears all that its history and the log do not have in common.
+        def begun_anew(answer: Answer | None, now: float) -> None:
+            if isinstance(answer, Replayed) and answer.epoch == room.epoch:
+                on_missed(Missed(answer.first - 1, False), now)
+            else:
+                on_missed(None, now)
+
+        ask(room.shard, Replay(room.id, NO_EPOCH, offset, 1), now, begun_anew)
         return
     if offset == room.position and room.confirmed and not room.is_stale:
         on_missed(Missed(offset, True), now)
