@@ -61,6 +61,7 @@ class _Asked(msgspec.Struct, frozen=True):
 
     way: int
     at: float
+    epoch: int
     shows: bool
     """It shows a cookie, so that its server takes the session."""
 
@@ -103,6 +104,8 @@ class Link:
         self._parts = Parts(PENDING_DOWN)
         self._resumed_count = 0
         self._resumed_at = -CALM_S
+        self.asked_epoch = 0
+        """That of the position in the `resume` that was answered last."""
         self._asked: dict[int, _Asked] = {}
         """By the counts of their packets; while this session is served, those after the one that was answered."""
         self._sent_to: dict[int, float] = {}
@@ -297,7 +300,7 @@ class Link:
         self._seal(Kind.BODY, serialize(line), way, is_fresh=is_fresh)
         if is_probe:
             return
-        self._asked[self._count] = _Asked(way, now, bool(cookie))
+        self._asked[self._count] = _Asked(way, now, epoch, bool(cookie))
         self._sent_to[way] = now
         if cookie:
             self._shown_to = way
@@ -358,7 +361,8 @@ class Link:
         """Take the answer to the `resume` in the packet with the count `to`; return whether it is one."""
         if to not in self._asked or to <= self._resumed_count or packet.run in (self._run, NO_RUN):
             return False
-        self.way, answer_s = self._asked[to].way, now - self._asked[to].at
+        asked = self._asked[to]
+        self.way, answer_s, self.asked_epoch = asked.way, now - asked.at, asked.epoch
         self.server = server_of(self.way)
         self._path.resumed(self.way, now)
         self._asked = {count: asked for count, asked in self._asked.items() if count > to}
