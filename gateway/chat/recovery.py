@@ -44,7 +44,7 @@ def recover(
         member: whose client it is.
         epoch: of its position.
         offset: its position.
-        start: where it begins if that position means nothing here: its epoch is no number, or the log's end is before.
+        start: where it begins if that position means nothing here.
         portion: how many entries to ask the log for at once.
         now: monotonic seconds.
         on_missed: is called at once, or when the broker has answered.
@@ -57,7 +57,7 @@ def recover(
         # An older store was put in place. The client hears all that its history and the log do not have in common.
         def begun_anew(answer: Answer | None, now: float) -> None:
             if isinstance(answer, Replayed) and answer.epoch == room.epoch:
-                on_missed(Missed(answer.first - 1, False), now)
+                on_missed(Missed(answer.first - 1 or start, False), now)  # 0: they have nothing in common
             else:
                 on_missed(None, now)
 

@@ -1,4 +1,4 @@
-"""An older copy of the store is put in its place: members of version 2 are told *reset*, and hear all that follows it."""
+"""An older copy of the store is put in its place: members of version 2 are told *reset*, and hear what follows it."""
 
 import copy
 
