@@ -37,7 +37,7 @@ _CERTIFICATES = {
 }
 """By OpenSSL's number."""
 _CHANGED = re.compile(
-    r"the certificate of (?P<server>.+) (has changed: it is (?P<seen>.+) now|is not valid any more: .+)\."
+    r"the certificate of (?P<server>.+) (has changed: it is (?P<seen>.+) now|is not (?:valid|shown) any more: .+)\."
     r" Somebody may be .* remove its line from (?P<file>.+)"
 )
 """The SDK's words (`tsudoi/net/trust.py`)."""

@@ -77,6 +77,7 @@ def test_a_certificate_that_has_changed_is_told_with_what_to_do() -> None:
     for how, seen in (
         ("has changed: it is SHA-256 0a1b… now", "SHA-256 0a1b…"),
         ("is not valid any more: it ended", ""),
+        ("is not shown any more: it speaks no TLS there", ""),
     ):
         text = _changed(server, known, how)
         away = notice(tsudoi.ServerAway(f"? {text}", text), "ja")

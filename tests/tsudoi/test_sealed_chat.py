@@ -464,6 +464,22 @@ async def test_a_server_without_tls_is_never_spoken_to_without_seals() -> None:
         assert not old.rooms
 
 
+async def test_a_server_that_spoke_tls_before_is_not_trusted_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an attacker in between could have the user chat without seals, as the words of another version suggest."""
+    monkeypatch.setattr("tsudoi.net.trust._is_loopback", lambda host: False)
+    settings = remembered(tmp_path / "known_servers")
+    async with fake_server(TSUDOI) as old:
+        for seen in ("0" * 64, "authority"):
+            KnownServers(settings.known_servers).remember("127.0.0.1", old.address.tcp, seen)
+            with pytest.raises(
+                tsudoi.ServerNotTrusted, match="is not shown any more: it speaks no TLS there"
+            ) as caught:
+                await tsudoi.create("den", name="alice", server=old.address, settings=settings)
+            assert f"remove its line from {settings.known_servers}" in str(caught.value)
+
+
 async def test_a_server_that_hangs_up_is_away_whenever_it_does() -> None:
     """As one that is killed, or a balancer that reaches no server: a bot tries again later."""
     before, half = b"", frame(b"", 2, 1, b'{"status":0,"message":"ok"}')

@@ -28,8 +28,9 @@ async def connected_sealed(server: Server, settings: Settings, *, remembers: boo
 
     Raises:
         ServerUnreachable: nothing answers.
-        ServerNotTrusted: the certificate is not the one that was seen before, or not from an authority that is named.
-        OtherVersion: the server speaks no TLS at this port, so it does not speak version 2.
+        ServerNotTrusted: the certificate is not the one that was seen before, or not from an authority that is named;
+            or a server that showed one before speaks no TLS now.
+        OtherVersion: the server speaks no TLS at this port, and is not known to: it does not speak version 2.
     """
     if server.tls:
         # The user asks for a certificate that an authority has signed.
@@ -46,6 +47,19 @@ async def _connect(server: Server, settings: Settings, remembers: bool) -> Serve
         return await _open(server, settings, verify=False)
     servers = KnownServers(settings.known_servers)
     known = servers.find(server.host, server.tcp)
+    try:
+        return await _connect_known(server, settings, servers, known, remembers)
+    except OtherVersion as exc:
+        if known is None:
+            raise
+        # An attacker in between would have the user go on without seals.
+        raise ServerNotTrusted(_changed(server, servers, "is not shown any more: it speaks no TLS there")) from exc
+
+
+async def _connect_known(
+    server: Server, settings: Settings, servers: KnownServers, known: str | None, remembers: bool
+) -> ServerStream:
+    is_named = server.tls_ca is not None
     if known is None or known == BY_AUTHORITY or is_named:
         try:
             stream = await _open(server, settings, verify=True)
