@@ -117,7 +117,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._connection.connection_made(self)
         if plain:
             self._connection.data_received(plain)
-        if layer.has_ended and not had_ended and not self.is_closing():
+        if layer.has_ended and not had_ended and not self._is_over and not self.is_closing():
             self._connection.eof_received()
 
     def _fail(self, failure: ssl.SSLError) -> None:
@@ -127,7 +127,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     # --- the connection's transport -------------------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if data and self._layer is not None and not self.is_closing():
+        if data and self._layer is not None and not self._is_over and not self.is_closing():
             self._below.write(self._layer.send(bytes(data)))
 
     def write_eof(self) -> None:
@@ -144,7 +144,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._below.close()
 
     def _say_goodbye(self) -> None:
-        if self._layer is not None and not self.is_closing():
+        if self._layer is not None and not self._is_over and not self.is_closing():
             self._is_over = True
             self._below.write(self._layer.close())
 
@@ -152,7 +152,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._below.abort()
 
     def is_closing(self) -> bool:
-        return self._is_over or self._below.is_closing()
+        return self._below.is_closing()
 
     def pause_reading(self) -> None:
         self._below.pause_reading()

@@ -1,6 +1,7 @@
 """gateway/listeners/webhook.py: real connections, and a broker that answers when a test says so."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
@@ -18,6 +19,7 @@ from gateway.link.routes import Routes
 from gateway.listeners import http_connection, webhook
 from gateway.listeners.options import WebhookListener
 from gateway.listeners.webhook import WebhookServer
+from gateway.process.session_files import _own_certificate
 from gateway.settings import Settings
 from gateway.webhook.rules import Rules
 from tests.gateway.webhook.conftest import SECRET, WALL, a_token
@@ -29,6 +31,12 @@ pytestmark = pytest.mark.uvloop
 PATIENCE_S = 60.0
 POSTED = Posted("ci[bot]", 1, 7, True)
 NOT_FOUND = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def a_post(body: bytes = b"hello", length: int | None = None) -> bytes:
@@ -59,25 +67,27 @@ class Broker:
 class Place:
     """A server, its broker and its port."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: bool = False) -> None:
         settings, self.counters, self.broker = Settings(), Counters(), Broker()
         verifier = TokenVerifier(TokenKeys((parse_shared_secret(SECRET),)), required=False)
         rules = Rules(settings, self.counters, verifier, PasswordAttempts(settings, self.counters))
-        self.server = WebhookServer(rules, cast(Routes, self.broker), lambda: None)
+        self.certificate = _own_certificate(None) if tls else None
+        self.server = WebhookServer(rules, cast(Routes, self.broker), lambda: None, self.certificate)
         self.port = 0
         self.writers: list[asyncio.StreamWriter] = []
 
     async def connect(self, data: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        context = None if self.certificate is None else unverified()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=context)
         self.writers.append(writer)
         writer.write(data)
         return reader, writer
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Place]:
-    place = Place()
-    place.port = (await place.server.open(WebhookListener("127.0.0.1", 0))).port
+async def running(tls: bool = False) -> AsyncIterator[Place]:
+    place = Place(tls)
+    place.port = (await place.server.open(WebhookListener("127.0.0.1", 0, tls))).port
     try:
         yield place
     finally:
@@ -168,6 +178,22 @@ async def test_a_client_that_takes_no_answers_is_not_read_either_and_ends(monkey
             assert transport.is_read is is_writable
         await until(lambda: transport.is_aborted)
         connection.connection_lost(None)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_a_connection_that_is_over_is_read_on_until_its_client_ends_it(
+    monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    """It is not read while the broker is asked."""
+    monkeypatch.setattr(http_connection, "LINGER_S", 2 * PATIENCE_S)
+    async with running(tls) as place:
+        reader, writer = await place.connect(a_post().replace(b"Host: a", b"Host: a\r\nConnection: close"))
+        await until(lambda: not place.broker.asked.empty())
+        writer.write(bytes(100_000))
+        await place.broker.answer()
+        assert await statuses(reader) == [200]
+        writer.close()
+        await until(lambda: place.server.connections == 0)
 
 
 async def test_a_client_that_only_closes_its_half_gets_its_answer() -> None:
