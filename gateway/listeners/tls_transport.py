@@ -59,7 +59,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the client; of a handshake nothing more is read before its turn."""
+        """Take bytes of the client; those of its handshake wait for their turn.
+
+        They are read meanwhile: a client that has gone is not to keep its place, nor to cost a signature.
+        """
         if self._is_open:
             self._receive(data)
             return
@@ -67,9 +70,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._turns.add(rate_key(self._connection.ip), self._take_turn)
         self._hello += data
         self._connection.peeked = self._connection.peeked or self._hello[:PEEKED]
-        if self._layer is None and len(self._hello) > HANDSHAKE:
-            self._fail(Broken("the handshake is too long"))
-        self._below.pause_reading()
+        if len(self._hello) > HANDSHAKE:
+            if self._layer is None:
+                self._fail(Broken("the handshake is too long"))
+            self._below.pause_reading()
 
     def eof_received(self) -> bool:
         """Handle that the client has ended its half, which ends TLS."""
@@ -117,7 +121,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._connection.connection_made(self)
         if plain:
             self._connection.data_received(plain)
-        if layer.has_ended and not had_ended and not self._is_over and not self.is_closing():
+        if layer.has_ended and not had_ended and not self.is_closing():
             self._connection.eof_received()
 
     def _fail(self, failure: ssl.SSLError) -> None:

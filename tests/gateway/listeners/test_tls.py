@@ -15,6 +15,7 @@ import trustme
 import uvloop
 from structlog.testing import capture_logs
 
+from gateway.listeners.handshake_turns import HandshakeTurns
 from gateway.listeners.options import Listener, TlsFiles
 from gateway.listeners.tcp import TCPServer
 from gateway.listeners.tls import Certificate, load
@@ -298,6 +299,25 @@ def test_records_that_say_nothing_end_the_connection(tmp_path: Path, run: Callab
             said = await all_said(client)
             await until(lambda: gateway.counters.tls_failed == 1)
             assert not said.startswith(RECORD), "the greeting was taken"
+
+    run(scenario())
+
+
+@BOTH_LOOPS
+def test_a_client_that_goes_before_its_turn_keeps_no_place_and_costs_no_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(TlsLayer, "receive", lambda *_: pytest.fail("it had a turn"))
+    waiting: list[Callable[[], None]] = []
+    monkeypatch.setattr(HandshakeTurns, "add", lambda _self, _address, act: waiting.append(act))
+
+    async def scenario() -> None:
+        async with running(tmp_path, Settings(request_s=600.0)) as (_, server, listener, _):
+            async with connected(listener, None) as client:
+                client.writer.write(RECORD + b"\x01\x02\x00\x01\x00\x01\xfc")
+                await until(lambda: waiting)
+            await until(lambda: server.connections == 0)
+            waiting.pop()()
 
     run(scenario())
 
