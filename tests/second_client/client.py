@@ -14,6 +14,7 @@ LARGEST_PACKET = 1200
 WINDOW = 1024
 ON_THEIR_WAY = 32
 TICK_S = 0.01
+SUSPECT_S, AWAY_S, LINGER_S = 1.5, 10.0, 10.0
 CALM_S = 0.5
 """After a `resumed`: a retry may be late, and a ping shows whether it was."""
 
@@ -81,6 +82,9 @@ class Client(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._beats: asyncio.Task[None] | None = None
         self._run, self._count = bytes(6), 0
+        self._runs = {self._run}
+        self._away = False
+        self._ending: tuple[Line, int, float] | None = None
         self._top, self._seen = 0, set[int]()
         self._parts: dict[tuple[bytes, int], dict[int, bytes]] = {}
         self._to, self._resumes, self._resumed_at = 0, set[int](), -1.0
@@ -161,9 +165,7 @@ class Client(asyncio.DatagramProtocol):
     async def _beat(self) -> None:
         while not self.ended.is_set():
             now = time.monotonic()
-            if now - self._asked_at > 10 and self.resumed.is_set():
-                self._tell({"away": True})
-                self._begin_to_resume(now)
+            self._look(now)
             if not self.resumed.is_set():
                 if self._resuming.due(now):
                     self._resume()
@@ -171,13 +173,23 @@ class Client(asyncio.DatagramProtocol):
                 self._speak(now)
             await asyncio.sleep(TICK_S)
 
+    def _look(self, now: float) -> None:
+        """See whether the server is silent though it must answer, and whether the end is waited for long enough."""
+        if now - self._asked_at > SUSPECT_S and self.resumed.is_set():
+            self._begin_to_resume(now)
+        if now - self._asked_at > AWAY_S and not self._away:
+            self._away = True
+            self._tell({"away": True})
+        if self._ending is not None and (self.offset >= self._ending[1] or now > self._ending[2]):
+            self._end(self._ending[0])
+
     def _resume(self) -> None:
         position = {"epoch": self.epoch, "offset": self.offset, "next": min(self._lines, default=self._number)}
         self.send({"resume": {"cookie": self._cookie.hex(), **position}}, resumes=True)
 
     def _begin_to_resume(self, now: float) -> None:
         self.resumed.clear()
-        self._cookie, self._asked_at = b"", float("inf")
+        self._cookie = b""
         self._resuming.begin(now)
 
     def _speak(self, now: float) -> None:
@@ -235,6 +247,7 @@ class Client(asyncio.DatagramProtocol):
                 return True
         lines = [json.loads(line) for line in body.split(b"\n") if line]
         if run != self._run and not any(self._is_answer(line) for line in lines):
+            self._is_elsewhere(run, now)
             return False
         self._asked_at = float("inf")
         self.heard += lines
@@ -245,18 +258,29 @@ class Client(asyncio.DatagramProtocol):
         self._obey(lines, now)
         return True
 
+    def _is_elsewhere(self, run: bytes, now: float) -> None:
+        """Resume if a run shows that another server has taken the session."""
+        if run not in self._runs and self.resumed.is_set():
+            if now - self._resumed_at < CALM_S:
+                self._ask_when_calm(now)
+            else:
+                self._begin_to_resume(now)
+
+    def _ask_when_calm(self, now: float) -> None:
+        if not self._pings:
+            self._pings[0] = now, asyncio.get_running_loop().create_future()
+            self._ping.begin(self._resumed_at + CALM_S)
+
     def _take_cookie(self, kind: int, cookie: bytes, now: float) -> bool:
         if kind == GONE:
             if cookie != self._cookie:
                 return False
-            self._end({"ended": "gone"})
+            self._end({"ended": "gone"} if self._ending is None else self._ending[0])
         else:
             if cookie in self._cookies:
                 return False
             if self.resumed.is_set() and now - self._resumed_at < CALM_S:
-                if not self._pings:
-                    self._pings[0] = now, asyncio.get_running_loop().create_future()
-                    self._ping.begin(self._resumed_at + CALM_S)
+                self._ask_when_calm(now)
                 return False
             self._cookies.add(cookie)
             self._begin_to_resume(now)
@@ -285,6 +309,8 @@ class Client(asyncio.DatagramProtocol):
 
     def _accept(self, answer: Line, run: bytes, now: float) -> None:
         self._run, self._top, self._seen, self._parts = run, 0, set(), {}
+        self._runs.add(run)
+        self._away = False
         self._to, self._resumed_at, self.name = answer["to"], now, answer["name"]
         self.resumed.set()
         self._held.clear()
@@ -326,11 +352,13 @@ class Client(asyncio.DatagramProtocol):
                     pong.set_result(line)
                     self._last = line["last"] if line["epoch"] == self.epoch else 0
                 case {"ended": str()}:
-                    self._deliver()
-                    self._end(line)
+                    last = 0 if line["ended"] == "left" else line.get("last", 0)
+                    self._ending = self._ending or (line, last, now + LINGER_S)
+                    self._last = max(self._last, last)
                 case {"notice": str()}:
                     self._tell(line)
         self._deliver()
+        self._look(now)
 
     def _deliver(self) -> None:
         for after in sorted(self._held):
