@@ -1,12 +1,14 @@
 """tsudoi/net/bot.py: how a bot enters; tests/integration/test_examples.py has the rest."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from tests.support.waiting import until
 from tsudoi import Bot, RoomExists, RoomNotFound
 from tsudoi.net import bot as module
 from tsudoi.net.chat import ChatClient
@@ -37,6 +39,25 @@ def test_a_bot_creates_no_room_unless_it_is_told_to(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "join", entering(RoomNotFound("den")))
     with pytest.raises(RoomNotFound):
         asyncio.run(Bot("den", name="bot")._enter_once())
+
+
+async def test_a_bot_that_is_cancelled_has_no_chat_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    bot = Bot("den", name="bot")
+
+    @asynccontextmanager
+    async def chat() -> AsyncIterator[Any]:
+        yield CHAT
+
+    async def answer(chat: ChatClient) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(bot, "_enter", lambda: asyncio.sleep(0, chat()))
+    monkeypatch.setattr(bot, "_answer", answer)
+    serving = asyncio.create_task(bot.serve())
+    await until(lambda: bot.chat is CHAT)
+    serving.cancel()
+    await asyncio.wait({serving})
+    assert bot.chat is None
 
 
 def test_a_bot_that_runs_twice_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

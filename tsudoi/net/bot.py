@@ -136,9 +136,11 @@ class Bot:
             ClientError: the server refuses the bot for another reason, such as a wrong password.
         """
         while True:
-            async with await self._enter() as self.chat:
-                ended = await self._answer(self.chat)
-            self.chat = None
+            try:
+                async with await self._enter() as self.chat:
+                    ended = await self._answer(self.chat)
+            finally:
+                self.chat = None
             if not (isinstance(ended, TimedOut) or (self._creates and _has_lost_its_host(ended))):
                 return
 
