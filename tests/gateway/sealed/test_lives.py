@@ -1,9 +1,11 @@
 """Members of version 2 under faults, by a seed: each hears its room once and in order, and each kept line is said once.
 
-The network loses, doubles and reorders; gateways are killed and frozen, the broker is killed, clients change addresses.
+The network loses, doubles and reorders, and lets no UDP pass for a while; gateways are killed, frozen and cut off from
+the broker, which is killed; clients change addresses.
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -169,7 +171,7 @@ def test_lines_go_again_with_the_next_ones_only_where_some_were_missed() -> None
 
 def some_fault(people: People, node: Node) -> None:
     world = people.world
-    match world.dice.choice(("kill", "freeze", "broker", "move", "move", "commands", "news")):
+    match world.dice.choice(("kill", "freeze", "broker", "move", "move", "commands", "news", "cut", "udp")):
         case "kill":
             world.kill(node)
             people.attach(world.start_gateway())
@@ -189,6 +191,12 @@ def some_fault(people: People, node: Node) -> None:
             world.break_commands(node)
         case "news":
             world.break_news(node)
+        case "cut":
+            node.cut_until = world.now + world.dice.uniform(0.5, 6.0)
+        case "udp":
+            people.network = replace(people.network, passes_udp=False)
+            people.run(world.dice.uniform(0.5, 4.0))
+            people.network = replace(people.network, passes_udp=True)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -205,7 +213,7 @@ def test_a_thousand_lives(first: int, subtests: pytest.Subtests) -> None:
 
 
 def life(seed: int) -> None:
-    people = start(seed, Weather(delay_s=0.01, dropped_news=0.02), BAD)
+    people = start(seed, Weather(delay_s=0.01, dropped_news=0.02), BAD, has_tcp=seed % 2 == 1)
     world = people.world
     everyone = [people.enter(world.nodes[n % 2], "den", f"p{n}") for n in range(3)]
     for number in range(40):
