@@ -48,15 +48,13 @@ def logging_as_it_was() -> Iterator[None]:
         structlog.reset_defaults()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
     """Keep the garbage collector off what stays until the end, all modules and tests: it took a tenth of all time."""
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -21,6 +21,7 @@ from gateway.counters import Counters as GatewayCounters
 from gateway.listeners.options import Listener
 from gateway.process import metrics as gateway_metrics
 from gateway.process.service import Service
+from tests.support.each import each
 from tests.test_documents import ROOT, code, tables
 from tsudoi.ops.exposition import exposition
 from tsudoi.ops.metrics import Row
@@ -86,7 +87,7 @@ def test_the_page_has_every_metric_and_no_other(place: int, rows: list[Row]) -> 
     assert told == [[row.name, row.kind, row.label] for row in rows]
 
 
-@pytest.mark.parametrize("row", [*GATEWAY, *BROKER], ids=lambda row: row.name)
+@each({row.name: row for row in (*GATEWAY, *BROKER)})
 def test_names_are_as_the_ecosystem_has_them(row: Row) -> None:
     assert row.name.endswith("_total") == (row.kind == "counter")
     assert not row.name.endswith(("_ms", "_milliseconds", "_count", "_sum", "_bucket", "_info"))

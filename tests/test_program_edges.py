@@ -41,9 +41,6 @@ class Row:
 NOT_UTF8 = (
     Row((*GATEWAY, "--data", ODD), "gateway: the value of --data is not UTF-8: "),
     Row(GATEWAY, "gateway: the value of TSUDOI_AUTH_KEY is not UTF-8: ", env={"TSUDOI_AUTH_KEY": ODD}),
-    Row(("-m", "broker", "admin", "room", ODD), r"broker: caf\xe9 is not UTF-8: "),
-    Row((*CLIENT, "--name", ODD), "client: the value of --name is not UTF-8: "),
-    Row(CLIENT, "client: the value of TSUDOI_PASSWORD is not UTF-8: ", env={"TSUDOI_PASSWORD": ODD}),
     Row(("-m", "scenarios", ODD), r"scenario: caf\xe9 is not UTF-8: "),
     Row(("-m", "tsudoi", "chat", "join", ODD), r"client: caf\xe9 is not UTF-8: "),
     Row(("-m", "tsudoi", ODD), "tsudoi: there is no program 'caf"),
@@ -59,6 +56,8 @@ IN_PROCESS = (
     Row((*GATEWAY, "--workers", "x"), "gateway: Invalid value for '--workers': 'x' is not a valid whole number."),
     Row(("-m", "client", "scenario", ODD), r"client: caf\xe9 is not UTF-8: "),
     Row((*GATEWAY, f"--name={ODD}"), "gateway: the value of --name is not UTF-8: "),
+    Row((*CLIENT, "--name", ODD), "client: the value of --name is not UTF-8: "),
+    Row(("-m", "broker", "admin", "room", ODD), r"broker: caf\xe9 is not UTF-8: "),
     Row((*BROKER, "--persistent", ODD), "broker: the value of --persistent is not UTF-8: "),
     Row(("-m", "broker", "admin", "remove", "den", ODD), r"broker: caf\xe9 is not UTF-8: "),
     Row(("-m", "broker", "admin", "announce", ODD), r"broker: caf\xe9 is not UTF-8: "),
@@ -92,6 +91,7 @@ PATHS = (
     Row(("docs/issue_token.py", "{file}", "alice"), "issue_token: {file} has 0 bytes, a secret at least 32 ", 1),
 )
 CLOSED_INPUT = (
+    Row(CLIENT, "client: the value of TSUDOI_PASSWORD is not UTF-8: ", env={"TSUDOI_PASSWORD": ODD}),
     Row((*CLIENT, "--name", "x", "--ask-password"), "client: --ask-password needs a terminal; "),
     Row(CLIENT, "client: say who you are: --name NAME "),
 )

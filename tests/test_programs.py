@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.support import forked
 from tests.test_documents import ROOT
 from tsudoi.cli import PROGRAMS
 from tsudoi.ops.program import import_program, module_name, program_command
@@ -120,7 +121,8 @@ def test_the_installed_command_is_that_of_the_tree() -> None:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_command_starts_each_program(name: str) -> None:
-    ended = run("-m", "tsudoi", name, "--help")
+    command = [sys.executable, "-m", "tsudoi", name, "--help"]
+    ended = forked.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith(f"Usage: tsudoi {name} ")
 

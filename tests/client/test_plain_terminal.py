@@ -436,6 +436,6 @@ def test_pasted_lines_are_one_message_and_no_command(tmp_path: Path) -> None:
         )
         terminal.type("\x1b[200~/close\rhello\x1b[201~\r")
         terminal.wait_for("Not said: a command has one line")
-        terminal.type("/msg bob " + "words for bob alone " * 220 + "\r")
+        terminal.type("/msg bob \x1b[200~" + "words for bob alone " * 220 + "\x1b[201~\r")
         wait_for(lambda: sum(b"/msg bob" in each for each in fake.datagrams) == 3, lambda: repr(fake.datagrams))
         assert not any(b"/close\nhello" in each or b"\x00/close" in each for each in fake.datagrams)

@@ -25,6 +25,7 @@ IMPORTED_BEFORE = {
     "gateway": ("gateway.cli", "broker.config", "broker.net.service"),
     "broker": ("broker.cli", "broker.net.service"),
     "client": ("client.cli", "client.plain_terminal", "client.tui.run"),
+    "tsudoi": ("tsudoi.cli", "gateway.cli", "broker.cli", "client.cli"),
 }
 """By program, what it imports to do its work; what else it needs, the forked process imports."""
 LARGEST = 2**20

@@ -61,35 +61,35 @@ def entered(dialect: Dialect, operation: Operation, room: str = ROOM) -> tuple[E
 
 @every_dialect
 @every_operation
-@pytest.mark.parametrize("slowly", [False, True])
-def test_granted_gives_the_token(dialect: Dialect, operation: Operation, slowly: bool) -> None:
-    enter, request = entered(dialect, operation)
-    assert request.user == USER
-    answer = b"".join(handshake.encode_grant(dialect, request, ROOM, f"{USER}#2", TOKEN))
-    sent = feed_slowly(enter, answer) if slowly else enter.feed(answer)
-    assert isinstance(enter.result, Granted)
-    assert enter.result.token == TOKEN
-    assert enter.result.user == (f"{USER}#2" if "{user}" in str(dialect.created) else None)
-    announced = handshake.PORT.unpack(sent)[0] if sent else request.port
-    in_bytes = dialect.port not in (PortPlace.NOWHERE, PortPlace.TCP_SOURCE)
-    assert announced == (40000 if in_bytes else None)
+def test_granted_gives_the_token(dialect: Dialect, operation: Operation) -> None:
+    for slowly in (False, True):
+        enter, request = entered(dialect, operation)
+        assert request.user == USER
+        answer = b"".join(handshake.encode_grant(dialect, request, ROOM, f"{USER}#2", TOKEN))
+        sent = feed_slowly(enter, answer) if slowly else enter.feed(answer)
+        assert isinstance(enter.result, Granted)
+        assert enter.result.token == TOKEN
+        assert enter.result.user == (f"{USER}#2" if "{user}" in str(dialect.created) else None)
+        announced = handshake.PORT.unpack(sent)[0] if sent else request.port
+        in_bytes = dialect.port not in (PortPlace.NOWHERE, PortPlace.TCP_SOURCE)
+        assert announced == (40000 if in_bytes else None)
 
 
 @every_dialect
 @every_operation
-@pytest.mark.parametrize("slowly", [False, True])
-def test_refused_gives_the_status(dialect: Dialect, operation: Operation, slowly: bool) -> None:
-    for status in filter(None, Status):
-        enter, request = entered(dialect, operation)
-        answer = b"".join(handshake.encode_refusal(dialect, request.header, ROOM, status, "so it is"))
-        assert not (feed_slowly(enter, answer) if slowly else enter.feed(answer))
-        if not enter.done:
-            assert enter.waits_for_silence
-            enter.settle()
-        assert isinstance(enter.result, HandshakeRefused)
-        silent = dialect.name == "tcrp-success"
-        assert enter.result.status == (None if silent else status)
-        assert enter.result.reason in ("", f"{handshake.REASONS[status]}: so it is")
+def test_refused_gives_the_status(dialect: Dialect, operation: Operation) -> None:
+    for slowly in (False, True):
+        for status in filter(None, Status):
+            enter, request = entered(dialect, operation)
+            answer = b"".join(handshake.encode_refusal(dialect, request.header, ROOM, status, "so it is"))
+            assert not (feed_slowly(enter, answer) if slowly else enter.feed(answer))
+            if not enter.done:
+                assert enter.waits_for_silence
+                enter.settle()
+            assert isinstance(enter.result, HandshakeRefused)
+            silent = dialect.name == "tcrp-success"
+            assert enter.result.status == (None if silent else status)
+            assert enter.result.reason in ("", f"{handshake.REASONS[status]}: so it is")
 
 
 def test_classic_may_be_refused_in_place_of_the_list() -> None:

@@ -107,7 +107,7 @@ def test_a_flood_of_many_members_costs_a_classmate_nothing(shared: str) -> None:
         room = number if shared == "address" else 1
         gateway.enter(number, room=room, ip="192.0.2.1" if shared == "address" else f"192.0.2.{number}")
     said: list[str] = []
-    for step in range(2_000):  # of 10 ms
+    for step in range(600):  # of 10 ms
         for number in range(1, 13):
             host = "192.0.2.1" if shared == "address" else f"192.0.2.{number}"
             for _ in range(3):
@@ -117,8 +117,8 @@ def test_a_flood_of_many_members_costs_a_classmate_nothing(shared: str) -> None:
             gateway.receive(13, f"ann {step}", sockaddr.pack(host, 20_013))
         said += gateway.said()
         gateway.now += 0.01
-    assert sum(text != "flood" for text in said) == 100
-    assert len(said) <= 20 * 100 + 2 * 200  # the rate, the burst, and as much that is owed
+    assert sum(text != "flood" for text in said) == 30
+    assert len(said) <= 6 * 100 + 2 * 200  # the rate, the burst, and as much that is owed
 
 
 def test_a_member_that_is_too_fast_is_warned_once_a_second() -> None:

@@ -1,8 +1,7 @@
 """gateway/chat/render.py against tests/vectors/notices.json; the protocol's test_vectors.py reads what it writes."""
 
-import pytest
-
 from gateway.chat import render
+from tests.support.each import each
 from tests.tsudoi.protocol.vectors import Vector, data, dialect_of, frames, vectors
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client.dialects import TCRP
@@ -24,14 +23,14 @@ def options_of(vector: Vector) -> int:
     return MemberOptions.JAPANESE if vector["language"] == "ja" else 0
 
 
-@pytest.mark.parametrize("vector", vectors("notice"))
+@each(vectors("notice"))
 def test_told(vector: Vector) -> None:
     entry, style = entry_of(vector), dialect_of(vector).down
     member = {entry.sender: 1, entry.peer_name: 2}.get(vector["to"], 0)
     assert render.payload(entry, vector["room"], style, options_of(vector), member) == data(vector)
 
 
-@pytest.mark.parametrize("vector", vectors("removed"))
+@each(vectors("removed"))
 def test_removed(vector: Vector) -> None:
     dialect = dialect_of(vector)
     assert render.farewell(entry_of(vector), vector["room"], dialect, options_of(vector)) == frames(vector)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.each import each
 from tests.tsudoi.protocol.vectors import Vector, data, dialect_of, files, frames, vectors, worked_example
 from tsudoi.protocol import names
 from tsudoi.protocol.client import datagram, downlink_encoder, handshake, long_answers
@@ -25,20 +26,20 @@ def request_in(dialect: Dialect, raw: bytes) -> Request:
 # --- TCP ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("vector", vectors("header"))
+@each(vectors("header"))
 def test_header(vector: Vector) -> None:
     header = Header(*(vector[field] for field in ("room_size", "operation", "state", "payload_size")))
     assert header.serialize() == data(vector)
     assert Header.parse_untrusted(data(vector)) == header
 
 
-@pytest.mark.parametrize("vector", vectors("malformed header"))
+@each(vectors("malformed header"))
 def test_malformed_header(vector: Vector) -> None:
     with pytest.raises(MalformedMessage):
         Header.parse_untrusted(data(vector))
 
 
-@pytest.mark.parametrize("vector", vectors("request"))
+@each(vectors("request"))
 def test_request(vector: Vector) -> None:
     dialect, operation = dialect_of(vector), Operation(vector["operation"])
     found = request_in(dialect, data(vector))
@@ -52,7 +53,7 @@ def test_request(vector: Vector) -> None:
         assert handshake.serialize_request(dialect, *values) == data(vector)
 
 
-@pytest.mark.parametrize("vector", vectors("no request"))
+@each(vectors("no request"))
 def test_no_request(vector: Vector) -> None:
     dialect, raw = dialect_of(vector), data(vector)
     header, body = Header.parse_untrusted(raw[:HEADER_SIZE]), raw[HEADER_SIZE:]
@@ -62,7 +63,7 @@ def test_no_request(vector: Vector) -> None:
     assert handshake.encode_refusal(dialect, header, "", Status.BAD_REQUEST) == [bytes.fromhex(vector["answer"])]
 
 
-@pytest.mark.parametrize("vector", vectors("granted"))
+@each(vectors("granted"))
 def test_granted(vector: Vector) -> None:
     dialect = dialect_of(vector)
     request = request_in(dialect, bytes.fromhex(vector["request"]))
@@ -73,7 +74,7 @@ def test_granted(vector: Vector) -> None:
     assert answer.user in (None, vector["user"])
 
 
-@pytest.mark.parametrize("vector", vectors("refused"))
+@each(vectors("refused"))
 def test_refused(vector: Vector) -> None:
     dialect, status = dialect_of(vector), Status(vector["status"])
     request = request_in(dialect, bytes.fromhex(vector["request"]))
@@ -84,31 +85,31 @@ def test_refused(vector: Vector) -> None:
     assert answer.status in (None, status)
 
 
-@pytest.mark.parametrize("vector", vectors("port"))
+@each(vectors("port"))
 def test_port(vector: Vector) -> None:
     assert dialect_of(vector).port is PortPlace.AFTER_TOKEN
     assert handshake.PORT.pack(vector["port"]) == data(vector)
     assert handshake.PORT.unpack(data(vector)) == (vector["port"],)
 
 
-@pytest.mark.parametrize("vector", vectors("ask for rooms"))
+@each(vectors("ask for rooms"))
 def test_ask_for_rooms(vector: Vector) -> None:
     assert asks_for_rooms(Header.parse_untrusted(data(vector)))
 
 
-@pytest.mark.parametrize("vector", vectors("rooms"))
+@each(vectors("rooms"))
 def test_rooms(vector: Vector) -> None:
     assert handshake.encode_room_list(vector["rooms"]) == data(vector)
     assert RoomsReader().feed_untrusted(data(vector)) == vector["rooms"]
 
 
-@pytest.mark.parametrize("vector", vectors("join list"))
+@each(vectors("join list"))
 def test_join_list(vector: Vector) -> None:
     assert handshake.encode_join_list(vector["rooms"]) == data(vector)
     assert JoinListReader().feed_untrusted(data(vector)) == vector["rooms"]
 
 
-@pytest.mark.parametrize("vector", vectors("room name"))
+@each(vectors("room name"))
 def test_room_name(vector: Vector) -> None:
     assert names.room_name(data(vector).decode()) == vector["room"]
 
@@ -116,7 +117,7 @@ def test_room_name(vector: Vector) -> None:
 # --- names and tokens ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("vector", vectors("name"))
+@each(vectors("name"))
 def test_name(vector: Vector) -> None:
     try:
         normal = names.normalise(data(vector).decode())
@@ -126,7 +127,7 @@ def test_name(vector: Vector) -> None:
         assert normal == vector["normal"]
 
 
-@pytest.mark.parametrize("vector", vectors("user name"))
+@each(vectors("user name"))
 def test_user_name(vector: Vector) -> None:
     try:
         normal: str | None = names.user_name(data(vector).decode())
@@ -135,7 +136,7 @@ def test_user_name(vector: Vector) -> None:
     assert normal == vector["normal"]
 
 
-@pytest.mark.parametrize("vector", vectors("token"))
+@each(vectors("token"))
 def test_token(vector: Vector) -> None:
     assert names.looks_like_token(data(vector))
     assert names.hash_token(data(vector)) == bytes.fromhex(vector["hash"])
@@ -144,7 +145,7 @@ def test_token(vector: Vector) -> None:
 # --- UDP ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("vector", vectors("up"))
+@each(vectors("up"))
 def test_up(vector: Vector) -> None:
     dialect, raw = dialect_of(vector), data(vector)
     in_bytes = vector["counted"] == "bytes"
@@ -155,14 +156,14 @@ def test_up(vector: Vector) -> None:
         assert datagram.serialize(vector["room"], vector["token"], text.decode()) == raw
 
 
-@pytest.mark.parametrize("vector", vectors("malformed datagram"))
+@each(vectors("malformed datagram"))
 def test_malformed_datagram(vector: Vector) -> None:
     for parse in (datagram.parse_untrusted, datagram.parse_in_characters_untrusted):
         with pytest.raises(MalformedMessage):
             parse(data(vector))
 
 
-@pytest.mark.parametrize("vector", vectors("error token"))
+@each(vectors("error token"))
 def test_error_token(vector: Vector) -> None:
     _, token, _ = datagram.parse_untrusted(data(vector))
     assert token.startswith(b"ERROR: ")
@@ -171,7 +172,7 @@ def test_error_token(vector: Vector) -> None:
     assert token.decode().removeprefix("ERROR: ") in handshake.REASONS.values()
 
 
-@pytest.mark.parametrize("vector", vectors("said"))
+@each(vectors("said"))
 def test_said(vector: Vector) -> None:
     dialect = dialect_of(vector)
     values = tuple(vector[key] for key in ("room", "offset", "sender", "text"))
@@ -181,7 +182,7 @@ def test_said(vector: Vector) -> None:
     assert found.offset in (None, vector["offset"])
 
 
-@pytest.mark.parametrize("vector", [*vectors("closed"), *vectors("timed out")])
+@each(vectors("closed", "timed out"))
 def test_closing_words(vector: Vector) -> None:
     dialect, closed = dialect_of(vector), vector["kind"] == "closed"
     kind = NoticeKind.CLOSED if closed else NoticeKind.TIMED_OUT
@@ -194,7 +195,7 @@ def test_closing_words(vector: Vector) -> None:
         assert parse_down_untrusted(dialect, vector["room"], raw) == Noticed(heard, text)
 
 
-@pytest.mark.parametrize("vector", vectors("notice"))
+@each(vectors("notice"))
 def test_notice_is_decoded(vector: Vector) -> None:
     found = parse_down_untrusted(dialect_of(vector), vector["room"], data(vector))
     if "fields" in vector:
@@ -206,7 +207,7 @@ def test_notice_is_decoded(vector: Vector) -> None:
         assert found == Said(vector["from"], vector["text"])
 
 
-@pytest.mark.parametrize("vector", vectors("list"))
+@each(vectors("list"))
 def test_list(vector: Vector) -> None:
     values = tuple(vector[key] for key in ("room", "notice", "rows_key", "values", "head", "rows"))
     assert long_answers.encode_list(dialect_of(vector).down, *values) == frames(vector)

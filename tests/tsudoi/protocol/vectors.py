@@ -28,17 +28,14 @@ def files() -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
 
 
-def vectors(kind: str) -> list[Any]:
-    """All vectors of a kind as pytest parameters; each has the `dialect` of its file, if that has one."""
-    import pytest
-
-    found = []
+def vectors(*kinds: str) -> dict[str, Vector]:
+    """All vectors of these kinds, by file and name; each has the `dialect` of its file, if that has one."""
+    found = {}
     for name, content in files().items():
         for vector in content["vectors"]:
-            if vector["kind"] == kind:
-                whole = {"dialect": content.get("dialect"), **vector}
-                found.append(pytest.param(whole, id=f"{name}: {vector['name']}"))
-    assert found, f"there is no vector of kind {kind!r}"
+            if vector["kind"] in kinds:
+                found[f"{name}, {vector['kind']}: {vector['name']}"] = {"dialect": content.get("dialect"), **vector}
+    assert {vector["kind"] for vector in found.values()} == {*kinds}
     return found
 
 

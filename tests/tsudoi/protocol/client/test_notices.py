@@ -17,15 +17,15 @@ LONG = ['"' * 4_000, "x" * 4_050, "日" * 1_350, "\u202e" * 8 + "日" * 1_340 + 
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
-@pytest.mark.parametrize("text", LONG, ids=lambda text: ascii(text[-1]))
-def test_every_notice_fits_a_datagram(dialect: Dialect, text: str) -> None:
-    rows = [({"n": n, "from": "bob", "said": text}, f"12:00 bob: {text}") for n in range(1, 4)]
-    datagrams = long_answers.encode_list(dialect.down, "den", "history", "messages", {}, "what was said", rows)
-    assert len(datagrams) == 3
-    for datagram in [*datagrams, notices.encode_action(dialect.down, "den", 7, "bob", text)]:
-        assert len(datagram) <= MAX_DOWN
-        # What turns the direction of writing is ended, or not there.
-        assert datagram.count("\u202e".encode()) == datagram.count("\u202c".encode())
+def test_every_notice_fits_a_datagram(dialect: Dialect) -> None:
+    for text in LONG:
+        rows = [({"n": n, "from": "bob", "said": text}, f"12:00 bob: {text}") for n in range(1, 4)]
+        datagrams = long_answers.encode_list(dialect.down, "den", "history", "messages", {}, "what was said", rows)
+        assert len(datagrams) == 3
+        for datagram in [*datagrams, notices.encode_action(dialect.down, "den", 7, "bob", text)]:
+            assert len(datagram) <= MAX_DOWN
+            # What turns the direction of writing is ended, or not there.
+            assert datagram.count("\u202e".encode()) == datagram.count("\u202c".encode())
 
 
 @given(said=st.text(max_size=4_000), words=st.text(max_size=4_000))

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from tests.tsudoi.protocol.sealed.bad_network import Person, Weather, World
+from tests.tsudoi.protocol.sealed.test_client import SEEDS
 from tsudoi.protocol.sealed.client import SealedClient
 from tsudoi.protocol.sealed.client_events import Away, Back, Rerouted
 from tsudoi.protocol.sealed.client_link import Datagram
@@ -106,10 +107,11 @@ PASSES: dict[str, Callable[[float], bool]] = {
 }
 
 
+@pytest.mark.parametrize("seeds", SEEDS)
 @pytest.mark.parametrize("name", PASSES)
 @pytest.mark.parametrize("faults", [(), ("restart", "freeze", "move", "rebind")], ids=["calm", "faults"])
-def test_nothing_is_lost_doubled_or_out_of_order(name: str, faults: tuple[str, ...]) -> None:
-    for seed in range(4):
+def test_nothing_is_lost_doubled_or_out_of_order(name: str, faults: tuple[str, ...], seeds: range) -> None:
+    for seed in seeds:
         weather = Weather(
             loss=0.05, clients=3, lines=40, lasts_s=20.0, faults=faults, fault_count=4 if faults else 0, gateways=2
         )

@@ -2,8 +2,7 @@
 
 import json
 
-import pytest
-
+from tests.support.each import each
 from tests.tsudoi.protocol.vectors import Vector, data, frames, vectors
 from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.client.handshake import Request, encode_grant, parse_request_untrusted
@@ -16,7 +15,7 @@ from tsudoi.protocol.sealed.suites import check_of, cipher, has_valid_check
 from tsudoi.protocol.sealed.tcp_framing import PacketReader, framed
 
 
-@pytest.mark.parametrize("vector", vectors("body"))
+@each(vectors("body"))
 def test_a_body(vector: Vector) -> None:
     session, run, body = bytes.fromhex(vector["session"]), bytes.fromhex(vector["run"]), vector["body"].encode()
     key = cipher(vector["suite"], bytes.fromhex(vector["key"]))
@@ -27,7 +26,7 @@ def test_a_body(vector: Vector) -> None:
     assert key.decrypt(packet.nonce, packet.rest, packet.header) == body
 
 
-@pytest.mark.parametrize("vector", vectors("parts"))
+@each(vectors("parts"))
 def test_a_body_in_parts(vector: Vector) -> None:
     key, parts, found = cipher(vector["suite"], bytes.fromhex(vector["key"])), Parts(), []
     made = divide(vector["body"].encode())
@@ -40,7 +39,7 @@ def test_a_body_in_parts(vector: Vector) -> None:
     assert found == [None] * (len(made) - 1) + [vector["body"].encode()]
 
 
-@pytest.mark.parametrize("vector", [*vectors("retry"), *vectors("gone")])
+@each(vectors("retry", "gone"))
 def test_a_packet_without_a_body(vector: Vector) -> None:
     kind, key = Kind[vector["kind"].upper()], bytes.fromhex(vector["check"])
     header = serialize_cookie_header(kind, bytes.fromhex(vector["session"]), bytes.fromhex(vector["cookie"]))
@@ -50,7 +49,7 @@ def test_a_packet_without_a_body(vector: Vector) -> None:
     assert has_valid_check(key, packet.header, packet.rest)
 
 
-@pytest.mark.parametrize("vector", vectors("over tcp"))
+@each(vectors("over tcp"))
 def test_packets_over_tcp(vector: Vector) -> None:
     packets = [bytes.fromhex(packet) for packet in vector["packets"]]
     assert b"".join(map(framed, packets)) == data(vector)
@@ -65,7 +64,7 @@ def read(raw: bytes) -> Request:
     return parse_request_untrusted(TSUDOI_2, header, raw[HEADER_SIZE:])
 
 
-@pytest.mark.parametrize("vector", vectors("sealed request"))
+@each(vectors("sealed request"))
 def test_a_request(vector: Vector) -> None:
     request = read(data(vector))
     assert [request.operation, request.room, request.user, request.password, list(request.suites)] == [
@@ -74,7 +73,7 @@ def test_a_request(vector: Vector) -> None:
     assert request.language == vector["language"]
 
 
-@pytest.mark.parametrize("vector", vectors("sealed granted"))
+@each(vectors("sealed granted"))
 def test_the_answer(vector: Vector) -> None:
     session = vector["session"]
     made = encode_grant(TSUDOI_2, read(bytes.fromhex(vector["request"])), "den", "bob", "", session)
