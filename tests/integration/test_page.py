@@ -241,7 +241,10 @@ async def test_a_screen_reader_hears_new_lines_once_and_history_not_at_all(tmp_p
 
 @pytest.mark.slow
 async def test_ten_thousand_messages_stay_smooth(tmp_path: Path) -> None:
-    """The timeline alone, in the browser: the last 1,000 of 10,000 one by one, as state.js takes them."""
+    """The timeline alone, in the browser: the last 1,000 of 10,000 one by one, as state.js takes them.
+
+    Judged by the browser's processor time, which a busy machine hardly changes.
+    """
     script = """async () => {
       const { Timeline } = await import('/view-timeline.js');
       const rooms = await import('/room.js');
@@ -249,22 +252,34 @@ async def test_ten_thousand_messages_stay_smooth(tmp_path: Path) -> None:
       document.body.replaceChildren(timeline.element);
       timeline.element.style.cssText = 'position: fixed; inset: 0';
       let room = rooms.entered(rooms.newRoom('den'), { epoch: '1', offset: 0, data: { name: 'alice' } }, true, 0);
-      let began = 0;
-      for (let offset = 1; offset <= 10000; offset++) {
-        if (offset === 9001) began = performance.now();
-        room = rooms.received(room, { data: { from: 'bob', text: `${offset}` }, offset, time: offset * 1000 }, true, 0);
-        if (began) timeline.show(room);
-      }
-      const took = performance.now() - began;
-      return [took / 1000, timeline.log.children.length, room.lines.length];
+      window.hear = (first, last, isShown) => {
+        for (let offset = first; offset <= last; offset++) {
+          const data = { from: 'bob', text: `${offset}` };
+          room = rooms.received(room, { data, offset, time: offset * 1000 }, true, 0);
+          if (isShown) timeline.show(room);
+        }
+        return [timeline.log.children.length, room.lines.length];
+      };
+      hear(1, 9000, false);
     }"""
     with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:
             tab = await Tab.open(browser, web_of(gateway))
-            each_ms, elements, lines = await tab.page.evaluate(script)
+            browser_side = await tab.page.context.new_cdp_session(tab.page)
+            await browser_side.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+            async def metrics() -> dict[str, float]:
+                told = await browser_side.send("Performance.getMetrics")
+                return {each["name"]: each["value"] for each in told["metrics"]}
+
+            await tab.page.evaluate(script)
+            before = await metrics()
+            elements, lines = await tab.page.evaluate("hear(9001, 10000, true)")
+            after = await metrics()
             assert elements <= 320
             assert lines == 5_000
-            assert each_ms < 10
+            assert after["LayoutCount"] - before["LayoutCount"] <= 1_010  # one for each line
+            assert after["TaskDuration"] - before["TaskDuration"] < 5.0  # of 1,000 lines; it is 1.6
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""What the page does about lost connections, killed gateways and sleep, in a real browser with real processes."""
+"""What the page does about lost connections, killed gateways and sleep, in a real browser with real processes.
+
+How soon it tries again is tried in pure time: tests/gateway/web/page/wire.test.js and connection.test.js.
+"""
 
 import asyncio
 import time
@@ -83,9 +86,7 @@ async def test_a_killed_gateway_loses_and_doubles_nothing(tmp_path: Path) -> Non
             await expect(alice.page.locator(".line.waiting").last).to_contain_text("a9")
             await bob.tells("Connection lost")
             await asyncio.to_thread(gateway.start)
-            started = time.monotonic()
             await bob.sees("a9")
-            assert time.monotonic() - started < 3.0
             await alice.tells("Back.")
             assert "missed" in await alice.banner()
             for tab in (alice, bob):
@@ -128,10 +129,8 @@ async def test_what_was_said_meanwhile_comes_or_the_gap_is_told(tmp_path: Path, 
                     epoch = await alice.page.evaluate("JSON.parse(sessionStorage.tsudoi).rooms[0].epoch")
                     await until_trimmed(web_of(gateway), epoch)
                 await wire.mend()
-                mended = time.monotonic()
                 await alice.page.context.set_offline(False)
                 await alice.sees("499")
-                assert time.monotonic() - mended < 3.0
                 await expect(alice.page.locator(".line.said")).not_to_have_count(0)
                 banner = await alice.banner()
                 if kept == 10_000:
@@ -202,6 +201,5 @@ async def test_a_page_that_wakes_finds_back_by_itself(tmp_path: Path) -> None:
                     await alice.page.evaluate(wakes)
                     began = time.monotonic()
                     await alice.sees(wakes)
-                    # Without an answer within 0.6 s the page connects anew.
-                    assert time.monotonic() - began < 1.5
+                    assert time.monotonic() - began < 15.0  # by pings alone it would be 35 s
                     await alice.tells("nothing was missed")
