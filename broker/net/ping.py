@@ -1,5 +1,7 @@
 """Check whether a running broker answers."""
 
+import secrets
+
 import zmq
 
 from tsudoi.ops.keyfiles import SecretKey
@@ -17,6 +19,8 @@ def ping(endpoint: str, timeout_s: float, key: SecretKey | None = None) -> bool:
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.LINGER, 0)
         dealer.setsockopt(zmq.IPV6, 1)
+        # libzmq's own id is four bytes by chance: with a slash among them it would claim a gateway's name.
+        dealer.setsockopt(zmq.ROUTING_ID, secrets.token_hex(8).encode())
         if key is not None:
             present(dealer, key.public, key.secret, key.broker)
         dealer.connect(endpoint)
