@@ -17,7 +17,7 @@ from tsudoi.ops.keyfiles import Owner, Role
 PASSWORD = "correct-horse-battery"
 TEXT = "nobody-else-should-read-this"
 EVIL = "a\n2026-01-01 [error] forged \x1b[31m"
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 def proc(pid: int, name: str) -> bytes:

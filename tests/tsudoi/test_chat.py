@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tsudoi
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 from tests.tsudoi.fake_server import QUICK, FakeServer, fake_server
 from tsudoi import ChatClient, Event, Message, RoomClosed, Server, ServerAway, Settings, TimedOut
 from tsudoi.errors import refusal
@@ -23,7 +23,7 @@ every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALEC
 
 
 async def hear(room: ChatClient) -> Event:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE_S):
         return await anext(room)
 
 

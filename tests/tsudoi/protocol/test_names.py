@@ -148,10 +148,10 @@ def test_the_longest_names_are_accepted_decomposed_too(longest: str) -> None:
 
 def test_a_name_of_marks_out_of_order_costs_no_time() -> None:
     # Putting 32,000 combining marks in order takes seconds: a name that long is refused before.
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(InvalidName, match="longer than 255 bytes"):
         normalise("a" + "\u0301" * 16_000 + "\u0323" * 16_000)
-    assert time.perf_counter() - start < 0.25
+    assert time.thread_time() - start < 0.25
 
 
 @given(names(), st.integers(2, 10_000))

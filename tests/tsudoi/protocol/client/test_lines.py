@@ -58,7 +58,7 @@ def test_marks_are_read_back(text: str) -> None:
 
 
 def test_hostile_blanks_cost_no_time() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     for text in ("\n" * 4_000 + "x", "\n " * 2_000 + "x", " " * 4_000 + "\nx", "\n" + " " * 4_000 + "x"):
         bound_lines(text)
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
