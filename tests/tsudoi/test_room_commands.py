@@ -1,5 +1,6 @@
 """tsudoi/net/room_commands.py, notice_events.py, command_outcomes.py: commands of members, and their answers"""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
