@@ -16,7 +16,7 @@ from tsudoi.net.sealed_chat import SealedChat
 from tsudoi.protocol.sealed.client_path import is_tcp
 
 SETTINGS = tsudoi.Settings(rate_per_s=0)
-ROOMS, MEMBERS, LINES = 4, 3, 40
+ROOMS, MEMBERS, LINES = 2, 3, 40
 PATIENCE_S = 60.0
 
 

@@ -343,8 +343,13 @@ def test_the_list_of_bans_comes_in_values_to_our_own_clients(pair: TwoGateways) 
     assert objects(host)[0]["bans"] == [{"name": "c2", "address": "", "muted": True, "until": 0}]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("options", [MemberOptions.COMMANDS, JAPANESE])
+@pytest.mark.parametrize(
+    ("dialect", "options"),
+    [
+        *((dialect, JAPANESE) for dialect in DIALECTS),
+        *((dialect, MemberOptions.COMMANDS) for dialect in ("tsudoi", "tcrp")),
+    ],
+)
 def test_every_answer_is_small_and_only_for_the_member_that_asked(
     dialect: str, options: int, pair: TwoGateways
 ) -> None:
