@@ -568,6 +568,7 @@ def test_a_limit_of_open_files_that_is_too_low_for_all_listeners_together_is_log
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1_000, 1_000))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)  # else this process keeps that limit
     with capture_logs() as lines:
         connections_allowed(Settings(connections=500, web_connections=500), False)
     assert lines == []
