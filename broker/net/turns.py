@@ -72,7 +72,6 @@ class Turns:
         """Reads logs beside commits, because each read is a round trip; None: the loop reads them, between commits."""
         self.passwords = PasswordHashing()
         self.replays = ReplayQueue(self._replay)
-        """Entries in each turn that has any."""
         self.admin: AdminServer | None = None
         """The operators' socket."""
         self.operators_wait = False
