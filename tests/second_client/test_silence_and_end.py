@@ -1,4 +1,4 @@
-"""When the second client resumes by itself, and when it has heard all: PROTOCOL.md, "Resuming", "The end"."""
+"""When the second client resumes by itself, and when it has heard all: PROTOCOL.md, "Resuming", "Life"."""
 
 import pytest
 
