@@ -240,11 +240,12 @@ def _small_rooms(runner: Runner) -> list[Row]:
     """The two take turns: what this machine does in a second of CPU changes by half within a minute."""
     wanted, seconds = seats(200, 5), runner.pick(5.0, 2.0)
     classics, fast = [], []
-    with tsudoi(wanted) as classic, members(wanted) as (service, found):
+    with tsudoi(wanted) as classic:
         ((highest, _),) = runner.highest_rates([classic.rival], 20_000)
-        for _ in range(runner.rounds):
-            classics.append(runner.run(*classic.rival, highest, seconds, tries=1, may_lose=True))
-            fast.append(_as_fast_as_kept(runner, service, found, seconds))
+        with members(wanted) as (service, found):  # not before: they would be silent for too long
+            for _ in range(runner.rounds):
+                classics.append(runner.run(*classic.rival, highest, seconds, tries=1, may_lose=True))
+                fast.append(_as_fast_as_kept(runner, service, found, seconds))
     theirs = [run.heard_in_window / 5 / run.cpu_s for run in classics]
     ratio = statistics.median(ours / other for (ours, _, _), other in zip(fast, theirs, strict=True))
     cores = statistics.median(used / taken for _, taken, used in fast)
