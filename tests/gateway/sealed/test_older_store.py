@@ -1,20 +1,17 @@
 """An older copy of the store is put in its place: members of version 2 are told *reset*, and hear what follows it."""
 
-import copy
-
 import pytest
 
 from broker.store.memory import MemoryStore
-from tests.gateway.sealed.people import Network, People
+from tests.gateway.chat.test_restored_store import copy_of
+from tests.gateway.sealed.people import Network, People, Person
 from tests.support.fakes import World
 from tsudoi.protocol.sealed.client_events import Delivered, Reset
 
 
-def copied(store: MemoryStore) -> MemoryStore:
-    tables = {name: copy.deepcopy(table) for name, table in vars(store).items() if isinstance(table, dict)}
-    older = MemoryStore()
-    vars(older).update(tables)
-    return older
+def heard_since_reset(person: Person) -> list[int]:
+    (at,) = [at for at, event in enumerate(person.events) if isinstance(event, Reset)]
+    return [event.offset for event in person.events[at:] if isinstance(event, Delivered)]
 
 
 @pytest.mark.parametrize("delay_s", [0.01, 0.4])
@@ -34,7 +31,8 @@ def test_each_member_hears_all_that_the_older_store_did_not_have_once(seed: int,
 
     talk("before", 10)
     people.run(1.0)
-    older = copied(world.broker.store)
+    assert isinstance(world.broker.store, MemoryStore)
+    older = copy_of(world.broker.store, new_epochs=False)
     talk("lost", 10)
     world.stop_broker()
     world.broker.store = older
@@ -48,6 +46,59 @@ def test_each_member_hears_all_that_the_older_store_did_not_have_once(seed: int,
     room = world.broker.core.directory.by_name["den"]
     for person in everyone:
         assert person.losses() == [Reset()]
-        since = person.events[person.events.index(Reset()) :]
-        offsets = [event.offset for event in since if isinstance(event, Delivered)]
-        assert offsets == list(range(room.epoch_after + 1, room.last + 1))
+        assert heard_since_reset(person) == list(range(room.epoch_after + 1, room.last + 1))
+
+
+def test_a_member_that_resumes_later_than_others_hears_what_these_have_said_in_the_new_epoch() -> None:
+    world = World(1)
+    people = People(world)
+    node = people.attach(world.start_gateway())
+    alice, bob = (people.enter(node, "den", name) for name in ("alice", "bob"))
+    people.say(alice, "before")
+    people.settle()
+    assert isinstance(world.broker.store, MemoryStore)
+    backup = copy_of(world.broker.store, new_epochs=True)
+    people.say(alice, "lost to the store")
+    people.settle()
+    ((_, begun),) = backup.load().ends.values()
+    people.leave_network(bob)
+    world.stop_broker()
+    world.broker.store = backup
+    world.restart_broker()
+    people.run_until(lambda: any(isinstance(event, Reset) for event in alice.events))
+    people.say(alice, "one", "two", "three")
+    people.run_until(lambda: not alice.client.waiting)
+    people.join_network(bob)
+    bob.client.move(world.now)
+    people._up(bob)
+    people.settle()
+    said = [*range(begun + 1, begun + 4)]
+    assert heard_since_reset(alice) == said
+    assert heard_since_reset(bob) == said
+
+
+def test_a_member_that_had_lost_lines_before_the_copy_was_made_hears_them_too() -> None:
+    """Its own position counts, not how far its gateway has sent."""
+    world = World(1)
+    people = People(world)
+    node = people.attach(world.start_gateway())
+    alice, bob = (people.enter(node, "den", name) for name in ("alice", "bob"))
+    people.settle()
+    _, heard = bob.client.position
+    people.leave_network(bob)
+    people.say(alice, "one", "two", "three")
+    people.run_until(lambda: not alice.client.waiting)
+    assert isinstance(world.broker.store, MemoryStore)
+    backup = copy_of(world.broker.store, new_epochs=True)
+    ((_, begun),) = backup.load().ends.values()
+    world.stop_broker()
+    world.broker.store = backup
+    world.restart_broker()
+    people.run_until(lambda: any(isinstance(event, Reset) for event in alice.events))
+    people.say(alice, "four")
+    people.run_until(lambda: not alice.client.waiting)
+    people.join_network(bob)
+    bob.client.move(world.now)
+    people._up(bob)
+    people.settle()
+    assert heard_since_reset(bob) == [*range(heard + 1, begun + 2)]
