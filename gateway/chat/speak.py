@@ -30,22 +30,24 @@ from .rate_limits import RateLimits
 MAX_TEXT = MAX_UP - 2 - MAX_NAME_SIZE - TOKEN_SIZE
 """Bytes of a text: what a datagram can carry to the room with the longest name."""
 
-OnOutcome = Callable[[Posted | None, Error, str], None]
-"""Called once: with the broker's answer; or with None, the error and its words."""
 
-
-class Refusal(NamedTuple):
+class LineRefusal(NamedTuple):
     """Why a line is not said."""
 
     code: Error
     why: str
 
 
-COMMAND_TOO_FAST = Refusal(Error.TOO_MANY, "too many commands: it was not carried out, send it again later")
-TOO_FAST = Refusal(Error.TOO_MANY, "too fast: nothing was said, send it again later")
-BUSY = Refusal(Error.INTERNAL, "busy with your last command: send it again")
-NOT_IN_ROOM = Refusal(Error.PERMISSION_DENIED, "you are not in that room")
-NOT_KNOWN = Refusal(Error.INTERNAL, "whether this was said is not known: send it again with the same number")
+OnOutcome = Callable[[Posted | LineRefusal], None]
+"""Called once."""
+
+COMMAND_TOO_FAST = LineRefusal(Error.TOO_MANY, "too many commands: it was not carried out, send it again later")
+TOO_FAST = LineRefusal(Error.TOO_MANY, "too fast: nothing was said, send it again later")
+BUSY = LineRefusal(Error.INTERNAL, "busy with your last command: send it again")
+NOT_IN_ROOM = LineRefusal(Error.PERMISSION_DENIED, "you are not in that room")
+NOT_KNOWN = LineRefusal(Error.INTERNAL, "whether this was said is not known: send it again with the same number")
+NO_ANSWER = LineRefusal(Error.INTERNAL, "the broker does not answer: send it again with the same number")
+"""Whether it was said is not known."""
 
 
 def text_of(raw: str) -> str:
@@ -64,14 +66,19 @@ def as_command(member: Member, text: str) -> tuple[bool, str]:
     return True, text
 
 
-def _fault(member: Member, text: str) -> Refusal | None:
+def _fault(member: Member, text: str) -> LineRefusal | None:
     """Return why a text can not be said; None: it can."""
     if not text.strip():
-        return Refusal(Error.BAD_REQUEST, "the text is empty")
+        return LineRefusal(Error.BAD_REQUEST, "the text is empty")
     size = len(text.encode())
     if size > MAX_TEXT or (size > SURELY_WHOLE and not fits_every_form(member.room.name, member.name, text)):
-        return Refusal(Error.BAD_REQUEST, f"the text is too long, {MAX_TEXT} bytes at most are said: shorten it")
+        return LineRefusal(Error.BAD_REQUEST, f"the text is too long, {MAX_TEXT} bytes at most are said: shorten it")
     return None
+
+
+def _done(member: Member) -> Posted:
+    """Return the outcome of a command that no broker keeps."""
+    return Posted(member.name, member.room.epoch, 0, True)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,18 +93,18 @@ class Speak(Component):
         """Say a text, or carry out a command, of a client that waits for the outcome."""
         text = text_of(raw)
         if (refusal := self.refusal(member, text, now)) is not None:
-            on_outcome(None, *refusal)
+            on_outcome(refusal)
         elif text in member.dialect.leave_words:
             self.leaving.leave(member, LeaveReason.LEFT, now)
-            on_outcome(Posted(member.name, member.room.epoch, 0, True), Error.INTERNAL, "")
+            on_outcome(_done(member))
         else:
             self._take(member, text, number, now, on_outcome)
 
-    def refusal(self, member: Member, text: str, now: float) -> Refusal | None:
+    def refusal(self, member: Member, text: str, now: float) -> LineRefusal | None:
         """Count a line, and return why it is refused; None: it is not."""
         return self.allowed(member, (text,), now)[1]
 
-    def allowed(self, member: Member, texts: Sequence[str], now: float) -> tuple[int, Refusal | None]:
+    def allowed(self, member: Member, texts: Sequence[str], now: float) -> tuple[int, LineRefusal | None]:
         """Count lines; return how many of them are said, from the first on, and why the next one is refused."""
         sender, refusal, count = member.sender_state(), None, 0
         for text in texts:
@@ -121,16 +128,16 @@ class Speak(Component):
         if is_command:
             if self.commands.is_answered_here(text):
                 if self.commands.answer_here(member, text, now):
-                    on_outcome(Posted(member.name, member.room.epoch, 0, True), Error.INTERNAL, "")
+                    on_outcome(_done(member))
                 else:
-                    on_outcome(None, *COMMAND_TOO_FAST)
+                    on_outcome(COMMAND_TOO_FAST)
                 return
             if (refusal := self.command_refusal(member, now)) is not None:
-                on_outcome(None, *refusal)
+                on_outcome(refusal)
                 return
         self.ask(member.room.shard, Say(member.room.id, member.id, text, is_command, number), now, on_outcome)
 
-    def command_refusal(self, member: Member, now: float) -> Refusal | None:
+    def command_refusal(self, member: Member, now: float) -> LineRefusal | None:
         """Count a command for the broker, and return why it is refused; None: it is not."""
         if not self.limits.allows_command(member, 1.0, now):
             return COMMAND_TOO_FAST
@@ -144,17 +151,16 @@ class Speak(Component):
             match answer:
                 case Posted():
                     self.counters.accepted_messages += not line.is_command
-                    on_outcome(answer, Error.INTERNAL, "")
+                    on_outcome(answer)
                 case Refused(Status.BAD_REQUEST, detail):
                     code = Error.PERMISSION_DENIED if detail.startswith(MUTED) else Error.BAD_REQUEST
-                    on_outcome(None, code, detail or "the room does not take this")
+                    on_outcome(LineRefusal(code, detail or "the room does not take this"))
                 case Refused(Status.ROOM_NOT_FOUND) if not line.number:
-                    on_outcome(None, *NOT_IN_ROOM)
+                    on_outcome(NOT_IN_ROOM)
                 case Refused(Status.ROOM_NOT_FOUND):
                     # It may be a repeated line, which was kept before its member was removed, or went elsewhere.
-                    on_outcome(None, *NOT_KNOWN)
+                    on_outcome(NOT_KNOWN)
                 case _:
-                    # Whether it was said is not known if the broker was asked.
-                    on_outcome(None, Error.INTERNAL, "the broker does not answer: send it again with the same number")
+                    on_outcome(NO_ANSWER)
 
         self.routes.ask(shard, line, now, answered)

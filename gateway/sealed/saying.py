@@ -16,7 +16,7 @@ from ..chat.commands import Commands
 from ..chat.leave import Leaving
 from ..chat.members import Member, Room
 from ..chat.outbound import Component
-from ..chat.speak import COMMAND_TOO_FAST, Speak, as_command, text_of
+from ..chat.speak import COMMAND_TOO_FAST, LineRefusal, Speak, as_command, text_of
 from .link import SealedLink
 from .numbered import Line, LineAction, NumberedLines
 
@@ -143,16 +143,16 @@ class Saying(Component):
     def _ask(self, link: SealedLink, numbered: NumberedLines, say: Say, now: float) -> None:
         run, numbered.asking = link.run, say.number
 
-        def on_outcome(posted: Posted | None, code: Error, why: str) -> None:
+        def on_outcome(outcome: Posted | LineRefusal) -> None:
             if link.run != run or numbered.asking != say.number:
                 return  # its client has resumed, and sends it again
             numbered.asking = 0
-            if posted is not None:
+            if isinstance(outcome, Posted):
                 numbered.note_kept(say.number)
                 _answer_kept(link, numbered)
                 self._go_on(link, numbered, now)
-            elif code is not Error.INTERNAL:
-                self._refuse(link, numbered, say.number, why, again=False)
+            elif outcome.code is not Error.INTERNAL:
+                self._refuse(link, numbered, say.number, outcome.why, again=False)
 
         self.speak.ask(link.member.room.shard, say, now, on_outcome)
 

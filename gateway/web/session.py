@@ -21,6 +21,7 @@ from tsudoi.protocol.web.commands import Command, Connect, Publish, Rpc, Subscri
 from tsudoi.version import __version__
 
 from ..chat.members import Member, Recipients
+from ..chat.speak import LineRefusal
 from ..join.account import Outcome
 from ..join.admission import AdmissionRules
 from . import questions
@@ -362,12 +363,12 @@ class Session:
         except MalformedMessage as exc:
             raise RefusedCommand(Error.BAD_REQUEST, str(exc)) from exc
 
-        def on_outcome(posted: Posted | None, code: Error, why: str) -> None:
-            if posted is None:
-                self._error(number, code, why)
+        def on_outcome(outcome: Posted | LineRefusal) -> None:
+            if isinstance(outcome, LineRefusal):
+                self._error(number, *outcome)
             else:
-                epoch = epoch_of(member.room.id, posted.epoch)
-                self._reply(number, "publish", {"epoch": epoch, "offset": posted.offset})
+                epoch = epoch_of(member.room.id, outcome.epoch)
+                self._reply(number, "publish", {"epoch": epoch, "offset": outcome.offset})
 
         self._rules.core.speak.say(member, data.text, data.number, now, on_outcome)
 
