@@ -15,7 +15,7 @@ from .closed_rooms import ClosedRooms
 from .delivery_reports import DeliveryReports
 from .fencing import Fencing
 from .gaps import Gaps
-from .members import Member, Recipients, Room
+from .members import Room, slot_in
 from .outbound import Component
 from .replay_limiter import AT_ONCE
 from .room_events import RoomEvents
@@ -135,7 +135,7 @@ class Deliver(Component):
             if style is not encoded:
                 payloads = render.messages(said, room.name, style)
                 encoded = style
-            skips = [_slot_in(recipients, sender) for sender in senders]
+            skips = [slot_in(recipients, sender) for sender in senders]
             self.out.fan_out_many(listener, recipients, payloads, skips)
 
     def _deliver_message(self, room: Room, entry: Entry) -> None:
@@ -145,7 +145,7 @@ class Deliver(Component):
             if style is not encoded:
                 payload = render.message(entry, room.name, style)
                 encoded = style
-            fan_out(listener, recipients, payload, _slot_in(recipients, sender))
+            fan_out(listener, recipients, payload, slot_in(recipients, sender))
 
     def check_positions(self, shard: int, now: float) -> None:
         """Ask for the positions of all rooms of a shard, and report all: news or reports may have been lost."""
@@ -197,13 +197,6 @@ class Deliver(Component):
         else:
             return False
         return True
-
-
-def _slot_in(recipients: Recipients, sender: Member | None) -> int:
-    """Return the slot of a member that does not hear its own messages, -1 if it is not among the recipients."""
-    if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
-        return sender.slot
-    return -1
 
 
 def _is_another_log(room: Room, entries: list[Entry]) -> bool:

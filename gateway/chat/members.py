@@ -237,6 +237,13 @@ class Room:
             self.waiting.clear()
 
 
+def slot_in(recipients: Recipients, sender: Member | None) -> int:
+    """Return the slot of a member that does not hear its own messages, -1 if it is not among the recipients."""
+    if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
+        return sender.slot
+    return -1
+
+
 class Members:
     """All members and rooms that this gateway serves."""
 

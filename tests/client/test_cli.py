@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from client.cli import main
+from scenarios.ports import steady_port
 from tests.support import forked
 from tests.tsudoi.fake_server import FakeServer, Served
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TSUDOI
@@ -34,11 +34,6 @@ def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
     result = CliRunner(env=environment).invoke(main, arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.stdout, result.stderr
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +62,7 @@ def test_what_was_typed_wrong_is_one_line_and_status_2(arguments: list[str], wro
 
 @pytest.mark.parametrize("command", [["create", "den", "--name", "x"], ["join", "den", "--name", "x"], ["rooms"]])
 def test_an_unreachable_server_is_one_line_and_status_1(command: list[str]) -> None:
-    port = free_port()
+    port = steady_port()
     status, out, err = run(*command, "--server", f"127.0.0.1:{port}")
     assert (status, out) == (1, "")
     assert err == f"client: no server answers at 127.0.0.1:{port}:9002: connection refused\n"
@@ -87,7 +82,7 @@ def test_no_command_shows_help() -> None:
 
 
 def test_settings_come_from_the_environment_too() -> None:
-    status, _, err = run("rooms", TSUDOI_SERVER=f"127.0.0.1:{free_port()}")
+    status, _, err = run("rooms", TSUDOI_SERVER=f"127.0.0.1:{steady_port()}")
     assert status == 1
     assert "connection refused" in err
     assert run("rooms", TSUDOI_DIALECT="tcrp")[2] == "client: tcrp has no way to ask for the rooms\n"

@@ -2,7 +2,6 @@
 
 import itertools
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -71,10 +70,3 @@ def client() -> Iterator[Enter]:
             return stack.enter_context(CLIENTS[dialect](name, gateway.listener(listener or dialect), habits))
 
         yield make
-
-
-@pytest.fixture
-def unused_port() -> int:
-    """A TCP port that nobody had a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

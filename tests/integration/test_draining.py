@@ -13,31 +13,15 @@ import pytest
 
 import tsudoi
 from scenarios.ports import steady_port
-from tests.support.services import Broker, Gateway
+from tests.support.services import Broker, Gateway, at, hear_next
 from tests.support.waiting import until
-from tsudoi import ChatClient, Message, Server, Settings
+from tsudoi import Server, Settings
 from tsudoi.net import enter
 from tsudoi.net.roaming import Address, addresses_of
 from tsudoi.net.sealed_chat import SealedChat
 
 DRAIN_S = 4.0
 LISTENERS = 12
-
-
-async def hear(chat: ChatClient, count: int) -> list[str]:
-    """The next messages; nothing else may come."""
-    heard: list[str] = []
-    async with asyncio.timeout(20):
-        while len(heard) < count:
-            event = await anext(chat)
-            assert isinstance(event, Message), event
-            heard.append(event.text)
-    return heard
-
-
-def place(gateway: Gateway) -> Server:
-    listener = gateway.listener("auto")
-    return Server(listener.tcp[0], listener.tcp[1], listener.udp[1])
 
 
 @pytest.mark.parametrize("names", [pytest.param("one name", marks=pytest.mark.slow), "another place"])
@@ -48,7 +32,7 @@ def test_members_go_on_at_another_gateway_spread_over_the_time(
     shared = ("--session-secret", str(tmp_path / "secret"), "--notices", "off")
 
     async def story(first: Gateway, second: Gateway) -> None:
-        a, b = place(first), place(second)
+        a, b = at(first), at(second)
 
         async def both(server: Server) -> list[Address]:
             return [*await addresses_of(a), *await addresses_of(b)]
@@ -60,7 +44,7 @@ def test_members_go_on_at_another_gateway_spread_over_the_time(
         members = [await tsudoi.join(room, name=f"member {n}", server=a, **about) for n in range(LISTENERS)]
         assert len({id(member) for member in members}) == LISTENERS
         texts = [f"line {number}" for number in range(60)]
-        heard = [asyncio.create_task(hear(member, len(texts))) for member in members]
+        heard = [asyncio.create_task(hear_next(member, len(texts))) for member in members]
         first.popen.send_signal(signal.SIGTERM)
         begun = time.monotonic()
         moved: list[float] = []
@@ -83,7 +67,7 @@ def test_members_go_on_at_another_gateway_spread_over_the_time(
         said = [members[0].post("from elsewhere"), host.post("heard")]
         assert [await line.kept() for line in said]
         for member in members[1:]:
-            assert await hear(member, 2) in (["from elsewhere", "heard"], ["heard", "from elsewhere"])
+            assert await hear_next(member, 2) in (["from elsewhere", "heard"], ["heard", "from elsewhere"])
         for member in (*members, host):
             await member.leave()
 
@@ -92,7 +76,7 @@ def test_members_go_on_at_another_gateway_spread_over_the_time(
             await story(first, second)
 
     with Broker(tmp_path / "rooms.sqlite") as broker, Gateway(*shared, broker=broker) as second:
-        target = place(second)
+        target = at(second)
         to = () if names == "one name" else ("--drain-to", str(target))
         with Gateway(*shared, "--drain", str(DRAIN_S), *to, broker=broker) as first:
             asyncio.run(limited(first, second))
@@ -106,7 +90,7 @@ async def test_a_gateway_with_nobody_to_drain_stops_at_once_and_a_second_signal_
         assert time.monotonic() - begun < 8
     port = steady_port(1)
     with Gateway("--drain", "60", "--http", f"127.0.0.1:{port}", data=tmp_path / "b") as gateway:
-        async with await tsudoi.create("den", name="alice", server=place(gateway), dialect="tsudoi-2") as alice:
+        async with await tsudoi.create("den", name="alice", server=at(gateway), dialect="tsudoi-2") as alice:
             await alice.say("hello")
             gateway.popen.send_signal(signal.SIGTERM)
             await asyncio.sleep(1.0)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from scenarios.ports import steady_port
 from tests.attacks.watch import Person, enter
 from tests.integration.test_health import ask
 from tests.support.services import Gateway
@@ -30,8 +31,9 @@ def until_it_hears(person: Person, text: str, meanwhile: Callable[[], None]) -> 
         meanwhile()
 
 
-def test_a_member_that_floods_is_silenced_and_the_others_are_not(tmp_path: Path, unused_port: int) -> None:
-    http = f"127.0.0.1:{unused_port}"
+def test_a_member_that_floods_is_silenced_and_the_others_are_not(tmp_path: Path) -> None:
+    port = steady_port()
+    http = f"127.0.0.1:{port}"
     flags = ("--http", http, "--rate", "50", "--burst", "10")
     with Gateway(*flags, data=tmp_path) as gateway:
         listener = gateway.listener("auto")
@@ -47,11 +49,11 @@ def test_a_member_that_floods_is_silenced_and_the_others_are_not(tmp_path: Path,
 
         dropped = 'tsudoi_gateway_dropped_total{reason="silenced"}'
         deadline = time.monotonic() + PATIENCE_S
-        while counter(unused_port, dropped) < 1_000:
+        while counter(port, dropped) < 1_000:
             assert time.monotonic() < deadline
             shout()
-        assert counter(unused_port, 'tsudoi_gateway_dropped_total{reason="kernel_buffer"}') == 0
-        assert counter(unused_port, 'tsudoi_gateway_limited_total{what="flood"}') >= 1
+        assert counter(port, 'tsudoi_gateway_dropped_total{reason="kernel_buffer"}') == 0
+        assert counter(port, 'tsudoi_gateway_limited_total{what="flood"}') >= 1
         assert gateway.stderr.wait_for(lambda line: "a member floods" in line and "mallory" in line, PATIENCE_S)
         for number in range(5):
             alice.say(f"number {number}")

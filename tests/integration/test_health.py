@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from scenarios.ports import steady_port
 from tests.support import forked
 from tests.support.services import ROOT, Broker, Gateway
 from tests.support.waiting import wait_until
@@ -21,20 +22,21 @@ def ask(port: int, path: str = "/healthz") -> tuple[int, str]:
             return exc.code, exc.read().decode()
 
 
-def test_health_is_red_while_the_broker_is_frozen(tmp_path: Path, unused_port: int) -> None:
-    http = f"127.0.0.1:{unused_port}"
+def test_health_is_red_while_the_broker_is_frozen(tmp_path: Path) -> None:
+    port = steady_port()
+    http = f"127.0.0.1:{port}"
     with (
         Broker(tmp_path / "rooms.sqlite") as broker,
         Gateway("--http", http, broker=broker),
     ):
-        wait_until(lambda: ask(unused_port) == (200, "ok\n"))
+        wait_until(lambda: ask(port) == (200, "ok\n"))
         broker.freeze()
-        wait_until(lambda: ask(unused_port)[0] == 503)
-        assert "broker" in ask(unused_port)[1]
+        wait_until(lambda: ask(port)[0] == 503)
+        assert "broker" in ask(port)[1]
         ping = [sys.executable, "-m", "gateway", "ping", "--http", http]
         assert forked.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 1
         broker.resume()
-        wait_until(lambda: ask(unused_port)[0] == 200)
+        wait_until(lambda: ask(port)[0] == 200)
         assert forked.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 

@@ -14,9 +14,9 @@ import trustme
 
 import tsudoi
 from tests.support.sealed_client import WAIT_S, SealedClient, shake_hands
-from tests.support.services import Gateway
+from tests.support.services import Gateway, at, hear_next
 from tests.support.waiting import until
-from tsudoi import ChatClient, Message, Rerouted, Server, Settings
+from tsudoi import ChatClient, Rerouted, Server, Settings
 from tsudoi.net.sealed_chat import SealedChat
 from tsudoi.protocol.sealed import client_path
 from tsudoi.protocol.sealed.client_path import is_tcp
@@ -88,18 +88,6 @@ def is_by_tcp(chat: ChatClient) -> bool:
     return chat._core.is_resumed and is_tcp(chat._core.way)
 
 
-async def hear(chat: ChatClient, count: int) -> list[str]:
-    """The next messages."""
-    heard: list[str] = []
-    async with asyncio.timeout(20):
-        while len(heard) < count:
-            event = await anext(chat)
-            if not isinstance(event, Rerouted):
-                assert isinstance(event, Message), event
-                heard.append(event.text)
-    return heard
-
-
 async def talk(alice: ChatClient, bob: ChatClient, topic: str, count: int = 40) -> None:
     """Let two say some lines at once, and see that each hears what the other has said, in order, once."""
     said = {
@@ -107,8 +95,8 @@ async def talk(alice: ChatClient, bob: ChatClient, topic: str, count: int = 40) 
         for each in (alice, bob)
     }
     lines = [each.post(text) for each in (alice, bob) for text in said[each]]
-    assert await hear(bob, count) == said[alice]
-    assert await hear(alice, count) == said[bob]
+    assert await hear_next(bob, count, Rerouted) == said[alice]
+    assert await hear_next(alice, count, Rerouted) == said[bob]
     assert len({await line.kept() for line in lines}) == 2 * count
 
 
@@ -141,9 +129,7 @@ async def test_members_talk_by_tcp_where_udp_does_not_pass_and_go_back_to_it_whe
 
 
 async def test_where_udp_passes_no_connection_is_opened(gateway: Gateway, room: str) -> None:
-    listener = gateway.listener("auto")
-    server = Server("127.0.0.1", listener.tcp[1], listener.udp[1])
-    async with await tsudoi.create(room, name="alice", server=server, dialect="tsudoi-2") as alice:
+    async with await tsudoi.create(room, name="alice", server=at(gateway), dialect="tsudoi-2") as alice:
         assert isinstance(alice, SealedChat)
         await alice.say("hello")
         await asyncio.sleep(0)
@@ -164,7 +150,7 @@ async def test_a_gateway_that_is_killed_is_found_again_by_tcp(tmp_path: Path, ro
     line = alice.post("meanwhile")
     with Gateway("--notices", "off", "--tcp", f"127.0.0.1:{listener.tcp[1]}", data=tmp_path):
         await line.kept()
-        assert await hear(bob, 1) == ["meanwhile"]
+        assert await hear_next(bob, 1, Rerouted) == ["meanwhile"]
         await talk(alice, bob, "after")
         await alice.leave()
         await bob.leave()

@@ -35,6 +35,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import tsudoi
 from gateway.web import page_files
+from scenarios.ports import steady_port
 from tests.integration.test_webhook import Issuer
 from tests.support.services import HEAR_S, Broker, Gateway, at
 from tests.support.services import hear as hear_up_to
@@ -151,7 +152,7 @@ class Shared:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    metrics = f"{HERE}:{free_port()}"
+    metrics = f"{HERE}:{steady_port()}"
     flags = ("--web-origin", "https://chat.example", "--http", metrics)
     with Gateway(*WEB, *flags, data=tmp_path_factory.mktemp("web")) as gateway:
         yield Shared(gateway, metrics)
@@ -196,7 +197,7 @@ def test_clients_of_another_make_chat_with_members_by_datagrams(shared: Shared) 
 async def test_after_a_killed_gateway_nothing_is_lost_and_nothing_doubled(tmp_path: Path, how: str) -> None:
     """The gateway is killed while three members speak; each says its line again until it knows that it is kept."""
     with contextlib.ExitStack() as stack:
-        web = ("--web", f"{HERE}:{free_port()}")
+        web = ("--web", f"{HERE}:{steady_port()}")
         if how == "one command":
             gateway = stack.enter_context(Gateway(*web, data=tmp_path / "data", steady=True))
         else:
@@ -264,11 +265,6 @@ async def test_a_gap_is_told_truthfully(tmp_path: Path) -> None:
             assert alice.heard.pubs[0][0] == lost["to"] + 1
             count = lost["to"] - lost["from"] + 1
             assert alice.heard.texts() == [f"{number}" for number in range(count, 300)]
-
-
-def free_port() -> int:
-    with socket.create_server((HERE, 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def test_the_page_is_served_and_other_pages_may_not_connect(shared: Shared) -> None:

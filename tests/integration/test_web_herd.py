@@ -15,7 +15,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 import tsudoi
-from tests.integration.test_web import HERE, address_of, free_port
+from scenarios.ports import steady_port
+from tests.integration.test_web import HERE, address_of
 from tests.support.services import Gateway, at
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -97,7 +98,7 @@ class Page:
 async def test_a_thousand_pages_come_back_to_a_killed_gateway(tmp_path: Path) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    web = ("--notices", "on", "--web", f"{HERE}:{free_port()}", "--unlimited", "192.0.2.0/24")
+    web = ("--notices", "on", "--web", f"{HERE}:{steady_port()}", "--unlimited", "192.0.2.0/24")
     with Gateway(*web, data=tmp_path / "data", steady=True) as gateway:
         pages = [Page(address_of(gateway), number) for number in range(PAGES)]
         tasks = []

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_web import HERE, Person, address_of, free_port, people
+from scenarios.ports import steady_port
+from tests.integration.test_web import HERE, Person, address_of, people
 from tests.support.services import Gateway
 from tests.support.waiting import until
 from tsudoi.protocol.web.codes import Ending
@@ -75,7 +76,7 @@ class Script:
 async def test_it_chats_and_comes_back_after_a_killed_gateway_with_nothing_lost_or_doubled(
     tmp_path: Path, client: Path
 ) -> None:
-    web = ("--notices", "on", "--web", f"{HERE}:{free_port()}")
+    web = ("--notices", "on", "--web", f"{HERE}:{steady_port()}")
     with Gateway(*web, data=tmp_path / "data", steady=True) as gateway:
         bob = Person(address_of(gateway), "bob")
         script = await Script.start(client, address_of(gateway), "アリス", "部屋1")

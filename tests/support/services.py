@@ -78,6 +78,18 @@ async def hear(chat: tsudoi.ChatClient, text: str) -> list[str]:
     raise AssertionError(f"{text} never came, only {heard}")
 
 
+async def hear_next(chat: tsudoi.ChatClient, count: int, *but: type[tsudoi.Event]) -> list[str]:
+    """Return the texts of the next messages; no other event may come, `but` those of some kinds."""
+    heard: list[str] = []
+    async with asyncio.timeout(HEAR_S):
+        while len(heard) < count:
+            event = await anext(chat)
+            if not isinstance(event, but):
+                assert isinstance(event, tsudoi.Message), event
+                heard.append(event.text)
+    return heard
+
+
 @contextlib.contextmanager
 def operators_page(broker: Path | str, *options: str) -> Iterator[str]:
     """Serve the operator's page for a service with its data there, or for a broker at an endpoint for operators.

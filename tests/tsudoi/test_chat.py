@@ -1,7 +1,6 @@
 """The SDK against a server in the same process: real sockets, every dialect."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 import tsudoi
+from scenarios.ports import steady_port
 from tests.support.waiting import PATIENCE_S, until
 from tests.tsudoi.fake_server import QUICK, FakeServer, fake_server
 from tsudoi import ChatClient, Event, Message, RoomClosed, Server, ServerAway, Settings, TimedOut
@@ -263,14 +263,9 @@ async def test_a_server_that_goes_away_is_told_once() -> None:
         assert not alice.closed
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def test_nothing_there_is_unreachable() -> None:
     with pytest.raises(tsudoi.ServerUnreachable, match="connection refused"):
-        asyncio.run(tsudoi.create("den", name="alice", server=Server("127.0.0.1", free_port())))
+        asyncio.run(tsudoi.create("den", name="alice", server=Server("127.0.0.1", steady_port())))
 
 
 def test_an_unknown_host_is_unreachable() -> None:

@@ -18,6 +18,7 @@ from gateway.listeners.flood_filter import (
     FloodFilter,
 )
 from tests.support.fakes import token_of
+from tests.support.sockets import take_all
 
 ROOM = "部屋".encode()
 OTHERS = (b"", b"x", b"\0\0", b"\xff\xff", bytes((len(ROOM), 32)) + ROOM, b"\3\x20den" + b"0" * 32 + b"hello")
@@ -108,12 +109,7 @@ def passed(bound: socket.socket, *datagrams: bytes) -> list[bytes]:
     with socket.socket(bound.family, socket.SOCK_DGRAM) as sender:
         for data in datagrams:
             sender.sendto(data, bound.getsockname())
-    found = []
-    try:
-        while True:
-            found.append(bound.recv(4096))
-    except BlockingIOError:
-        return found
+    return take_all(bound)
 
 
 @pytest.mark.parametrize("count", [1, 2, FILTERED])

@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import count
 
 import pytest
 
@@ -13,6 +12,7 @@ from gateway.listeners.ping_lane import SHORTER
 from gateway.listeners.reuseport_routing import program, route_by_token
 from gateway.listeners.udp import bind_udp
 from gateway.sealed.keys import SessionKeys
+from tests.support.sockets import take_all
 
 WORKERS = 3
 
@@ -41,14 +41,7 @@ def group() -> Iterator[list[socket.socket]]:
 
 def came_to(group: list[socket.socket]) -> list[tuple[int, bytes]]:
     """(worker, datagram) of all that has come."""
-    found = []
-    for worker, sock in enumerate(group):
-        for _ in count():
-            try:
-                found.append((worker, sock.recv(4096)))
-            except BlockingIOError:
-                break
-    return found
+    return [(worker, data) for worker, sock in enumerate(group) for data in take_all(sock)]
 
 
 def test_the_kernel_brings_datagrams_to_the_worker_of_their_token(group: list[socket.socket]) -> None:

@@ -16,6 +16,7 @@ from gateway.listeners import sendmmsg, sockaddr
 from gateway.listeners.prepared_recipients import PreparedRecipients
 from gateway.listeners.sendmmsg import BATCH, DatagramIo
 from tests.support.fakes import a_grant, token_of
+from tests.support.sockets import take_all
 from tsudoi.protocol.client.datagram import MAX_READ, MAX_UP
 from tsudoi.protocol.client.dialects import TCRP
 
@@ -157,16 +158,7 @@ class Group:
 
     def heard(self) -> list[list[bytes]]:
         """What each has got by now."""
-        heard: list[list[bytes]] = []
-        for sock in self.sockets:
-            sock.setblocking(False)
-            got = []
-            try:
-                while True:
-                    got.append(sock.recv(9_000))
-            except BlockingIOError:
-                heard.append(got)
-        return heard
+        return [take_all(sock) for sock in self.sockets]
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 4, 5, 8, 9, 100])
@@ -277,15 +269,8 @@ class Clogged:
                 other.sendto(b"clog", self.sockets[number].getsockname())
 
     def heard(self) -> list[list[bytes]]:
-        """What each has got by now; whoever was clogged is not any more."""
-        heard: list[list[bytes]] = []
-        for sock in self.sockets:
-            got: list[bytes] = []
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    got.append(sock.recv(9_000))
-            heard.append([data for data in got if data != b"clog"])
-        return heard
+        """What each has got by now; a socket that was clogged is not any more."""
+        return [[data for data in take_all(sock) if data != b"clog"] for sock in self.sockets]
 
     def close(self) -> None:
         for sock in (self.sock, *self.sockets):
@@ -461,16 +446,6 @@ def test_each_of_many_local_addresses_is_told_and_only_some_are_remembered() -> 
 
 
 # --- several at once ----------------------------------------------------------------------------------------------
-
-
-def take_all(receiver: socket.socket) -> list[bytes]:
-    """What has come to a socket; on this machine it is there when the send returns."""
-    receiver.setblocking(False)
-    got = []
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            got.append(receiver.recv(65_536))
-    return got
 
 
 def numbered(sizes: list[int]) -> list[bytes]:

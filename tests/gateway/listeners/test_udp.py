@@ -19,6 +19,7 @@ from gateway.listeners.prepared_recipients import PreparedRecipients
 from gateway.listeners.sendmmsg import BATCH
 from gateway.listeners.udp import UDPServer
 from tests.support.fakes import a_grant, token_of
+from tests.support.sockets import take_all
 from tests.support.waiting import until
 from tsudoi.protocol.client.dialects import TCRP
 from tsudoi.protocol.errors import SettingError
@@ -87,16 +88,7 @@ def a_group(receivers: list[socket.socket]) -> Any:
 
 def heard(receivers: list[socket.socket]) -> list[list[bytes]]:
     """What each has got by now."""
-    found: list[list[bytes]] = []
-    for sock in receivers:
-        sock.setblocking(False)
-        got: list[bytes] = []
-        try:
-            while True:
-                got.append(sock.recv(9_000))
-        except BlockingIOError:
-            found.append(got)
-    return found
+    return [take_all(sock) for sock in receivers]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
