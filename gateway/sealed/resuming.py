@@ -71,7 +71,7 @@ class _Pending:
     resume: lines.Resume
 
 
-class _Begun(msgspec.Struct, frozen=True, gc=False):
+class _Run(msgspec.Struct, frozen=True, gc=False):
     """A run that has begun a moment ago. All members of a gateway that was killed come at once, so it is small."""
 
     asked: int
@@ -80,7 +80,7 @@ class _Begun(msgspec.Struct, frozen=True, gc=False):
     """Where it is served from; what is between them is lost."""
     granted: int
     """The count of the packet for which the directory has granted it."""
-    at: float
+    begun_at: float
 
     @property
     def missed(self) -> Missed:
@@ -100,10 +100,10 @@ class Resuming(Component):
     _resumes: dict[bytes, int] = field(default_factory=dict)
     """Session → the highest count of a `resume` that was opened."""
     _elsewhere: Elsewhere = field(default_factory=Elsewhere)
-    _begun: dict[bytes, int] = field(default_factory=dict)
+    _counts: dict[bytes, int] = field(default_factory=dict)
     """Session → its runs that have begun in the present window; an idle member takes no place."""
     _window_ends: float = 0.0
-    _lately: dict[bytes, _Begun] = field(default_factory=dict)
+    _runs: dict[bytes, _Run] = field(default_factory=dict)
     """Session → its run, if that has begun lately, and not with a *reset*."""
 
     def handle_untrusted(self, data: bytes, link: SealedLink | None, listener: int, source: bytes, now: float) -> None:
@@ -144,7 +144,7 @@ class Resuming(Component):
             if resume is None and not is_newest:
                 return None  # it was late, or an attacker has kept it
         if link is not None and resume is not None and self._is_late(link, resume, listener, source, now):
-            self._answer(link, count, self._lately[session].missed)
+            self._answer(link, count, self._runs[session].missed)
             self.sender.joined(link)  # Without an answer the client has dropped what followed it.
         elif len(data) > RETRY_SIZE:
             self.take(session, count, resume, listener, source, now)
@@ -156,13 +156,13 @@ class Resuming(Component):
         Its client had no answer when it sent it. With a new run for each, one whose answers take longer than its
         patience would hardly hear more than those. A *reset* is not told twice: it moves a client that has got further.
         """
-        begun = self._lately.get(link.session)
+        run = self._runs.get(link.session)
         return (
-            begun is not None
+            run is not None
             and link.run != NO_RUN
             and (link.listener, link.address) == (listener, source)
-            and (resume.epoch, resume.offset) == (link.member.room.epoch, begun.asked)
-            and now < begun.at + REPEATED_S
+            and (resume.epoch, resume.offset) == (link.member.room.epoch, run.asked)
+            and now < run.begun_at + REPEATED_S
         )
 
     def take(
@@ -213,23 +213,23 @@ class Resuming(Component):
 
     def has_begun(self, link: SealedLink, count: int) -> bool:
         """Return whether the run of a link has begun lately, granted for the packet with this count."""
-        begun = self._lately.get(link.session)
-        return begun is not None and link.run != NO_RUN and begun.granted == count
+        run = self._runs.get(link.session)
+        return run is not None and link.run != NO_RUN and run.granted == count
 
     def _may_begin(self, session: bytes, now: float) -> bool:
         if now >= self._window_ends:
             self._begin_window(now)
-        begun = self._begun[session] = self._begun.get(session, 0) + 1
-        return begun <= RESUMES
+        count = self._counts[session] = self._counts.get(session, 0) + 1
+        return count <= RESUMES
 
     def _begin_window(self, now: float) -> None:
-        self._begun.clear()
+        self._counts.clear()
         self._window_ends = now + WINDOW_S
 
     def tick(self, now: float) -> None:
         """Forget what is counted of clients, once it counts no more. Call it every `keys.TICK_S`."""
         self._elsewhere.tick(now)
-        self._lately = {session: begun for session, begun in self._lately.items() if now < begun.at + REPEATED_S}
+        self._runs = {session: run for session, run in self._runs.items() if now < run.begun_at + REPEATED_S}
         if now >= self._window_ends:
             self._begin_window(now)
 
@@ -280,10 +280,10 @@ class Resuming(Component):
         self.silence.begin(link, now)
         # Now, and not when the member has caught up: its client is recalled if this gateway is killed meanwhile.
         self.streams.groups.publish_address(member, missed.offset)
-        self._lately.pop(link.session, None)
+        self._runs.pop(link.session, None)
         if missed.is_complete or missed.lost is not None:
-            self._lately[link.session] = _Begun(pending.resume.offset, missed.offset, pending.asked, now)
-            drop_oldest(self._lately, MOST_REMEMBERED)
+            self._runs[link.session] = _Run(pending.resume.offset, missed.offset, pending.asked, now)
+            drop_oldest(self._runs, MOST_REMEMBERED)
         self._answer(link, pending.count, missed)
         self.streams.begin(member, missed.offset, now)
 

@@ -280,10 +280,7 @@ class SealedChat(ChatClient):
                 self._ended.set()
                 self._settle_last(event.reason)
                 # To a host that leaves, the server says that the room is closed.
-                if not self._is_leaving and (last_event := _last_event(event, self.room)) is not None:
-                    self._offer(last_event)
-                    self._keep(last_event)
-                self._end()
+                self._end(None if self._is_leaving else _last_event(event, self.room))
 
     def _tell_distrust(self, why: str) -> None:
         self._keep(ServerAway(f"the server at {self.server} does not answer, and {why}", why))
@@ -316,12 +313,8 @@ class SealedChat(ChatClient):
 
     def _over(self, why: str) -> None:
         """End the membership, which the server does not know any more; the room can not be joined again."""
-        last = TimedOut(
-            f"the server at {self.server} does not know you in {self.room} any more: {why}", is_forgotten=True
-        )
-        self._offer(last)
-        self._keep(last)
-        self._end()
+        why = f"the server at {self.server} does not know you in {self.room} any more: {why}"
+        self._end(TimedOut(why, is_forgotten=True))
 
     def _settle_last(self, reason: str) -> None:
         """Settle the command that has ended the membership, which the server does not tell as kept."""
@@ -353,9 +346,12 @@ class SealedChat(ChatClient):
     def _rename(self, name: str) -> None:
         self.name = self._membership.user = clean_line(name)
 
-    def _end(self) -> None:
+    def _end(self, last: Event | None = None) -> None:
         if self.closed:
             return
+        if last is not None:
+            self._offer(last)
+            self._keep(last)
         if self._timer is not None:
             self._timer.cancel()
         self._sockets.close()

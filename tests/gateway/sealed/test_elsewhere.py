@@ -49,9 +49,9 @@ def test_nothing_is_remembered_of_clients_that_rest() -> None:
     alice = people.enter(people.world.nodes[0], "den", "alice")
     people.run_until(lambda: alice.client.is_resumed)
     resuming = people.world.nodes[0].gateway.core.sealed.resuming
-    assert len(resuming._elsewhere._opened) == len(resuming._begun) == 1
+    assert len(resuming._elsewhere._opened) == len(resuming._counts) == 1
     people.run(20.0)
-    assert len(resuming._elsewhere._opened) == len(resuming._elsewhere._vain) == len(resuming._begun) == 0
+    assert len(resuming._elsewhere._opened) == len(resuming._elsewhere._vain) == len(resuming._counts) == 0
 
 
 def made_up(people: People, source: bytes, count: int) -> list[tuple[bytes, bytes]]:
