@@ -12,8 +12,9 @@ from gateway.listeners.options import Listener
 from gateway.listeners.prepared_recipients import OwnRecipients
 from gateway.listeners.sendmmsg import DatagramIo
 from gateway.listeners.udp import UDPServer
+from tests.support.sockets import take_all
 
-from .test_sendmmsg import a_member, leave_room, name_of, take_all
+from .test_sendmmsg import a_member, leave_room, name_of
 
 RUNS = [(70, [100]), (70, [40, 40, 20]), (2, [1_000] * 70), (3, [30, 50, 50, 50, 7, 7, 1_400, 1_400])]
 """Members, and the sizes of what each gets: one, a burst, more than one burst takes, several bursts."""
