@@ -117,6 +117,12 @@ async def test_a_listener_hears_and_answers(host: str) -> None:
     server.close()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+async def test_routers_may_fragment_what_goes_to_ipv4_clients(host: str) -> None:
+    with udp.bind_udp(Listener(host, 0)) as sock:
+        assert sock.getsockopt(socket.IPPROTO_IP, udp._IP_MTU_DISCOVER) == udp._IP_PMTUDISC_OMIT
+
+
 async def test_a_resting_listener_is_emptied_when_it_is_asked() -> None:
     got: list[bytes] = []
     drained: list[int] = []
