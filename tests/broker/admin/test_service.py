@@ -7,6 +7,7 @@ from broker.admin.service import ANNOUNCED_A_TICK, TEXT_SIZE, host_and_port
 from broker.rooms.bans_and_mutes import RESTRICTIONS_A_ROOM
 from tests.broker.operated import OperatedBroker
 from tests.broker.scripted import A, B, a_create, a_join, addressed, left, said
+from tests.support.fakes import hash_of
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Bye, Granted, Hello, Item, Join, admin_frames
 from tsudoi.protocol.backbone import Refused as Denied
@@ -334,7 +335,7 @@ def commanded(member: Granted, line: str) -> Item:
 
 
 def test_a_persistent_room_is_there_without_anybody_and_after_a_restart(admin: OperatedBroker) -> None:
-    assert admin.ask(admin_frames.Persist("lobby", "$argon2id$…", "welcome")) == Done(1)
+    assert admin.ask(admin_frames.Persist("lobby", hash_of("secret"), "welcome")) == Done(1)
     admin.start_again()
     room = admin.rooms()["lobby"]
     assert (room.members, room.host, room.locked, room.persistent, room.topic) == (0, "", True, True, "welcome")

@@ -2,12 +2,13 @@
 
 import pytest
 
-from broker.rooms.passwords import check_hash, make_hash
+from broker.rooms.passwords import check_hash, is_hash, make_hash
 
 
 @pytest.mark.parametrize("password", ["secret", "秘密の部屋", "x" * 1_000, "nul\0inside"])
 def test_a_hash_fits_its_password_alone(password: str) -> None:
     stored = make_hash(password)
+    assert is_hash(stored)
     assert check_hash(stored, password)
     assert not check_hash(stored, password + "x")
     assert password not in stored

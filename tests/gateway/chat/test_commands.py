@@ -14,7 +14,7 @@ from gateway.chat.rate_limits import COMMANDS, QUESTION
 from gateway.chat.receive import HELD_LINES
 from gateway.settings import Settings
 from tests.gateway.chat.test_with_broker import WEATHERS
-from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry, said
+from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry, hash_of, said
 from tests.support.properties import examples
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry, Reconcile, Reconciled
@@ -622,7 +622,7 @@ def test_lines_of_a_member_take_effect_in_their_order(typed: list[str], seed: in
     assert heard_in_order(guest) == expected_of(typed)
     passwords = [line.removeprefix("/password").strip() for line in typed if line.startswith("/password")]
     stored = two.world.broker.core.directory.by_name["den"].password_hash
-    assert stored == (f"$argon2id$hash of {passwords[-1]}" if passwords and passwords[-1] else "")
+    assert stored == (hash_of(passwords[-1]) if passwords and passwords[-1] else "")
 
 
 def test_what_a_host_sends_after_a_password_waits_for_it(pair: TwoGateways) -> None:
