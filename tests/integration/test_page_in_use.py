@@ -205,6 +205,61 @@ async def test_older_lines_are_not_counted_as_new_ones(tmp_path: Path) -> None:
             await expect(newest).to_be_hidden()
 
 
+async def test_a_room_with_many_unread_lines_leads_to_the_first_of_them_and_back(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
+        async with chromium() as browser, await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
+            alice = await (await Tab.open(browser, web_of(gateway), "tea")).enter("alice")
+            first_new = alice.page.locator(".first-new")
+            await alice.page.click("text=Enter or create a room")
+            await alice.page.fill("#room", "den")
+            await alice.page.press("#room", "Enter")
+            await alice.page.click(".enter .buttons button:not(.primary)")
+            for number in range(250):  # more than the page has elements for at first
+                bob.post(f"{number}")
+            await bob.say("the last")
+            await expect(alice.page.locator(".mark.unread")).to_contain_text("251")
+            await expect(first_new).to_be_hidden()
+            await alice.page.click(".rooms button.room:has-text('tea')")
+            await alice.sees("the last")
+            await alice.page.locator(".composer textarea").fill("half a")
+            await first_new.click()
+            await expect(alice.page.locator(".log .new")).to_be_in_viewport()
+            await expect(alice.page.locator(".line.said").get_by_text("0", exact=True)).to_be_in_viewport()
+            await expect(first_new).to_be_hidden()
+            await alice.page.keyboard.type(" line")  # a click leaves the cursor where it was
+            await expect(alice.page.locator(".composer textarea")).to_have_value("half a line")
+            await alice.page.focus(".newest")
+            await alice.page.keyboard.press("Enter")
+            await expect(alice.page.get_by_text("the last")).to_be_in_viewport()
+            await expect(alice.page.locator(".log")).to_be_focused()
+            await expect(first_new).to_be_hidden()  # it was seen
+            assert alice.problems == []
+
+
+async def test_what_backgrounds_tell_is_told_where_colours_are_forced(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data") as gateway:
+        async with chromium() as browser, await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
+            alice = await Tab.open(browser, web_of(gateway), "tea", forced_colors="active")
+            await (await alice.enter("alice")).page.click("text=Enter or create a room")
+            await alice.page.fill("#room", "den")
+            await alice.page.press("#room", "Enter")
+            await alice.page.click(".enter .buttons button:not(.primary)")
+            await expect(alice.page.locator("header h1")).to_have_text("den")
+            edge = "([one, other]) => [one, other].map((node) => getComputedStyle(node).borderInlineStart)"
+            there, here = await alice.page.locator(".rooms .room-list:first-of-type button").evaluate_all(edge)
+            assert there != here
+            await bob.say("hello")
+            await bob.say("alice, hello")
+            await alice.page.keyboard.press("Alt+ArrowUp")
+            await alice.sees("alice, hello")
+            plain, for_me = await alice.page.locator(".line.said").evaluate_all(edge)
+            assert plain != for_me
+            await alice.page.fill(".composer textarea", "/")
+            await alice.page.keyboard.press("ArrowDown")
+            chosen, other = await alice.page.locator(".suggestions li").evaluate_all(edge)
+            assert chosen != other
+
+
 async def test_what_stands_behind_an_open_drawer_can_not_be_reached(tmp_path: Path) -> None:
     with Gateway(*WEB, data=tmp_path / "data") as gateway:
         async with chromium() as browser:

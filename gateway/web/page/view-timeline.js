@@ -12,6 +12,7 @@ import { dayName, words } from './words.js';
 const MOST = 300;
 const STEP = 100;
 const NEAR_PX = 400;
+const NEAR_LINES = 20; // before the first new one
 const BURST = 20; // lines at once that are too many to be read out
 const QUIET_MS = 500;
 
@@ -25,13 +26,15 @@ export class Timeline {
   #quiet = 0;
   #today = '';
   #seen = ''; // key of the last line when the reader was last at the end
+  #sawNew = 0; // the offset of the first new line, once it was on the screen
 
   constructor({ onOlder, onEdit, onDiscard }) {
     this.handlers = { onOlder, onEdit, onDiscard };
     this.log = el('div.log', { role: 'log', 'aria-live': 'off', 'aria-relevant': 'additions', tabindex: '0' });
-    this.newest = el('button.newest', { type: 'button', hidden: true, onclick: () => this.toEnd() }, words.newest);
+    this.firstNew = this.#jump('first-new', words.firstNew, () => this.#toNew());
+    this.newest = this.#jump('newest', words.newest, () => this.toEnd());
     this.older = el('button.older', { type: 'button', onclick: () => onOlder() }, words.loadOlder);
-    this.element = el('div.timeline', {}, this.log, this.newest);
+    this.element = el('div.timeline', {}, this.firstNew, this.log, this.newest);
     this.log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#isAtEnd && this.#settle()).observe(this.log);
   }
@@ -51,6 +54,7 @@ export class Timeline {
     this.#items = itemsOf(room);
     if (isOther) {
       this.#nodes.clear();
+      this.#sawNew = 0;
       this.log.setAttribute('aria-label', words.timeline(room.name));
     }
     const isBurst = !isOther && last && !room.lines.slice(-BURST).some(({ key }) => key === last.key);
@@ -78,6 +82,27 @@ export class Timeline {
     this.#draw();
   }
 
+  #toNew() {
+    this.#beQuiet();
+    this.#isAtEnd = false;
+    this.#first = Math.max(0, this.#newAt() - NEAR_LINES);
+    this.#end = Math.min(this.#items.length, this.#first + MOST);
+    this.#draw();
+    this.log.scrollTop = this.#nodes.get('new').node.offsetTop - 8;
+    this.#showJumps();
+  }
+
+  /** Return a button that goes elsewhere in the log, and is gone then: the keyboard goes on there. A pointer leaves the focus where it is. */
+  #jump(kind, text, go) {
+    const press = () => {
+      const isFocused = document.activeElement === button;
+      go();
+      if (isFocused) this.log.focus({ preventScroll: true });
+    };
+    const button = el(`button.jump.${kind}`, { type: 'button', hidden: true, onmousedown: (event) => event.preventDefault(), onclick: press }, text);
+    return button;
+  }
+
   /** Scroll by pages, for keys that are pressed elsewhere. */
   page(pages) {
     this.log.scrollBy({ top: pages * this.log.clientHeight * 0.85 });
@@ -100,7 +125,7 @@ export class Timeline {
     } else if (scrollTop < NEAR_PX && !this.#isAtEnd) {
       this.handlers.onOlder();
     }
-    this.#showNewest();
+    this.#showJumps();
   }
 
   #draw() {
@@ -109,7 +134,7 @@ export class Timeline {
     setChildren(this.log, this.#elements());
     if (this.#isAtEnd) this.#settle();
     else if (anchor?.isConnected) this.log.scrollTop += anchor.offsetTop - place;
-    this.#showNewest();
+    this.#showJumps();
   }
 
   #settle() {
@@ -122,19 +147,19 @@ export class Timeline {
   }
 
   #elements() {
-    const { newFrom, myName, history, phase } = this.#room;
+    const { myName, history, phase } = this.#room;
     const now = Date.now();
+    const newAt = this.#newAt();
     const found = this.#first > 0 || (phase !== 'in' && !this.#items.length) ? [] : [this.#beginning(history)];
     const kept = new Map();
     for (let at = this.#first; at < this.#end; at++) {
       const line = this.#items[at];
       const before = this.#items[at - 1];
-      const isNew = newFrom > 0 && line.n >= newFrom && line.epoch === this.#room.epoch && !(before?.n >= newFrom);
       if (!before || at === this.#first || !isSameDay(before.time, line.time)) {
         const name = dayName(line.time, now);
         found.push(this.#once(kept, `d${new Date(line.time).toDateString()}`, name, () => dayElement(name)));
       }
-      if (isNew && !kept.has('new')) found.push(this.#once(kept, 'new', 0, newElement));
+      if (at === newAt) found.push(this.#once(kept, 'new', 0, newElement));
       // Whatever the window begins with: a line that is made anew is read out once more.
       const goesOn = continues(shown(line, myName), before && shown(before, myName));
       const make = () => lineElement(line, { goesOn, myName, ...this.handlers });
@@ -165,7 +190,17 @@ export class Timeline {
     return this.older;
   }
 
-  #showNewest() {
+  /** Return the index of the first new line, or -1. */
+  #newAt() {
+    const { newFrom, epoch } = this.#room;
+    return newFrom > 0 ? this.#items.findIndex((line) => line.n >= newFrom && line.epoch === epoch) : -1;
+  }
+
+  #showJumps() {
+    const newAt = this.#newAt();
+    const below = this.#nodes.get('new')?.node.offsetTop - this.log.scrollTop; // its place on the screen
+    if (below >= 0 && below < this.log.clientHeight) this.#sawNew = this.#room.newFrom;
+    this.firstNew.hidden = this.#sawNew === this.#room.newFrom || !(below < 0 || (newAt >= 0 && newAt < this.#first));
     if (this.#isAtEnd) this.#seen = this.#items.at(-1)?.key;
     this.newest.hidden = this.#isAtEnd;
     const at = this.#items.findLastIndex(({ key }) => key === this.#seen);
