@@ -235,17 +235,19 @@ class ChatApp(App[None]):
             banner.show(lines)
 
     def _draw_hint(self) -> None:
-        below = self.screen_stack[0].query_one(Timeline).lines_below
+        timeline = self.screen_stack[0].query_one(Timeline)
+        below, above = timeline.lines_below, timeline.new_above()
         hint = self.screen_stack[0].query_one("#hint", Rows)
-        hint.display = below > 0 and self.size.height >= view.MIN_TITLE
-        hint.show([((words.NEWER_BELOW.text(self._language, count=below), "hint"),)])
+        hint.display = below + above > 0 and self.size.height >= view.MIN_TITLE
+        what = words.NEWER_BELOW if below else words.NEW_ABOVE
+        hint.show([((what.text(self._language, count=below or above), "hint"),)])
 
     def on_resize(self) -> None:
         """Lay out anew."""
         self._draw_soon()
 
     def on_timeline_moved(self) -> None:
-        """Tell how many lines are below."""
+        """Tell how many lines are out of sight."""
         self._draw_hint()
 
     def on_timeline_at_top(self) -> None:
@@ -414,6 +416,8 @@ class ChatApp(App[None]):
     async def _enter(self, room: str, creates: bool) -> None:
         """Create or join a room; ask for a password where it is needed."""
         if self.sessions.is_in(room):
+            if room == self.state.shown:
+                self._tell(words.IN_ALREADY.text(self._language, room=room))
             self._show(room)
             return
         if room in self._entering:

@@ -60,11 +60,23 @@ class Timeline(Widget, can_focus=False):
         """The newest line is shown, and stays so."""
         self._wanted: Item | None = None
         """What is to be the first item on the screen when it is laid out."""
+        self._seen: Item | None = None
+        """The first new item that was last on the screen."""
 
     @property
     def lines_below(self) -> int:
         """Lines below the screen; 0 while the newest is shown."""
         return self._last_top - self._top
+
+    def new_above(self) -> int:
+        """Return how many lines above the screen the new ones begin; 0 from when that place is on the screen."""
+        first = self._room.first_unread if self._room else None
+        if first is None or first is self._seen:
+            return 0
+        start = next((placed.start for placed in self._items if placed.item is first), self._top)
+        if self._top <= start < self._top + self.size.height:
+            self._seen = first
+        return max(self._top - start, 0)
 
     @property
     def _last_top(self) -> int:

@@ -304,12 +304,21 @@ def test_a_rooms_name_may_look_like_markup() -> None:
     play(scene)
 
 
+def test_a_user_who_enters_the_room_that_is_shown_is_told_to_be_in_it() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("/join den")
+        assert "You are in den already." in stage.screen
+
+    play(scene)
+
+
 def test_alt_u_goes_to_where_the_new_lines_begin() -> None:
     async def scene(stage: Stage) -> None:
         await stage.type("/join garden")
         await stage.hear(*(Message("bob", f"<{n}>", 5 + n) for n in range(60)))
         await stage.press("alt+1")
         assert "<59>" in stage.screen
+        assert "new lines above: Alt-U" in stage.screen
         await stage.press("alt+u")
         rows = stage.screen.splitlines()
         assert " new " in rows[2]
@@ -317,6 +326,9 @@ def test_alt_u_goes_to_where_the_new_lines_begin() -> None:
         assert "<59>" not in stage.screen
         await stage.hear(Message("bob", "<60>", 65))
         assert "<0>" in stage.screen.splitlines()[3]
+        await stage.press("alt+end")
+        assert "<60>" in stage.screen
+        assert "Alt-U" not in stage.screen  # it was seen
 
     play(scene)
 
