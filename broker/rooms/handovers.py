@@ -222,8 +222,7 @@ class Handovers:
     def _give_back(self, member: Member, received: int) -> None:
         """Let the gateway that has released a session own it again."""
         self._directory.move(member, member.gateway, received)
-        if member.address:
-            self.give(member.gateway, [member])
+        self.give(member.gateway, [member])
 
     def _refuse(self, waiting: dict[str, int], status: Status) -> None:
         for instance, request_id in waiting.items():

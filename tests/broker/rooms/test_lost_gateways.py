@@ -226,8 +226,10 @@ def test_one_that_waits_for_a_member_and_loses_its_connection_is_not_waited_for(
     broker.wait(1.0, A)
     release = next(message for message in broker.told(A) if isinstance(message, Release))
     broker.publish(A, released(release, 1))
-    # It stays where it was; whoever asks next gets it.
+    # It stays where it was, and its gateway is told: it must notice when the member is idle..
     assert broker.core.directory.members[member.member].gateway == A
+    (adopt,) = [message for message in broker.told(A) if isinstance(message, Adopt)]
+    assert [each.granted for each in adopt.members] == [member]
     assert broker.ask(A, Resume(a_token(1))) == member
 
 
