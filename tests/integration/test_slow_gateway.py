@@ -61,6 +61,12 @@ class Witness:
             if isinstance(event, tsudoi.Message):
                 self.heard.append(event.text)
 
+    async def hears(self, said: list[str]) -> None:
+        """Wait until it has heard exactly this; a failure shows what was lost or doubled."""
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: self.heard == said)
+        assert self.heard == said
+
     async def stop(self) -> None:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -104,10 +110,10 @@ async def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and
                     await speaker.say(said[-1])
                     await asyncio.sleep(0.002)
                 # Who is at the other gateway has heard all before the slow one hears anything.
-                await until(lambda: near.heard == said)
+                await near.hears(said)
                 assert far.heard != said
                 relay.heal()
-                await until(lambda: far.heard == said)
+                await far.hears(said)
                 if relay.connections[NEWS] == connections and slow.counters.gaps > gaps:
                     break
             else:
@@ -118,6 +124,6 @@ async def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and
             assert slow.counters.resets == 0
             await speaker.say("end")
             said.append("end")
-            await until(lambda: near.heard == far.heard == said)
             for witness in (near, far):
+                await witness.hears(said)
                 await witness.stop()
