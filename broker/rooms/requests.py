@@ -27,6 +27,7 @@ from .received_text import received_text
 from .room_and_member import Member, Room
 
 ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
+"""A store has 31 bits for them, and for options: a turn that it can not take would end the service of all rooms."""
 WAITING = 1_000
 """Joins that wait for the check of one password; more are answered busy."""
 
@@ -271,7 +272,8 @@ def _member_row(peer: str, body: backbone.Create) -> MemberRow:
     # Operators' terminals show both; and PostgreSQL keeps no NUL.
     if not (body.dialect + body.ip).isprintable():
         raise PeerError("a dialect or an address has a character that can not be printed")
-    idle_ms, rights = min(max(body.idle_ms, 1), backbone.MAX_IDLE_MS), body.rights & ALL_RIGHTS
+    idle_ms = min(max(body.idle_ms, 1), backbone.MAX_IDLE_MS)
+    rights, options = body.rights & ALL_RIGHTS, body.options & MemberOptions.ALL
     return MemberRow(
-        0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, idle_ms, False, 0, rights, options=body.options
+        0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, idle_ms, False, 0, rights, options=options
     )

@@ -17,6 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from broker.rooms.requests import ALL_RIGHTS
 from broker.store import unfolded_turns
 from broker.store.interface import (
     FOREVER,
@@ -36,7 +37,7 @@ from broker.store.sqlite import Durability, SqliteStore
 from tests.support import postgres
 from tests.support.one_shard import OneShard
 from tests.support.properties import examples
-from tsudoi.protocol.backbone.wire import MAX_FLAGS
+from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.errors import SettingError, StoreError
 
 Opener = Callable[[], Store]
@@ -134,8 +135,7 @@ def test_a_new_store_is_empty(store: Store) -> None:
 def test_what_was_committed_is_loaded(store: Store) -> None:
     room = RoomRow(7, "部屋 'den'", 3, 8, "$argon2id$…", 1_700_000_000_000)
     member = MemberRow(8, 7, "アリス", b"\0\xff" * 8, "tcrp-202", "2001:db8::1", b"::1 5000 1", "a/b", 1, True, 2**62)
-    # The most that a gateway's frame can bring: a turn that can not be committed takes all rooms with it.
-    member = replace(member, rights=MAX_FLAGS, options=MAX_FLAGS, said=2**63 - 1)
+    member = replace(member, rights=ALL_RIGHTS, options=MemberOptions.ALL, said=2**63 - 1)  # the most of each
     batch = Batch({7: room}, {8: member}, [a_chunk(7, 1, 2)], {"a/b": 2**62}, {(7, "a/b"): 2})
     store.commit(batch)
     assert sorted_snapshot(store) == {

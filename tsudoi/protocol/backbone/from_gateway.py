@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from .wire import MAX_ITEMS, MAX_LINES, MAX_MEMBERS, MAX_ROOMS, ROOMS_ASKED, Flags, Hash, Number, Short, Text, Wire
+from .wire import MAX_ITEMS, MAX_LINES, MAX_MEMBERS, MAX_ROOMS, ROOMS_ASKED, Hash, Number, Short, Text, Wire
 
 Counts = Annotated[list[Number], msgspec.Meta(max_length=64)]
 """Values of a histogram by bucket, since the start."""
@@ -67,9 +67,9 @@ class Create(Wire, tag=10):
     """IP address of the client's TCP connection."""
     idle_ms: Number
     """The member's idle time-out."""
-    rights: Flags = 0
+    rights: Number = 0
     """`codes.Rights` from a signed token."""
-    options: Flags = 0
+    options: Number = 0
     """`client.member_options.MemberOptions` of the listener."""
     known_only: bool = False
     """The client has tried too many passwords (PROTOCOL.md, "Limits"): let it in only if its
@@ -198,7 +198,7 @@ class Post(Wire, tag=60):
     """The room's password."""
     ip: Short
     """IP address of the HTTP connection."""
-    options: Flags = 0
+    options: Number = 0
     """`client.member_options.MemberOptions`, of which only SHARED_ADDRESS counts."""
     known_only: bool = False
     """As in Create."""

@@ -10,10 +10,6 @@ VERSION: Final = 6
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A number that fits 8 bytes of a topic and a store's column; any other makes the frame malformed."""
 
-MAX_FLAGS = 2**31 - 1
-Flags = Annotated[int, msgspec.Meta(ge=0, le=MAX_FLAGS)]
-"""Bits of options; a store has four bytes for them."""
-
 MAX_ITEMS = 1_024
 """Items in one Publish (a gateway sends at most 512), and frames in one packed frame."""
 MAX_LINES = 32

@@ -24,3 +24,4 @@ class MemberOptions:
     HISTORY: Final = 16
     """The member has not been sent the messages from before its join (`--history`): the gateway that first knows its
     address sends them, whichever that is. The directory removes the bit when the member is live."""
+    ALL: Final = COMMANDS | NOTICES | JAPANESE | SHARED_ADDRESS | HISTORY
