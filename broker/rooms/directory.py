@@ -292,17 +292,18 @@ class Directory(Index):
     def note_delivered(self, positions: Iterable[tuple[int, int, int]], gateway: str) -> None:
         """Note up to which offsets a gateway has delivered rooms: (room id, epoch, offset)."""
         for room_id, epoch, offset in positions:
-            if (room := self.known_room(room_id)) and room.epoch == epoch:
+            if (room := self.known_room(room_id)) and room.epoch == epoch and gateway in room.gateways:
                 offset = min(offset, room.last)
                 if offset > room.delivered.get(gateway, 0):
                     room.delivered[gateway] = self.records.changes.batch.delivered[room_id, gateway] = offset
 
-    def forget_gateway(self, gateway: str) -> None:
-        """Forget a gateway that serves no member any more."""
-        self.by_gateway.pop(gateway, None)
-        self.records.changes.batch.forgotten.add(gateway)
+    def forget_gateways(self, gateways: set[str]) -> None:
+        """Forget gateways that serve no member any more."""
+        for gateway in gateways:
+            self.by_gateway.pop(gateway, None)
+        self.records.changes.batch.forgotten |= gateways
         for room in chain(self.rooms.values(), self.closed.values()):
-            room.delivered.pop(gateway, None)
+            room.delivered = {each: offset for each, offset in room.delivered.items() if each not in gateways}
 
     # --- logs that have gone back or were cut ----------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ The sessions of a gateway that is gone go to a successor of the same name, or wa
 datagram of the member (`handovers.py`), or expire.
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 from tsudoi.protocol import backbone
@@ -16,6 +17,9 @@ from .handovers import Handovers
 
 FORGET_S = 3600.0
 """A gateway that is gone and serves no member is forgotten after this time."""
+
+RUNS = 100
+"""Such gateways of one key that are remembered, the newest: with a stolen key an attacker may connect as any number."""
 
 EXPELLED_MS = 120_000
 """Longest idle time-out of an expelled gateway's members: the one that it reported may be false."""
@@ -89,21 +93,25 @@ class Ownership:
 
     def sweep(self, now: float, wall_ms: int) -> None:
         """Let idle members of gone gateways expire, and forget gateways that are gone and serve no member."""
-        left = EXPIRED_A_SWEEP
-        for instance, gateway in list(self._gateways.known.items()):
+        left, forgotten, idle = EXPIRED_A_SWEEP, set[str](), Counter[str]()
+        for instance, gateway in reversed(list(self._gateways.known.items())):
             if self._gateways.may_live(instance, now):
                 continue
             silent_s = now - gateway.seen
             for member in self._directory.served_by(instance):
                 if silent_s * 1000 > _patience_ms(gateway, member.idle_ms):
                     if not left:
-                        return
+                        break
                     left -= 1
                     self._counters.expired += 1
                     self._directory.leave(member, LeaveReason.IDLE, wall_ms)
-            if silent_s > FORGET_S and not self._directory.by_gateway.get(instance):
-                del self._gateways.known[instance]
-                self._directory.forget_gateway(instance)
+            if not self._directory.by_gateway.get(instance):
+                idle[gateway.account] += 1
+                if silent_s > FORGET_S or idle[gateway.account] > RUNS:
+                    del self._gateways.known[instance]
+                    forgotten.add(instance)
+        if forgotten:
+            self._directory.forget_gateways(forgotten)
 
     def _lose(self, instance: str, gateway: Gateway, now: float) -> None:
         """End a gone gateway's handovers, and let a successor take over its sessions."""

@@ -4,6 +4,7 @@ import pytest
 
 from broker.rooms import lost_gateways, replays
 from broker.rooms.gateway_leases import Gateway
+from broker.rooms.lost_gateways import RUNS
 from broker.rooms.queries import LISTED_ROOMS
 from tests.broker.scripted import A, B, Broker, a_create, a_token, addressed, said
 from tsudoi.protocol import backbone
@@ -11,6 +12,7 @@ from tsudoi.protocol.backbone import (
     MAX_IDLE_MS,
     Canary,
     Create,
+    Delivered,
     Granted,
     Hello,
     Item,
@@ -117,6 +119,30 @@ def test_options_have_no_more_bits_than_a_store_keeps(broker: Broker) -> None:
     create.options = 2**63 - 1
     assert isinstance(broker.ask(A, create), Granted)
     assert [member.options for member in broker.store.load().members] == [MemberOptions.ALL]
+
+
+def test_the_runs_of_one_key_have_a_bound_and_others_are_remembered() -> None:
+    broker = Keyed(None, A, B)
+    member = broker.create(peer=A)
+    runs = [f"/{number:016x}" for number in range(100, 2 * RUNS + 100)]
+    for run in runs:
+        broker.say(run, Hello(backbone.VERSION))
+    broker.wait(5.0, A)
+    known = broker.core.gateways.known
+    assert [*known] == [A, B, *runs[-RUNS:]]
+    assert member.member in broker.core.directory.members
+    # Those with members are not counted.
+    broker.wait(5.0)
+    assert [*known] == [A, B, *runs[-RUNS:]]
+
+
+def test_a_gateway_reports_deliveries_in_rooms_of_its_members_alone(broker: Broker) -> None:
+    """Each report is remembered, and kept: runs times rooms would be very many."""
+    member = broker.create(peer=A)
+    broker.say(B, Hello(backbone.VERSION))
+    report = Delivered([(member.room, member.epoch, 1)])
+    assert broker.stored(lambda: broker.say(B, report)) == {}
+    assert broker.core.directory.rooms[member.room].delivered == {}
 
 
 @pytest.mark.parametrize("control", ["\0", "\x1b[2J", "\x9b"])

@@ -284,7 +284,7 @@ def test_members_may_go_while_those_of_a_gateway_are_looked_at(here: Here) -> No
 def test_a_forgotten_gateway_is_noted_for_the_store(here: Here) -> None:
     host = here.create()
     here.directory.note_delivered([(host.room.id, host.room.epoch, 1)], "b/1")
-    here.directory.forget_gateway("b/1")
+    here.directory.forget_gateways({"b/1"})
     assert here.batch().forgotten == {"b/1"}
     assert host.room.delivered == {}
 
