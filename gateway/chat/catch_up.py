@@ -45,11 +45,11 @@ class CatchUp(Component):
         for member in list(room.waiting.values()):
             self._go_on(member, now)
 
-    def interrupt_streams(self, room: Room, now: float) -> None:
+    def interrupt_streams(self, room: Room) -> None:
         """Let a room's members with streams come back with their positions, and so learn what is lost to them."""
         for member in list(room.members.values()):
             if member.stream is not None:
-                member.stream.interrupt(member, now)
+                member.stream.interrupt(member)
 
     def next_portion(self, room: Room, limiter: ReplayLimiter, reached: int, goal: int, now: float) -> int:
         """Return how many entries to ask a room's log for; 0: none now, `Deliver.go_on` asks again."""
@@ -128,7 +128,7 @@ class CatchUp(Component):
             member.cursor = answer.first - 1
             self.fencing.reconcile(room.shard)
             if member.stream is not None:
-                member.stream.interrupt(member, now)
+                member.stream.interrupt(member)
                 return
         begun = member.cursor
         missed: list[Entry] = []

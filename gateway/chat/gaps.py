@@ -85,10 +85,10 @@ class Gaps(Component):
             return
         room.is_stale = False
         if answer.epoch != room.epoch:
-            self._begin_epoch(room, answer, now)
+            self._begin_epoch(room, answer)
         if answer.first > room.position + 1:
             self.counters.lost_entries += answer.first - room.position - 1
-            self.catch_up.interrupt_streams(room, now)
+            self.catch_up.interrupt_streams(room)
             room.position = room.last_not_joined = answer.first - 1
             room.at_ms = 0
             # Among the lost entries may be one that removed a member.
@@ -105,13 +105,13 @@ class Gaps(Component):
         if room.waiting:
             self.catch_up.go_on(room, now)
 
-    def _begin_epoch(self, room: Room, answer: Replayed, now: float) -> None:
+    def _begin_epoch(self, room: Room, answer: Replayed) -> None:
         """Begin a new epoch: history was lost, or an older state of the store was put in its place.
 
         The broker knows the last entry that was received here and is still in its log; later entries are delivered.
         """
         self.counters.resets += 1
-        self.catch_up.interrupt_streams(room, now)
+        self.catch_up.interrupt_streams(room)
         room.epoch, room.known_last = answer.epoch, answer.last
         position = answer.first - 1
         if position != room.position:

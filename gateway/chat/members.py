@@ -66,7 +66,7 @@ class Stream(Protocol):
         `last` is the offset up to which it has been sent its entries; None: the log has no more what follows.
         """
 
-    def interrupt(self, member: "Member", now: float) -> None:
+    def interrupt(self, member: "Member") -> None:
         """Detach the member, so that its client comes back with its position and learns what is lost to it."""
 
 

@@ -78,7 +78,7 @@ class UnknownMembers(Component):
         removed = self._removed.get(token_hash)
         if removed is not None and removed.member.address == source and now - removed.told_at >= TELL_AGAIN_S:
             removed.told_at = now
-            self._tell(removed.member, now)
+            self._tell(removed.member)
 
     def _remove(self, room: Room, member_id: int, now: float) -> None:
         if (member := room.members.get(member_id)) is None:
@@ -88,13 +88,13 @@ class UnknownMembers(Component):
         token_hash = hash_token(member.token) if is_known else member.token
         put_newest(self._removed, token_hash, _Removed(member, now), REMOVED)
         if member.source != DISPLACED:
-            self._tell(member, now)
+            self._tell(member)
         self.leaving.drop(member)
 
-    def _tell(self, member: Member, now: float) -> None:
+    def _tell(self, member: Member) -> None:
         if member.stream is not None:
             # Its client subscribes again, and so joins as a new member.
-            member.stream.interrupt(member, now)
+            member.stream.interrupt(member)
             return
         for payload in render.lost_membership(member.room.name, member.dialect, member.options):
             self.send_to(member, payload)

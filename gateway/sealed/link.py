@@ -186,7 +186,7 @@ class SealedLink:
             self.sender.repeat_ending(self, self._next_count(len(AT_TICKS)) - 1, body)
         self.sender.detach(self)
 
-    def interrupt(self, member: Member, now: float) -> None:
+    def interrupt(self, member: Member) -> None:
         """End the run, so that the client resumes and learns which entries are lost to it."""
         self.sender.recall(self)
 

@@ -165,7 +165,7 @@ class Session:
         """Return an empty group of streams."""
         return self._port.new_group()
 
-    def interrupt(self, member: Member, now: float) -> None:
+    def interrupt(self, member: Member) -> None:
         """Let the client subscribe again."""
         self.end(member, Ending.INSUFFICIENT)
 

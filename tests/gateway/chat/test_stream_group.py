@@ -30,7 +30,7 @@ class Pipe:
     def send_entries(self, after: int, to: int, payloads: Sequence[bytes]) -> None:
         self.frames += payloads
 
-    def interrupt(self, member: Member, now: float) -> None:
+    def interrupt(self, member: Member) -> None:
         member.stream = None
 
     def new_group(self) -> StreamGroup:

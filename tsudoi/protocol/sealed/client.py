@@ -301,7 +301,7 @@ class SealedClient:
         # A late answer: what it tells is told already, and this client has begun in that epoch.
         is_told = resumed.to > 0 and resumed.epoch == self._down.epoch != self._link.asked_epoch
         state = "complete" if is_told else resumed.state
-        down = self._down.resume(state, resumed.epoch, resumed.offset, resumed.lost, now, self._link.round_trip_s)
+        down = self._down.resume(state, resumed.epoch, resumed.offset, now, self._link.round_trip_s)
         if resumed.to:
             self.name = resumed.name
             self._events += self._up.resume(resumed.said, now)

@@ -88,10 +88,11 @@ class Downlink:
             self._last = last
             self._find_holes(now, 0.0)
 
-    def resume(
-        self, state: str, epoch: int, offset: int, lost: tuple[int, int] | None, now: float, round_trip_s: float
-    ) -> list[DownEvent]:
-        """Take the position from which the server goes on; return what that says about what was before."""
+    def resume(self, state: str, epoch: int, offset: int, now: float, round_trip_s: float) -> list[DownEvent]:
+        """Take the position from which the server goes on; return what that says about what was before.
+
+        What the server calls lost says nothing more: it begins behind the position that the client told.
+        """
         if state == "reset" or epoch != self.epoch:
             self.epoch, self.offset, self._last = epoch, offset, offset
             self._held.clear()
@@ -101,7 +102,6 @@ class Downlink:
             return []
         # A server that says "complete" of a position beyond this one is wrong: what is between is lost, too.
         self._last = max(self._last, offset)
-        del lost  # It begins behind the position that the client told, so it says nothing new.
         return self._skip(offset) + self._advance(now, round_trip_s)
 
     def give_up(self) -> list[DownEvent]:
