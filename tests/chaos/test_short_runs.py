@@ -11,7 +11,7 @@ from tests.chaos.plan import draw
 from tests.chaos.runner import Runner
 
 
-@pytest.mark.parametrize("seed", [3, pytest.param(9, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [3, 29, pytest.param(9, marks=pytest.mark.slow)])
 def test_nothing_accepted_is_lost_or_doubled(seed: int, tmp_path: Path) -> None:
     plan = draw(seed, lasts=1.5)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:

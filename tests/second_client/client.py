@@ -105,11 +105,13 @@ class Client(asyncio.DatagramProtocol):
         await asyncio.wait_for(self.resumed.wait(), 20)
         return self
 
-    async def move(self) -> None:
+    async def move(self, host: str = "127.0.0.1") -> None:
         """Go on from another port, and know nothing of it, as behind a NAT that has forgotten us."""
         if self._transport is not None:
             self._transport.close()
-        made = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, remote_addr=self.server)
+        made = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: self, local_addr=(host, 0), remote_addr=self.server
+        )
         self._transport = made[0]
 
     async def close(self) -> None:

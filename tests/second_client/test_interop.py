@@ -54,6 +54,7 @@ async def test_refusals_in_words(service: Gateway, new_room: NewRoom) -> None:
         (JOIN, room, {}, 3, "Wrong password"),
         (JOIN, room, {"password": "sunlight"}, 3, "Wrong password"),
         (JOIN, room, {"suites": ("rot13",)}, 4, "suites"),
+        (JOIN, room, {"suites": "plain"}, 4, '"suites" is not a list'),
         (JOIN, room, {"tls": False}, 4, "TLS"),
         (JOIN, room, {"language": "fr"}, 4, "language"),
     ):
@@ -70,7 +71,7 @@ async def test_one_order_beside_the_sdk_and_version_1(service: Gateway, new_room
     async with (
         created(service, room) as ours,
         await tsudoi.join(room, name="sdk", server=server, dialect="tsudoi-2", settings=settings) as sdk,
-        await tsudoi.join(room, name="old", server=server) as old,
+        await tsudoi.join(room, name="old", server=server, dialect="tsudoi") as old,
     ):
         for number in range(10):
             await asyncio.gather(ours.say(f"ours {number}"), sdk.say(f"sdk {number}"), old.say(f"old {number}"))
@@ -118,11 +119,12 @@ async def test_removed_members_are_told_why(service: Gateway, new_room: NewRoom)
             assert probe.until("ended")["ended"] == "closed"
 
 
-async def test_another_port_without_a_word(service: Gateway, new_room: NewRoom) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2"])
+async def test_another_address_without_a_word(service: Gateway, new_room: NewRoom, host: str) -> None:
     room = new_room()
     async with created(service, room) as alice, joined(service, room) as bob:
         await alice.say("one")
-        await bob.move()
+        await bob.move(host)
         await alice.say("two")
         await bob.say("three")
         assert await texts(bob, 3) == await texts(alice, 3) == ["one", "two", "three"]
