@@ -8,6 +8,7 @@ from tsudoi.protocol.errors import MalformedMessage
 
 from .client_cookies import Cookies
 from .client_path import Path, by_tcp, is_tcp, server_of
+from .client_pings import Pings
 from .client_seeking import Seeking
 from .grant import Grant
 from .lines import Resume, UpLine, serialize
@@ -37,13 +38,6 @@ AHEAD_S = 2.0
 """How long only TCP is tried where UDP carries small packets only."""
 AVOID_S = 3.0
 """How long others are tried when a server has said that it stops."""
-PING_S = (20.0, 25.0)
-PING_AGAIN_S, LAST_PING_AGAIN_S = 0.5, 4.0
-"""Between pings without a PONG: the first three, and at most. A gateway that is behind must not get more and more."""
-QUIET_S = (4.0, 5.0)
-"""Silence after entries, after which a ping asks whether the room is quiet, or this client hears nothing any more."""
-UNASKED_S = 10.0
-"""Nothing is asked so within that time after the last packet: a room with a line each 5 s should cost few pings."""
 
 
 class Datagram(msgspec.Struct, frozen=True):
@@ -122,14 +116,7 @@ class Link:
         """Who was shown a cookie last, and until when only its answer is waited for."""
         self._silent_since: float | None = None
         """When the first packet since the server was last heard was sent that it must answer."""
-        self._ping_at = now
-        self._ping_is_open = False
-        self._pings = self._first_ping = 0
-        self._pinged_at = 0.0
-        self._sent_at = self._entries_at = now
-        self._quiet_at: float | None = None
-        """When to ping unless entries have come lately; None: none have come since the last packet was sent."""
-        self._note_sent(now)
+        self._pings = Pings(dice, now)
 
     @property
     def is_resumed(self) -> bool:
@@ -174,7 +161,7 @@ class Link:
             for part in divide(body):
                 self._seal(Kind.PART, part)
         self._sent_to[self.way] = now
-        self._note_sent(now)
+        self._pings.note_sent(now)
         if must_be_answered and self._silent_since is None:
             self._silent_since = now
 
@@ -209,8 +196,7 @@ class Link:
 
     def ping(self, now: float) -> None:
         """Ask for the room's newest offset soon."""
-        if not self._ping_is_open:
-            self._ping_at = now
+        self._pings.ask_by(now)
 
     def forget_cookies(self) -> None:
         """Note that this client's address is another one."""
@@ -225,12 +211,7 @@ class Link:
 
     def note_entries(self, now: float) -> None:
         """Note that entries have come: if no more do, ask whether there are none."""
-        self._entries_at = now
-        if self._quiet_at is None:
-            self._quiet_at = self._quiet_after(now)
-
-    def _quiet_after(self, now: float) -> float:
-        return max(now + self._dice.uniform(*QUIET_S), self._sent_at + UNASKED_S)
+        self._pings.note_entries(now)
 
     def tick(self, now: float, epoch: int, offset: int, next_number: int) -> bool:
         """Send what is due: a `resume` from this position, or a ping. Return whether the server is away from now on."""
@@ -246,19 +227,9 @@ class Link:
             way = self._seeking.ask(now, self.round_trip_s, self._pending_s)
             is_probe = not self._cookies.to_show(way, now)
             self._send_resume_to(way, now, epoch, offset, next_number, is_probe=is_probe)
-        if self._quiet_at is not None and now >= self._quiet_at:
-            is_quiet = now >= self._entries_at + QUIET_S[0]
-            self._quiet_at = None if is_quiet else self._quiet_after(self._entries_at)
-            if is_quiet:
-                self.ping(now)
-        if self._resume_at is None and now >= self._ping_at:
-            self._pings += 1
-            if not self._ping_is_open:
-                self._ping_is_open, self._first_ping = True, self._pings
-            self._pinged_at = now
-            self.send(serialize(UpLine(ping=self._pings)), now, must_be_answered=True)
-            again = self._pings - self._first_ping
-            self._ping_at = now + min(PING_AGAIN_S * 2 ** max(again - 1, 0), LAST_PING_AGAIN_S)
+        self._pings.look(now)
+        if self._resume_at is None and now >= self._pings.at:
+            self.send(serialize(UpLine(ping=self._pings.next(now))), now, must_be_answered=True)
         if self._silent_since is not None and not self.is_away and now >= self._silent_since + AWAY_S:
             self.is_away = True
             return True
@@ -266,9 +237,9 @@ class Link:
 
     def deadline(self) -> float:
         """Return when `tick` has something to do."""
-        times = [min(self._ping_at, self._seeking.at) if self._resume_at is None else self._resume_at]
-        if self._quiet_at is not None:
-            times.append(self._quiet_at)
+        times = [min(self._pings.at, self._seeking.at) if self._resume_at is None else self._resume_at]
+        if (quiet_at := self._pings.quiet_at) is not None:
+            times.append(quiet_at)
         if (path_at := self._path.deadline()) is not None:
             times.append(path_at)
         if self._silent_since is not None:
@@ -307,7 +278,7 @@ class Link:
             self._shown_until = now + max(self._resume_s, min(1.25 * self._answer_s, LAST_RESUME_S))
         while len(self._asked) > 64:
             del self._asked[next(iter(self._asked))]
-        self._note_sent(now)
+        self._pings.note_sent(now)
         if self._silent_since is None and self._resume_at is not None:
             self._silent_since = now
 
@@ -316,11 +287,6 @@ class Link:
         header = serialize_header(kind, self._session, self._run, self._count)
         data = header + self._up.encrypt(header[18:], text, header)
         self.out.append(Datagram(self.way if way is None else way, data, is_fresh))
-
-    def _note_sent(self, now: float) -> None:
-        self._sent_at, self._quiet_at = now, None
-        if not self._ping_is_open:
-            self._ping_at = now + self._dice.uniform(*PING_S)
 
     # --- receiving ---
 
@@ -373,8 +339,7 @@ class Link:
         self._window.add(packet.count)
         self._silent_since, self._resume_at = None, None
         self._seeking.end()
-        self._ping_at, self._first_ping = now + PING_AGAIN_S, self._pings + 1
-        self._note_sent(now)
+        self._pings.begin_run(now)
         self.note_round_trip(answer_s)
         self._answer_s = 0.5 * (self._answer_s or answer_s) + 0.5 * answer_s
         return True
@@ -457,8 +422,7 @@ class Link:
 
     def _ask_when_calm(self) -> None:
         """Ping when what an earlier run has caused is over: if another server has this session now, that shows it."""
-        if not self._ping_is_open:
-            self._ping_at = min(self._ping_at, self._resumed_at + CALM_S)
+        self._pings.ask_by(self._resumed_at + CALM_S)
 
     def _note_run(self, run: bytes) -> None:
         self._runs[run] = None
@@ -471,12 +435,10 @@ class Link:
 
     def take_pong(self, number: int, is_away: bool, now: float) -> None:
         """Note the answer to a ping, which says whether the room is away."""
-        if not self._ping_is_open or number < self._first_ping:
-            return  # The answer to an earlier question: what it tells may be old.
-        if number == self._pings:
-            self.note_round_trip(now - self._pinged_at)
-        self._ping_is_open = False
-        self._note_sent(now)
+        if not self._pings.take_pong(number, now):
+            return
+        if self._pings.took_s is not None:
+            self.note_round_trip(self._pings.took_s)
         if is_away:
             self._seeking.take_pong(self.way, self.servers, now)
         else:

@@ -22,7 +22,8 @@ from tsudoi.protocol.sealed.client_events import (
     Reset,
     Told,
 )
-from tsudoi.protocol.sealed.client_link import SUSPECT_S, UNASKED_S
+from tsudoi.protocol.sealed.client_link import SUSPECT_S
+from tsudoi.protocol.sealed.client_pings import UNASKED_S
 from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
 from tsudoi.protocol.sealed.lines import Resume
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, parse_untrusted, serialize_header
