@@ -288,9 +288,8 @@ class WebServer(HttpServer[WebConnection]):
 
     def _is_crowded(self, connection: WebConnection) -> bool:
         """Return whether the other connections of an address have all places in rooms that it may have."""
-        admission = self.rules
-        most = in_rooms(admission.settings.address_connections)
-        return bool(admission.rate_keys.of(connection.ip)) and len(self._others_in_rooms(connection, most)) >= most
+        most = in_rooms(self.rules.settings.address_connections)
+        return bool(self.rules.rate_keys.of(connection.ip)) and len(self._others_in_rooms(connection, most)) >= most
 
     def _others_in_rooms(self, connection: WebConnection, most: int) -> list[Session]:
         """Return the sessions in rooms of the other connections of an address; none if it has fewer than so many."""
