@@ -119,7 +119,7 @@ class Locks:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise StoreInUse(f"another broker has the store {path} open") from exc
+            raise StoreInUse(f"another broker has the store {path} open: is the service running?") from exc
 
     def close(self) -> None:
         """Release the locks. SQLite must have closed the store: its own locks end when any descriptor is closed."""

@@ -117,7 +117,8 @@ async def test_a_second_start_on_the_same_data_fails_in_one_line_and_does_not_hu
             timeout=PATIENCE_S,
         )
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == f"gateway: another broker has the store {tmp_path}/tsudoi.sqlite open\n"
+        why = f"another broker has the store {tmp_path}/tsudoi.sqlite open: is the service running?"
+        assert done.stderr == f"gateway: {why}\n"
         async with await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi"):
             assert (await asyncio.to_thread(admin, tmp_path, "rooms")).stdout.count("den") == 1
 
