@@ -33,7 +33,7 @@ class Limits:
     replay_entries: int = 1_000
     """Entries in one answer to a replay; the gateway asks for the rest."""
     password_jobs: int = 64
-    """Passwords that wait to be hashed; beyond that a request is answered busy."""
+    """Passwords of one gateway's key that wait to be hashed; beyond that a request is answered busy."""
     room_members: int = setting(100_000, "Members of one room; more are refused.")
     rooms: int = setting(100_000, "Rooms of one broker; more are refused.")
     rooms_per_address: int = setting(

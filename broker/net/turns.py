@@ -70,7 +70,7 @@ class Turns:
         """Runs the trims."""
         self._reader = Committer(store) if store.shards > 1 else None
         """Reads logs beside commits, because each read is a round trip; None: the loop reads them, between commits."""
-        self.passwords = PasswordHashing()
+        self.passwords = PasswordHashing(limits.password_jobs)
         self.replays = ReplayQueue(self._replay)
         self.admin: AdminServer | None = None
         """The operators' socket."""
@@ -367,12 +367,11 @@ class Turns:
     # --- besides turns --------------------------------------------------------------------------------------------
 
     def _hash(self, core: Core, job: PasswordJob) -> None:
-        if self.passwords.jobs >= self._limits.password_jobs:
+        account = core.gateways.account(job.peer) or job.peer
+        if not self.passwords.start(account, job, functools.partial(self._hashed, core)):
             core.requests.busy(job)
             self.cores.find(core.shard)
             self._loop.call_soon(self.pump)
-        else:
-            self.passwords.start(job, functools.partial(self._hashed, core))
 
     def _hashed(self, core: Core, job: PasswordJob, result: str | bool) -> None:
         if core in self.cores:

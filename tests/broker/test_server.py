@@ -219,6 +219,18 @@ async def test_passwords_are_hashed_while_others_are_served(where: str) -> None:
         assert await gateway.ask(a_join("locked", "eve", "guess", 5)) == backbone.Refused(3, "")
 
 
+async def test_a_gateway_with_many_passwords_keeps_no_other_from_having_one_checked(where: str) -> None:
+    async with running(MemoryStore(), where, limits=Limits(password_jobs=2)) as (_, new_gateway):
+        thief, gateway = new_gateway("1"), new_gateway("2")
+        await thief.greet()
+        await gateway.greet()
+        for number in range(8):
+            await thief.say(Request(number, a_create(f"room {number}", "mallory", "secret", number)))
+        while not isinstance(reply := await thief.hear(), Reply) or not isinstance(reply.body, backbone.Refused):
+            pass  # the first ones may be done already
+        assert isinstance(await gateway.ask(a_create("locked", "alice", "secret", 9)), Granted)
+
+
 async def test_when_the_store_fails_nothing_more_is_taken_or_told(where: str) -> None:
     store, failed = Reluctant(), asyncio.Event()
     async with running(store, where, failed.set) as (_, new_gateway):
