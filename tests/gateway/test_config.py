@@ -72,6 +72,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
     [
         (["--rate", "many"], "Invalid value for '--rate': 'many' is not a valid number"),
         (["--webhook", "127.0.0.1:0"], "--webhook needs --auth-key or --auth-secret"),
+        (["--tls", "127.0.0.1:0"], "--tls, --tls-cert and --tls-key need each other"),
         (
             ["--webhook", "127.0.0.1:0,tls=on", "--auth-key", "k"],
             "--webhook with tls=on, --tls-cert and --tls-key need each other",

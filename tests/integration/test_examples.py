@@ -13,7 +13,7 @@ import pytest
 
 import tsudoi
 from tests.integration.conftest import NewRoom
-from tests.support.services import Gateway
+from tests.support.services import Gateway, at
 from tests.test_documents import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,8 +22,7 @@ PATIENCE_S = 40.0
 
 @pytest.fixture
 def server(gateway: Gateway) -> tsudoi.Server:
-    tcp, udp = gateway.listener("auto")
-    return tsudoi.Server(tcp[0], tcp[1], udp[1])
+    return at(gateway)
 
 
 def start(program: str, *arguments: str) -> subprocess.Popen[str]:

@@ -20,7 +20,7 @@ from gateway.listeners.options import Listener
 from gateway.process.service import Service
 from gateway.settings import Settings
 from tests.chaos.relay import NEWS, BackboneRelay
-from tests.support.services import Broker, Gateway
+from tests.support.services import Broker, Gateway, at
 from tests.support.waiting import until
 
 MANY = 1e6
@@ -79,8 +79,7 @@ async def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and
         Broker(None, "--news-high-water", "5", "--log-entries", "1000000") as broker,
         Gateway("--rate", "1000000", "--burst", "1000000", broker=broker) as fast,
     ):
-        listener = fast.listener("auto")
-        at_fast = tsudoi.Server(listener.tcp[0], listener.tcp[1], listener.udp[1])
+        at_fast = at(fast)
         async with contextlib.AsyncExitStack() as stack:
             slow, relay, at_slow = await stack.enter_async_context(slow_gateway(broker))
 

@@ -156,10 +156,3 @@ def test_workers_share_a_tls_listener(tmp_path: Path) -> None:
         os.kill(gateway.pid, signal.SIGHUP)
         assert gateway.stderr.wait_for(lambda _: gateway.stderr.text.count("changed=certificate") == 2, PATIENCE_S)
         assert office.serial(server) != first
-
-
-def test_what_belongs_together_is_asked_for() -> None:
-    command = [sys.executable, "-m", "gateway", "--tls", f"{HERE}:0"]
-    done = forked.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "gateway: --tls, --tls-cert and --tls-key need each other\n"

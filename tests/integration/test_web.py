@@ -481,17 +481,3 @@ def test_a_port_that_is_taken_is_no_error_by_default_and_one_that_was_asked_for_
         address = f"{HERE}:{taken.getsockname()[1]}"
         with pytest.raises(Exception, match="can not listen on TCP"), Gateway("--web", address, data=tmp_path):
             pass
-
-
-def test_stranger_requests_are_answered_or_closed(shared: Shared) -> None:
-    host, port = address_of(shared.gateway)
-    with pytest.raises(urllib.error.HTTPError) as missing:
-        urllib.request.urlopen(f"http://{host}:{port}/etc/passwd", timeout=HEAR_S)
-    with missing.value as answer:
-        assert answer.code == 404
-    for raw in (b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"SSH-2.0-x\r\n"):
-        with socket.create_connection((host, port), HEAR_S) as strange:
-            strange.sendall(raw)
-            strange.shutdown(socket.SHUT_WR)
-            while strange.recv(4096):
-                pass

@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import json
 import secrets
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,7 +18,6 @@ import pytest
 import trustme
 
 import tsudoi
-from gateway.listeners import webhook
 from tests.integration.conftest import Enter
 from tests.support.services import HEAR_S, ROOT, Broker, Gateway, at, steady_endpoint
 
@@ -172,34 +170,3 @@ def test_a_listener_speaks_tls_with_the_servers_certificate(tmp_path: Path, issu
                 assert post(connection, issuer.token("--webhook", "ci"), "den", "x")[0] == 404
             connection.request("POST", "/rooms/den/messages", b"x" * 100_000)
             assert connection.getresponse().status == 401
-
-
-def test_clients_that_send_nothing_or_nonsense_keep_no_other_out(tmp_path: Path, issuer: Issuer) -> None:
-    with Gateway(*issuer.flags, data=tmp_path / "data") as gateway, contextlib.ExitStack() as stack:
-        (address,) = gateway.addresses("webhook")
-
-        def open_one(data: bytes) -> None:
-            sock = stack.enter_context(socket.create_connection(address, PATIENCE_S))
-            with contextlib.suppress(OSError):
-                sock.sendall(data)
-
-        for number in range(webhook.CONNECTIONS + 20):
-            open_one((b"", b"POST /rooms", b"\x16\x03\x01", secrets.token_bytes(200) + b"\r\n\r\n")[number % 4])
-        token = issuer.token("--webhook", "ci")
-
-        def say() -> tuple[int, dict[str, Any]]:
-            with contextlib.closing(connect(gateway)) as connection:
-                try:
-                    return post(connection, token, "den", "x")
-                except (http.client.HTTPException, OSError):
-                    return 0, {}
-
-        until(say, 404)
-
-
-def test_a_client_reads_why_its_long_body_is_refused_while_it_still_sends(tmp_path: Path, issuer: Issuer) -> None:
-    with (
-        Gateway(*issuer.flags, data=tmp_path / "data") as gateway,
-        contextlib.closing(connect(gateway)) as connection,
-    ):
-        assert post(connection, issuer.token("--webhook", "ci"), "den", "x" * 1_000_000)[0] == 413
