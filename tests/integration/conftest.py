@@ -45,13 +45,6 @@ def gateway(cluster: Cluster) -> Gateway:
     return cluster.a
 
 
-@pytest.fixture(scope="session")
-def hasty_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Drops members after two silent seconds, and runs a broker of its own."""
-    with Gateway("--idle-timeout", "2", data=tmp_path_factory.mktemp("hasty"), dialects=ALL_LISTENERS) as service:
-        yield service
-
-
 ROOM_NUMBERS = itertools.count(1)
 
 

@@ -1,15 +1,24 @@
 """How a stay in a room ends, and in which words each dialect is told."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.integration.conftest import Cluster, Enter, NewRoom
 from tests.support.legacy.client import LegacyClient
 from tests.support.legacy.company import Company
 from tests.support.legacy.dialects import CHATTING, CLIENTS
-from tests.support.services import Gateway
+from tests.support.services import ALL_LISTENERS, Gateway
 
 HOST = "ホスト"
 SEED_NOTICE = f"ホストの{HOST}がルームを退出しました．"
+
+
+@pytest.fixture(scope="module")
+def hasty_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """Drops members after two silent seconds, and runs a broker of its own."""
+    with Gateway("--idle-timeout", "2", data=tmp_path_factory.mktemp("hasty"), dialects=ALL_LISTENERS) as service:
+        yield service
 
 
 def closed_notices(guest: LegacyClient) -> list[bytes]:
