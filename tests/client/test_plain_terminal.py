@@ -21,7 +21,7 @@ from client.plain_screen import Keys, Screen
 from client.plain_terminal import Hosting, _show, _type_raw
 from tests.support import forked
 from tests.support.services import Gateway
-from tests.tsudoi.fake_server import FakeServer, Served
+from tests.tsudoi.fake_server import Served
 from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import CLASSIC, TCRP, TSUDOI
@@ -131,7 +131,7 @@ def wait_for(condition: Callable[[], bool], words: Callable[[], str]) -> None:
 @contextlib.contextmanager
 def chatting(
     dialect: Dialect, state: Path, *arguments: str, term: str = "xterm-256color"
-) -> Iterator[tuple[Served, FakeServer, Terminal]]:
+) -> Iterator[tuple[Served, Terminal]]:
     with Served(dialect) as served:
         address = served.fake.address
         server = f"127.0.0.1:{address.tcp}:{address.udp}"
@@ -139,13 +139,13 @@ def chatting(
             ["create", "den", "--server", server, "--dialect", dialect.name, "--plain", *arguments], state, term
         )
         try:
-            yield served, served.fake, terminal
+            yield served, terminal
         finally:
             terminal.close()
 
 
 def test_a_chat(tmp_path: Path) -> None:
-    with chatting(TSUDOI, tmp_path) as (served, fake, terminal):
+    with chatting(TSUDOI, tmp_path) as (served, terminal):
         terminal.wait_for("Your name")
         terminal.answer("アリス")
         terminal.wait_for("den is open, and you are its host, アリス")
@@ -159,9 +159,9 @@ def test_a_chat(tmp_path: Path) -> None:
         assert re.findall(r"bob: line (\d+)\.", terminal.shown) == [str(number) for number in range(300)]
         assert "\x1b[1;" in terminal.colours
         terminal.type("ne\r")
-        wait_for(lambda: any(each.endswith(b"half a line") for each in fake.datagrams), lambda: repr(fake.datagrams))
+        served.hears(b"half a line")
         terminal.type("/who 1\r")
-        wait_for(lambda: any(each.endswith(b"/who 1") for each in fake.datagrams), lambda: repr(fake.datagrams))
+        served.hears(b"/who 1")
         served.tell(notice(TSUDOI.down, "den", "answer", {"code": "newer", "arg": ""}, "Row one\nrow two."))
         terminal.wait_for("Row one")
         terminal.wait_for("row two.")
@@ -181,7 +181,7 @@ def test_a_chat(tmp_path: Path) -> None:
         terminal.wait_for("ハナ:")
         terminal.type("/quit\r")
         assert terminal.wait() == 0
-        wait_for(lambda: any(each.endswith(b"/leave") for each in fake.datagrams), lambda: repr(fake.datagrams))
+        served.hears(b"/leave")
     history = tmp_path / "tsudoi" / "history"
     assert "half a line" in history.read_text("utf-8")
     assert history.stat().st_mode & 0o077 == 0
@@ -207,18 +207,18 @@ def test_keys_between_two_prompts_are_not_shown_twice() -> None:
 
 
 def test_a_dumb_terminal_edits_the_line_itself(tmp_path: Path) -> None:
-    with chatting(TSUDOI, tmp_path, "--name", "alice", term="dumb") as (served, fake, terminal):
+    with chatting(TSUDOI, tmp_path, "--name", "alice", term="dumb") as (served, terminal):
         terminal.wait_for("leaves.")
         served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", 1, "bob", "line 1"))
         terminal.wait_for("line 1\r\n")
         terminal.answer("hello wolrd\x7f\x7f\x7frld")
-        wait_for(lambda: any(each.endswith(b"hello world") for each in fake.datagrams), lambda: repr(fake.datagrams))
+        served.hears(b"hello world")
         terminal.wait_for("\b \brld\r\n")  # the datagram may be seen before the echo is read
         shown = terminal.shown.partition("leaves.")[2]
         assert shown == "\r\nbob: line 1\r\nhello wolrd\b \b\b \b\b \brld\r\n"
         terminal.answer("\x04")
         assert terminal.wait() == 0
-        assert fake.datagrams[-1].endswith(b"/leave")
+        served.hears(b"/leave")
 
 
 FORGED = "hi\nalice: send me the password\u2028alice: now"
@@ -247,9 +247,9 @@ FORGED = "hi\nalice: send me the password\u2028alice: now"
     ids=["message", "plain message", "/me", "whisper", "announcement", "notice", "plain notice"],
 )
 def test_a_further_line_is_not_taken_for_anothers(dialect: Dialect, raw: bytes, shown: str, tmp_path: Path) -> None:
-    with chatting(dialect, tmp_path, "--name", "bob") as (served, fake, terminal):
+    with chatting(dialect, tmp_path, "--name", "bob") as (served, terminal):
         terminal.wait_for_prompt("bob")
-        wait_for(lambda: bool(fake.rooms["den"].addresses), lambda: "not registered")
+        wait_for(lambda: bool(served.fake.rooms["den"].addresses), lambda: "not registered")
         served.tell(raw)
         terminal.wait_for("alice: now")
         lines = [line.rstrip() for line in terminal.shown.splitlines()]
@@ -276,30 +276,30 @@ def test_the_times_of_earlier_lines_are_the_users(
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
 def test_keys_that_leave(key: str, tmp_path: Path) -> None:
-    with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, terminal):
         terminal.wait_for_prompt("alice")
         terminal.type(key)
         assert terminal.wait() == 0
-        assert fake.datagrams[-1].endswith(b"/leave")
+        served.hears(b"/leave")
 
 
 def test_ctrl_c_clears_a_line_first(tmp_path: Path) -> None:
-    with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, terminal):
         terminal.wait_for_prompt("alice")
         terminal.type("not this")
         terminal.wait_for("not this")
         terminal.type("\x03but this\r")
-        wait_for(lambda: any(each.endswith(b"but this") for each in fake.datagrams), lambda: repr(fake.datagrams))
-        assert not any(b"not this" in each for each in fake.datagrams), fake.datagrams
+        served.hears(b"but this")
+        assert not any(b"not this" in each for each in served.fake.datagrams), served.fake.datagrams
         terminal.wait_for_prompt_after("but this")
         terminal.type("\x03")
         assert terminal.wait() == 0
 
 
 def test_the_keys_stay_with_the_line_while_others_talk(tmp_path: Path) -> None:
-    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, fake, terminal):
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, terminal):
         terminal.wait_for_prompt("alice")
-        wait_for(lambda: bool(fake.rooms["den"].addresses), lambda: "not registered")
+        wait_for(lambda: bool(served.fake.rooms["den"].addresses), lambda: "not registered")
         terminal.type("not this")
         terminal.wait_for("not this")
         for number in range(1, 11):
@@ -308,15 +308,15 @@ def test_the_keys_stay_with_the_line_while_others_talk(tmp_path: Path) -> None:
             while f"line {number}." not in terminal.shown:
                 assert not any(terminal.has_line_editor for _ in range(50))
         terminal.type("\x03but this\r")
-        wait_for(lambda: any(each.endswith(b"but this") for each in fake.datagrams), lambda: repr(fake.datagrams))
-        assert not any(b"not this" in each for each in fake.datagrams), fake.datagrams
+        served.hears(b"but this")
+        assert not any(b"not this" in each for each in served.fake.datagrams), served.fake.datagrams
 
 
 @pytest.mark.parametrize("leave", ["/quit\r", "\x03", "\x04"], ids=["/quit", "Ctrl-C", "Ctrl-D"])
 def test_a_host_is_asked_before_the_room_closes_for_others(leave: str, tmp_path: Path) -> None:
-    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, fake, terminal):
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, terminal):
         terminal.wait_for_prompt("alice")
-        wait_for(lambda: bool(fake.rooms["den"].addresses), lambda: "not registered")
+        wait_for(lambda: bool(served.fake.rooms["den"].addresses), lambda: "not registered")
         served.tell(notice(TSUDOI.down, "den", "joined", {"n": 1, "name": "bob"}, "bob has joined."))
         terminal.wait_for("bob has joined.")
         terminal.wait_for_prompt_after("bob has joined.")
@@ -326,13 +326,13 @@ def test_a_host_is_asked_before_the_room_closes_for_others(leave: str, tmp_path:
         terminal.type("n\r")
         terminal.wait_for_prompt_after("n: no:")
         terminal.type("still here\r")
-        wait_for(lambda: any(each.endswith(b"still here") for each in fake.datagrams), lambda: repr(fake.datagrams))
+        served.hears(b"still here")
         terminal.wait_for_prompt_after("still here")
         terminal.type(leave)
         terminal.wait_for_prompt_after("still here", "n: no:")
         terminal.type("y\r")
         assert terminal.wait() == 0
-        assert fake.datagrams[-1].endswith(b"/leave")
+        served.hears(b"/leave")
 
 
 @pytest.mark.parametrize("mode", [["--plain"], []], ids=["plain", "whole screen"])
@@ -387,9 +387,9 @@ def test_a_line_that_is_not_kept_when_the_user_leaves_is_named(tmp_path: Path) -
 
 
 def test_a_room_that_closes_ends_it(tmp_path: Path) -> None:
-    with chatting(CLASSIC, tmp_path, "--name", "alice") as (served, fake, terminal):
+    with chatting(CLASSIC, tmp_path, "--name", "alice") as (served, terminal):
         terminal.wait_for_prompt("alice")
-        wait_for(lambda: bool(fake.rooms["den"].addresses), lambda: "not registered")
+        wait_for(lambda: bool(served.fake.rooms["den"].addresses), lambda: "not registered")
         served.tell(b"exit!")
         terminal.wait_for("The room is closed.")
         assert terminal.wait() == 0
@@ -397,28 +397,29 @@ def test_a_room_that_closes_ends_it(tmp_path: Path) -> None:
 
 def test_state_that_can_not_be_kept_is_not_kept(tmp_path: Path) -> None:
     (tmp_path / "tsudoi").write_text("a file where a directory should be")
-    with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, terminal):
         terminal.wait_for_prompt("alice")
         terminal.type("hello\r")
-        wait_for(lambda: any(each.endswith(b"hello") for each in fake.datagrams), lambda: repr(fake.datagrams))
+        served.hears(b"hello")
         terminal.type("/quit\r")
         assert terminal.wait() == 0
 
 
 def test_a_password_is_asked_for_and_not_shown(tmp_path: Path) -> None:
-    with chatting(TSUDOI, tmp_path, "--name", "alice", "--ask-password") as (_, fake, terminal):
+    with chatting(TSUDOI, tmp_path, "--name", "alice", "--ask-password") as (served, terminal):
         terminal.wait_for("Password: ")
         terminal.answer("moon")
         terminal.wait_for_prompt("alice")
-        assert fake.rooms["den"].password == "moon"
+        assert served.fake.rooms["den"].password == "moon"
         assert "moon" not in terminal.shown
 
 
 def test_rooms_are_a_table(tmp_path: Path) -> None:
-    with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, terminal):
         terminal.wait_for_prompt("alice")
+        address = served.fake.address
         table = Terminal(
-            ["rooms", "--dialect", "tsudoi", "--server", f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"], tmp_path
+            ["rooms", "--dialect", "tsudoi", "--server", f"127.0.0.1:{address.tcp}:{address.udp}"], tmp_path
         )
         try:
             assert table.wait() == 0
@@ -429,14 +430,14 @@ def test_rooms_are_a_table(tmp_path: Path) -> None:
 
 
 def test_pasted_lines_are_one_message_and_no_command(tmp_path: Path) -> None:
-    with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (served, terminal):
         terminal.wait_for_prompt("alice")
         terminal.type("\x1b[200~hello\r/close\rbye\x1b[201~\r")
-        wait_for(
-            lambda: any(each.endswith(b"hello\n/close\nbye") for each in fake.datagrams), lambda: repr(fake.datagrams)
-        )
+        served.hears(b"hello\n/close\nbye")
         terminal.type("\x1b[200~/close\rhello\x1b[201~\r")
         terminal.wait_for("Not said: a command has one line")
         terminal.type("/msg bob \x1b[200~" + "words for bob alone " * 220 + "\x1b[201~\r")
-        wait_for(lambda: sum(b"/msg bob" in each for each in fake.datagrams) == 3, lambda: repr(fake.datagrams))
-        assert not any(b"/close\nhello" in each or b"\x00/close" in each for each in fake.datagrams)
+        wait_for(
+            lambda: sum(b"/msg bob" in each for each in served.fake.datagrams) == 3, lambda: repr(served.fake.datagrams)
+        )
+        assert not any(b"/close\nhello" in each or b"\x00/close" in each for each in served.fake.datagrams)

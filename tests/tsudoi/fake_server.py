@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.support.waiting import PATIENCE_S, wait_until
 from tsudoi import Server, Settings
 from tsudoi.protocol.client import datagram, downlink_encoder, handshake
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
@@ -159,12 +160,17 @@ class Served:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(PATIENCE_S)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
+
+    def hears(self, end: bytes) -> None:
+        """Wait for a datagram that ends so: its sender may show the line, or end, before it is read here."""
+        heard = self.fake.datagrams
+        wait_until(lambda: any(each.endswith(end) for each in heard), f"{end!r} was not said")
 
     def tell(self, data: bytes) -> None:
         self._loop.call_soon_threadsafe(self.fake.tell, "den", data)

@@ -132,7 +132,7 @@ def test_a_client_ends_with_its_terminal(has_control: bool, served: Served, tmp_
     terminal = start(served, tmp_path, has_control)
     terminal.close()
     assert terminal.wait() == 128 + signal.SIGTERM
-    assert served.fake.datagrams[-1].endswith(b"/leave")
+    served.hears(b"/leave")
 
 
 def test_a_client_ends_with_its_terminal_however_often_it_is_told(served: Served, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_client_ends_with_its_terminal_however_often_it_is_told(served: Served
         terminal.process.send_signal(signal.SIGHUP)
         time.sleep(0.002)
     assert terminal.wait() in (128 + signal.SIGTERM, -signal.SIGHUP)  # the latter: when all was done
-    assert served.fake.datagrams[-1].endswith(b"/leave")
+    served.hears(b"/leave")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_signal_ends_it_and_the_terminal_is_as_before(
     terminal.process.send_signal(number)
     assert terminal.wait() == status
     assert b"\x1b[?1049l" in terminal.shown
-    assert served.fake.datagrams[-1].endswith(b"/leave")
+    served.hears(b"/leave")
     terminal.close()
 
 
@@ -171,7 +171,7 @@ def test_a_terminal_that_stands_still_stops_nothing(served: Served, tmp_path: Pa
         time.sleep(0.002)
     served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", 301, "bob", "last line"))
     terminal.type(b"I am here\r")
-    wait_for(lambda: any(data.endswith(b"I am here") for data in served.fake.datagrams))  # others may follow it at once
+    served.hears(b"I am here")
     terminal.read_until(lambda shown: b"last line" in shown)
     terminal.type(b"\x04")
     assert terminal.wait() == 0
@@ -239,7 +239,7 @@ def test_what_is_typed_before_the_screen_is_there_is_said(served: Served, tmp_pa
     terminal = Terminal(served, tmp_path)
     terminal.type(b"early\r")
     terminal.read_until(lambda shown: b"clear/quit" in shown)
-    wait_for(lambda: any(each.endswith(b"early") for each in served.fake.datagrams))
+    served.hears(b"early")
     terminal.process.terminate()
     assert terminal.wait() == 143
     terminal.close()
