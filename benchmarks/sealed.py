@@ -37,7 +37,8 @@ AT_ONCE = 100
 SO_RCVBUFFORCE = 33
 _SAY = b'{"say":"' + TEXT.encode() + b'","number":%d}'
 """As the SDK writes it; the load must be able to keep up with the service."""
-_KEPT = re.compile(rb'"number":(\d+),"by":(\d+)')
+_KEPT = re.compile(rb"^\[\d+,.*,(\d+),(\d+)\]$", re.MULTILINE)
+"""The sender's `member` and its number, in a message."""
 
 
 class Member:
@@ -157,8 +158,8 @@ class Members:
                 packets += 1
                 if (ear := ears.get(packet[2:18])) is None or packet[1] != Kind.BODY:
                     continue
-                for number, by in _KEPT.findall(ear.open(packet)):
-                    member = by_number[by]
+                for sender, number in _KEPT.findall(ear.open(packet)):
+                    member = by_number[sender]
                     if (more := int(number) - member.kept) > 0:  # else its body has come again
                         lines += more
                         member.kept += more

@@ -64,7 +64,7 @@ class Client:
             (pieces := self.parts.setdefault((run, count - body[0]), {}))[body[0]] = body[2:]
             body = b"\n" if len(pieces) < body[1] else b"".join(pieces[index] for index in range(body[1]))
         lines = [json.loads(line) for line in body.split(b"\n") if line]
-        answer = next((line["resumed"] for line in lines if "resumed" in line), None)
+        answer = next((line["resumed"] for line in lines if isinstance(line, dict) and "resumed" in line), None)
         if answer and answer["to"] in self.resumes:
             self.take_resumed(answer, run)
         if run == self.run:
@@ -79,34 +79,34 @@ class Client:
             self.run, self.seen, self.parts, self.calm_at = run, set(), {}, monotonic() + 0.5
             self.resumes = {0, *(count for count in self.resumes if count > answer["to"])}
             self.resumed, self.resume_s, self.say_at, self.say_s = True, 0.25, 0.0, 0.1
-            self.keep(answer["said"])
+            self.take([{"kept": answer["said"]}])
 
-    def keep(self, number: int) -> None:
-        self.kept, self.say_s, self.lines = number, 0.1, [line for line in self.lines if line[0] > number]
-
-    def take(self, lines: list[dict[str, Any]]) -> None:
-        self.heard_at = monotonic()
+    def take(self, lines: list[Any]) -> None:
+        self.heard_at, entries = monotonic(), list[tuple[int, str]]()
         for line in lines:
-            if "after" in line:
-                entries = [line for line in lines if "n" in line]
-                self.held[line["after"]], self.last = (line["to"], entries), max(self.last, line["to"])
-            elif "kept" in line and self.resumed:
-                self.keep(line["kept"])
-            elif "refused" in line and line.get("again"):
-                self.say_at = monotonic() + 1
-            elif "refused" in line and line["refused"] in dict(self.lines):
-                show(f"Not said: {line['text']}")
-                self.lines = [each for each in self.lines if each[0] != line["refused"]]
-            elif "pong" in line:
-                self.last, self.ping_at = max(self.last, line["last"]), monotonic() + 20
-            elif "n" not in line and "text" in line:
-                show(line["text"])
-                self.ended, self.last = self.ended or "ended" in line, max(self.last, line.get("last", 0))
+            match line:
+                case [int(after), int(to)]:  # all entries of this body
+                    self.held[after], self.last = (to, entries), max(self.last, to)
+                case [int(n), str(sender), str(text), *numbers]:  # an own one is on the screen already
+                    entries.append((n, "" if numbers[:1] == [grant["member"]] else f"{sender}: {text}"))
+                case {"n": n, "text": text}:
+                    entries.append((n, text))
+                case {"kept": kept} if self.resumed:
+                    self.kept, self.say_s, self.lines = kept, 0.1, [each for each in self.lines if each[0] > kept]
+                case {"refused": _, "again": True}:
+                    self.say_at = monotonic() + 1
+                case {"refused": number, "text": why} if number in dict(self.lines):
+                    show(f"Not said: {why}")
+                    self.lines = [each for each in self.lines if each[0] != number]
+                case {"pong": _, "last": last}:
+                    self.last, self.ping_at = max(self.last, last), monotonic() + 20
+                case {"text": text}:
+                    show(text)
+                    self.ended, self.last = self.ended or "ended" in line, max(self.last, line.get("last", 0))
         while self.held and min(self.held) <= self.offset:  # this body goes on from here, or has come before
             to, entries = self.held.pop(min(self.held))
-            for entry in sorted(entries, key=lambda entry: entry["n"]):
-                if entry["n"] > self.offset and entry.get("by") != grant["member"]:
-                    show(f"{entry['from']}: {entry['text']}" if "from" in entry else entry["text"])
+            for text in [text for n, text in entries if n > self.offset and text]:
+                show(text)
             self.offset, self.want_at = max(self.offset, to), monotonic() + 0.04
 
     def tick(self, now: float) -> None:

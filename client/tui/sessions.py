@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import tsudoi
 from tsudoi import ChatClient, Line
-from tsudoi.protocol.client.dialect import DownForm
+from tsudoi.protocol.client.dialect import WITH_VALUES
 from tsudoi.protocol.client.words import Language
 
 from .. import words
@@ -76,7 +76,7 @@ class Sessions:
                 is_host,
                 chat.dialect.echo,
                 chat.has_receipts,
-                chat.dialect.down.form is DownForm.NATIVE,
+                chat.dialect.down.form in WITH_VALUES,
                 chat.position[0] if chat.position else None,
                 self._wished,
             )

@@ -7,7 +7,6 @@ from tsudoi.protocol.sealed.parts import MAX_WHOLE
 
 Numbered = tuple[int, bytes]
 """An entry's offset, and its line."""
-_RANGE_SIZE = len(serialize_range(2**63, 2**63))
 
 
 def pack(after: int, to: int, lines: Iterable[Numbered]) -> list[bytes]:
@@ -17,15 +16,16 @@ def pack(after: int, to: int, lines: Iterable[Numbered]) -> list[bytes]:
     """
     bodies: list[bytes] = []
     kept: list[bytes] = []
-    size, begun, last = _RANGE_SIZE, after, after
+    range_size = len(serialize_range(to, to))
+    size, begun, last = range_size, after, after
     for offset, line in lines:
         if kept and size + 1 + len(line) > MAX_WHOLE:
             bodies.append(_body(begun, last, kept))
-            kept, size, begun = [], _RANGE_SIZE, last
+            kept, size, begun = [], range_size, last
         kept.append(line)
         size += 1 + len(line)
         last = offset
-    bodies.append(_body(begun, max(to, last), kept))
+    bodies.append(_body(begun, to, kept))
     return bodies
 
 

@@ -67,7 +67,7 @@ CODEC = (
     suites.open_untrusted,
     lines.parse_up_untrusted,
     lines.parse_down_untrusted,
-    lines._parse_untrusted,
+    lines._array_untrusted,
     parts.Parts.add_untrusted,
     parse_grant_untrusted,
     SessionKeys.uncover_untrusted,

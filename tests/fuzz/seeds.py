@@ -180,7 +180,7 @@ def seeds(target: str) -> list[bytes]:
         case "sealed":
             packed = [part for kind in ("body", "parts", "retry") for _, v in _vectors(kind) for part in _bytes(v)]
             bodies = [vector["body"].encode() for _, vector in _vectors("body")]
-            down = [body for body in bodies if b"after" in body]
+            down = [vector["body"].encode() for _, vector in _vectors("body") if vector["direction"] == "down"]
             grants = [frames(vector)[1][32:] for _, vector in _vectors("sealed granted")]
             resumed = b'{"resumed":{"to":1,"epoch":1,"offset":41,"said":0,"name":"a","state":"complete"}}'
             return [

@@ -28,7 +28,7 @@ class Alone:
     def tell(self, line: Line, run: bytes = RUNS[0]) -> None:
         self.tell_all([line], run)
 
-    def tell_all(self, lines: list[Line], run: bytes) -> None:
+    def tell_all(self, lines: list[Any], run: bytes) -> None:
         self.counts[run] = self.counts.get(run, 0) + 1
         body = b"\n".join(json.dumps(line).encode() for line in lines)
         self.client.datagram_received(self.session.pack(BODY, run, self.counts[run], body, upwards=False), None)

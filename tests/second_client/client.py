@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.second_client.session import BODY, GONE, HEAD, PART, RETRY, TAG, Address, Line, Refused, Session
+from tests.second_client.session import BODY, GONE, HEAD, PART, RETRY, TAG, Address, Line, Refused, Session, read
 
 LARGEST_PACKET = 1200
 WINDOW = 1024
@@ -247,7 +247,7 @@ class Client(asyncio.DatagramProtocol):
             if body is None:
                 self._note(run, count)
                 return True
-        lines = [json.loads(line) for line in body.split(b"\n") if line]
+        lines = read(body)
         if run != self._run and not any(self._is_answer(line) for line in lines):
             self._is_elsewhere(run, now)
             return False
@@ -371,8 +371,8 @@ class Client(asyncio.DatagramProtocol):
             for entry in entries:
                 if entry["n"] > self.offset:
                     self._tell(entry)
-                    if entry.get("by") == self.session.granted["member"]:
-                        self._keep(entry.get("number", 0))
+                    if entry.get("member") == self.session.granted["member"]:
+                        self._keep(entry["number"])
             self.offset = max(self.offset, to)
 
     def _keep(self, number: int) -> None:

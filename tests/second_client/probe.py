@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from tests.second_client.session import BODY, GONE, HEAD, PART, RETRY, Address, Line, Session
+from tests.second_client.session import BODY, GONE, HEAD, PART, RETRY, Address, Line, Session, read
 
 PATIENCE_S = 60.0
 
@@ -81,7 +81,7 @@ class Probe:
             if len(parts) < body[1]:
                 return []
             body = b"".join(parts[index] for index in range(body[1]))
-        lines = [json.loads(line) for line in body.split(b"\n") if line]
+        lines = read(body)
         if any("resumed" in line for line in lines):
             self.run = packet[18:24]
         return lines

@@ -24,6 +24,22 @@ BODY, PART, RETRY, GONE = 1, 2, 3, 4
 HEAD, TAG = 30, 16
 
 
+def read(body: bytes) -> list[Line]:
+    """Return the lines of a server's body; what stands in an array gets names."""
+    lines: list[Line] = []
+    for raw in body.split(b"\n") if body else []:
+        match json.loads(raw):
+            case [int(after), int(to), *_]:
+                lines.append({"after": after, "to": to})
+            case [int(n), str(sender), str(text), int(member), int(number), *_]:
+                lines.append({"n": n, "from": sender, "text": text, "member": member, "number": number})
+            case [int(n), str(sender), str(text), *_]:
+                lines.append({"n": n, "from": sender, "text": text})
+            case line:
+                lines.append(line)
+    return lines
+
+
 class Refused(Exception):
     """The server's words: it does not grant the request, or does not say the line."""
 

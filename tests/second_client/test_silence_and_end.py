@@ -39,7 +39,7 @@ def test_it_asks_for_what_is_missing_before_the_end(alone: Alone) -> None:
     alone.client._speak(1.0)
     assert {"want": [0, 1]} in alone.sent
     alone.resumed(0, LATER)
-    alone.tell_all([{"after": 0, "to": 1}, {"n": 1, "from": "alice", "text": "hello"}], LATER)
+    alone.tell_all([[0, 1], [1, "alice", "hello"]], LATER)
     alone.tell({"ended": "closed", "last": 1}, LATER)
     assert alone.client.ended.is_set()
     assert [alone.client.events.get_nowait().get("n") for _ in range(2)] == [1, None]

@@ -25,6 +25,17 @@ class HandshakeRefused(Exception):
     """The handshake was refused with these words."""
 
 
+def named(line: Any) -> dict[str, Any]:
+    """Return a line of a server by names, also if it is an array."""
+    match line:
+        case [int(after), int(to)]:
+            return {"after": after, "to": to}
+        case [int(n), str(sender), str(text), *numbers]:
+            return {"n": n, "from": sender, "text": text, **dict(zip(("by", "number"), numbers, strict=False))}
+    about: dict[str, Any] = line
+    return about
+
+
 def shake_hands(
     place: tuple[str, int],
     operation: int,
@@ -137,7 +148,7 @@ class SealedClient:
         if packet.kind == Kind.PART:
             body = self.parts.add_untrusted(packet.run, packet.count, body or b"")
         if body:
-            self._take([json.loads(line) for line in body.split(b"\n")], packet)
+            self._take([named(json.loads(line)) for line in body.split(b"\n")], packet)
         return True
 
     def _take(self, lines: list[dict[str, Any]], packet: Packet) -> None:

@@ -10,7 +10,7 @@ from tsudoi import errors
 from tsudoi.events import Event, Message
 from tsudoi.net.line import Line
 from tsudoi.net.room_commands import Commands
-from tsudoi.protocol.client.dialect import Dialect, DownForm
+from tsudoi.protocol.client.dialect import WITH_VALUES, Dialect
 from tsudoi.server_address import Server
 from tsudoi.session import Membership
 from tsudoi.settings import Settings
@@ -42,7 +42,7 @@ class ChatClient(Commands):
         """Times that the server's machine refused a datagram."""
         self.closed = False
         """Whether the membership has ended; events that came before can still be read."""
-        super().__init__(dialect.down.form is DownForm.NATIVE, settings.answer_timeout_s)
+        super().__init__(dialect.down.form in WITH_VALUES, settings.answer_timeout_s)
         self._settings = settings
         self._membership = membership
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()

@@ -19,7 +19,7 @@ from tsudoi.net.trust import connected_sealed
 from tsudoi.protocol import names
 from tsudoi.protocol.client import datagram
 from tsudoi.protocol.client.dialect import Dialect
-from tsudoi.protocol.client.dialects import DIALECTS, TSUDOI
+from tsudoi.protocol.client.dialects import DIALECTS, TSUDOI_2
 from tsudoi.protocol.client.reply_decoder import HandshakeRefused
 from tsudoi.protocol.client.sanitize import clean_line
 from tsudoi.protocol.client.signed_token import NOT_SIGNED, is_signed_token
@@ -31,7 +31,7 @@ from tsudoi.server_address import Server
 from tsudoi.session import Enter, JoinList, ListRooms, lists_first
 from tsudoi.settings import Settings
 
-VERSION_2 = replace(TSUDOI, name="tsudoi-2")
+VERSION_2 = replace(TSUDOI_2, echo=False)
 """Version 2 as its user sees it: an own line does not come back as an event, although the server sends it."""
 ALL_DIALECTS = {VERSION_2.name: VERSION_2, **DIALECTS}
 DEFAULT_DIALECT = VERSION_2.name

@@ -1,6 +1,7 @@
 """Members of version 2 hear all that comes before the end of their membership, or which of it they lack."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,14 +11,14 @@ from tests.gateway.sealed.test_recalls import repeat, served
 from tests.support.fakes import ScriptedGateway, address_of, entry, said
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.sealed.client_events import Delivered, Ended, Gap
-from tsudoi.protocol.sealed.lines import DownLine, parse_down_untrusted
+from tsudoi.protocol.sealed.lines import Covered, DownLine, SaidLine, parse_down_untrusted
 from tsudoi.protocol.sealed.packets import HEADER_SIZE, RUN_AT, Kind, parse_untrusted
 from tsudoi.protocol.sealed.suites import AES_128_GCM, cipher
 
 # --- what a gateway sends ---
 
 
-def lines_to(gateway: ScriptedGateway, session: bytes, address: bytes) -> list[DownLine]:
+def lines_to(gateway: ScriptedGateway, session: bytes, address: bytes) -> list[Any]:
     """Return the lines that went to a client, in their order."""
     opens = cipher(AES_128_GCM, gateway.keys.key(session, up=False))
     packets = [each for each in gateway.outbound.to(address) if parse_untrusted(each).kind == Kind.BODY]
@@ -35,7 +36,7 @@ def test_the_end_comes_behind_what_its_turn_has_before_it(end: object) -> None:
     gateway.news(*(said(offset, 9, f"line {offset}") for offset in range(2, 42)), end)  # type: ignore[arg-type]
     gateway.core.sealed_sender.flush()
     *before, last = lines_to(gateway, session, address_of(1))
-    assert [line.n for line in before if line.n is not None] == [*range(2, 42)]
+    assert [line.n for line in before if isinstance(line, SaidLine)] == [*range(2, 42)]
     assert (last.ended is not None, last.last) == (True, 41)
 
 
@@ -45,7 +46,7 @@ def test_the_end_covers_entries_that_the_member_does_not_get() -> None:
     gateway.news(said(2, 9, "hello"), entry(3, EntryKind.ANSWERED, 9), entry(4, EntryKind.CLOSED, 9))
     gateway.core.sealed_sender.flush()
     *before, last = lines_to(gateway, session, address_of(1))
-    assert max(line.to for line in before if line.after is not None) >= last.last == 3
+    assert max(line.to for line in before if isinstance(line, Covered)) >= last.last == 3
 
 
 def test_the_end_is_told_three_times() -> None:
@@ -53,7 +54,8 @@ def test_the_end_is_told_three_times() -> None:
     session = served(gateway, 1)
     gateway.news(entry(2, EntryKind.CLOSED, 9))
     repeat(gateway, 1.0)
-    assert [line.last for line in lines_to(gateway, session, address_of(1)) if line.ended] == [1, 1, 1]
+    told = [line for line in lines_to(gateway, session, address_of(1)) if isinstance(line, DownLine)]
+    assert [line.last for line in told if line.ended] == [1, 1, 1]
     assert not gateway.core.sealed_sender.repeat(gateway.now), "the timer goes on"
 
 

@@ -14,9 +14,9 @@ from gateway.sealed.link import SealedLink
 from gateway.sealed.packing import even, merge, pack
 from gateway.sealed.silence import SILENT_S, Silence
 from gateway.sealed.suite_choice import choose_suite
+from tsudoi.protocol.client import notices
 from tsudoi.protocol.client.dialects import TSUDOI_2
-from tsudoi.protocol.client.downlink_encoder import encode_message
-from tsudoi.protocol.sealed.lines import offset_of
+from tsudoi.protocol.sealed.lines import offset_of, serialize_said
 from tsudoi.protocol.sealed.packets import NO_RUN
 from tsudoi.protocol.sealed.parts import MAX_BODY, MAX_WHOLE
 
@@ -28,15 +28,15 @@ def test_bodies_follow_on_each_other_and_have_all_lines(sizes: list[tuple[int, i
     lines, offset = [], after
     for step, size in sizes:
         offset += step
-        lines.append((offset, json.dumps({"n": offset, "text": "x" * size}).encode()))
+        lines.append((offset, serialize_said([(offset, "", "x" * size, 0, 0)])[0]))
     bodies = pack(after, offset + more, lines)
     reached, found = after, []
     for body in bodies:
         head, *own = body.split(b"\n")
-        covered = json.loads(head)
-        assert covered["after"] == reached
-        reached = covered["to"]
-        assert all(covered["after"] < offset_of(line) <= reached for line in own)
+        begun, to = json.loads(head)
+        assert begun == reached
+        reached = to
+        assert all(begun < offset_of(line) <= reached for line in own)
         assert len(body) <= MAX_WHOLE or (len(own) == 1 and len(body) <= MAX_BODY)
         found += own
     assert (reached, found) == (offset + more, [line for _, line in lines])
@@ -44,7 +44,10 @@ def test_bodies_follow_on_each_other_and_have_all_lines(sizes: list[tuple[int, i
 
 @given(st.integers(1, 2**53), st.text(max_size=50))
 def test_the_offset_of_a_line_is_read_as_it_is_written(offset: int, text: str) -> None:
-    assert offset_of(encode_message(TSUDOI_2.down, "den", offset, "alice", text)) == offset
+    values = {"n": offset, "text": text}
+    (said,) = serialize_said([(offset, "alice", text, 0, 0)])
+    told = notices.encode_notice(TSUDOI_2.down, "den", "acted", values, text)
+    assert (offset_of(said), offset_of(told)) == (offset, offset)
     assert offset_of(json.dumps({"notice": text}).encode()) == 0
 
 

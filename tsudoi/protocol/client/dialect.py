@@ -50,9 +50,13 @@ class DownForm(Enum):
     NATIVE = auto()
     """{"n": offset, "from": …, "text": …}, and {"notice": …, "text": …}"""
     SEALED = auto()
-    """The same, in a line of a body of version 2; a message has its sender's number too"""
+    """A line of a body of version 2: a notice as in NATIVE, or a message, which is an array"""
     WEB = auto()
     """The same as the data of a publication: {"push": {"channel": room, "pub": {"data": …, "offset": …, "time": …}}}"""
+
+
+WITH_VALUES = (DownForm.NATIVE, DownForm.SEALED)
+"""Their notices have names and values, and not only words."""
 
 
 @dataclass(frozen=True, slots=True)

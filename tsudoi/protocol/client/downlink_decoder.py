@@ -58,8 +58,10 @@ def parse_down_untrusted(dialect: Dialect, room: str, data: bytes) -> Said | Not
         MalformedMessage: not a datagram of this dialect.
     """
     match dialect.down.form:
-        case DownForm.NATIVE | DownForm.SEALED:
+        case DownForm.NATIVE:
             return _native(_object(data))
+        case DownForm.SEALED:
+            return _message(data) if data.startswith(b"[") else _native(_object(data))
         case DownForm.RAW:
             return _raw(dialect, room, data)
         case DownForm.NAMED:
@@ -88,6 +90,13 @@ def _native(fields: dict[str, Any]) -> Said | Noticed:
     if not isinstance(offset, int):
         raise MalformedMessage('"n" is not a number')
     return Said(_string(fields, "from"), _string(fields, "text"), offset)
+
+
+def _message(data: bytes) -> Said:
+    match parse_json_untrusted(data):
+        case [int(offset), str(sender), str(text), *_]:
+            return Said(sender, text, offset)
+    raise MalformedMessage("not a message")
 
 
 def _of_keys(dialect: Dialect, room: str, fields: dict[str, Any]) -> Said | Noticed:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tsudoi.protocol.client.dialect import DownForm, DownStyle
+from tsudoi.protocol.client.dialect import WITH_VALUES, DownForm, DownStyle
 from tsudoi.protocol.client.downlink_encoder import (
     MAX_DOWN,
     NATIVE,
@@ -25,8 +25,6 @@ from tsudoi.protocol.names import SERVER_NAME
 from tsudoi.protocol.visible_characters import boundary
 from tsudoi.protocol.web.replies import publication
 
-_WITH_VALUES = (DownForm.NATIVE, DownForm.SEALED)
-"""Their notices have names and values, and not only words."""
 ACTION_MARK = "* "
 _FRAME = 128
 """Bytes that a whisper's or an action's notice has at most, beside its names and its text."""
@@ -38,7 +36,7 @@ def encode_notice(style: DownStyle, room: str, notice: str, values: dict[str, An
     """Return the datagram of a notice: its name and values for NATIVE, its words for all other forms."""
     if style.form is DownForm.WEB:
         return publication(room, encode_notice(NATIVE, room, notice, values, words))
-    if style.form not in _WITH_VALUES:
+    if style.form not in WITH_VALUES:
         return encode_message(style, room, 0, SERVER_NAME, words)
     fields = _fields(notice, values, words)
     raw = msgspec.json.encode(fields)
@@ -51,7 +49,7 @@ def encode_action(style: DownStyle, room: str, offset: int, sender: str, text: s
     So is that of a name with white space: in `* a b c` the line does not tell where the name ends.
     """
     words = action_line(sender, text)
-    if style.form in _WITH_VALUES:
+    if style.form in WITH_VALUES:
         return encode_notice(style, room, "acted", {"n": offset, "name": sender, "said": text}, words)
     if style.form in (DownForm.RAW, DownForm.U1) and words.startswith(ACTION_MARK):
         return encode_line(style, room, words)
@@ -75,7 +73,7 @@ def said_limit(sender: str, receiver: str = "") -> int:
 
 def notice_size(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> int:
     """Return the bytes that `encode_notice` would need without cutting anything."""
-    if style.form not in (*_WITH_VALUES, DownForm.WEB):
+    if style.form not in (*WITH_VALUES, DownForm.WEB):
         return len(encode_message(style, room, 0, SERVER_NAME, words))
     return len(msgspec.json.encode(_fields(notice, values, words)))
 

@@ -15,7 +15,7 @@ from .client_link import AWAY_S, Datagram, Link
 from .client_path import is_tcp
 from .client_uplink import Uplink
 from .grant import Grant
-from .lines import DownLine, Resumed, UpLine, bodies_of, parse_down_untrusted, serialize
+from .lines import Covered, Down, DownLine, Resumed, SaidLine, UpLine, bodies_of, parse_down_untrusted, serialize
 from .packets import Kind, Packet
 
 LINGER_S = 10.0
@@ -232,8 +232,9 @@ class SealedClient:
             else:
                 self._take(lines, now)
 
-    def _take_new_run(self, packet: Packet, lines: list[tuple[DownLine, bytes]], now: float) -> None:
-        resumed = next((line.resumed for line, _ in lines if line.resumed is not None), None)
+    def _take_new_run(self, packet: Packet, lines: list[tuple[Down, bytes]], now: float) -> None:
+        answers = [line.resumed for line, _ in lines if isinstance(line, DownLine) and line.resumed is not None]
+        resumed = answers[0] if answers else None
         was_away = self._link.is_away or self._link.lacks_room
         if resumed is None or not self._link.take_resumed(packet, resumed.to, now):
             if self._link.is_taken_over(packet.run, now):
@@ -247,18 +248,21 @@ class SealedClient:
             self._link.is_away = False
             self._events.append(Back(self._missed))
 
-    def _take(self, lines: list[tuple[DownLine, bytes]], now: float) -> None:
+    def _take(self, lines: list[tuple[Down, bytes]], now: float) -> None:
         body: Range | None = None
         ranges: list[Range] = []
         for line, raw in lines:
-            if line.n is not None:
+            if isinstance(line, SaidLine):
                 if body is not None:
-                    own = line.number if line.by == self._member else None
-                    is_own = line.number is not None and line.by in self.members
+                    own = line.number if line.number and line.member == self._member else None
+                    is_own = bool(line.number) and line.member in self.members
                     body.entries.append(Delivered(line.n, raw, own, is_own))
-            elif line.after is not None:
+            elif isinstance(line, Covered):
                 body = Range(line.after, line.to)
                 ranges.append(body)
+            elif line.n is not None:
+                if body is not None:
+                    body.entries.append(Delivered(line.n, raw))
             elif not self._take_answer(line, now):
                 self._events.append(Told(raw))
         if any(each.entries for each in ranges):

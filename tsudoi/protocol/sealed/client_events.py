@@ -10,7 +10,7 @@ class Delivered(msgspec.Struct, frozen=True):
 
     offset: int
     line: bytes
-    """JSON, as `tsudoi` has it: a message or a notice."""
+    """A message or a notice, as PROTOCOL.md, "Bodies", has it."""
     number: int | None = None
     """Of a message of this member: the number that `say` returned. None: another member's, or a notice."""
     is_own: bool = False

@@ -1,11 +1,11 @@
-"""What bodies say: JSON objects, one a line; PROTOCOL.md, "Bodies".
+"""What bodies say: JSON objects, one a line, and down two kinds of arrays; PROTOCOL.md, "Bodies".
 
-Each direction has one structure with all its fields, so that a line is decoded once. Fields that a line has not are
-None; which field is there tells what the line is.
+Each direction has one structure with all its objects' fields, so that a line is decoded once. Fields that a line has
+not are None; which field is there tells what the line is.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -21,8 +21,6 @@ Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 """A number that JavaScript has exactly."""
 Range: TypeAlias = tuple[Number, Number]
 State: TypeAlias = Literal["complete", "gap", "reset"]
-
-_T = TypeVar("_T")
 
 
 class Resume(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,17 +73,11 @@ class Moving(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line of a server, but for what notices and messages say: `client.downlink_decoder` reads that."""
+    """An object of a server, but for what notices say: `client.downlink_decoder` reads that."""
 
     resumed: Resumed | None = None
-    after: Number | None = None
-    to: Any = None
-    """An offset if there is `after`; in notices, a name."""
     n: Number | None = None
-    number: Number | None = None
-    """Of a message: its sender's number for it."""
-    by: Any = None
-    """Of a message with a number: its sender's `member` in the handshake; in notices, a name."""
+    """Of a notice: its offset, if it has a place in the room's order."""
     kept: Number | None = None
     refused: Number | None = None
     again: bool = False
@@ -99,8 +91,37 @@ class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
     ended: str | None = None
 
 
+class Covered(NamedTuple):
+    """The offsets whose entries a body has: those behind `after`, up to `to`."""
+
+    after: int
+    to: int
+
+
+class SaidLine(NamedTuple):
+    """A message; `client.downlink_decoder` reads what it says."""
+
+    n: int
+    member: int
+    """Its sender's `member` in the handshake; 0 as `number` if the sender has not numbered it."""
+    number: int
+
+
+class _Array(msgspec.Struct, frozen=True, array_like=True):
+    """Both kinds of arrays, to be decoded at once."""
+
+    first: Number
+    second: Number | str
+    text: str | None = None
+    member: Number = 0
+    number: Number = 0
+
+
+Down: TypeAlias = DownLine | Covered | SaidLine
+
 _up = msgspec.json.Decoder(UpLine)
 _down = msgspec.json.Decoder(DownLine)
+_down_array = msgspec.json.Decoder(_Array)
 _encoder = msgspec.json.Encoder()
 
 
@@ -113,37 +134,59 @@ def parse_up_untrusted(body: bytes) -> list[UpLine]:
     raw = body.split(b"\n") if body else []
     if len(raw) > MAX_LINES:
         raise MalformedMessage(f"{len(raw)} lines; a body has at most {MAX_LINES}")
-    return _parse_untrusted(_up, raw)
+    try:
+        return [_up.decode(line) for line in raw]
+    except PARSE_ERRORS as exc:
+        raise _malformed(exc) from exc
 
 
-def parse_down_untrusted(body: bytes) -> list[tuple[DownLine, bytes]]:
+def parse_down_untrusted(body: bytes) -> list[tuple[Down, bytes]]:
     """Return the lines of a server's body, each also as the bytes that it is.
 
     Raises:
         MalformedMessage: a line is not JSON, or a value has another type.
     """
     raw = body.split(b"\n") if body else []
-    lines = _parse_untrusted(_down, raw)
-    for line in lines:
-        if line.after is not None and not (isinstance(line.to, int) and line.to >= line.after):
-            raise MalformedMessage("a range of offsets without its end")
+    try:
+        lines = [_array_untrusted(line) if line.startswith(b"[") else _down.decode(line) for line in raw]
+    except PARSE_ERRORS as exc:
+        raise _malformed(exc) from exc
     return list(zip(lines, raw, strict=True))
 
 
-def _parse_untrusted(decoder: msgspec.json.Decoder[_T], raw: list[bytes]) -> list[_T]:
-    try:
-        return [decoder.decode(line) for line in raw]
-    except PARSE_ERRORS as exc:
-        raise MalformedMessage(f"not a line of version 2: {exc}") from exc
+def _array_untrusted(raw: bytes) -> Covered | SaidLine:
+    array = _down_array.decode(raw)
+    if isinstance(array.second, str):
+        if array.text is None:
+            raise MalformedMessage("a message without a text")
+        return SaidLine(array.first, array.member, array.number)
+    if array.second < array.first:
+        raise MalformedMessage("a range of offsets that ends before it begins")
+    return Covered(array.first, array.second)
+
+
+def _malformed(exc: Exception) -> MalformedMessage:
+    return MalformedMessage(f"not a line of version 2: {exc}")
 
 
 def member_number(member_id: int) -> int:
-    """Return the number of a member in `by`: its id as far as JavaScript has numbers; one room has no two the same."""
+    """Return a member's number in messages: its id as far as JavaScript has numbers; one room has no two the same."""
     return member_id & (2**53 - 1)
 
 
+def serialize_said(said: Iterable[tuple[int, str, str, int, int]]) -> list[bytes]:
+    """Return the lines of messages: each an offset, a name, a text, the sender's id, and its number for it or 0."""
+    arrays = [
+        (offset, name, text, member_number(member), number) if number else (offset, name, text)
+        for offset, name, text, member, number in said
+    ]
+    return _encoder.encode_lines(arrays).splitlines()
+
+
 def offset_of(line: bytes) -> int:
-    """Return the offset of an entry's line, which stands in front, as `client.downlink_encoder` writes it; 0: none."""
+    """Return the offset of an entry's line, which stands in front in our own; 0: it has none."""
+    if line.startswith(b"["):
+        return int(line[1 : line.index(b",")])
     return int(line[5 : line.index(b",")]) if line.startswith(b'{"n":') else 0
 
 
@@ -154,7 +197,7 @@ def serialize(line: UpLine | DownLine) -> bytes:
 
 def serialize_range(after: int, to: int) -> bytes:
     """Return the line that says which offsets a body covers: those after `after`, up to `to`."""
-    return b'{"after":%d,"to":%d}' % (after, to)
+    return b"[%d,%d]" % (after, to)
 
 
 def serialize_pong(ping: int, epoch: int, last: int, *, is_away: bool = False) -> bytes:

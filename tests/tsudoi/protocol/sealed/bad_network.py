@@ -118,7 +118,8 @@ class World:
         for event in person.client.events():
             person.events.append((self.now, event))
             if isinstance(event, Delivered) and event.number is None:
-                text = msgspec.json.decode(event.line).get("text")
+                line = msgspec.json.decode(event.line)
+                text = line[2] if isinstance(line, list) else line.get("text")
                 if text in self.said_at:
                     self.latencies.append(self.now - self.said_at[text])
         self._plan_tick(person)

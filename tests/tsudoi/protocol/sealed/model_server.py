@@ -40,7 +40,7 @@ class Entry:
     def encode(self) -> bytes:
         if not self.member:
             return line(n=self.offset, notice="announced", said=self.text, text=self.text)
-        return line(n=self.offset, from_=self.sender, text=self.text, number=self.number, by=self.member)
+        return msgspec.json.encode([self.offset, self.sender, self.text, self.member, self.number])
 
 
 @dataclass

@@ -120,18 +120,23 @@ def test_lines_down() -> None:
         [
             lines.serialize(lines.DownLine(resumed=lines.Resumed(3, 1, 41, 7, "bob", "complete"))),
             lines.serialize_range(41, 44),
-            b'{"n":42,"from":"alice","text":"hello","number":5}',
+            *lines.serialize_said([(42, "alice", "hello", 2**53 + 7, 5), (44, "bob", "hi", 0, 0)]),
             b'{"n":43,"notice":"renamed","name":"bob","to":"rob","text":"bob is rob"}',
         ]
     )
-    resumed, covers, message, notice = [line for line, _ in lines.parse_down_untrusted(body)]
-    assert resumed.resumed == lines.Resumed(3, 1, 41, 7, "bob", "complete")
-    assert (covers.after, covers.to, message.n, message.number, notice.n) == (41, 44, 42, 5, 43)
+    assert [line for line, _ in lines.parse_down_untrusted(body)] == [
+        lines.DownLine(resumed=lines.Resumed(3, 1, 41, 7, "bob", "complete")),
+        lines.Covered(41, 44),
+        lines.SaidLine(42, 7, 5),
+        lines.SaidLine(44, 0, 0),
+        lines.DownLine(n=43, text="bob is rob"),
+    ]
+    assert b'\n[41,44]\n[42,"alice","hello",7,5]\n[44,"bob","hi"]\n' in body
     assert [raw for _, raw in lines.parse_down_untrusted(body)] == body.split(b"\n")
 
 
 @given(
-    st.binary(max_size=80) | st.sampled_from([b'{"after":5}', b'{"after":5,"to":"x"}', b'{"after":5,"to":4}', b"[]"])
+    st.binary(max_size=80) | st.sampled_from([b"[5]", b"[5,4]", b'[5,"x"]', b'[5,"x",6]', b"[5,{}]", b"[-1,2]", b"[]"])
 )
 def test_any_body_is_lines_or_malformed(body: bytes) -> None:
     for parse in (lines.parse_up_untrusted, lines.parse_down_untrusted):
