@@ -32,6 +32,21 @@ def test_a_resume_that_was_held_up_moves_no_session_back(broker: Broker) -> None
     assert members[member.member].gateway == B
 
 
+def test_a_repeated_answer_to_an_earlier_handover_ends_no_other(broker: Broker) -> None:
+    """Its gateway has the session again by now, and delivers until it answers the last Release."""
+    member = broker.create(peer=A)
+    broker.say(B, Request(5, resume(0)))
+    (earlier,) = [message for message in broker.told(A) if isinstance(message, Release)]
+    broker.publish(A, released(earlier, 1))
+    broker.say(A, Request(6, resume(0)))
+    give_up(broker, B)
+    broker.say(B, Request(7, resume(0)))
+    broker.publish(A, released(earlier, 1))
+    assert broker.core.directory.members[member.member].gateway == A
+    give_up(broker, A)
+    assert broker.core.directory.members[member.member].gateway == B
+
+
 @pytest.mark.parametrize(("count", "order"), [(9, [B]), (0, [A, B])], ids=["version 2", "another"])
 def test_of_gateways_that_wait_for_a_session_only_the_one_with_the_newest_packet_gets_it(
     count: int, order: list[str]

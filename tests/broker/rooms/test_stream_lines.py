@@ -59,6 +59,13 @@ def test_a_lower_number_is_refused_in_words_since_it_is_not_known_whether_that_l
     assert said(broker, den) == [("second", 2)]
 
 
+def test_of_lines_that_name_the_line_before_them_each_up_to_the_last_is_kept(broker: Broker, den: Granted) -> None:
+    for number in (1, 2, 1):
+        line = Say(den.room, den.member, str(number), False, number, number - 1)
+        assert isinstance(broker.ask(A, line), Posted)
+    assert said(broker, den) == [("1", 1), ("2", 2)]
+
+
 def test_a_command_that_is_repeated_is_carried_out_once(broker: Broker, den: Granted) -> None:
     for _ in range(2):
         assert isinstance(say(broker, den, "/me waves", 3, is_command=True), Posted)
