@@ -293,7 +293,7 @@ class Core:
                 if member.muted_until_ms <= moment.wall_ms:
                     directory.say(member, map(received_text, texts), moment.wall_ms, number)
                 elif not number:
-                    commands.tell_muted(directory, member, moment.wall_ms)
+                    commands.notify_muted(directory, member, moment.wall_ms)
             return True
         if member.gateway != peer:
             return False

@@ -64,7 +64,7 @@ class Samples:
         """
         passed_s, self._taken_at = moment.now - self._taken_at, moment.now
         appended, self._entries = entries - self._entries, entries
-        self._hear(reports)
+        self._take_reports(reports)
         accepted, canaries, lost, deliveries_s, drops_s = [0] * BUCKETS, [0] * BUCKETS, 0, 0.0, 0.0
         for reporter in self._reporters.values():
             before, now = reporter.counted, reporter.newest
@@ -87,7 +87,7 @@ class Samples:
             Sample(moment.wall_ms, rooms, members, entries_s, deliveries_s, drops_s, accepted, canaries, lost)
         )
 
-    def _hear(self, reports: Mapping[str, Measured]) -> None:
+    def _take_reports(self, reports: Mapping[str, Measured]) -> None:
         """Note the reports, and forget the gateways that are gone or cut off."""
         for instance in self._reporters.keys() - reports.keys():
             del self._reporters[instance]

@@ -46,7 +46,7 @@ def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> No
     if needs_host and not member.may_moderate:
         directory.answer(member, Phrase.NOT_HOST, "", wall_ms)
     elif isinstance(command, _SPEAKS) and member.muted_until_ms > wall_ms:
-        tell_muted(directory, member, wall_ms)
+        notify_muted(directory, member, wall_ms)
     else:
         _Run(directory, member, wall_ms).do(command)
 
@@ -67,7 +67,7 @@ def lock(directory: Directory, member: Member, password_hash: str, wall_ms: int)
     return True
 
 
-def tell_muted(directory: Directory, member: Member, wall_ms: int) -> None:
+def notify_muted(directory: Directory, member: Member, wall_ms: int) -> None:
     """Notify a member that it is muted, but not each time. Lines with a number are refused instead."""
     # The clock may have been set back since.
     if not 0 <= wall_ms - member.rare.told_muted_ms < TOLD_MUTED_MS:

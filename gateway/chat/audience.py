@@ -25,7 +25,7 @@ def concerned(entry: Entry) -> tuple[int, ...]:
     return (entry.member, entry.peer) if entry.peer and entry.peer != entry.member else (entry.member,)
 
 
-def hears(entry: Entry, member: int, options: int) -> bool:
+def receives(entry: Entry, member: int, options: int) -> bool:
     """Return whether a member with this id and these options receives an entry; `Dialect.echo` is not considered."""
     if entry.kind in FOR_ALL or member in concerned(entry):
         return True

@@ -31,12 +31,12 @@ class BrokerAway(Component):
         for shard in changed:
             for room in self.members.by_shard[shard].values():
                 for member in room.members.values():
-                    self._tell(member, shard in away)
+                    self._notify(member, shard in away)
 
     def greet(self, member: Member) -> None:
         """Tell a member that has just got a stream, if the broker of its room is away."""
         if self.is_away(member.room):
-            self._tell(member, True)
+            self._notify(member, True)
 
     def is_away(self, room: Room) -> bool:
         """Return whether the members of a room were told that its broker is away."""
@@ -49,7 +49,7 @@ class BrokerAway(Component):
         # It is back when entries are delivered again, and not when it was heard.
         return shard in self._heard and (shard in self._away or not self.routes.is_alive(shard, now))
 
-    def _tell(self, member: Member, is_away: bool) -> None:
+    def _notify(self, member: Member, is_away: bool) -> None:
         if member.stream is None:
             return
         which = Phrase.BROKER_AWAY if is_away else Phrase.BROKER_BACK

@@ -147,7 +147,7 @@ class CatchUp(Component):
                 self.closed_rooms.end_for(member, entry)
                 return
             is_own = entry.member == member.id and not member.dialect.echo and entry.kind in audience.BY_MEMBERS
-            if not is_own and audience.hears(entry, member.id, member.options):
+            if not is_own and audience.receives(entry, member.id, member.options):
                 missed.append(entry)
             member.cursor = entry.offset
         self._send(member, missed, begun)

@@ -68,7 +68,7 @@ class ClosedRooms(Component):
         if is_over:
             self._publish_left(member.room.shard, member.room.id, member.id)
 
-    def was_told(self, shard: int, room_id: int, member_id: int) -> bool:
+    def was_notified(self, shard: int, room_id: int, member_id: int) -> bool:
         """Return whether a member was notified that its room is closed; if so, report it again to the shard."""
         if self._told.get(member_id):
             self._publish_left(shard, room_id, member_id)

@@ -80,7 +80,7 @@ class Handover(Component):
         """Serve members that a shard's directory has given to this gateway; of their tokens it knows the hashes."""
         for adoption in adoptions:
             granted, token_hash = adoption.granted, adoption.token_hash
-            if self.closed_rooms.was_told(shard, granted.room, granted.member):
+            if self.closed_rooms.was_notified(shard, granted.room, granted.member):
                 continue
             if (known := self._member(granted.room, granted.member)) is not None:
                 self.leaving.repeat(known)

@@ -31,13 +31,13 @@ class LongTexts(Component):
         """
         if text[0] in SLASHES and member.options & MemberOptions.COMMANDS and not escaped_text(text):
             if was_cut:
-                self._tell(member, Phrase.TOO_LONG, str(MAX_UP), now)
+                self._notify(member, Phrase.TOO_LONG, str(MAX_UP), now)
             return not was_cut
         if was_cut or not fits_every_form(member.room.name, member.name, text):
-            self._tell(member, Phrase.CUT, "", now)
+            self._notify(member, Phrase.CUT, "", now)
         return True
 
-    def _tell(self, member: Member, which: Phrase, about: str, now: float) -> None:
+    def _notify(self, member: Member, which: Phrase, about: str, now: float) -> None:
         # A listener without commands and notices has clients that expect nothing but messages.
         if member.options & _HEARS and warning_is_due(member.sender_state(), now):
             style = member.dialect.down

@@ -55,12 +55,12 @@ class RoomEvents(Component):
         elif entry.kind in audience.COUNTED and room.size > BIG_ROOM:
             counts = self._counted.setdefault(room.id, (room, [0, 0]))[1]
             counts[entry.kind == EntryKind.LEFT] += 1
-            self._tell_concerned(room, entry, (entry.peer,), but_noticing=False)
+            self._send_to_concerned(room, entry, (entry.peer,), but_noticing=False)
         elif entry.kind in audience.FOR_ONE:
-            self._tell_concerned(room, entry, audience.concerned(entry), but_noticing=False)
+            self._send_to_concerned(room, entry, audience.concerned(entry), but_noticing=False)
         else:
             self._fan_out(room, entry, noticing=True)
-            self._tell_concerned(room, entry, audience.concerned(entry), but_noticing=True)
+            self._send_to_concerned(room, entry, audience.concerned(entry), but_noticing=True)
 
     def remove(self, member: Member, entry: Entry) -> None:
         """Drop a member that has left or was removed; send it the reason, unless it left by itself."""
@@ -94,7 +94,7 @@ class RoomEvents(Component):
                 continue
             self.out.fan_out(listener, recipients, payload, slot_in(recipients, sender))
 
-    def _tell_concerned(self, room: Room, entry: Entry, ids: Iterable[int], *, but_noticing: bool) -> None:
+    def _send_to_concerned(self, room: Room, entry: Entry, ids: Iterable[int], *, but_noticing: bool) -> None:
         """Send an entry to these live members; `but_noticing`: except to those with notices, which already have it."""
         for member_id in ids:
             member = room.members.get(member_id)

@@ -39,7 +39,7 @@ class Streams(Component):
         """Serve a member that the directory has given to this gateway; None: its room is closed, as it was told."""
         shard = shard_of(RoomName(granted.room_name), len(self.members.by_shard))
         # One of version 2 may lack entries before the end: it is served, and told again.
-        if granted.dialect != TSUDOI_2.name and self.closed_rooms.was_told(shard, granted.room, granted.member):
+        if granted.dialect != TSUDOI_2.name and self.closed_rooms.was_notified(shard, granted.room, granted.member):
             return None
         self.counters.resumed += 1
         return self.entering.enter(granted, token, now)

@@ -73,12 +73,12 @@ class UnknownMembers(Component):
                 for member_id in unknown.members:
                     self._remove(room, member_id, now)
 
-    def tell_again(self, token_hash: bytes, source: bytes, now: float) -> None:
+    def notify_again(self, token_hash: bytes, source: bytes, now: float) -> None:
         """Tell a member that was removed here and still sends from its address with a token that is refused."""
         removed = self._removed.get(token_hash)
         if removed is not None and removed.member.address == source and now - removed.told_at >= TELL_AGAIN_S:
             removed.told_at = now
-            self._tell(removed.member)
+            self._notify(removed.member)
 
     def _remove(self, room: Room, member_id: int, now: float) -> None:
         if (member := room.members.get(member_id)) is None:
@@ -88,10 +88,10 @@ class UnknownMembers(Component):
         token_hash = hash_token(member.token) if is_known else member.token
         put_newest(self._removed, token_hash, _Removed(member, now), REMOVED)
         if member.source != DISPLACED:
-            self._tell(member)
+            self._notify(member)
         self.leaving.drop(member)
 
-    def _tell(self, member: Member) -> None:
+    def _notify(self, member: Member) -> None:
         if member.stream is not None:
             # Its client subscribes again, and so joins as a new member.
             member.stream.interrupt(member)

@@ -108,7 +108,7 @@ class UnknownTokens(Component):
             self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
         elif self._refused.get((shard, token), 0.0) > now:
             self.counters.unknown_tokens += 1
-            self.unknown_members.tell_again(token_hash, source, now)
+            self.unknown_members.notify_again(token_hash, source, now)
         elif not self._has_place(shard, token_hash, len(data) + HELD_OVERHEAD):
             self.counters.held_dropped += 1
         elif (held := self._held.get((shard, token_hash))) is not None:
@@ -147,24 +147,24 @@ class UnknownTokens(Component):
         rate_key: str,
         source: bytes,
         now: float,
-        heard_by: int | None = None,
+        known_at: int | None = None,
     ) -> None:
-        """Ask for a token's member; `heard_by` is the listener if the member was heard from `source` before."""
+        """Ask for a token's member; `known_at` is the listener if the member was heard from `source` before."""
 
         def answered(answer: Answer | None, now: float) -> None:
             held = self._release(shard, token_hash)
             if not isinstance(answer, Refused):
                 self.guesses.refund(rate_key)
             match answer:
-                case Granted() if self.closed_rooms.was_told(shard, answer.room, answer.member):
+                case Granted() if self.closed_rooms.was_notified(shard, answer.room, answer.member):
                     self.counters.unknown_tokens += len(held)
-                case Granted() if heard_by is not None:
+                case Granted() if known_at is not None:
                     # What it has heard here is older than the grant; the other gateway may have heard it elsewhere.
                     since = offset = answer.offset
                     if (before := KeptAddress.parse(answer.address)) is not None and before.unproven_from is not None:
                         since = before.unproven_from
                         offset = since if before.is_displaced else offset
-                    where = KeptAddress(source, heard_by, since).serialize()
+                    where = KeptAddress(source, known_at, since).serialize()
                     self.enter.enter(replace(answer, address=where.encode(), offset=offset), token, now)
                     self.counters.resumed += 1
                     self._receive_held(held, now)
@@ -180,7 +180,7 @@ class UnknownTokens(Component):
                     for _, data, _ in refused[:1]:
                         self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
                     if refused or not others:
-                        self.unknown_members.tell_again(token_hash, source, now)
+                        self.unknown_members.notify_again(token_hash, source, now)
                     self._receive_held(others, now)
                 case _:
                     self.counters.held_dropped += len(held)

@@ -55,7 +55,7 @@ class Wants(Component):
     def _send(self, link: SealedLink, after: int, to: int, answer: Replayed) -> None:
         if answer.first > after + 1:
             self.counters.lost_entries += answer.first - 1 - after
-            self.tell_lost(link, after, answer.first - 1)
+            self.send_gap(link, after, answer.first - 1)
             return
         entries = [entry for entry in answer.entries if after < entry.offset <= to]
         reached, lines = after, []
@@ -70,11 +70,11 @@ class Wants(Component):
 
     def _line(self, link: SealedLink, entry: Entry) -> bytes | None:
         member = link.member
-        if not audience.hears(entry, member.id, member.options):
+        if not audience.receives(entry, member.id, member.options):
             return None
         return render.payload(entry, member.room.name, member.dialect.down, member.options, member.id)
 
-    def tell_lost(self, link: SealedLink, after: int, lost_to: int) -> None:
+    def send_gap(self, link: SealedLink, after: int, lost_to: int) -> None:
         """Tell a member that the log does not have the entries after an offset any more."""
         member = link.member
         numbered = None if member.sender is None else member.sender.numbered

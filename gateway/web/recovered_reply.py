@@ -84,6 +84,6 @@ def _collect(entries: list[Entry], begun: int, member: Member) -> tuple[int, lis
 
 def visible(entry: Entry, member: Member) -> Publication | None:
     """Return an entry as a member sees it; None if it does not."""
-    if not audience.hears(entry, member.id, member.options):
+    if not audience.receives(entry, member.id, member.options):
         return None
     return render.publication(entry, member.room.name, member.options, member.id)

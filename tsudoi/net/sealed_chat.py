@@ -72,7 +72,7 @@ class SealedChat(ChatClient):
             join_again,
             max(settings.rejoin_after_s - AWAY_S, 0.0),
             self._woken,
-            self._tell_distrust,
+            self._notify_of_distrust,
             self._go_on_as,
             self._over,
         )
@@ -80,7 +80,7 @@ class SealedChat(ChatClient):
     async def open(self) -> None:
         """Begin; raise ServerUnreachable."""
         await self._sockets.open()
-        self._tell_first_contact(self._first_seen)
+        self._notify_of_first_contact(self._first_seen)
         if self._earlier:
             self._keep(events.Earlier(self._earlier))
         self._core.tick(self._loop.time())
@@ -253,9 +253,9 @@ class SealedChat(ChatClient):
     def _take(self, event: sealed.ClientEvent) -> None:
         match event:
             case sealed.Delivered(_, raw, _, is_own):
-                self._hear(raw, is_own=is_own)
+                self._take_line(raw, is_own=is_own)
             case sealed.Told(raw):
-                self._hear(raw, is_own=False)
+                self._take_line(raw, is_own=False)
             case sealed.Kept(number, offset):
                 self._settle(number).keep(offset)
             case sealed.LineRefused(number, text):
@@ -282,10 +282,10 @@ class SealedChat(ChatClient):
                 # To a host that leaves, the server says that the room is closed.
                 self._end(None if self._is_leaving else _last_event(event, self.room))
 
-    def _tell_distrust(self, why: str) -> None:
+    def _notify_of_distrust(self, why: str) -> None:
         self._keep(ServerAway(f"the server at {self.server} does not answer, and {why}", why))
 
-    def _tell_first_contact(self, sha256: str) -> None:
+    def _notify_of_first_contact(self, sha256: str) -> None:
         if sha256:
             self._keep(events.FirstContact(str(self.server), sha256))
 
@@ -306,7 +306,7 @@ class SealedChat(ChatClient):
         self._give_up_lines("the server did not know you any more")
         self._lines.clear()
         self._rename(grant.name)
-        self._tell_first_contact(first_seen)
+        self._notify_of_first_contact(first_seen)
         self._keep(events.Rejoined(self.name))
         self._core.tick(self._loop.time())
         self._pump()
@@ -328,7 +328,7 @@ class SealedChat(ChatClient):
         self._flushed.set()
         return self._lines.pop(number)
 
-    def _hear(self, raw: bytes, *, is_own: bool) -> None:
+    def _take_line(self, raw: bytes, *, is_own: bool) -> None:
         try:
             event = self._membership.receive(raw)
         except MalformedMessage:
