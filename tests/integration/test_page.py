@@ -177,6 +177,8 @@ async def test_passwords_other_windows_and_removals(tmp_path: Path) -> None:
                 assert [person.name for person in await bob.who()] == ["bob", "alice"]
                 await bob.say("/kick alice enough")
                 await alice.tells("bob has removed you from den: enough")
+                over = alice.page.get_by_role("button", name="den bob has removed you from den: enough")
+                await expect(over).to_be_visible()  # the list strikes the name through, which is not heard
                 await alice.page.click(".banner button")
                 await expect(alice.page.locator(".alert")).to_contain_text("You can not enter")
             assert alice.problems == []

@@ -40,6 +40,7 @@ function myRow(onShow) {
   const name = el('bdi', { dir: 'auto' });
   const unread = mark('unread');
   const forMe = mark('for-me');
+  const over = el('span.visually-hidden');
   const button = el('button.room', { type: 'button', onclick: () => onShow(shown) });
   return {
     element: el('li', {}, button),
@@ -48,11 +49,13 @@ function myRow(onShow) {
       setText(name, room.name);
       unread.show(`${room.unread}`, words.unread(room.unread));
       forMe.show(`@${room.mentions}`, words.mentions(room.mentions));
-      setChildren(button, [name, ...(room.unread ? [unread.element] : []), ...(room.mentions ? [forMe.element] : [])]);
+      const isOver = room.phase === 'ended' || room.phase === 'refused';
+      setText(over, words.ended(room.why));
+      setChildren(button, [name, ...(room.unread ? [unread.element] : []), ...(room.mentions ? [forMe.element] : []), ...(isOver ? [over] : [])]);
       if (isActive) button.setAttribute('aria-current', 'true');
       else button.removeAttribute('aria-current');
       button.classList.toggle('has-unread', room.unread > 0);
-      button.classList.toggle('over', room.phase === 'ended' || room.phase === 'refused');
+      button.classList.toggle('over', isOver);
     },
   };
 }
