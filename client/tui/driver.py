@@ -70,6 +70,13 @@ class PatientDriver(LinuxDriver):
         self._skips = False
         super().stop_application_mode()
 
+    def resume_application_mode(self) -> None:
+        """See LinuxDriver. It is not told of SIGSTOP: begun twice, it reads keys twice and forgets the shell's mode."""
+        if not self._must_signal_resume:  # which is set before it stops itself, at SIGTSTP
+            self.suspend_application_mode()
+        super().resume_application_mode()
+        self._loop.call_soon_threadsafe(self._draw_anew)
+
     def close(self) -> None:
         """See LinuxDriver. Waits for a terminal that stands still for a second at most."""
         self._output.flush(standard_streams.FLUSH_S)

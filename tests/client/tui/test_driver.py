@@ -26,7 +26,7 @@ from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialects import TSUDOI
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE_S = 60.0
+PATIENCE_S = 8.0
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -41,6 +41,7 @@ class Terminal:
 
     def __init__(self, served: Served, state: Path, has_control: bool = True) -> None:
         self._ours, theirs = pty.openpty()
+        self.path = os.ttyname(theirs)
         self.resize(80, 24)
         server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TSUDOI_", "TMUX"))}
@@ -161,6 +162,28 @@ def test_a_signal_ends_it_and_the_terminal_is_as_before(
     assert b"\x1b[?1049l" in terminal.shown
     served.hears(b"/leave")
     terminal.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGTSTP], ids=lambda value: value.name)
+def test_a_client_that_was_stopped_draws_all_and_leaves_the_terminal_as_it_was(
+    number: signal.Signals, served: Served, tmp_path: Path
+) -> None:
+    terminal = Terminal(served, tmp_path)
+    with os.fdopen(os.open(terminal.path, os.O_RDONLY | os.O_NOCTTY)) as held:
+        before = termios.tcgetattr(held)
+        terminal.read_until(lambda shown: b"clear/quit" in shown and b"its host" in shown)
+        assert termios.tcgetattr(held) != before
+        terminal.process.send_signal(number)
+        about = Path(f"/proc/{terminal.process.pid}/stat")
+        wait_for(lambda: about.read_text().rpartition(")")[2].split()[0] == "T")
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.read_until(lambda shown: b"clear/quit" in shown and b"its host" in shown)
+        terminal.type(b"again\r")
+        wait_for(lambda: any(each.endswith(b"again") for each in served.fake.datagrams))
+        terminal.type(b"\x04")
+        assert terminal.wait() == 0
+        assert termios.tcgetattr(held) == before
+        terminal.close()
 
 
 def test_a_terminal_that_stands_still_stops_nothing(served: Served, tmp_path: Path) -> None:
