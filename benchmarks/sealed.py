@@ -37,7 +37,7 @@ AT_ONCE = 100
 SO_RCVBUFFORCE = 33
 _SAY = b'{"say":"' + TEXT.encode() + b'","number":%d}'
 """As the SDK writes it; the load must be able to keep up with the service."""
-_KEPT = re.compile(rb"^\[\d+,.*,(\d+),(\d+)\]$", re.MULTILINE)
+_KEPT = re.compile(rb'x",(\d+),(\d+)\]')
 """The sender's `member` and its number, in a message."""
 
 
