@@ -174,7 +174,7 @@ def remove_command(broker: Console, room: str, name: str, reason: str) -> None:
 
 @admin.command("ban")
 @click.argument("who")
-@click.option("--minutes", type=click.IntRange(0, 10_000_000), default=0, help="0: until it is lifted.")
+@click.option("--minutes", type=click.IntRange(0, admin_frames.MAX_MINUTES), default=0, help="0: until it is lifted.")
 @click.option("--reason", default="", help="Told to the member and to its room.")
 @click.option("--name", "is_name", is_flag=True, help="WHO is a user's name, though it looks like an address.")
 @click.pass_obj

@@ -179,7 +179,7 @@ class SqliteStore:
         try:
             with self._mutex:
                 self._commit(batch)
-        except (sqlite3.Error, msgspec.MsgspecError) as exc:
+        except (sqlite3.Error, msgspec.MsgspecError, OverflowError) as exc:
             raise StoreError(f"can not write to the store: {exc}") from exc
 
     def read(self, room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:

@@ -403,3 +403,10 @@ def test_a_store_whose_files_are_no_longer_there_fails_soon(path: Path, harm: Ca
         harm(path)
         with pytest.raises(StoreError, match="removed, moved or replaced"):
             store.trim(100, 0)
+
+
+def test_a_number_that_no_column_takes_ends_the_store_and_is_no_fault_that_is_passed_over(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "rooms.sqlite")
+    ban = Restriction(0, 1, "bob", "", 2**63)
+    with closing(store), pytest.raises(StoreError, match="can not write"):
+        store.commit(Batch(restrictions={ban.key: ban}))

@@ -57,6 +57,10 @@ class RemoveMember(Wire, tag=6):
     reason: Text = ""
 
 
+MAX_MINUTES = 10_000_000
+"""19 years. A turn whose times do not fit the store could not be kept, nor any after it."""
+
+
 class Ban(Wire, tag=7):
     """Ban a name or an address from all rooms, and remove the members that have it."""
 
@@ -64,7 +68,7 @@ class Ban(Wire, tag=7):
     """Empty: ban the address."""
     ip: Text
     """An IP address; empty: ban the name."""
-    minutes: Number
+    minutes: Annotated[int, msgspec.Meta(ge=0, le=MAX_MINUTES)]
     """0: until an Unban."""
     reason: Text = ""
 

@@ -68,3 +68,10 @@ def test_no_gateways_frame_parses_as_an_operators_question(kind: type[Wire], dat
 def test_texts_have_a_bound() -> None:
     with pytest.raises(MalformedMessage):
         parse_ask_untrusted(encode(Ask(VERSION, admin_frames.Announce("x" * 2_001))))
+
+
+def test_a_ban_ends_within_what_a_store_and_a_calendar_have() -> None:
+    for minutes, is_right in ((admin_frames.MAX_MINUTES, True), (admin_frames.MAX_MINUTES + 1, False)):
+        frame = encode(Ask(VERSION, admin_frames.Ban("bob", "", minutes)))
+        with contextlib.nullcontext() if is_right else pytest.raises(MalformedMessage):
+            parse_ask_untrusted(frame)
