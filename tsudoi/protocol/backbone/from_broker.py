@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from ..untrusted import Milliseconds
 from .log import Entry
 from .wire import MAX_BROKERS, MAX_SHARDS, Number, Short, Wire
 
@@ -137,14 +138,14 @@ class Banned(Wire, tag=49):
     """Bans and mutes of a room; `count` is the number of all."""
 
     count: Number
-    sanctions: list[tuple[str, str, bool, Number]]
+    sanctions: list[tuple[str, str, bool, Milliseconds]]
     """(name, IP address, is a mute, end in milliseconds since 1970 or 0) of the requested ones."""
 
 
 class ServerTime(Wire, tag=46):
     """The broker's time, in milliseconds since 1970, UTC."""
 
-    at_ms: Number
+    at_ms: Milliseconds
 
 
 class Hashed(Wire, tag=50):

@@ -1,5 +1,6 @@
 """Define the entries of a room's log, and the frames that publish them from the broker to the gateways."""
 
+from ..untrusted import Milliseconds
 from .wire import Number, Wire
 
 
@@ -19,7 +20,7 @@ class Entry(Wire):
     code: Number
     """A LeaveReason for LEFT and CLOSED, the number of members for JOINED, its client's number or 0 for SAID, else see
     EntryKind, or 0."""
-    at_ms: Number
+    at_ms: Milliseconds
     """When the broker stamped the entry, in milliseconds since 1970, UTC."""
     peer: Number = 0
     """The second member: the receiver of WHISPERED; the member that removed, muted or handed over. 0: none."""

@@ -20,17 +20,21 @@ from tsudoi.protocol.backbone import (
     MAX_ROOMS,
     ROOMS_ASKED,
     TOPIC_SIZE,
+    Banned,
     Bundle,
     Create,
     Delivered,
     Downward,
+    Entry,
     Item,
     News,
     Positions,
     Publish,
     Reconcile,
+    Reply,
     Request,
     Resume,
+    ServerTime,
     Upward,
     Wire,
     encode,
@@ -258,3 +262,11 @@ def test_a_packed_frame_inside_another_is_malformed() -> None:
     for each in backbone.unpack_frames_untrusted(outer):
         with pytest.raises(MalformedMessage):
             backbone.parse_upward_untrusted(each)
+
+
+def test_a_time_that_no_calendar_has_is_malformed() -> None:
+    for message in (ServerTime(2**47 + 1), Banned(1, [("bob", "", False, 2**47 + 1)])):
+        with pytest.raises(MalformedMessage):
+            parse_downward_untrusted(encode(Reply(1, message)))
+    with pytest.raises(MalformedMessage):
+        parse_news_untrusted(encode(News(1, 1, [Entry(1, 1, 1, "bob", "hello", 0, 2**47 + 1)])))
