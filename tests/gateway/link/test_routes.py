@@ -265,6 +265,10 @@ def test_what_a_former_owner_says_counts_for_nothing(gateway: Gateway) -> None:
     gateway.answer(B, 2, Welcome(former, 7, False, 0))
     assert not routes.is_alive(2, gateway.now)
     gateway.run()
+    assert routes.publish(2, said("not there"))
+    gateway.answer(B, 2, backbone.Accepted(1))
+    gateway.run()
+    assert gateway.shards[2].texts == ["not there"]
     # Nor if it knew a canary that was sent to the new owner.
     routes.tick(gateway.now)
     (fresh,) = [message for number, message in gateway.frames()[A] if number == 2]
