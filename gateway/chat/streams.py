@@ -56,7 +56,8 @@ class Streams(Component):
         member.cursor = after
         member.catch_up = None
         self.catch_up.begin(member, now)
-        self.broker_away.greet(member)
+        if member.sealed is None:  # A run of version 2 begins with the broker's answer.
+            self.broker_away.greet(member)
 
     def detach(self, member: Member) -> None:
         """Send a member nothing more: its stream has ended, or it leaves."""

@@ -372,6 +372,38 @@ def test_a_member_that_only_listens_is_told_that_the_broker_is_away_and_back() -
     assert people.world.nodes[0].gateway.counters.sealed_resumes == 1
 
 
+def notices_of(person: Person) -> list[str]:
+    told = [event for event in person.events if isinstance(event, Told | Back)]
+    return ["Back" if isinstance(event, Back) else json.loads(event.line)["notice"] for event in told]
+
+
+def test_a_member_that_the_broker_serves_again_is_not_told_that_it_is_away() -> None:
+    """Its gateway has just been answered, also if the canary has not come back yet."""
+    people = start(1)
+    person = people.enter(people.world.nodes[0], "den", "alice")
+    people.run(1.0)
+    people.world.stop_broker()
+    people.say(person, "hello")
+    people.run(30.0)
+    people.world.restart_broker()
+    people.run(5.0)
+    assert notices_of(person) == ["away", "Back", "back"]
+
+
+def test_a_member_that_speaks_is_told_when_another_gateway_reaches_the_room() -> None:
+    """Its own told it that it does not, and answers no ping that asks for that: the member went on before."""
+    people = start(1)
+    world = people.world
+    alice = people.enter(world.nodes[0], "den", "alice")
+    people.run(1.0)
+    world.nodes[0].cut_until = world.now + 60.0
+    for number in range(40):
+        people.say(alice, f"line {number}")
+        people.run(0.25)
+    assert notices_of(alice) == ["away", "Back"]
+    check(world, people, [alice])
+
+
 def test_a_member_that_only_listens_goes_on_where_the_room_is_reached() -> None:
     """Its own gateway answers pings, but nothing that is said comes there."""
     people = start(1)

@@ -75,6 +75,8 @@ class SealedClient:
         self._dice = dice
         self._is_rerouted = False
         """As the user was told."""
+        self._lacks_room = False
+        """As the server has told the user: it does not reach the room."""
         self._move_at: tuple[float, tuple[str, ...]] | None = None
         """When to go on at another server, and where."""
         self._missed: int | None = 0
@@ -235,7 +237,7 @@ class SealedClient:
     def _take_new_run(self, packet: Packet, lines: list[tuple[Down, bytes]], now: float) -> None:
         answers = [line.resumed for line, _ in lines if isinstance(line, DownLine) and line.resumed is not None]
         resumed = answers[0] if answers else None
-        was_away = self._link.is_away or self._link.lacks_room
+        was_away = self._link.is_away or self._lacks_room
         if resumed is None or not self._link.take_resumed(packet, resumed.to, now):
             if self._link.is_taken_over(packet.run, now):
                 self._link.resume(now)
@@ -245,7 +247,7 @@ class SealedClient:
         self._stands_since, self._in_vain = now, self._in_vain + 1
         self._take(lines, now)
         if was_away:
-            self._link.is_away = False
+            self._link.is_away = self._lacks_room = False
             self._events.append(Back(self._missed))
 
     def _take(self, lines: list[tuple[Down, bytes]], now: float) -> None:
@@ -264,6 +266,8 @@ class SealedClient:
                 if body is not None:
                     body.entries.append(Delivered(line.n, raw))
             elif not self._take_answer(line, now):
+                if line.notice in ("away", "back"):
+                    self._lacks_room = line.notice == "away"
                 self._events.append(Told(raw))
         if any(each.entries for each in ranges):
             self._link.note_entries(now)

@@ -134,11 +134,6 @@ class Link:
         return self._path.is_blocked
 
     @property
-    def lacks_room(self) -> bool:
-        """Whether this session's server does not reach the room."""
-        return self._seeking.pongs > 0
-
-    @property
     def suspect_s(self) -> float:
         """How long a server that must answer may be silent."""
         return max(SUSPECT_S, min(1.25 * self.round_trip_s, LAST_SUSPECT_S))

@@ -89,6 +89,8 @@ class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """With `pong`: this server does not reach the room."""
     moving: Moving | None = None
     ended: str | None = None
+    notice: str = ""
+    """Which one it is."""
 
 
 class Covered(NamedTuple):

@@ -129,7 +129,7 @@ def test_lines_down() -> None:
         lines.Covered(41, 44),
         lines.SaidLine(42, 7, 5),
         lines.SaidLine(44, 0, 0),
-        lines.DownLine(n=43, text="bob is rob"),
+        lines.DownLine(n=43, text="bob is rob", notice="renamed"),
     ]
     assert b'\n[41,44]\n[42,"alice","hello",7,5]\n[44,"bob","hi"]\n' in body
     assert [raw for _, raw in lines.parse_down_untrusted(body)] == body.split(b"\n")
