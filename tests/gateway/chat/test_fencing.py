@@ -55,6 +55,26 @@ def test_members_that_come_in_while_reconciling_are_asked_for_too(gateway: Scrip
     assert (texts(gateway, ALICE), texts(gateway, BOB)) == (["2"], [])
 
 
+def test_an_answer_to_a_question_of_before_the_fencing_ends_it_not(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.core.routes.reconnected("tcp://10.0.0.1:9003")
+    gateway.wait(0.5)
+    (before,) = gateway.asked(Reconcile)
+    gateway.canaries_come_back = False
+    gateway.wait(2.0)  # the lease ends, and no question is given up
+    gateway.canaries_come_back = True
+    gateway.answer(backbone.Accepted(0))
+    gateway.wait(0.5)
+    gateway.reply(before.id, Reconciled([], []))
+    gateway.news(said(2, 9, "2"))
+    assert gateway.outbound.sent == []
+    gateway.wait(0.5)
+    after = gateway.asked(Reconcile)[-1]
+    assert after.id != before.id
+    gateway.reply(after.id, Reconciled([1], []))
+    assert gateway.members.rooms == {}
+
+
 def test_entries_missed_while_fenced_are_replayed(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.canaries_come_back = False
