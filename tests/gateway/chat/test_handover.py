@@ -277,6 +277,25 @@ def test_a_member_that_another_gateway_has_displaced_comes_back_where_that_was(d
     assert texts(gateway, source) == ["5", "6", "7"]
 
 
+def test_a_member_that_was_displaced_while_it_waits_for_the_log_is_sent_nothing_before_it_is_heard(
+    gateway: ScriptedGateway,
+) -> None:
+    log = [said(2, 9, "2"), said(3, 9, "3")]
+    gateway.enter(1, address=ALICE)
+    gateway.enter(2)
+    gateway.news(*log)
+    gateway.receive(2, "", BOB)
+    gateway.answer(Reply(77, a_grant(2, offset=3, address=b"192.0.2.1 40001 0 !2")))
+    for _ in range(3):
+        answer_all(gateway, log)
+        gateway.tick()
+    assert {address for _, address, _ in gateway.outbound.sent} == {ALICE}
+    gateway.receive(2, "", BOB)
+    while answer_all(gateway, log):
+        pass
+    assert texts(gateway, BOB) == ["3"]
+
+
 @pytest.mark.parametrize("dialect", [WEB, TSUDOI_2], ids=["web", "tsudoi-2"])
 def test_a_client_that_knows_its_position_goes_on_from_there(gateway: ScriptedGateway, dialect: Dialect) -> None:
     member = gateway.enter(1, dialect.name)
