@@ -112,9 +112,9 @@ async def test_several_rooms_with_unread_marks(tmp_path: Path) -> None:
                 await expect(alice.page.locator("#icon")).to_have_attribute("href", "icon-unread.svg")
                 assert await alice.page.evaluate("tones") == 0
                 await alice.page.click("header button:has-text('Play sounds')")
-                await alice.page.wait_for_function("tones === 2")
+                await alice.until("tones === 2")
                 await bob.say("alice!")
-                await alice.page.wait_for_function("tones === 4")
+                await alice.until("tones === 4")
                 await expect(alice.page.locator(".mark.unread")).to_contain_text("3")
                 await alice.page.click(".rooms button.room:has-text('tea')")
                 await expect(alice.page.locator(".log .new")).to_be_visible()
@@ -152,7 +152,7 @@ async def test_passwords_other_windows_and_removals(tmp_path: Path) -> None:
                 await alice.say("in")
                 await hear(bob, "in")
                 # Another window with the same session takes the place; it can be taken back.
-                await alice.page.wait_for_function("JSON.parse(sessionStorage.tsudoi).rooms.length === 1")
+                await alice.until("JSON.parse(sessionStorage.tsudoi).rooms.length === 1")
                 stored = await alice.page.evaluate("sessionStorage.tsudoi")
                 page = await alice.page.context.new_page()
                 await page.add_init_script(f"sessionStorage.tsudoi ||= {stored!r}")

@@ -93,7 +93,7 @@ def test_rooms_and_lines_outlive_several_reloads_while_no_connection_can_be_made
             await alice.say("unsent")
             for _ in range(2):
                 # What outlives a reload is kept a moment after each change.
-                await alice.page.wait_for_function(KEPT)
+                await alice.until(KEPT)
                 await alice.page.reload()
                 await expect(alice.page.locator(".line.waiting")).to_contain_text("unsent")
                 await alice.tells("Connection lost")

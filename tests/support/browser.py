@@ -101,6 +101,12 @@ class Tab:
         """Wait until a kept line with a text is shown."""
         await expect(self.page.locator(".line.said:not(.waiting) .text").get_by_text(text, exact=True)).to_be_visible()
 
+    async def until(self, condition: str) -> None:
+        """Wait until an expression holds; `wait_for_function` looks again by `eval`, which the page forbids."""
+        async with asyncio.timeout(PATIENCE_MS / 1_000):
+            while not await self.page.evaluate(condition):  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.02)
+
     async def banner(self) -> str:
         """Return what the banner tells."""
         return await self.page.locator(".banner").inner_text()
