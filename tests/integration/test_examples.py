@@ -63,6 +63,15 @@ async def hear(chat: tsudoi.ChatClient, *texts: str) -> None:
             wanted = wanted[event.text == wanted[0] :]
 
 
+async def is_carried(speaker: tsudoi.ChatClient, listener: tsudoi.ChatClient) -> None:
+    """Wait until a bridge has entered both rooms: members see it a moment before it has the answer to its join."""
+    hearing = asyncio.create_task(hear(listener, f"<{speaker.name}> ready?"))
+    while not hearing.done():
+        await speaker.say("ready?")
+        await asyncio.wait([hearing], timeout=0.5)
+    await hearing
+
+
 def test_the_echo_bot_answers(server: tsudoi.Server, new_room: NewRoom) -> None:
     room = new_room("echo")
 
@@ -186,6 +195,7 @@ def test_the_bridge_between_rooms_carries_both_ways_and_ends_with_a_room(
             try:
                 await see(alice, 2, bridge)
                 await see(bob, 2, bridge)
+                await is_carried(alice, bob)
                 await alice.say(alice.as_text("/close is a command"))
                 await hear(bob, "<alice> /close is a command")
                 await bob.say("x" * bob.text_limit)
