@@ -35,7 +35,7 @@ def read(body: bytes) -> list[Line]:
                 lines.append({"n": n, "from": sender, "text": text, "member": member, "number": number})
             case [int(n), str(sender), str(text), *_]:
                 lines.append({"n": n, "from": sender, "text": text})
-            case line:
+            case dict(line):
                 lines.append(line)
     return lines
 

@@ -143,7 +143,7 @@ def parse_up_untrusted(body: bytes) -> list[UpLine]:
 
 
 def parse_down_untrusted(body: bytes) -> list[tuple[Down, bytes]]:
-    """Return the lines of a server's body, each also as the bytes that it is.
+    """Return the lines of a server's body that are known, each also as the bytes that it is.
 
     Raises:
         MalformedMessage: a line is not JSON, or a value has another type.
@@ -153,18 +153,18 @@ def parse_down_untrusted(body: bytes) -> list[tuple[Down, bytes]]:
         lines = [_array_untrusted(line) if line.startswith(b"[") else _down.decode(line) for line in raw]
     except PARSE_ERRORS as exc:
         raise _malformed(exc) from exc
-    return list(zip(lines, raw, strict=True))
+    return [(line, its_raw) for line, its_raw in zip(lines, raw, strict=True) if line is not None]
 
 
-def _array_untrusted(raw: bytes) -> Covered | SaidLine:
-    array = _down_array.decode(raw)
+def _array_untrusted(raw: bytes) -> Covered | SaidLine | None:
+    """Return what an array says; None: this version does not know it."""
+    try:
+        array = _down_array.decode(raw)
+    except msgspec.ValidationError:
+        return None
     if isinstance(array.second, str):
-        if array.text is None:
-            raise MalformedMessage("a message without a text")
-        return SaidLine(array.first, array.member, array.number)
-    if array.second < array.first:
-        raise MalformedMessage("a range of offsets that ends before it begins")
-    return Covered(array.first, array.second)
+        return None if array.text is None else SaidLine(array.first, array.member, array.number)
+    return None if array.second < array.first else Covered(array.first, array.second)
 
 
 def _malformed(exc: Exception) -> MalformedMessage:

@@ -5,10 +5,13 @@ import json
 from tests.support.each import each
 from tests.tsudoi.protocol.vectors import Vector, data, frames, vectors
 from tsudoi.protocol.client.dialects import TSUDOI_2
+from tsudoi.protocol.client.downlink_decoder import Said
+from tsudoi.protocol.client.downlink_decoder import parse_down_untrusted as parse_datagram_untrusted
 from tsudoi.protocol.client.handshake import Request, encode_grant, parse_request_untrusted
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.client.recognise import recognise
 from tsudoi.protocol.sealed.grant import parse_grant_untrusted
+from tsudoi.protocol.sealed.lines import Covered, DownLine, SaidLine, parse_down_untrusted
 from tsudoi.protocol.sealed.packets import Kind, parse_untrusted, serialize_cookie_header, serialize_header
 from tsudoi.protocol.sealed.parts import Parts, divide
 from tsudoi.protocol.sealed.suites import check_of, cipher, has_valid_check
@@ -24,6 +27,18 @@ def test_a_body(vector: Vector) -> None:
     packet = parse_untrusted(data(vector))
     assert (packet.kind, packet.session, packet.run, packet.count) == (Kind.BODY, session, run, vector["count"])
     assert key.decrypt(packet.nonce, packet.rest, packet.header) == body
+
+
+def test_what_looks_like_a_line_is_none_and_an_unknown_array_is_ignored() -> None:
+    (body,) = (vector["body"].encode() for name, vector in vectors("body").items() if "look like" in name)
+    assert [line for line, _ in parse_down_untrusted(body)] == [
+        Covered(44, 47),
+        SaidLine(45, 0, 0),
+        SaidLine(46, 7, 9),
+        DownLine(n=47, notice="renamed", text="bob is now called resumed."),
+    ]
+    sender, text = "kept", '{"kept":9}\n[1,2]'
+    assert parse_datagram_untrusted(TSUDOI_2, "den", body.split(b"\n")[2]) == Said(sender, text, 46)
 
 
 @each(vectors("parts"))
