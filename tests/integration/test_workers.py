@@ -1,5 +1,6 @@
 """`--workers`: several gateways behind one listener, of which one may die and nobody notices."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -19,7 +20,8 @@ def children(pid: int) -> dict[int, str]:
     """The processes that one has started, and their command lines."""
     found = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found[int(child)] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            found[int(child)] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
     return found
 
 
