@@ -98,6 +98,10 @@ _SEALING = (
     " and the kernel 0.2 more for a payload of each member's own than for one that all share. To go lower: a call that"
     " seals many."
 )
+_SEALED_LARGE = (
+    f"{_SEALING} Machines differ: the target was set where `classic`, one by one, sent 0.38 M datagrams a second, a"
+    " fifth of it. What bare `sendmmsg` can send here stands beside it."
+)
 _SEALED_LINES = (
     "Of 21 to 25 µs for a line, a third goes into the packets down, a fifth is its way up (opening, limits,"
     " publishing), a seventh the broker's, as much goes until it is encoded for the room, a tenth into repeats of last"
@@ -117,7 +121,7 @@ TARGETS = {
         "≤ 8 KiB", 8.0, "Half is the connection's parser and its transport, a fifth the member in gateway and broker."
     ),
     "sealed datagram": Target("≤ 1.35", 1.35, _SEALING),
-    "sealed large": Target("≥ 2,000,000 deliveries/s", 2_000_000, _SEALING, at_least=True),
+    "sealed large": Target("≥ 2,000,000 deliveries/s", 2_000_000, _SEALED_LARGE, at_least=True),
     "sealed many": Target("≥ 2", 2.0, _SEALED_LINES, at_least=True),
     "sealed memory": Target(
         "≤ 0.6 KiB more", 0.6, "The session, its run and the window of its counts, and a place in a table by session."
