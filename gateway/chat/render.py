@@ -16,7 +16,7 @@ from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase, phrase, unpack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason
-from tsudoi.protocol.sealed.lines import serialize_said
+from tsudoi.protocol.sealed.lines import member_number, serialize_said
 from tsudoi.protocol.web import replies
 
 _SAID, _WEB, _SEALED = int(EntryKind.SAID), DownForm.WEB, DownForm.SEALED
@@ -99,7 +99,14 @@ def messages(entries: Sequence[Entry], room: str, style: DownStyle) -> list[byte
 
 def sealed_messages(entries: Iterable[Entry]) -> list[bytes]:
     """Return the lines of version 2 for entries of the kind SAID. They are not cut: a body may have more bytes."""
-    return serialize_said([(entry.offset, entry.sender, entry.text, entry.member, entry.code) for entry in entries])
+    return serialize_said(
+        [
+            (entry.offset, entry.sender, entry.text, member_number(entry.member), entry.code)
+            if entry.code
+            else (entry.offset, entry.sender, entry.text)
+            for entry in entries
+        ]
+    )
 
 
 def web_publication(entry: Entry, room: str, options: int, member: int = 0) -> bytes | None:

@@ -67,7 +67,7 @@ class RoomEvents(Component):
         if member.stream is not None:
             why = render.why_removed(entry, member.room.name, member.options)
             member.stream.end(member, _ENDINGS.get(entry.code, Ending.LEFT), why, entry.offset - 1)
-        elif member.source != DISPLACED:
+        elif member.address is not None and member.source != DISPLACED:
             for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
                 self.send_to(member, payload)
         self.leaving.drop(member)

@@ -95,9 +95,9 @@ class UnknownMembers(Component):
         if member.stream is not None:
             # Its client subscribes again, and so joins as a new member.
             member.stream.interrupt(member)
-            return
-        for payload in render.lost_membership(member.room.name, member.dialect, member.options):
-            self.send_to(member, payload)
+        elif member.address is not None:
+            for payload in render.lost_membership(member.room.name, member.dialect, member.options):
+                self.send_to(member, payload)
 
 
 def _is_delivered(room: Room, end: tuple[int, int] | None) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from tests.gateway.chat.scripting import ALICE, BOB, CAROL, answer_replay, texts
 from tests.support.fakes import ScriptedGateway, entry, said
 from tsudoi.protocol.backbone import Positions, Reconcile, Reconciled, Refused, Replay, Resume, RoomPositions
+from tsudoi.protocol.client.dialects import OF_STREAMS
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
@@ -38,6 +39,17 @@ def test_a_member_of_the_own_dialect_is_told_by_a_notice(gateway: ScriptedGatewa
     assert payload.decode() == (
         '{"notice":"timeout","text":"あなたはもう 部屋1 にいません。もう一度入室してください。"}'
     )
+
+
+@pytest.mark.parametrize("dialect", [each.name for each in OF_STREAMS])
+def test_members_that_have_no_stream_at_the_time_are_removed_in_silence(gateway: ScriptedGateway, dialect: str) -> None:
+    gateway.enter(1, dialect)
+    gateway.enter(2, dialect)
+    reconcile(gateway, 1, last=1)
+    kicked = entry(2, EntryKind.LEFT, 2, LeaveReason.KICKED)
+    kicked.peer, kicked.peer_name = 3, "carol"
+    gateway.news(kicked)
+    assert (gateway.members.rooms, gateway.outbound.sent) == ({}, [])
 
 
 def test_a_member_that_has_left_by_the_log_gets_all_that_came_before_and_the_reason(gateway: ScriptedGateway) -> None:

@@ -28,7 +28,7 @@ def test_bodies_follow_on_each_other_and_have_all_lines(sizes: list[tuple[int, i
     lines, offset = [], after
     for step, size in sizes:
         offset += step
-        lines.append((offset, serialize_said([(offset, "", "x" * size, 0, 0)])[0]))
+        lines.append((offset, serialize_said([(offset, "", "x" * size)])[0]))
     bodies = pack(after, offset + more, lines)
     reached, found = after, []
     for body in bodies:
@@ -45,7 +45,7 @@ def test_bodies_follow_on_each_other_and_have_all_lines(sizes: list[tuple[int, i
 @given(st.integers(1, 2**53), st.text(max_size=50))
 def test_the_offset_of_a_line_is_read_as_it_is_written(offset: int, text: str) -> None:
     values = {"n": offset, "text": text}
-    (said,) = serialize_said([(offset, "alice", text, 0, 0)])
+    (said,) = serialize_said([(offset, "alice", text)])
     told = notices.encode_notice(TSUDOI_2.down, "den", "acted", values, text)
     assert (offset_of(said), offset_of(told)) == (offset, offset)
     assert offset_of(json.dumps({"notice": text}).encode()) == 0

@@ -16,14 +16,11 @@ from tsudoi.protocol.client.lines import mark_further_lines
 from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.names import SERVER_NAME, cut
 from tsudoi.protocol.visible_characters import boundary
-from tsudoi.protocol.web.replies import publication
 
 NATIVE = DownStyle(DownForm.NATIVE)
 _RAW: Final = DownForm.RAW
 _NAMED: Final = DownForm.NAMED
 """As plain names: to look up an enum's member takes 0.1 µs, a fifth of what it takes to encode a message."""
-_IN_JSON = (DownForm.NATIVE, DownForm.SEALED, DownForm.WEB)
-"""Their clients mark further lines by themselves."""
 MAX_DOWN = 4094
 """Bytes of one datagram; a text that does not fit is cut between two characters."""
 _STYLES = frozenset(dialect.down for dialect in DIALECTS.values())
@@ -55,7 +52,7 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
     Members' further lines are marked, except in NATIVE, whose clients mark them. The server's lists have many lines.
     """
     form = style.form
-    if sender != SERVER_NAME and form not in _IN_JSON:
+    if sender != SERVER_NAME and form is not DownForm.NATIVE:
         text = mark_further_lines(text)
     if form is _RAW:
         return _cut_text(_message_line(style, sender, text), size)
@@ -69,10 +66,9 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
         case DownForm.OBJECT:
             keys = (sender == SERVER_NAME and style.notice) or style.message
             return _object(style, keys, sender, text, size)
-        case DownForm.NATIVE | DownForm.SEALED:
+        case _:
+            assert form is DownForm.NATIVE, "a member with a stream gets messages from `gateway/chat/render.py`"
             return _cut_json({"n": offset, "from": sender, "text": text}, "text", size)
-        case DownForm.WEB:
-            return publication(room, encode_message(NATIVE, room, offset, sender, text, size), offset)
 
 
 def encode_line(style: DownStyle, room: str, text: str) -> bytes:
@@ -87,7 +83,7 @@ def encode_closing(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
     The words at which the client ends stay whole. NATIVE gets `kind` ("closed", "timeout", "kicked", "slow") too.
     """
     style = dialect.down
-    if style.form in (DownForm.NATIVE, DownForm.SEALED):
+    if style.form is DownForm.NATIVE:
         return _cut_json({"notice": kind, "text": text}, "text", MAX_DOWN)
     if style.form is DownForm.RAW or dialect.notices_raw:
         return cut(text, MAX_DOWN).encode()

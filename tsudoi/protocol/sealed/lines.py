@@ -4,7 +4,7 @@ Each direction has one structure with all its objects' fields, so that a line is
 not are None; which field is there tells what the line is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -20,6 +20,8 @@ MAX_LINES = 256
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 """A number that JavaScript has exactly."""
 Range: TypeAlias = tuple[Number, Number]
+SaidArray: TypeAlias = tuple[int, str, str] | tuple[int, str, str, int, int]
+"""A message: offset, name and text; and of a numbered one the sender's `member_number` and its number."""
 State: TypeAlias = Literal["complete", "gap", "reset"]
 
 
@@ -176,13 +178,9 @@ def member_number(member_id: int) -> int:
     return member_id & (2**53 - 1)
 
 
-def serialize_said(said: Iterable[tuple[int, str, str, int, int]]) -> list[bytes]:
-    """Return the lines of messages: each an offset, a name, a text, the sender's id, and its number for it or 0."""
-    arrays = [
-        (offset, name, text, member_number(member), number) if number else (offset, name, text)
-        for offset, name, text, member, number in said
-    ]
-    return _encoder.encode_lines(arrays).splitlines()
+def serialize_said(said: Sequence[SaidArray]) -> list[bytes]:
+    """Return the lines of messages."""
+    return _encoder.encode_lines(said).splitlines()
 
 
 def offset_of(line: bytes) -> int:

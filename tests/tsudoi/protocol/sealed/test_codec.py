@@ -120,7 +120,7 @@ def test_lines_down() -> None:
         [
             lines.serialize(lines.DownLine(resumed=lines.Resumed(3, 1, 41, 7, "bob", "complete"))),
             lines.serialize_range(41, 44),
-            *lines.serialize_said([(42, "alice", "hello", 2**53 + 7, 5), (44, "bob", "hi", 0, 0)]),
+            *lines.serialize_said([(42, "alice", "hello", lines.member_number(2**53 + 7), 5), (44, "bob", "hi")]),
             b'{"n":43,"notice":"renamed","name":"bob","to":"rob","text":"bob is rob"}',
         ]
     )
