@@ -5,7 +5,7 @@ Calls are carried out at once, and what the broker answers comes back as callbac
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -290,12 +290,12 @@ class Session:
         try:
             data = commands.parse_subscribe_data_untrusted(subscribe.data)
             normal = names.room_name(channel)
+            name = names.user_name(data.name) if data.name else who.name
         except (MalformedMessage, InvalidName) as exc:
             raise RefusedCommand(Error.BAD_REQUEST, str(exc)) from exc
         if channel != normal:
             raise RefusedCommand(Error.BAD_REQUEST, f"write the room's name in its normal form: {normal}")
-        if subscribe.token:
-            who = WebClient(who.ip, who.name, subscribe.token, who.language)
+        who = replace(who, name=name, signed=subscribe.token or who.signed)
         token = token_of(self._secret, channel)
         if not (self._rooms or self._takes_over(token) or self._port.has_place(channel, now)):
             self._has_no_place = True

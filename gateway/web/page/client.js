@@ -121,7 +121,8 @@ export class Client {
   async #subscribe(room) {
     const { epoch, offset, phase } = this.store.state.rooms.get(room) ?? {};
     if (!phase && !this.#left.has(room)) return;
-    const params = { channel: room, token: this.#tokens.get(room), data: this.#entry.get(room) ?? {} };
+    const data = { name: this.store.state.name, ...this.#entry.get(room) };
+    const params = { channel: room, token: this.#tokens.get(room), data };
     if (epoch) Object.assign(params, { recover: true, epoch, offset });
     try {
       const reply = await this.#connection.call('subscribe', params);

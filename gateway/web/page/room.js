@@ -213,7 +213,7 @@ export function ended(room, code, why) {
   const isKnown = code !== Code.ELSEWHERE;
   const isOpen = ({ state }) => state === 'waiting' || state === 'sent';
   const pending = room.pending.map((line) => (isKnown && isOpen(line) ? { ...line, state: 'refused', why } : line));
-  return { ...room, phase: 'ended', why, code, pending };
+  return { ...room, phase: 'ended', why, code, pending, members: new Map(), count: 0 };
 }
 
 function unsent(line) {

@@ -35,8 +35,10 @@ export function reduce(state, action) {
       return looked({ ...looked(state, false), active: action.room }, state.isLooking);
     case 'looked':
       return looked({ ...state, isLooking: action.isLooking }, action.isLooking);
+    case 'received':
+      return renamed(state, changeIn(state, action), action.room);
     default:
-      return change(state, action.room, (room) => inRoom(room, action, isSeen(state, action.room)));
+      return changeIn(state, action);
   }
 }
 
@@ -95,6 +97,16 @@ function closed(state, name) {
   left.delete(name);
   const beside = names[names.indexOf(name) + 1] ?? names[names.indexOf(name) - 1] ?? '';
   return looked({ ...state, rooms: left, active: state.active === name ? beside : state.active }, state.isLooking);
+}
+
+function changeIn(state, action) {
+  return change(state, action.room, (room) => inRoom(room, action, isSeen(state, action.room)));
+}
+
+/** A new name that the member has taken in one room is also the one under which rooms are entered from now on. */
+function renamed(before, state, room) {
+  const [was, is] = [before, state].map(({ rooms: all }) => all.get(room)?.myName);
+  return is === was ? state : { ...state, name: is };
 }
 
 function change(state, name, changeRoom) {

@@ -2,6 +2,7 @@
 
 import { el, setChildren, setText } from './dom.js';
 import { linkTo } from './keep.js';
+import { peopleOf } from './view-roster.js';
 import { Code } from './wire.js';
 import { words } from './words.js';
 
@@ -47,7 +48,7 @@ export class Header {
     setText(this.topic, room.topic);
     this.topic.title = room.topic;
     this.room = room.name;
-    setText(this.rosterButton, words.people(Math.max(room.count, room.members.size)));
+    setText(this.rosterButton, peopleOf(room));
     this.notify.hidden = notifies === null;
     setText(this.notify, notifies ? words.notifyOn : words.notify);
     this.sound.hidden = sounds === null;

@@ -19,13 +19,19 @@ export class Roster {
     this.element = el('aside.roster', { id: 'roster', 'aria-label': words.peopleHere }, el('div.bar', {}, this.heading, close), this.rows.list);
   }
 
-  show({ members, count, myName }) {
-    setText(this.heading, words.people(Math.max(count, members.size)));
+  show(room) {
+    const { members, myName } = room;
+    setText(this.heading, peopleOf(room));
     if (members === this.#members && myName === this.#myName) return;
     [this.#members, this.#myName] = [members, myName];
     const sorted = [...members].sort(([one, a], [other, b]) => Number(b.host ?? 0) - Number(a.host ?? 0) || one.localeCompare(other));
     this.rows.show(sorted.slice(0, MOST).map(([name, about]) => ({ name, isMe: name === myName, ...about })), ({ name }) => name);
   }
+}
+
+/** Return how many are in a room; after the membership that is not known. */
+export function peopleOf({ phase, members, count }) {
+  return phase === 'ended' ? words.peopleHere : words.people(Math.max(count, members.size));
 }
 
 function row(onPick) {

@@ -43,6 +43,15 @@ def test_a_second_member_of_a_name_is_numbered(world: World, node: Node) -> None
     assert Surfer(world, node).enter()["data"]["name"] == "alice#2"
 
 
+def test_a_room_may_be_entered_under_another_name_than_the_connections(world: World, node: Node) -> None:
+    alice = Surfer(world, node, "alice")
+    entered = alice.ask(subscribe={"channel": "den", "data": {"create": True, "name": " アリス "}})
+    assert entered["data"]["name"] == "アリス"
+    assert alice.enter("tea")["data"]["name"] == "alice"
+    refused = alice.ask(subscribe={"channel": "hall", "data": {"name": "a\nb", "create": True}})
+    assert refused["code"] == Error.BAD_REQUEST
+
+
 def test_each_attempt_to_enter_is_logged_with_its_outcome_and_no_name(world: World, node: Node) -> None:
     alice = Surfer(world, node)
     alice.enter()

@@ -62,6 +62,8 @@ class SubscribeData(msgspec.Struct, frozen=True):
     password: Annotated[str, msgspec.Meta(max_length=1_024)] | None = None
     create: bool = False
     """Create the room if there is none of that name."""
+    name: _Name = ""
+    """Of a new member; empty: the connection's."""
 
 
 class Unsubscribe(msgspec.Struct, frozen=True):

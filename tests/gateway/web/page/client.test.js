@@ -122,3 +122,17 @@ test('a room that was left and entered again while the server was away is not le
   assert.ok(!methods().includes('unsubscribe'));
   assert.equal(store.state.rooms.get('den').phase, 'in');
 });
+
+test('a member that has taken another name enters again, and other rooms, under that', async () => {
+  const { client, store } = await inDen();
+  const renamed = (name, to, offset) => ({ push: { channel: 'den', pub: { data: { notice: 'renamed', name, to, n: offset }, offset } } });
+  await hear(renamed('bob', 'eve', 2));
+  client.enter('tea');
+  assert.equal(sent.at(-1).subscribe.data.name, 'alice');
+  await hear(renamed('alice', 'アリス', 3), lost(2101));
+  client.enter('den');
+  assert.equal(sent.at(-1).subscribe.data.name, 'アリス');
+  client.enter('hall', { create: true });
+  assert.deepEqual(sent.at(-1).subscribe.data, { name: 'アリス', create: true });
+  assert.equal(store.state.name, 'アリス');
+});

@@ -37,6 +37,11 @@ test('when a membership ends, what has not come was not said; but not when it we
   assert.deepEqual(states(2105), ['kept', 'sent', 'waiting']);
 });
 
+test('who is in a room is not known when the membership has ended', () => {
+  const room = rooms.present(inRoom(), { alice: {}, bob: {} });
+  assert.equal(rooms.ended(room, 2101, 'why').members.size, 0);
+});
+
 test('one line is sent at a time, in order, again with its number after a lost connection', () => {
   let room = rooms.say(rooms.say(inRoom(), 'one', 100), 'two', 100);
   const [first, second] = room.pending;
