@@ -6,6 +6,7 @@ A webhook is no member: its message has the member id 0, and a name that no memb
 import hashlib
 from collections.abc import Iterable
 
+from tsudoi.ops.bounded import oldest
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Post, Posted
 from tsudoi.protocol.client.member_options import MemberOptions
@@ -41,8 +42,9 @@ class Posts:
         row = PostRow(post.key, room.id, room.epoch, room.last, _hash(post), at_ms)
         self._rows.pop(post.key, None)
         self._rows[post.key] = self.changes[post.key] = row
-        while len(self._rows) > POSTS:
-            self._forget(next(iter(self._rows)))
+        if len(self._rows) > POSTS:
+            for key in oldest(self._rows, POSTS):
+                self._forget(key)
 
     def forget_room(self, room: int) -> None:
         """Forget the messages of a room that is purged; the store drops them with the room."""

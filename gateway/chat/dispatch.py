@@ -10,7 +10,6 @@ from tsudoi.protocol.errors import MalformedMessage
 from ..counters import Counters
 from ..join.rate_keys import RateKeys
 from ..link.routes import Routes, unpack_untrusted
-from ..listeners import sockaddr
 from ..listeners.bound import Bound
 from ..sealed.draining import Draining
 from ..sealed.keys import SessionKeys
@@ -140,7 +139,7 @@ class ChatCore:
 
     def count_addresses_again(self) -> None:
         """Count the members of addresses again: `--unlimited` has changed."""
-        self.members.change_rate_keys(lambda ip: self._rate_keys.of(sockaddr.text_of(ip)) if any(ip) else "")
+        self.members.change_rate_keys(lambda ip: self._rate_keys.of_packed(ip) if any(ip) else "")
 
     def handle_news(self, endpoint: str, frame: bytes, now: float) -> None:
         """Handle one frame from the PUB side of the broker at an endpoint.

@@ -7,10 +7,11 @@ Datagrams are never answered, so the author of a client learns nothing else of a
 from enum import Enum
 
 from tsudoi.ops.log_throttle import LogThrottle
-from tsudoi.ops.rate_key import rate_key
+from tsudoi.ops.rate_key import packed_key
 
 from ..explain.datagram_hints import WhoseToken, datagram_hints
 from ..join.rate_keys import ADDRESSES
+from ..listeners import sockaddr
 
 AGAIN_S = 5.0
 """How long the same reason is not logged again for an address (of IPv6: 64 bits). An author
@@ -37,18 +38,18 @@ class DroppedLog:
     def __init__(self) -> None:
         self._throttle = LogThrottle[tuple[str, Drop | None]](ADDRESSES, AGAIN_S)
 
-    def line(self, ip: str, why: Drop | None, data: bytes, whose: WhoseToken, now: float) -> dict[str, object] | None:
+    def line(self, ip: bytes, why: Drop | None, data: bytes, whose: WhoseToken, now: float) -> dict[str, object] | None:
         """Return the values of the line to log, never a token or a text; None if there is to be none.
 
-        `why`: None for a datagram that was accepted, which is logged if something may be wrong with it. `data`: the
-        datagram, if its bytes are to be explained.
+        `ip`: as `sockaddr.ip_bytes` returns it. `why`: None for a datagram that was accepted, which is logged if
+        something may be wrong with it. `data`: the datagram, if its bytes are to be explained.
         """
-        if not self._throttle.touch((rate_key(ip), why), now, ALL_S, ALL_BURST):
+        if not self._throttle.touch((packed_key(ip), why), now, ALL_S, ALL_BURST):
             return None
         hints = datagram_hints(data, whose) if data else []
         if why is None and not hints:
             return None
-        values: dict[str, object] = {"ip": ip}
+        values: dict[str, object] = {"ip": sockaddr.text_of(ip)}
         if why is not None:
             values["why"] = why.value
         if left_out := self._throttle.take_suppressed():

@@ -43,7 +43,7 @@ class ExitAnswers(Component):
         """Send the refusal and the word to exit, as far as they are no longer than the datagram."""
         if len(_EXIT) > len(data) or not self._by_port.touch(sockaddr.peer(source), now, 1.0, 1.0):
             return
-        rate_key = self.rate_keys.of(sockaddr.unpack(source)[0])
+        rate_key = self.rate_keys.of_packed(sockaddr.ip_bytes(source))
         if rate_key and not self._by_address.touch(rate_key, now, EXITS_S, EXITS):
             return
         self.counters.exit_answers += 1

@@ -35,7 +35,7 @@ class TokenGuesses:
 
         Beyond the limit, mute the source for a moment and return None.
         """
-        rate_key = self._rate_keys.of(sockaddr.unpack(source)[0])
+        rate_key = self._rate_keys.of_packed(sockaddr.ip_bytes(source))
         if rate_key and not self._by_key.touch(rate_key, now, RATE, BURST):
             self._counters.guesses_limited += 1
             put_newest(self._muted, sockaddr.peer(source), now + MUTE_S, ADDRESSES)

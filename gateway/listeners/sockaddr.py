@@ -63,7 +63,7 @@ def port(raw: bytes) -> int:
 @lru_cache(KNOWN)
 def text_of(ip: bytes) -> str:
     """Return the text of an IP address, as `ip_bytes` returns it."""
-    return str(ipaddress.ip_address(ip))
+    return ".".join(map(str, ip)) if len(ip) == 4 else str(ipaddress.ip_address(ip))
 
 
 @lru_cache(KNOWN)

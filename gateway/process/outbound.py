@@ -77,12 +77,12 @@ class GatewayOutbound:
             server.filter(program)
 
     def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
-        line = self._dropped_log.line(sockaddr.unpack(source)[0], why, data, self._member_of, now)
+        line = self._dropped_log.line(sockaddr.ip_bytes(source), why, data, self._member_of, now)
         if line is not None:
             logger.info("datagram dropped", **line)
 
     def log_accepted(self, source: bytes, now: float, data: bytes) -> None:
-        line = self._dropped_log.line(sockaddr.unpack(source)[0], None, data, self._member_of, now)
+        line = self._dropped_log.line(sockaddr.ip_bytes(source), None, data, self._member_of, now)
         if line is not None:
             logger.info("datagram accepted", **line)
 

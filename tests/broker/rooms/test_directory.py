@@ -297,7 +297,7 @@ def test_numbers_of_names_are_known_for_so_many_of_them(here: Here) -> None:
     for number in range(NUMBERS + 5):
         here.join("den", f"bob{number}")
         here.directory.leave(here.join("den", f"bob{number}"), LeaveReason.LEFT, NOW_MS)
-    assert len(room.numbers) == NUMBERS
+    assert NUMBERS * 0.95 < len(room.numbers) <= NUMBERS
     assert here.join("den", "bob0").name == "bob0#2"
 
 
