@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 import click
 
 import tsudoi
-from tests.support.lossy_relay import LossyRelay
 from tests.support.services import Gateway, at
+from tests.support.udp_relay import UdpFaults, relay_process
 
 LOSS = 0.1
 CASES = ((0.04, 10, 3), (0.14, 10, 3), (0.3, 10, 3), (0.3, 1, 30))
@@ -28,11 +28,11 @@ def main(seconds: float) -> None:
     with ExitStack() as stack:
         data = stack.enter_context(TemporaryDirectory(prefix="tsudoi-"))
         service = stack.enter_context(Gateway(data=Path(data)))
-        relays = [
-            stack.enter_context(LossyRelay(service.udp, LOSS, jitter_s=0.0, seed=seed, delay_s=round_trip_s / 2))
+        ports = [
+            stack.enter_context(relay_process(service.udp, UdpFaults(drop=LOSS, latency_s=round_trip_s / 2), seed))
             for seed, (round_trip_s, _, _) in enumerate(CASES)
         ]
-        asyncio.run(_measure(service, [relay.port for relay in relays], seconds))
+        asyncio.run(_measure(service, ports, seconds))
 
 
 async def _measure(service: Gateway, ports: list[int], seconds: float) -> None:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import partial
 
 from tests.chaos.plan import ClientPlan
-from tests.chaos.relay import drain, new_udp_socket
 from tests.support.legacy.client import Answer, Habits, LegacyClient
 from tests.support.legacy.dialects import CLIENTS
 from tests.support.legacy.wire import Address, Listener, Stream
+from tests.support.udp_relay import drain, new_udp_socket
 
 ENTER_S = 30.0
 _KEY = re.compile(rb"<(\d+)/(\d+)>")

@@ -3,6 +3,8 @@
 import random
 from dataclasses import dataclass, field
 
+from tests.support.udp_relay import UdpFaults
+
 DIALECTS = (
     *("classic", "classic", "tsudoi", "tsudoi", "tcrp", "tcrp-named", "tcrp-200", "tcrp-bare-ack", "tcrp-success"),
     *("tcrp-json", "tcrp-ok", "tcrp-single", "tcrp-202"),
@@ -61,16 +63,6 @@ class Action:
         where = f" to gateway {self.other}" if self.kind in ("move", "roam") else ""
         span = f" for {self.lasts:.2f} s" if self.lasts else " for good" if self.kind in ("kill", "drain") else ""
         return f"{self.at:6.2f} s  {self.kind} {who}{where}{span}"
-
-
-@dataclass(frozen=True, slots=True)
-class UdpFaults:
-    """What the relay between clients and gateways does to each datagram, as probabilities."""
-
-    drop: float
-    double: float
-    delay: float
-    delay_s: float
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from tests.chaos.clients import KINDS, ChaosClient, text_of
 from tests.chaos.faults import Faults
 from tests.chaos.history import History, Member, Recording, take_names
 from tests.chaos.plan import OF_CLIENTS, SEALED, Action, ClientPlan, Plan
-from tests.chaos.relay import UdpRelay
 from tests.chaos.sealed_clients import SealedChaosClient, SealedSeen
 from tests.chaos.servers import Injector, Servers, Stage
 from tests.chaos.settling import SETTLE_S, Settling
 from tests.support.legacy.wire import Address, Listener
+from tests.support.udp_relay import UdpRelay
 
 ATTEMPTS = 3
 """How often a client tries to enter before anything happens: on a busy machine a broker may lose its lease then."""

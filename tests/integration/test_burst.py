@@ -5,10 +5,10 @@ import time
 import pytest
 
 from scenarios.cluster import Broker
-from tests.chaos.relay import drain, new_udp_socket
 from tests.support.legacy.plain import Tcrp
 from tests.support.legacy.wire import Address
 from tests.support.services import Gateway
+from tests.support.udp_relay import drain, new_udp_socket
 
 MESSAGES, PAUSE_S = 2_000, 5.0
 PATIENCE_S = 60.0

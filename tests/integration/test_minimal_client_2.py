@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import NewRoom
-from tests.support.lossy_relay import LossyRelay
 from tests.support.services import Gateway
 from tests.support.typist import Start, they_chat, two_in, typists
+from tests.support.udp_relay import UdpFaults, relay_process
 
 PROGRAM = Path(__file__).resolve().parents[2] / "docs" / "minimal_client_2.py"
 
@@ -29,8 +29,8 @@ def start_far_away(gateway: Gateway) -> Iterator[Start]:
     """The same, behind a bad network."""
     tcp, udp = gateway.listener("auto")
     with (
-        LossyRelay(("127.0.0.1", udp[1]), 0.1, doubling=0.1, seed=1) as relay,
-        typists(PROGRAM, f"127.0.0.1:{tcp[1]}:{relay.port}") as start,
+        relay_process(udp, UdpFaults(drop=0.1, double=0.1, delay=1.0, delay_s=0.02)) as port,
+        typists(PROGRAM, f"127.0.0.1:{tcp[1]}:{port}") as start,
     ):
         yield start
 

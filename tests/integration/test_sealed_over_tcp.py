@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import trustme
 import tsudoi
 from tests.support.sealed_client import WAIT_S, SealedClient, shake_hands
 from tests.support.services import Gateway, at, hear_next
+from tests.support.udp_relay import UdpFaults, UdpRelay
 from tests.support.waiting import until
 from tsudoi import ChatClient, Rerouted, Server, Settings
 from tsudoi.net.sealed_chat import SealedChat
@@ -42,47 +43,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_path, "CONFIRM_S", 0.3)
 
 
-class Relay:
-    """Carries datagrams between clients and the gateway, while it `passes`."""
-
-    def __init__(self, target: Address) -> None:
-        self.passes = True
-        self.dropped = 0
-        self._target = target
-        self._loop = asyncio.get_running_loop()
-        self._front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._front.bind(("127.0.0.1", 0))
-        self._front.setblocking(False)
-        self.port = self._front.getsockname()[1]
-        self._sides: dict[Address, socket.socket] = {}
-        self._loop.add_reader(self._front, self._up)
-
-    def _up(self) -> None:
-        data, client = self._front.recvfrom(4_096)
-        side = self._sides.get(client)
-        if side is None:
-            side = self._sides[client] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            side.setblocking(False)
-            side.connect(self._target)
-            self._loop.add_reader(side, self._down, side, client)
-        self._carry(lambda: side.send(data))
-
-    def _down(self, side: socket.socket, client: Address) -> None:
-        data = side.recv(4_096)
-        self._carry(lambda: self._front.sendto(data, client))
-
-    def _carry(self, send: Callable[[], object]) -> None:
-        if self.passes:
-            send()
-        else:
-            self.dropped += 1
-
-    def close(self) -> None:
-        for sock in (self._front, *self._sides.values()):
-            self._loop.remove_reader(sock)
-            sock.close()
-
-
 def is_by_tcp(chat: ChatClient) -> bool:
     assert isinstance(chat, SealedChat)
     return chat._core.is_resumed and is_tcp(chat._core.way)
@@ -104,9 +64,8 @@ async def test_members_talk_by_tcp_where_udp_does_not_pass_and_go_back_to_it_whe
     gateway: Gateway, room: str
 ) -> None:
     listener = gateway.listener("auto")
-    relay = Relay(listener.udp)
-    relay.passes = False
-    server = Server("127.0.0.1", listener.tcp[1], relay.port)
+    relay = UdpRelay(listener.udp, UdpFaults(drop=1.0), "")
+    server = Server("127.0.0.1", listener.tcp[1], relay.address[1])
     about: dict[str, Any] = {"server": server, "dialect": "tsudoi-2", "settings": Settings()}
     alice = await tsudoi.create(room, name="alice", **about)
     async with alice, await tsudoi.join(room, name="bob", **about) as bob:
@@ -114,15 +73,15 @@ async def test_members_talk_by_tcp_where_udp_does_not_pass_and_go_back_to_it_whe
         assert is_by_tcp(alice)
         assert is_by_tcp(bob)
         assert relay.dropped
-        relay.passes = True
+        relay.faulty = False
         await talk(alice, bob, "while UDP passes again")
         await until(lambda: not is_by_tcp(alice) and not is_by_tcp(bob))
         await talk(alice, bob, "with UDP")
-        relay.passes = False
+        relay.faulty = True
         await talk(alice, bob, "without UDP again")
         assert is_by_tcp(alice)
         assert is_by_tcp(bob)
-        relay.passes = True
+        relay.faulty = False
         await until(lambda: not is_by_tcp(alice) and not is_by_tcp(bob))
         assert alice.dropped == bob.dropped == 0
     relay.close()
