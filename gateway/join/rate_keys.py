@@ -4,7 +4,8 @@ Addresses in the `--unlimited` networks (by default the loopback ones) have no k
 """
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 from tsudoi.ops.rate_key import packed_key
 
@@ -15,11 +16,13 @@ ADDRESSES = 10_000
 """Addresses that each limit remembers; beyond that the one not seen for longest is forgotten."""
 
 
-@dataclass(slots=True)
 class RateKeys:
-    """Maps IP addresses to rate-limit keys."""
+    """Maps IP addresses to rate-limit keys. It knows the last ones: a join asks for that of its client five times."""
 
-    settings: Settings
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._unlimited: tuple[Network, ...] | None = None
+        self._key_of: Callable[[bytes], str]
 
     def of(self, ip: str) -> str:
         """Return the key of an IP address, empty if the address has no limits."""
@@ -27,7 +30,10 @@ class RateKeys:
 
     def of_packed(self, ip: bytes) -> str:
         """Return the key of an IP address as `sockaddr.ip_bytes` returns it."""
-        return limited_key(ip, self.settings.unlimited)
+        if self._unlimited is not self._settings.unlimited:
+            self._unlimited = self._settings.unlimited
+            self._key_of = lru_cache(ADDRESSES)(partial(limited_key, unlimited=self._unlimited))
+        return self._key_of(ip)
 
 
 def limited_key(ip: bytes, unlimited: tuple[Network, ...]) -> str:

@@ -54,6 +54,8 @@ _SEPARATOR = re.compile(f"[{_COLONS}>\uff1e\u2192] |[\uff1a\ufe55\ufe13]| [{_COL
 _ACTION = re.compile("[*\u066d\u204e\u2217\ufe61\uff0a](?: |\\Z)")
 # A row of a list goes on with a comma.
 _HOST_MARK = re.compile(" ?[(\uff08](?:host|ホスト)[)\uff09](?=\\s*(?:[,\u3001\uff0c]|\\Z))", re.IGNORECASE)
+# One of these is in each ASCII name that one of the expressions above finds something in.
+_MARKS = frozenset(":>*(")
 _ZERO_WIDTH_SPACE = "\u200b"
 
 
@@ -97,7 +99,7 @@ def user_name(name: str) -> UserName:
             server, or look the same.
     """
     normal = normalise(name, "user name")
-    if normal.isalnum() and normal.isascii():
+    if normal.isascii() and _MARKS.isdisjoint(normal):
         return UserName(normal)
     seen = _seen(normal)
     if not normal.isascii():

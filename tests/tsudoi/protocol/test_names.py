@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.strategies import TOKENS, names, texts, wild_names
 from tests.support.visible import next_boundary
-from tsudoi.protocol.errors import InvalidName
+from tsudoi.protocol.errors import InvalidName, MisleadingName
 from tsudoi.protocol.names import (
     MAX_NAME_SIZE,
     SERVER_NAME,
@@ -120,6 +120,21 @@ def test_nobody_can_look_like_the_server_whatever_is_put_into_its_name(unseen: s
 @pytest.mark.parametrize("name", ["server", "Server", "server 1", "s e r v e r", "ser\u2800ver", "サーバー"])
 def test_other_names_like_the_servers_are_names(name: str) -> None:
     assert user_name(name) == name
+
+
+@given(st.text("x :>*(host),").map("x".__add__))
+@example("x (host)")
+@example("x :")
+@example("x> y")
+def test_an_ascii_name_misleads_where_it_would_with_other_letters(name: str) -> None:
+    def misleads(name: str) -> bool:
+        try:
+            return not user_name(name)
+        except MisleadingName:
+            return True
+
+    for begin in ("", "*", "* "):
+        assert misleads(begin + name) == misleads(begin + name.replace("x", "é"))
 
 
 def test_the_limit_is_255_bytes_of_the_normal_form() -> None:
