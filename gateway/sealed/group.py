@@ -5,7 +5,7 @@ says which offsets it covers. A member for which the turn has an entry of its ow
 its own for the same offsets, in its place, so that it sees no hole and loses none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,6 +46,7 @@ class SealedGroup(Collecting):
     """Live members of one room that get the same entries in the same bodies."""
 
     __slots__ = (
+        "_begun",
         "_last",
         "_lines",
         "_loose",
@@ -71,11 +72,15 @@ class SealedGroup(Collecting):
         self._lines: list[Numbered] = []
         self._own: dict[int, list[Numbered]] = {}
         """Entries for one member each since the last common body, by its id. Until then its bodies have all of them."""
+        self._begun: dict[int, int] = {}
+        """Members that were added since the last common body, at a later offset than that: it begins there for each,
+        since what the group leaves out before it is what is for none of the others."""
         self._loose: list[bytes] = []
         """Notices without an offset."""
         self._size = 0
         self._last: tuple[bytes | None, dict[int, bytes]] | None = None
-        """The last body of the burst (None: only some got bodies), and those of members with their own."""
+        """The last body of the burst (None: only some got bodies), and those of members with their own; empty for those
+        that were added since."""
         self._trail: tuple[Sent, ...] = ()
         """What may go again with the next body."""
         self._trails = 0
@@ -89,9 +94,14 @@ class SealedGroup(Collecting):
     def add(self, member: Member, address: bytes) -> None:
         """Add a member that has a link."""
         self.flush()
-        self._trail = ()  # it may be older than this member's join
+        # All that was sent here may lack entries that are for this member alone, which it has got from the log.
+        self._trail = ()
+        if self._last is not None:
+            self._last[1][member.id] = b""
         if not len(self):
             self.after = self._room.position
+        elif self.after < self._room.position:
+            self._begun[member.id] = self._room.position
         link = member.sealed
         assert link is not None
         self._recipients.add(member, link.address)
@@ -105,6 +115,7 @@ class SealedGroup(Collecting):
         """Remove a member."""
         self.flush()
         self._own.pop(member.id, None)
+        self._begun.pop(member.id, None)
         self._seals.remove(member.slot)
         self._recipients.remove(member)
         if not len(self):
@@ -149,7 +160,7 @@ class SealedGroup(Collecting):
         is_common = bool(lines) or sum(map(len, own.values())) > MOST_OWN
         if is_common:
             contents = pack(self.after, to, lines)
-            own_bodies = self._own_bodies(to, lines)
+            own_bodies = self._own_bodies(to, lines, {*own, *self._begun}) if own or self._begun else {}
             if own_bodies or not self._trails or len(contents) > 1:
                 self._trail = ()
             else:
@@ -157,9 +168,9 @@ class SealedGroup(Collecting):
             self._send(contents, own_bodies)
             self._last = contents[-1], {member: contents[-1] for member, contents in own_bodies.items()}
             self.after = to
-            self._own = {}
+            self._own, self._begun = {}, {}
         elif own:
-            own_bodies = self._own_bodies(to, [])
+            own_bodies = self._own_bodies(to, [], own)
             self._last = None, {member: contents[-1] for member, contents in own_bodies.items()}
         else:
             own_bodies = {}
@@ -188,18 +199,22 @@ class SealedGroup(Collecting):
         bodies = pack(trail[0].after, to, [line for sent in (*trail, Sent(self.after, lines)) for line in sent.lines])
         return bodies if len(bodies) == 1 else []
 
-    def _own_bodies(self, to: int, lines: list[Numbered]) -> dict[int, list[bytes]]:
-        """Return the bodies of the members with entries of their own since the last common body, by their ids."""
-        return {member: pack(self.after, to, merge(lines, own)) for member, own in self._own.items()}
+    def _own_bodies(self, to: int, lines: list[Numbered], members: Iterable[int]) -> dict[int, list[bytes]]:
+        """Return the bodies of members that do not get the common one, by their ids."""
+        return {each: pack(self.after_of(each), to, merge(lines, self._own.get(each, ()))) for each in members}
+
+    def after_of(self, member: int) -> int:
+        """Return the offset behind which a member's next body begins."""
+        return self._begun.get(member, self.after)
 
     def rest_of(self, member: int, to: int) -> list[bytes]:
         """Return the bodies with a member's entries since the last common body, up to the offset `to`; none of none.
 
         After `flush`. These are its own, if any; the others have no line for it.
         """
-        if to <= self.after:
+        if to <= (after := self.after_of(member)):
             return []
-        return pack(self.after, to, self._own.get(member, ()))
+        return pack(after, to, self._own.get(member, ()))
 
     def repeat(self) -> None:
         """Send the last body once more."""
@@ -209,7 +224,7 @@ class SealedGroup(Collecting):
         if common is not None:
             self._send([common], own)
         for member, content in own.items():
-            if (link := self._link_of(member)) is not None:
+            if content and (link := self._link_of(member)) is not None:
                 link.send_bodies([content])
 
     def forget_last(self) -> None:

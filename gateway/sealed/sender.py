@@ -137,7 +137,8 @@ class Sender:
                 del self._joined[link]
                 continue
             if ticks in AT_TICKS:
-                link.send_bodies([serialize_range(its_group.after, its_group.after)])
+                after = its_group.after_of(link.member.id)
+                link.send_bodies([serialize_range(after, after)])
             if ticks >= AT_TICKS[-1]:
                 del self._joined[link]
         for link, places in self.recalls.due(now):

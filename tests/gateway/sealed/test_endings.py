@@ -20,11 +20,16 @@ from tsudoi.protocol.sealed.suites import AES_128_GCM, cipher
 
 def lines_to(gateway: ScriptedGateway, session: bytes, address: bytes) -> list[Any]:
     """Return the lines that went to a client, in their order."""
+    return [line for body in bodies_to(gateway, session, address) for line in body]
+
+
+def bodies_to(gateway: ScriptedGateway, session: bytes, address: bytes) -> list[list[Any]]:
+    """Return the lines of each body that went to a client, in their order."""
     opens = cipher(AES_128_GCM, gateway.keys.key(session, up=False))
     packets = [each for each in gateway.outbound.to(address) if parse_untrusted(each).kind == Kind.BODY]
     assert len({each[:HEADER_SIZE] for each in packets}) == len(packets), "a nonce was used twice"
     bodies = [opens.decrypt(each[RUN_AT:HEADER_SIZE], each[HEADER_SIZE:], each[:HEADER_SIZE]) for each in packets]
-    return [line for body in bodies for line, _ in parse_down_untrusted(body)]
+    return [[line for line, _ in parse_down_untrusted(body)] for body in bodies]
 
 
 @pytest.mark.parametrize(
