@@ -5,6 +5,7 @@ import math
 import ssl
 import stat
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,12 +41,26 @@ class Certificate:
     @property
     def expires_at(self) -> float:
         """When clients begin to refuse it, in Unix seconds; NaN: that can not be read."""
+        return self._validity[1]
+
+    def why_refused(self, now: float) -> str:
+        """Return why clients refuse it at `now`, in Unix seconds; empty: its time has come and is not over."""
+        begins_at, expires_at = self._validity
+        if now > expires_at:
+            return f"it has expired at {datetime.fromtimestamp(expires_at, UTC):%Y-%m-%d %H:%M} UTC"
+        if now < begins_at:
+            return f"it is not valid before {datetime.fromtimestamp(begins_at, UTC):%Y-%m-%d %H:%M} UTC"
+        return ""
+
+    @property
+    def _validity(self) -> tuple[float, float]:
         from cryptography import x509
 
         try:
-            return x509.load_der_x509_certificate(self._der).not_valid_after_utc.timestamp()
+            read = x509.load_der_x509_certificate(self._der)
         except ValueError:  # it is stricter than OpenSSL, which has taken the certificate
-            return math.nan
+            return math.nan, math.nan
+        return read.not_valid_before_utc.timestamp(), read.not_valid_after_utc.timestamp()
 
     @property
     def _der(self) -> bytes:

@@ -17,6 +17,7 @@ from ..join.signed_tokens import load_keys
 from ..listeners.options import Listener
 from ..listeners.tls import load
 from ..settings import Settings
+from .session_files import warn_of_certificate
 
 if TYPE_CHECKING:
     from ..join.token_keys import TokenKeys
@@ -70,6 +71,7 @@ def _apply(
         service.config = replace(service.config, tls_certificate=new.tls_certificate, tls_key=new.tls_key)
         if service.certificate.replace(certificate):
             report.changed.append("certificate")
+        warn_of_certificate(service.certificate)
     settings = replace(new.settings, auth=old.settings.auth)
     if service.verifier is not None and keys is not None:
         issuer = {name: getattr(new, name) for name in ISSUER}

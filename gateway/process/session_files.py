@@ -10,6 +10,7 @@ import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from time import time
 
 from tsudoi.ops import logs
 from tsudoi.ops.new_file import new_file
@@ -96,6 +97,16 @@ def warn(config: Config, sessions: Sessions) -> None:
             "gateways on other machines can not serve the sessions made here: give all a copy of this file, with "
             "--session-secret",
             file=str(config.session_file),
+        )
+    if sessions.operators is not None:
+        warn_of_certificate(sessions.operators)
+
+
+def warn_of_certificate(certificate: Certificate) -> None:
+    """Log it if clients refuse the certificate for its dates: a refusing client does not say why."""
+    if why := certificate.why_refused(time()):
+        logger.warning(
+            "clients of TLS refuse the certificate: renew it (--tls-cert), and send SIGHUP; or set the clock", why=why
         )
 
 

@@ -263,6 +263,14 @@ def test_it_is_known_when_the_certificate_that_is_shown_expires(tmp_path: Path) 
     assert certificate.expires_at == renewed.timestamp()
 
 
+def test_it_is_known_why_clients_refuse_a_certificate(tmp_path: Path) -> None:
+    begins, ends = (datetime.datetime(year, 1, 2, tzinfo=datetime.UTC) for year in (2090, 2091))
+    certificate = Certificate(files(tmp_path, CA.issue_cert(HERE, not_before=begins, not_after=ends)))
+    assert not certificate.why_refused(begins.timestamp())
+    assert certificate.why_refused(begins.timestamp() - 1) == "it is not valid before 2090-01-02 00:00 UTC"
+    assert certificate.why_refused(ends.timestamp() + 1) == "it has expired at 2091-01-02 00:00 UTC"
+
+
 async def test_handshakes_that_come_at_once_begin_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     turn, begun = 0, list[int]()
 

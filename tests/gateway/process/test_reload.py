@@ -2,6 +2,7 @@
 
 import datetime
 import shutil
+from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +15,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from structlog.testing import capture_logs
 
 from gateway.config import Config
 from gateway.listeners import tcp
 from gateway.listeners.options import Listener, WebhookListener
 from gateway.process.reload import FOR_NEW_MEMBERS, prepare, prepare_parent
 from gateway.process.service import Service
-from gateway.process.session_files import open_sessions
+from gateway.process.session_files import open_sessions, warn
 from gateway.settings import Settings
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
@@ -184,12 +186,13 @@ async def test_a_file_that_can_not_be_used_changes_nothing(tmp_path: Path, secre
 # --- the certificate ------------------------------------------------------------------------------------------------
 
 
-def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+def make_certificate(folder: Path, name: str, days: int = 1) -> tuple[Path, Path]:
     """Write a certificate that its own key has signed, and the key; return both files."""
     key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(1))
+    builder = builder.serial_number(1).not_valid_before(now - datetime.timedelta(9))
+    builder = builder.not_valid_after(now + datetime.timedelta(days))
     certificate, private = folder / f"{name}.pem", folder / f"{name}.key"
     certificate.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -208,6 +211,24 @@ async def test_a_certificate_is_read_again_also_from_another_file(tmp_path: Path
     assert all_in(report) == report.changed == ["certificate"]
     report = prepare(service, lambda: a_config())()
     assert report.needs_restart == ["tls", "tls-cert", "tls-key"]
+    await service.stop()
+
+
+async def test_a_certificate_that_clients_refuse_is_named_at_the_start_and_at_a_reload(tmp_path: Path) -> None:
+    expired, key = make_certificate(tmp_path, "one", days=-1)
+    config = a_config(tls_listeners=(replace(ANY, tls=True),), tls_certificate=expired, tls_key=key)
+    sessions = open_sessions(config)
+    service = Service(config, [f"{IPC}{tmp_path}/b"], sessions=sessions)
+
+    def named(act: Callable[[], object]) -> bool:
+        with capture_logs() as lines:
+            act()
+        return any("refuse the certificate" in line["event"] and "it has expired" in line["why"] for line in lines)
+
+    assert named(lambda: warn(config, sessions))
+    assert named(prepare(service, lambda: config))
+    make_certificate(tmp_path, "one")
+    assert not named(prepare(service, lambda: config))
     await service.stop()
 
 
