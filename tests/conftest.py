@@ -19,7 +19,7 @@ import uvloop
 from hypothesis import HealthCheck, settings
 
 from scenarios.process import Process
-from tests.support import forked
+from tests.support import forked, postgres
 from tests.support.properties import QUICK_EXAMPLES
 from tsudoi.ops.structlog_alone import structlog
 
@@ -46,6 +46,20 @@ def logging_as_it_was() -> Iterator[None]:
         root.handlers = handlers
         root.setLevel(level)
         structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres.Instance]:
+    """A server for all tests of this process that take its settings back; they are skipped where there is none."""
+    with postgres.one() as instance:
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def postgresql_pair() -> Iterator[postgres.Pair]:
+    """A primary and its standby, likewise."""
+    with postgres.pair() as pair:
+        yield pair
 
 
 gc.disable()

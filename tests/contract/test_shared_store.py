@@ -57,7 +57,7 @@ def start_where_leases_end(request: pytest.FixtureRequest) -> Iterator[Start]:
 
 def _start(request: pytest.FixtureRequest, pace: float) -> Iterator[Start]:
     shared = SharedMemory(SHARDS, time.monotonic() * pace)
-    url = "" if request.param == "memory" else request.getfixturevalue("database_server").empty()
+    url = "" if request.param == "memory" else request.getfixturevalue("postgresql").empty()
     with contextlib.ExitStack() as closing:
 
         def open_one() -> SharingBroker:

@@ -51,7 +51,7 @@ def opener(engine: str, request: pytest.FixtureRequest) -> Opener:
         return MemoryStore
     if engine == "postgres":
         request.getfixturevalue("leases_that_last")
-        url = request.getfixturevalue("database_server").empty()
+        url = request.getfixturevalue("postgresql").empty()
         return lambda: OneShard(PostgresStore(url))
     path = request.getfixturevalue("tmp_path") / "store.sqlite"
     return lambda: SqliteStore(path, "full" if engine == "sqlite-full" else "process")
@@ -733,6 +733,6 @@ def test_engines_agree(
 
     class Here(Engines):
         path = tmp_path
-        database = request.getfixturevalue("database_server") if with_server else None
+        database = request.getfixturevalue("postgresql") if with_server else None
 
     run_state_machine_as_test(Here, settings=settings(examples(5 if with_server else 8), stateful_step_count=25))

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ SETTINGS = tsudoi.Settings(rate_per_s=0)
 ROOMS = ("den", "部屋", "kitchen")
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[postgres.Instance]:
-    with postgres.one() as instance:
-        yield instance
 
 
 def broker(*arguments: str) -> str:
@@ -60,8 +53,8 @@ class Pair:
                 continue
 
 
-async def test_members_go_on_with_their_tokens_on_the_database(tmp_path: Path, server: postgres.Instance) -> None:
-    source, url = tmp_path / "rooms.sqlite", server.empty()
+async def test_members_go_on_with_their_tokens_on_the_database(tmp_path: Path, postgresql: postgres.Instance) -> None:
+    source, url = tmp_path / "rooms.sqlite", postgresql.empty()
     place = f"sqlite:{source}"
     with (
         Broker(source, bind=steady_endpoint()) as old,

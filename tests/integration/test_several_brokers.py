@@ -5,7 +5,7 @@ import itertools
 import json
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
@@ -24,12 +24,6 @@ SILENCE_S = 1.0
 """No room stands still for this long while a broker comes or leaves in good order."""
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[tuple[postgres.Instance, postgres.Instance]]:
-    with postgres.pair() as pair:
-        yield pair
 
 
 class Cluster:
@@ -108,9 +102,9 @@ async def cluster(primary: postgres.Instance, url: str = "") -> AsyncIterator[Cl
 
 
 async def test_a_broker_that_is_killed_is_replaced_within_seconds(
-    machines: tuple[postgres.Instance, postgres.Instance],
+    postgresql_pair: postgres.Pair,
 ) -> None:
-    async with cluster(machines[0]) as made:
+    async with cluster(postgresql_pair[0]) as made:
         one, two = made.brokers
         made.talk()
         await made.gateway.until(lambda: made.said > 20)
@@ -125,8 +119,10 @@ async def test_a_broker_that_is_killed_is_replaced_within_seconds(
         await made.served_by(one, two)
 
 
-async def test_a_broker_that_stood_still_does_no_harm(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
-    async with cluster(machines[0]) as made:
+async def test_a_broker_that_stood_still_does_no_harm(
+    postgresql_pair: postgres.Pair,
+) -> None:
+    async with cluster(postgresql_pair[0]) as made:
         one, two = made.brokers
         made.talk()
         await made.gateway.until(lambda: made.said > 20)
@@ -140,9 +136,9 @@ async def test_a_broker_that_stood_still_does_no_harm(machines: tuple[postgres.I
 
 
 async def test_brokers_come_and_leave_in_good_order_without_a_second_of_silence(
-    machines: tuple[postgres.Instance, postgres.Instance],
+    postgresql_pair: postgres.Pair,
 ) -> None:
-    async with cluster(machines[0]) as made:
+    async with cluster(postgresql_pair[0]) as made:
         one, two = made.brokers
         made.talk()
         await made.gateway.until(lambda: made.said > 20)
@@ -162,8 +158,10 @@ async def test_brokers_come_and_leave_in_good_order_without_a_second_of_silence(
         assert max(shards.values()) <= -(-SHARDS // 3)
 
 
-async def test_an_operator_asks_one_broker_and_sees_all(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
-    async with cluster(machines[0]) as made:
+async def test_an_operator_asks_one_broker_and_sees_all(
+    postgresql_pair: postgres.Pair,
+) -> None:
+    async with cluster(postgresql_pair[0]) as made:
 
         async def admin(*words: str) -> Any:
             options = ("--admin", made.admins[0], "admin", "--json", *words)
@@ -181,9 +179,9 @@ async def test_an_operator_asks_one_broker_and_sees_all(machines: tuple[postgres
 
 
 async def test_the_database_is_started_again_and_the_brokers_stay(
-    machines: tuple[postgres.Instance, postgres.Instance],
+    postgresql_pair: postgres.Pair,
 ) -> None:
-    primary, _ = machines
+    primary, _ = postgresql_pair
     async with cluster(primary) as made:
         pids = [broker.pid for broker in made.brokers]
         made.talk()
@@ -198,9 +196,9 @@ async def test_the_database_is_started_again_and_the_brokers_stay(
 
 
 async def test_a_broker_with_a_wrong_address_takes_no_rooms(
-    machines: tuple[postgres.Instance, postgres.Instance],
+    postgresql_pair: postgres.Pair,
 ) -> None:
-    async with cluster(machines[0]) as made:
+    async with cluster(postgresql_pair[0]) as made:
         made.talk()
         nowhere = f"tcp://127.0.0.1:{steady_port(2)}"
         wrong = await made.add("--advertise", nowhere)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -158,6 +159,10 @@ class Instance:
             os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, -1)
 
 
+Pair: TypeAlias = tuple[Instance, Instance]
+"""A primary and its standby."""
+
+
 @cache
 def _empty_cluster() -> Path:
     """Return a cluster of databases to copy: to make one takes a second of a processor."""
@@ -192,7 +197,7 @@ def one() -> Iterator[Instance]:
 
 
 @contextlib.contextmanager
-def pair() -> Iterator[tuple[Instance, Instance]]:
+def pair() -> Iterator[Pair]:
     """A primary, and the standby for which each of its commits waits."""
     with place() as folder:
         primary, standby = Instance(folder / "primary"), Instance(folder / "standby")

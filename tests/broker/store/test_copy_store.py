@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -36,15 +35,9 @@ ENTRIES = 40
 BAN = Restriction(0, 1, "", "192.0.2.7", FOREVER)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[postgres.Instance]:
-    with postgres.one() as instance:
-        yield instance
-
-
 @pytest.fixture
-def database(server: postgres.Instance) -> Database:
-    return Database(server.empty())
+def database(postgresql: postgres.Instance) -> Database:
+    return Database(postgresql.empty())
 
 
 def a_member(room: int) -> MemberRow:
@@ -196,16 +189,16 @@ def test_stores_that_brokers_use_are_refused(tmp_path: Path, database: Database)
 
 
 def test_a_broker_that_was_killed_holds_a_copy_up_as_long_as_its_lease(
-    tmp_path: Path, server: postgres.Instance, database: Database
+    tmp_path: Path, postgresql: postgres.Instance, database: Database
 ) -> None:
     source = tmp_path / "rooms.sqlite"
     fill(source)
     PostgresStore(database.url).close()  # makes the tables
-    server.sql(
+    postgresql.sql(
         "INSERT INTO tsudoi.brokers (id, endpoint, admin, lease_until)"
         " VALUES ('killed', 'tcp://a:1', '', now() + interval '1s')"
     )
-    server.sql("UPDATE tsudoi.shards SET term = 1, owner = 'killed' WHERE shard = 63")
+    postgresql.sql("UPDATE tsudoi.shards SET term = 1, owner = 'killed' WHERE shard = 63")
     assert copy_store(source, database).rooms == len(ROOMS)
 
 

@@ -26,18 +26,6 @@ from tsudoi.protocol.errors import SettingError, StoreError
 PATIENCE_S = 60.0
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[postgres.Instance]:
-    with postgres.one() as instance:
-        yield instance
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[tuple[postgres.Instance, postgres.Instance]]:
-    with postgres.pair() as pair:
-        yield pair
-
-
 def turn(number: int, shard: int = 0) -> Batch:
     return Batch(chunks=[Chunk(1, number, number, 0, b"text %d" % number)], accepted={"a/1": number}, shard=shard)
 
@@ -57,13 +45,13 @@ def waits_for_standby(primary: postgres.Instance) -> bool:
 
 
 @pytest.mark.parametrize("connection", ["commits", "loads", "reads", "lease"])
-def test_a_broker_that_lost_a_connection_comes_back_as_another(server: postgres.Instance, connection: str) -> None:
-    with sharing(server.empty()) as broker:
+def test_a_broker_that_lost_a_connection_comes_back_as_another(postgresql: postgres.Instance, connection: str) -> None:
+    with sharing(postgresql.empty()) as broker:
         broker.serve(0)
         broker.store.commit(turn(1))
         me = broker.view().me
         lost = getattr(broker.store._link.current().connections, connection).driver.get_server_pid()  # type: ignore[attr-defined]
-        server.sql(f"SELECT pg_terminate_backend({lost})")
+        postgresql.sql(f"SELECT pg_terminate_backend({lost})")
         broker.wait_for_loss()
         assert broker.wait_for(lambda view: True, "it does not come back").me != me
         (snapshot,) = broker.serve_when_free(0)
@@ -89,10 +77,10 @@ def test_a_broker_survives_a_restart_of_the_server() -> None:
 
 
 def test_several_brokers_need_a_standby_unless_told_otherwise(
-    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
+    postgresql: postgres.Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_lease, "LEASE_S", 0.0)  # how long the second waits for the first to be over
-    url = server.empty()
+    url = postgresql.empty()
     with sharing(url) as first:
         first.serve(0)
         with pytest.raises(SettingError, match=r"another broker shares it.*synchronous_standby_names is empty"):
@@ -102,8 +90,8 @@ def test_several_brokers_need_a_standby_unless_told_otherwise(
             second.wait_for(lambda view: len(view.brokers) == 2, "the second does not see the first")
 
 
-def test_two_brokers_that_start_at_once_make_the_tables_once(server: postgres.Instance) -> None:
-    url = server.empty()
+def test_two_brokers_that_start_at_once_make_the_tables_once(postgresql: postgres.Instance) -> None:
+    url = postgresql.empty()
     stores: list[PostgresStore] = []
     threads = [threading.Thread(target=lambda: stores.append(PostgresStore(url))) for _ in range(3)]
     for thread in threads:
@@ -131,8 +119,8 @@ def locked(url: str, *statements: str) -> Iterator[Callable[[], None]]:
         runner.run(connection.close())
 
 
-def test_a_load_holds_up_neither_commits_nor_the_lease(server: postgres.Instance) -> None:
-    url = server.empty()
+def test_a_load_holds_up_neither_commits_nor_the_lease(postgresql: postgres.Instance) -> None:
+    url = postgresql.empty()
     with sharing(url) as broker:
         broker.store.take([1, 2])
         broker.store.load(2)
@@ -140,7 +128,7 @@ def test_a_load_holds_up_neither_commits_nor_the_lease(server: postgres.Instance
         loads = threading.Thread(target=lambda: loaded.append(broker.store.load(1)))
         with locked(url, "LOCK TABLE members") as release:
             loads.start()
-            wait_until(lambda: waiting(server) == 1, "the load does not wait")
+            wait_until(lambda: waiting(postgresql) == 1, "the load does not wait")
             for number in range(1, 20):
                 broker.store.commit(turn(number, 2))
             looks = len(broker.views)
@@ -152,8 +140,8 @@ def test_a_load_holds_up_neither_commits_nor_the_lease(server: postgres.Instance
         assert broker.losses == []
 
 
-def test_a_replay_holds_up_no_commit(server: postgres.Instance) -> None:
-    url = server.empty()
+def test_a_replay_holds_up_no_commit(postgresql: postgres.Instance) -> None:
+    url = postgresql.empty()
     with sharing(url) as broker:
         broker.serve(1)
         broker.store.commit(turn(1, 1))
@@ -162,7 +150,7 @@ def test_a_replay_holds_up_no_commit(server: postgres.Instance) -> None:
         reads = threading.Thread(target=lambda: read.extend(broker.store.read(1, 0, 9, 1)))
         with locked(url, "LOCK TABLE log") as release:
             reads.start()
-            wait_until(lambda: waiting(server) == 1, "the replay does not wait")
+            wait_until(lambda: waiting(postgresql) == 1, "the replay does not wait")
             broker.store.commit(turn(2, 1))
             assert not read
             release()
@@ -175,48 +163,48 @@ def waiting(server: postgres.Instance) -> int:
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM brokers", "UPDATE brokers SET lease_until = '-infinity'"])
-def test_a_renewal_that_meets_an_eviction_is_refused(server: postgres.Instance, statement: str) -> None:
-    url = server.empty()
+def test_a_renewal_that_meets_an_eviction_is_refused(postgresql: postgres.Instance, statement: str) -> None:
+    url = postgresql.empty()
     with sharing(url) as broker:
         me = broker.view().me
         broker.serve(1)
         with locked(url, statement) as commit:
-            wait_until(lambda: waiting(server) == 1, "it does not renew")
+            wait_until(lambda: waiting(postgresql) == 1, "it does not renew")
             assert broker.losses == []
             commit()
         assert "it was over" in broker.wait_for_loss()
         assert broker.view().me != me
-        assert server.sql("SELECT count(*) FROM tsudoi.brokers") == "1"
+        assert postgresql.sql("SELECT count(*) FROM tsudoi.brokers") == "1"
 
 
-def test_an_eviction_that_meets_a_renewal_leaves_the_broker_alone(server: postgres.Instance) -> None:
-    url = server.empty()
+def test_an_eviction_that_meets_a_renewal_leaves_the_broker_alone(postgresql: postgres.Instance) -> None:
+    url = postgresql.empty()
     with sharing(url, requires_synchronous=False) as broker, sharing(url, requires_synchronous=False) as other:
         other.serve(1)
         me = other.view().me
         goes_on = other.freeze()
         # A renewal that began in time, of a lease that ends meanwhile.
         late = f"UPDATE brokers SET lease_until = now() + interval '60 s' WHERE id = '{me}'"
-        server.sql(f"UPDATE tsudoi.brokers SET lease_until = now() + interval '0.3 s' WHERE id = '{me}'")
+        postgresql.sql(f"UPDATE tsudoi.brokers SET lease_until = now() + interval '0.3 s' WHERE id = '{me}'")
         with locked(url, late) as commit:
             taken: list[dict[int, int]] = []
             takes = threading.Thread(target=lambda: taken.append(broker.store.take([1])))
-            server.sql("SELECT pg_sleep(0.4)")
+            postgresql.sql("SELECT pg_sleep(0.4)")
             takes.start()
-            wait_until(lambda: waiting(server) >= 1 and not taken, "the eviction does not wait")
+            wait_until(lambda: waiting(postgresql) >= 1 and not taken, "the eviction does not wait")
             commit()
             takes.join(PATIENCE_S)
         goes_on.set()
         assert taken == [{}]
-        assert server.sql("SELECT owner, term FROM tsudoi.shards WHERE shard = 1") == f"{me}|1"
+        assert postgresql.sql("SELECT owner, term FROM tsudoi.shards WHERE shard = 1") == f"{me}|1"
 
 
 def chunks(room: int, *numbers: int, at_ms: int = 0) -> list[Chunk]:
     return [Chunk(room, number, number, at_ms, b"x" * 100) for number in numbers]
 
 
-def test_each_trim_takes_a_part_of_the_shards(server: postgres.Instance) -> None:
-    with sharing(server.empty()) as broker:
+def test_each_trim_takes_a_part_of_the_shards(postgresql: postgres.Instance) -> None:
+    with sharing(postgresql.empty()) as broker:
         broker.serve(*range(12))
         broker.store.commit(*(Batch(chunks=chunks(shard + 1, 1, 2), shard=shard) for shard in range(12)))
         trims = [broker.store.trim(1, 0) for _ in range(7)]
@@ -225,12 +213,15 @@ def test_each_trim_takes_a_part_of_the_shards(server: postgres.Instance) -> None
 
 @pytest.mark.parametrize("ahead_s", [-200_000.0, 0.0, 200_000.0])
 def test_a_clock_that_is_ahead_of_the_databases_deletes_nothing_new(
-    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], ahead_s: float
+    postgresql: postgres.Instance,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    ahead_s: float,
 ) -> None:
     monkeypatch.setattr(postgres_lease, "wall_time", lambda: time.time() + ahead_s)
     now_ms = int(time.time() * 1_000)
     day_ms = 86_400_000
-    with sharing(server.empty()) as broker:
+    with sharing(postgresql.empty()) as broker:
         logged = "".join(capfd.readouterr())
         assert ("this machine's clock and the database's differ" in logged) == (ahead_s != 0.0)
         broker.serve(0)
@@ -240,11 +231,11 @@ def test_a_clock_that_is_ahead_of_the_databases_deletes_nothing_new(
 
 
 def test_a_trim_leaves_rooms_for_the_next_when_it_has_dropped_many_rows(
-    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
+    postgresql: postgres.Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_store, "TRIM_ROWS", 3)
     monkeypatch.setattr(postgres_rows, "ROW_SIZE", 1)
-    with sharing(server.empty()) as broker:
+    with sharing(postgresql.empty()) as broker:
         broker.serve(1)
         broker.store.commit(Batch(chunks=[each for room in (7, 8, 9) for each in chunks(room, 1, 2, 3)], shard=1))
         assert [broker.store.trim(1, 0) for _ in range(3)] == [{7: 3, 8: 3}, {9: 3}, {}]
@@ -252,10 +243,10 @@ def test_a_trim_leaves_rooms_for_the_next_when_it_has_dropped_many_rows(
 
 @pytest.mark.parametrize("times", [(10, 20, 30), (10, 10, 10)], ids=["different", "the same"])
 def test_a_trim_looks_at_few_rooms_that_grew_or_are_old(
-    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch, times: tuple[int, ...]
+    postgresql: postgres.Instance, monkeypatch: pytest.MonkeyPatch, times: tuple[int, ...]
 ) -> None:
     monkeypatch.setattr(postgres_store, "TRIM_ROOMS", 1)
-    with sharing(server.empty()) as broker:
+    with sharing(postgresql.empty()) as broker:
         broker.serve(1)
         old = [each for room, at_ms in zip((7, 8, 9), times, strict=True) for each in chunks(room, 1, at_ms=at_ms)]
         broker.store.commit(Batch(chunks=old, shard=1))
@@ -267,8 +258,8 @@ def test_a_trim_looks_at_few_rooms_that_grew_or_are_old(
         assert found == {7: 2, 8: 2, 9: 2}
 
 
-def test_a_trim_does_not_wait_for_a_commit_and_holds_none_up(server: postgres.Instance) -> None:
-    url = server.empty()
+def test_a_trim_does_not_wait_for_a_commit_and_holds_none_up(postgresql: postgres.Instance) -> None:
+    url = postgresql.empty()
     with sharing(url) as broker:
         broker.serve(1)
         broker.store.commit(Batch(chunks=chunks(7, 1, 2), shard=1))
@@ -281,9 +272,9 @@ def test_a_trim_does_not_wait_for_a_commit_and_holds_none_up(server: postgres.In
 
 
 def test_a_trim_passes_over_a_shard_that_was_given_away_meanwhile(
-    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
+    postgresql: postgres.Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = server.empty()
+    url = postgresql.empty()
     trim = Link.trim
 
     def trim_late(link: Link, registration: Registration, *values: Any) -> list[Any] | None:
@@ -302,9 +293,9 @@ def test_a_trim_passes_over_a_shard_that_was_given_away_meanwhile(
         assert other.store.trim(1, 0) == {7: 2}
 
 
-def test_changes_of_a_new_database_find_their_rows_by_key(server: postgres.Instance) -> None:
+def test_changes_of_a_new_database_find_their_rows_by_key(postgresql: postgres.Instance) -> None:
     count = 200
-    with sharing(server.empty()) as broker:
+    with sharing(postgresql.empty()) as broker:
         broker.serve(1)
         for number in range(count):
             member = MemberRow(number, 1, f"{number}", b"%16d" % number, "tsudoi", "", b"", "a/1", 0, False, 0)
@@ -312,47 +303,49 @@ def test_changes_of_a_new_database_find_their_rows_by_key(server: postgres.Insta
             broker.store.commit(Batch(members={number: member}, posts={post.key: post}, shard=1))
     tables = "'members', 'posts'"
     wait_until(
-        lambda: server.sql(f"SELECT min(n_tup_ins) FROM pg_stat_user_tables WHERE relname IN ({tables})") == str(count),
+        lambda: (
+            postgresql.sql(f"SELECT min(n_tup_ins) FROM pg_stat_user_tables WHERE relname IN ({tables})") == str(count)
+        ),
         "the statistics are not written",
     )
-    read = server.sql(f"SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ({tables})")
+    read = postgresql.sql(f"SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ({tables})")
     assert int(read) < count
 
 
-def test_chunks_share_rows_of_the_log(server: postgres.Instance) -> None:
-    with sharing(server.empty()) as broker:
+def test_chunks_share_rows_of_the_log(postgresql: postgres.Instance) -> None:
+    with sharing(postgresql.empty()) as broker:
         broker.serve(1)
         kept = chunks(7, *range(1, 401))
         for first in range(0, 400, 10):
             broker.store.commit(Batch(chunks=kept[first : first + 10], shard=1))
         broker.store.trim(1_000, 0)
-        assert server.sql("SELECT count(*) FROM tsudoi.log") == "3"
+        assert postgresql.sql("SELECT count(*) FROM tsudoi.log") == "3"
         for after, limit in ((0, 400), (0, 1), (162, 5), (163, 1), (399, 9)):
             assert broker.store.read(7, after, limit, 1) == kept[after : after + limit]
 
 
-def test_turns_are_not_compressed_and_the_log_is_as_fast_as_the_server_can(server: postgres.Instance) -> None:
-    with sharing(server.empty()) as broker:
+def test_turns_are_not_compressed_and_the_log_is_as_fast_as_the_server_can(postgresql: postgres.Instance) -> None:
+    with sharing(postgresql.empty()) as broker:
         broker.serve(1)
         broker.store.commit(Batch(chunks=chunks(7, *range(1, 200)), shard=1))
-        assert server.sql("SELECT count(*), count(pg_column_compression(body)) FROM tsudoi.turns") == "1|0"
+        assert postgresql.sql("SELECT count(*), count(pg_column_compression(body)) FROM tsudoi.turns") == "1|0"
         broker.store.trim(1_000, 0)  # which folds
-        methods = server.sql("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'")
-        used = server.sql("SELECT DISTINCT pg_column_compression(news) FROM tsudoi.log")
+        methods = postgresql.sql("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'")
+        used = postgresql.sql("SELECT DISTINCT pg_column_compression(news) FROM tsudoi.log")
         assert used == ("lz4" if "lz4" in methods else "pglz")
 
 
 def test_an_older_store_is_brought_up_to_date_with_its_turns(
-    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
+    postgresql: postgres.Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = server.empty()
+    url = postgresql.empty()
     with monkeypatch.context() as older:
         older.setattr("broker.store.postgres_connections.MIGRATIONS", MIGRATIONS[:1])
         with sharing(url) as broker:
             broker.serve(1)
             broker.store.commit(Batch(chunks=chunks(7, *range(1, 200)), shard=1))
             broker.store.commit(Batch(chunks=chunks(7, 200), shard=1))
-    assert server.sql("SELECT count(*), count(pg_column_compression(body)) FROM tsudoi.turns") == "2|1"
+    assert postgresql.sql("SELECT count(*), count(pg_column_compression(body)) FROM tsudoi.turns") == "2|1"
     with sharing(url) as broker:
         broker.serve(1)
         assert broker.store.read(7, 0, 1_000, 1) == chunks(7, *range(1, 201))
@@ -361,8 +354,8 @@ def test_an_older_store_is_brought_up_to_date_with_its_turns(
 # --- what is no store ---------------------------------------------------------------------------------------------
 
 
-def test_what_can_not_be_opened_is_told_in_one_line(server: postgres.Instance) -> None:
-    url = server.empty()
+def test_what_can_not_be_opened_is_told_in_one_line(postgresql: postgres.Instance) -> None:
+    url = postgresql.empty()
     for bad, why in (
         (url.replace("/postgres", "/nothing"), 'database "nothing" does not exist'),
         (url.replace("tsudoi@", "stranger@"), 'role "stranger" does not exist'),
@@ -383,18 +376,18 @@ def test_a_user_without_a_name_on_this_machine_is_told_to_give_one(monkeypatch: 
         PostgresStore("postgresql://127.0.0.1:1/db")
 
 
-def test_a_store_of_a_newer_version_is_refused(server: postgres.Instance) -> None:
-    url = server.empty()
+def test_a_store_of_a_newer_version_is_refused(postgresql: postgres.Instance) -> None:
+    url = postgresql.empty()
     PostgresStore(url).close()
-    server.sql("INSERT INTO tsudoi.migrations VALUES (99)")
+    postgresql.sql("INSERT INTO tsudoi.migrations VALUES (99)")
     with pytest.raises(SettingError, match="version 99, this program reads up to"):
         PostgresStore(url)
 
 
-def test_a_table_that_is_gone_is_a_store_error(server: postgres.Instance) -> None:
-    with sharing(server.empty()) as broker:
+def test_a_table_that_is_gone_is_a_store_error(postgresql: postgres.Instance) -> None:
+    with sharing(postgresql.empty()) as broker:
         broker.serve(0)
-        server.sql("DROP TABLE tsudoi.turns")
+        postgresql.sql("DROP TABLE tsudoi.turns")
         with pytest.raises(StoreError, match='relation "turns" does not exist'):
             broker.store.commit(turn(1))
 
@@ -402,16 +395,16 @@ def test_a_table_that_is_gone_is_a_store_error(server: postgres.Instance) -> Non
 # --- what survives a machine --------------------------------------------------------------------------------------
 
 
-def test_without_a_standby_it_says_so_or_refuses(server: postgres.Instance) -> None:
-    url = server.empty()
+def test_without_a_standby_it_says_so_or_refuses(postgresql: postgres.Instance) -> None:
+    url = postgresql.empty()
     with contextlib.closing(PostgresStore(url)) as store:
         assert not store.survives_a_machine
     with pytest.raises(SettingError, match="no synchronous standby: synchronous_standby_names is empty"):
         PostgresStore(url, requires_synchronous=True)
 
 
-def test_a_commit_waits_until_the_standby_has_it(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
-    primary, standby = machines
+def test_a_commit_waits_until_the_standby_has_it(postgresql_pair: postgres.Pair) -> None:
+    primary, standby = postgresql_pair
     with sharing(primary.empty(), requires_synchronous=True) as broker:
         broker.serve(0)
         store = broker.store
@@ -426,11 +419,11 @@ def test_a_commit_waits_until_the_standby_has_it(machines: tuple[postgres.Instan
 
 
 def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit(
-    machines: tuple[postgres.Instance, postgres.Instance], monkeypatch: pytest.MonkeyPatch
+    postgresql_pair: postgres.Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_lease, "RENEW_S", 60.0)
     monkeypatch.setattr(postgres_lease, "STOP_S", 60.0)
-    primary, standby = machines
+    primary, standby = postgresql_pair
     with sharing(primary.empty(), requires_synchronous=True) as broker:
         broker.serve(0)
         broker.store.commit(turn(1))
@@ -451,7 +444,7 @@ def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit(
         assert snapshot.ends == {1: (1, 2)}  # and now it is on both machines
 
 
-def test_settings_of_the_role_hide_no_warning_and_end_no_connection(server: postgres.Instance) -> None:
+def test_settings_of_the_role_hide_no_warning_and_end_no_connection(postgresql: postgres.Instance) -> None:
     hostile = {
         "client_min_messages": "error",
         "synchronous_commit": "off",
@@ -462,9 +455,9 @@ def test_settings_of_the_role_hide_no_warning_and_end_no_connection(server: post
         "idle_session_timeout": "'1s'",
     }
     for name, value in hostile.items():
-        server.sql(f"ALTER ROLE {postgres.USER} SET {name} = {value}")
+        postgresql.sql(f"ALTER ROLE {postgres.USER} SET {name} = {value}")
     try:
-        with sharing(server.empty()) as broker:
+        with sharing(postgresql.empty()) as broker:
             link = broker.store._link  # type: ignore[attr-defined]
             query = "SELECT name, setting, source FROM pg_settings WHERE name = ANY ($1)"
             rows = link.read(link.current(), query, [*hostile])
@@ -473,23 +466,23 @@ def test_settings_of_the_role_hide_no_warning_and_end_no_connection(server: post
                 name: "0" for name in hostile if name.endswith("timeout")
             }
             broker.serve(0)
-            server.sql(
+            postgresql.sql(
                 "CREATE FUNCTION tsudoi.warn() RETURNS trigger LANGUAGE plpgsql AS"
                 " $$BEGIN RAISE WARNING 'not replicated'; RETURN NULL; END$$"
             )
-            server.sql("CREATE TRIGGER warn AFTER INSERT ON tsudoi.turns EXECUTE FUNCTION tsudoi.warn()")
+            postgresql.sql("CREATE TRIGGER warn AFTER INSERT ON tsudoi.turns EXECUTE FUNCTION tsudoi.warn()")
             with pytest.raises(StoreError, match="may have committed without its standby: not replicated"):
                 broker.store.commit(turn(1))
     finally:
-        server.sql(f"ALTER ROLE {postgres.USER} RESET ALL")
+        postgresql.sql(f"ALTER ROLE {postgres.USER} RESET ALL")
 
 
 def test_a_wait_that_ends_because_no_standby_is_wanted_any_more_is_no_commit(
-    machines: tuple[postgres.Instance, postgres.Instance], monkeypatch: pytest.MonkeyPatch
+    postgresql_pair: postgres.Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_lease, "RENEW_S", 60.0)
     monkeypatch.setattr(postgres_lease, "STOP_S", 60.0)
-    primary, standby = machines
+    primary, standby = postgresql_pair
     with sharing(primary.empty(), requires_synchronous=True) as broker:
         broker.serve(0)
         broker.store.commit(turn(1))
@@ -511,21 +504,21 @@ def test_a_wait_that_ends_because_no_standby_is_wanted_any_more_is_no_commit(
         assert snapshot.ends == {1: (1, 2)}
 
 
-def test_a_warning_is_no_commit_in_any_language(server: postgres.Instance) -> None:
+def test_a_warning_is_no_commit_in_any_language(postgresql: postgres.Instance) -> None:
     """Servers say in their own language (`lc_messages`) that a wait for the standby was cancelled."""
-    with sharing(server.empty(), requires_synchronous=False) as broker:
+    with sharing(postgresql.empty(), requires_synchronous=False) as broker:
         broker.serve(0)
         warning = "RAISE WARNING '同期レプリケーションの待ち状態をキャンセルしています'; RETURN NULL;"
-        server.sql(f"CREATE FUNCTION tsudoi.warn() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {warning} END$$")
-        server.sql("CREATE TRIGGER warn AFTER INSERT ON tsudoi.turns EXECUTE FUNCTION tsudoi.warn()")
+        postgresql.sql(f"CREATE FUNCTION tsudoi.warn() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {warning} END$$")
+        postgresql.sql("CREATE TRIGGER warn AFTER INSERT ON tsudoi.turns EXECUTE FUNCTION tsudoi.warn()")
         with pytest.raises(StoreError, match="may have committed without its standby: 同期レプリケーション"):
             broker.store.commit(turn(1))
 
 
 def test_without_its_standby_nothing_is_accepted_until_it_is_back(
-    machines: tuple[postgres.Instance, postgres.Instance],
+    postgresql_pair: postgres.Pair,
 ) -> None:
-    primary, standby = machines
+    primary, standby = postgresql_pair
     with sharing(primary.empty(), requires_synchronous=True) as broker:
         broker.serve(0)
         broker.store.commit(turn(1))
@@ -589,21 +582,21 @@ def test_a_broker_leaves_a_primary_whose_standby_was_promoted() -> None:
             assert standby.sql("SELECT count(*) FROM tsudoi.turns") == "2"
 
 
-def test_names_of_standbys_that_are_not_there_are_told_at_once(server: postgres.Instance) -> None:
+def test_names_of_standbys_that_are_not_there_are_told_at_once(postgresql: postgres.Instance) -> None:
     """Any commit would wait for ever."""
-    url = server.empty()
-    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (away)'")
-    server.sql("SELECT pg_reload_conf()")
+    url = postgresql.empty()
+    postgresql.sql("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (away)'")
+    postgresql.sql("SELECT pg_reload_conf()")
     try:
         with pytest.raises(SettingError, match=r"none of synchronous_standby_names = 'ANY 1 \(away\)' is connected"):
             PostgresStore(url)
     finally:
-        server.sql("ALTER SYSTEM RESET synchronous_standby_names")
-        server.sql("SELECT pg_reload_conf()")
+        postgresql.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        postgresql.sql("SELECT pg_reload_conf()")
 
 
-def test_a_fault_of_the_broker_ends_its_lease_and_not_the_stores_thread(server: postgres.Instance) -> None:
-    with sharing(server.empty()) as broker:
+def test_a_fault_of_the_broker_ends_its_lease_and_not_the_stores_thread(postgresql: postgres.Instance) -> None:
+    with sharing(postgresql.empty()) as broker:
         me = broker.view().me
 
         def fail(view: View) -> None:
@@ -616,9 +609,9 @@ def test_a_fault_of_the_broker_ends_its_lease_and_not_the_stores_thread(server: 
 
 
 def test_a_fault_of_the_broker_while_it_comes_back_does_not_keep_it_away(
-    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
+    postgresql: postgres.Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with sharing(server.empty()) as broker:
+    with sharing(postgresql.empty()) as broker:
         opened, attempts = postgres_lease.Lease.open, list[int]()
 
         async def fail_twice(lease: postgres_lease.Lease) -> None:
@@ -628,7 +621,9 @@ def test_a_fault_of_the_broker_while_it_comes_back_does_not_keep_it_away(
             await opened(lease)
 
         monkeypatch.setattr(postgres_lease.Lease, "open", fail_twice)
-        server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tsudoi broker'")
+        postgresql.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tsudoi broker'"
+        )
         broker.wait_for_loss()
         broker.serve_when_free(0)
         assert len(attempts) == 3
@@ -646,12 +641,12 @@ def test_a_connection_that_ends_while_an_attempt_is_given_up_is_no_error(caplog:
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["a fault"]
 
 
-def test_the_driver_passes_warnings_on_before_it_returns(server: postgres.Instance) -> None:
+def test_the_driver_passes_warnings_on_before_it_returns(postgresql: postgres.Instance) -> None:
     """`Link` relies on it: a commit that was not replicated is known by a warning."""
 
     async def order() -> list[str]:
         happened: list[str] = []
-        connection = await asyncpg.connect(server.url())
+        connection = await asyncpg.connect(postgresql.url())
         connection.add_log_listener(lambda _, message: happened.append(str(message)))
         await connection.execute("DO $$ BEGIN RAISE WARNING 'first'; END $$")
         happened.append("returned")

@@ -18,12 +18,6 @@ QUICK_S = 5.0
 async def any_host(_: object) -> None: ...
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[postgres.Instance]:
-    with postgres.one() as instance:
-        yield instance
-
-
 @pytest.fixture
 def silent() -> Iterator[str]:
     """A host that answers nothing, as one whose machine is lost."""
@@ -39,38 +33,38 @@ def test_a_url_is_taken_apart_host_by_host() -> None:
     assert postgres_hosts.host_urls("postgresql:///c") == {"": "postgresql:///c"}
 
 
-async def test_a_host_that_does_not_answer_delays_no_other(server: postgres.Instance, silent: str) -> None:
-    url = server.url().replace("@", f"@{silent},127.0.0.1:{steady_port()},")
+async def test_a_host_that_does_not_answer_delays_no_other(postgresql: postgres.Instance, silent: str) -> None:
+    url = postgresql.url().replace("@", f"@{silent},127.0.0.1:{steady_port()},")
     async with asyncio.timeout(QUICK_S):
         chosen, connection = await postgres_hosts.connect(url, 60.0, any_host)
-    assert chosen == server.url()
+    assert chosen == postgresql.url()
     assert await connection.fetchval("SELECT 1") == 1
     await connection.close()
 
 
-def test_if_no_host_takes_writes_the_error_says_why_each(server: postgres.Instance, silent: str) -> None:
-    server.sql("ALTER SYSTEM SET default_transaction_read_only = on")
-    server.sql("SELECT pg_reload_conf()")
+def test_if_no_host_takes_writes_the_error_says_why_each(postgresql: postgres.Instance, silent: str) -> None:
+    postgresql.sql("ALTER SYSTEM SET default_transaction_read_only = on")
+    postgresql.sql("SELECT pg_reload_conf()")
     try:
-        own = f"127.0.0.1:{server.port}"
+        own = f"127.0.0.1:{postgresql.port}"
         with pytest.raises(postgres_hosts.NoHost) as raised:
-            asyncio.run(postgres_hosts.connect(server.url().replace("@", f"@{silent},"), 1.0, any_host))
+            asyncio.run(postgres_hosts.connect(postgresql.url().replace("@", f"@{silent},"), 1.0, any_host))
         assert str(raised.value) == f"{silent}: no answer in time; {own}: it takes no writes: it is a standby"
     finally:
-        server.sql("ALTER SYSTEM RESET default_transaction_read_only")
-        server.sql("SELECT pg_reload_conf()")
+        postgresql.sql("ALTER SYSTEM RESET default_transaction_read_only")
+        postgresql.sql("SELECT pg_reload_conf()")
 
 
-def test_one_host_fails_as_it_fails(server: postgres.Instance) -> None:
+def test_one_host_fails_as_it_fails(postgresql: postgres.Instance) -> None:
     with pytest.raises(asyncpg.InvalidCatalogNameError, match="none"):
-        asyncio.run(postgres_hosts.connect(server.url().replace("/postgres", "/none"), 5.0, any_host))
+        asyncio.run(postgres_hosts.connect(postgresql.url().replace("/postgres", "/none"), 5.0, any_host))
 
 
-def test_a_host_that_does_not_suit_is_passed_over(server: postgres.Instance) -> None:
+def test_a_host_that_does_not_suit_is_passed_over(postgresql: postgres.Instance) -> None:
     async def refuse(connection: asyncpg.Connection) -> None:
         if await connection.fetchval("SHOW application_name") == "":
             raise StoreError("it has no standby")
 
-    own = f"127.0.0.1:{server.port}"
+    own = f"127.0.0.1:{postgresql.port}"
     with pytest.raises(postgres_hosts.NoHost, match=f"{own}: it has no standby"):
-        asyncio.run(postgres_hosts.connect(server.url().replace("@", f"@127.0.0.1:{steady_port()},"), 5.0, refuse))
+        asyncio.run(postgres_hosts.connect(postgresql.url().replace("@", f"@127.0.0.1:{steady_port()},"), 5.0, refuse))
