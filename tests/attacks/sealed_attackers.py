@@ -3,6 +3,7 @@
 They have sessions of their own, as any member has, and have seen others on their way: a session's name is no secret.
 """
 
+import asyncio
 import contextlib
 import os
 import random
@@ -12,16 +13,18 @@ import ssl
 import time
 
 from tests.attacks.places import HostPort, Targets, connection, datagram_socket, send, stranger
-from tests.support.sealed_client import SealedClient, enter, shake_hands
-
-PACKET = 30
-"""Bytes of a header."""
+from tests.second_client.probe import Probe
+from tests.second_client.session import HEAD, RETRY, enter
 
 
-def member(targets: Targets, name: str, operation: int = 2, room: str = "room0") -> SealedClient:
+def member(targets: Targets, name: str, operation: int = 2, room: str = "room0") -> Probe:
     """A member of a room of those who chat, or of another one."""
     listener = random.choice(targets.listeners)
-    return enter(listener.tcp, listener.udp, operation, room, name)
+    probe = Probe(asyncio.run(enter(listener.tcp, operation, room, name)), listener.udp)
+    while True:
+        with contextlib.suppress(AssertionError):  # a packet was lost
+            if any("resumed" in line for line in probe.resume(patience_s=1.0)):
+                return probe
 
 
 def throw(udp: socket.socket, data: bytes, place: HostPort) -> None:
@@ -32,9 +35,7 @@ def throw(udp: socket.socket, data: bytes, place: HostPort) -> None:
 def sealed_forgeries(targets: Targets) -> None:
     """Packets of sessions that exist or do not: made up, altered, cut, and recorded ones again, from many ports."""
     mallory = member(targets, "mallory")
-    recorded = [packet for _ in range(50) for packet in mallory.pack({"ping": 1})]
-    for packet in recorded:
-        mallory.sock.sendto(packet, mallory.server)
+    recorded = [mallory.send({"ping": 1}) for _ in range(50)]
     sockets = [datagram_socket() for _ in range(8)] + [datagram_socket("127.0.0.1") for _ in range(4)]
     while True:
         real = bytearray(random.choice(recorded))
@@ -45,8 +46,8 @@ def sealed_forgeries(targets: Targets) -> None:
             bytes(altered),
             bytes(real[: random.randrange(len(real))]),
             bytes((0, 1, 1)) + os.urandom(60),
-            bytes((0, 2)) + mallory.session + os.urandom(1_100),
-            real[:PACKET] + os.urandom(400),
+            bytes((0, 2)) + mallory.session.id + os.urandom(1_100),
+            real[:HEAD] + os.urandom(400),
         ]
         for udp in sockets:
             throw(udp, bytes(random.choice(forms)), random.choice(targets.listeners).udp)
@@ -57,28 +58,28 @@ def sealed_resumes(targets: Targets) -> None:
     members = [member(targets, f"mallory{number}") for number in range(4)]
     sockets = [datagram_socket() for _ in range(16)]
     for each in members:
-        each.sock.setblocking(False)
+        each.socket.setblocking(False)
     while True:
         for each in members:
-            about = {"epoch": each.epoch, "offset": 0, "next": 1}
+            about = {"epoch": each.session.granted["epoch"], "offset": 0, "next": 1}
             for udp in random.sample(sockets, 4):
-                for packet in each.pack({"resume": {"cookie": "", **about}}):
-                    throw(udp, packet, random.choice(targets.listeners).udp)
-            for packet in each.pack({"resume": {"cookie": each.cookie.hex(), **about}}):
-                throw(each.sock, packet, each.server)
+                throw(udp, each.pack({"resume": {"cookie": "", **about}}), random.choice(targets.listeners).udp)
+            send(each.socket, each.pack({"resume": {"cookie": each.cookie.hex(), **about}}))
             for _ in range(100):
+                if (packet := each.packet(0.0)) is None:
+                    break
+                if packet[1] == RETRY:
+                    each.cookie = packet[18:HEAD]
                 with contextlib.suppress(Exception):  # what comes is of many runs
-                    if not each.receive():
-                        break
+                    each.opened(packet)
 
 
 def sealed_wants(targets: Targets) -> None:
     """A member that asks for all that its room ever said, and for answers, as fast as it can, and reads none of it."""
     mallory = member(targets, "mallory")
-    mallory.sock.setblocking(False)
+    mallory.socket.setblocking(False)
     while True:
-        for packet in mallory.pack(*({"want": [0, 2**40]} for _ in range(20)), *({"ping": 1} for _ in range(20))):
-            throw(mallory.sock, packet, mallory.server)
+        send(mallory.socket, mallory.pack(*[{"want": [0, 2**40]}] * 20, *[{"ping": 1}] * 20))
 
 
 def sealed_stalled_connections(targets: Targets) -> None:
@@ -88,7 +89,7 @@ def sealed_stalled_connections(targets: Targets) -> None:
     open_: list[socket.socket] = []
 
     def resume() -> bytes:
-        (packet,) = host.pack({"resume": {"cookie": "", "epoch": 1, "offset": 0, "next": 1}})
+        packet = host.pack({"resume": {"cookie": "", "epoch": 1, "offset": 0, "next": 1}})
         return len(packet).to_bytes(2, "big") + packet
 
     while True:
@@ -133,11 +134,13 @@ def sealed_tls_stalls(targets: Targets) -> None:
 def sealed_handshakes(targets: Targets) -> None:
     """Sessions upon sessions, whose members never send a packet."""
     number = 0
-    while True:
-        number += 1
-        listener = random.choice(targets.listeners)
-        with contextlib.suppress(Exception):
-            shake_hands(listener.tcp, 1, os.urandom(4).hex(), "mallory", source=f"127.6.22.{number % 200 + 1}")
+    with asyncio.Runner() as runner:
+        while True:
+            number += 1
+            listener = random.choice(targets.listeners)
+            entering = enter(listener.tcp, 1, os.urandom(4).hex(), "mallory", source=f"127.6.22.{number % 200 + 1}")
+            with contextlib.suppress(Exception):
+                runner.run(asyncio.wait_for(entering, 30.0))
 
 
 SEALED = (

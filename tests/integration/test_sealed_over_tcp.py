@@ -1,11 +1,11 @@
 """Version 2 where UDP does not pass: real gateways, the SDK, and a relay for datagrams between them."""
 
 import asyncio
+import json
 import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import pytest
 import trustme
 
 import tsudoi
-from tests.support.sealed_client import WAIT_S, SealedClient, shake_hands
+from tests.second_client.probe import Probe
+from tests.second_client.session import PART, enter
+from tests.support.legacy.wire import Listener
 from tests.support.services import Gateway, at, hear_next
 from tests.support.udp_relay import UdpFaults, UdpRelay
 from tests.support.waiting import until
@@ -21,6 +23,7 @@ from tsudoi import ChatClient, Rerouted, Server, Settings
 from tsudoi.net.sealed_chat import SealedChat
 from tsudoi.protocol.sealed import client_path
 from tsudoi.protocol.sealed.client_path import is_tcp
+from tsudoi.protocol.sealed.parts import divide
 from tsudoi.protocol.sealed.tcp_framing import framed
 
 Address = tuple[str, int]
@@ -126,10 +129,10 @@ class TcpSocket:
         if receive_buffer:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._sock.connect(place)
-        self._sock.settimeout(WAIT_S)
+        self._sock.settimeout(30.0)
         self.fileno, self.close = self._sock.fileno, self._sock.close
 
-    def sendto(self, packet: bytes, place: Address) -> None:
+    def send(self, packet: bytes) -> None:
         self._sock.sendall(framed(packet))
 
     def recv(self, most: int) -> bytes:
@@ -149,23 +152,29 @@ class TcpSocket:
         return data
 
 
+def over(sock: Any, listener: Listener, operation: int, room: str, name: str) -> Probe:
+    """Create (1) or join (2) a room, and be served over a connection."""
+    probe = Probe(asyncio.run(enter(listener.tcp, operation, room, name)), listener.udp)
+    probe.socket.close()
+    probe.socket = sock
+    return resumed(probe)
+
+
+def resumed(probe: Probe) -> Probe:
+    assert [line["resumed"]["state"] for line in probe.resume()] == ["complete"]
+    return probe
+
+
 def test_two_sessions_share_a_connection(gateway: Gateway, room: str) -> None:
     listener = gateway.listener("auto")
-    alice = SealedClient(shake_hands(listener.tcp, 1, room, "alice"), listener.udp)
-    bob = SealedClient(shake_hands(listener.tcp, 2, room, "bob"), listener.udp)
-    for each in (alice, bob):
-        each.close()
-    shared: Any = TcpSocket(listener.tcp)
-    alice.sock = shared
-    assert alice.resume()["state"] == "complete"
-    bob.sock = shared
-    shared.session = bob.session
-    assert bob.resume()["state"] == "complete"
-    bob.say("by the same connection")
-    bob.until(lambda: bob.texts() == ["by the same connection"])
-    shared.session = alice.session
-    alice.send({"want": [alice.offset, 99]})
-    alice.until(lambda: alice.texts() == ["by the same connection"])
+    shared = TcpSocket(listener.tcp)
+    alice, bob = over(shared, listener, 1, room, "alice"), over(shared, listener, 2, room, "bob")
+    shared.session = bob.session.id
+    bob.send({"say": "by the same connection", "number": 1})
+    assert bob.until("from")["text"] == "by the same connection"
+    shared.session = alice.session.id
+    alice.send({"want": [alice.session.granted["offset"], 99]})
+    assert alice.until("from")["text"] == "by the same connection"
     shared.close()
 
 
@@ -174,34 +183,32 @@ def test_two_sessions_share_a_connection(gateway: Gateway, room: str) -> None:
 def test_a_member_that_does_not_read_delays_no_other_and_misses_nothing(gateway: Gateway, room: str) -> None:
     listener = gateway.listener("auto")
     with ExitStack() as stack:
-        alice = SealedClient(shake_hands(listener.tcp, 1, room, "alice"), listener.udp)
-        alice.close()
         # A busy machine drops datagrams, and this client does not repeat what is lost.
-        hers: Any = TcpSocket(listener.tcp)
+        hers, deaf = TcpSocket(listener.tcp), TcpSocket(listener.tcp, receive_buffer=4_096)
+        alice, slow = over(hers, listener, 1, room, "alice"), over(deaf, listener, 2, room, "bob")
         stack.callback(hers.close)
-        alice.sock = hers
-        alice.resume()
-        slow = SealedClient(shake_hands(listener.tcp, 2, room, "bob"), listener.udp)
-        slow.close()
-        deaf: Any = TcpSocket(listener.tcp, receive_buffer=4_096)
         stack.callback(deaf.close)
-        slow.sock = deaf
-        slow.resume()
         # More than the 4 MiB that Linux keeps for a connection and the 256 KiB that the gateway does.
-        texts = [f"{number} {'x' * 3_000}" for number in range(1_600)]
-        for number, text in enumerate(texts):
-            alice.say(text)
-            if number % 16 == 15:
-                alice.until(partial(alice.has_said, number))
+        texts = [f"{number} {'x' * 3_000}" for number in range(1, 1_601)]
+        for number, text in enumerate(texts, 1):
+            for part in divide(json.dumps({"say": text, "number": number}).encode()):
+                alice.send(raw=part, kind=PART)
+            while number % 16 == 0 and alice.until("from")["number"] < number:
+                pass
         with suppress(ConnectionError, EOFError):
             while True:
                 deaf.recv(0)
         again: Any = TcpSocket(listener.tcp)
         stack.callback(again.close)
-        slow.sock = again
-        assert slow.resume()["state"] == "complete"
-        slow.until(lambda: len(slow.texts()) >= len(texts), again=lambda: slow.send({"ping": 1}))
-        assert slow.texts() == texts
+        slow.socket = again
+        resumed(slow)
+        heard: dict[int, str] = {}
+        while len(heard) < len(texts):
+            line = slow.until("from")
+            heard[line["n"]] = line["text"]
+            if len(heard) % 100 == 0:
+                slow.send({"ping": 1})
+        assert list(heard.values()) == texts
 
 
 def test_bytes_that_are_no_packets_end_the_connection_without_an_answer(gateway: Gateway) -> None:

@@ -56,9 +56,9 @@ class Probe:
             lines += self.opened(packet)
         return lines
 
-    def until(self, key: str) -> Line:
+    def until(self, key: str, patience_s: float = PATIENCE_S) -> Line:
         """Return the next line that has this key; those before it are gone."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + patience_s
         while True:
             while self.waiting:
                 if key in (line := self.waiting.pop(0)):
@@ -86,16 +86,16 @@ class Probe:
             self.run = packet[18:24]
         return lines
 
-    def resume(self, cookie: str | None = None, **more: Any) -> list[Line]:
+    def resume(self, cookie: str | None = None, patience_s: float = PATIENCE_S, **more: Any) -> list[Line]:
         """Send a `resume`, with a cookie got for it if none is given; return the body of the answer."""
         granted = self.session.granted
         place = {"epoch": granted["epoch"], "offset": granted["offset"], "next": 1, **more}
         if cookie is None:
             self.send({"resume": {"cookie": "", **place}})
-            cookie = str(self.until("retry")["retry"])
+            cookie = str(self.until("retry", patience_s)["retry"])
         self.cookie = bytes.fromhex(cookie)
         self.send({"resume": {"cookie": cookie, **place}})
-        while (packet := self.packet()) is not None:
+        while (packet := self.packet(patience_s)) is not None:
             lines = self.opened(packet)
             if any("resumed" in line or "gone" in line or "retry" in line for line in lines):
                 return lines

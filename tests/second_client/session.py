@@ -94,12 +94,15 @@ async def enter(
     suites: tuple[str, ...] = ("aes-128-gcm",),
     tls: bool = True,
     known: dict[Address, str] | None = None,
+    source: str = "",
     **more: Any,
 ) -> Session:
-    """Create or join a room. `known` remembers the first certificate seen at each address."""
+    """Create or join a room, from the host `source`. `known` remembers the first certificate seen at each address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    reader, writer = await asyncio.open_connection(*server, ssl=context if tls else None)
+    reader, writer = await asyncio.open_connection(
+        *server, ssl=context if tls else None, local_addr=(source, 0) if source else None
+    )
     try:
         if tls:
             shown = hashlib.sha256(writer.get_extra_info("ssl_object").getpeercert(True)).hexdigest()
