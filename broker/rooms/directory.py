@@ -122,7 +122,6 @@ class Directory(Index):
             self._drop_member(member)
         del self.closed[room.id]
         self.bans_and_mutes.forget_room(room.id)
-        self.posts.forget_room(room.id)
         self.records.changes.batch.purged.add(room.id)
 
     def persist(self, name: RoomName, wall_ms: int) -> Room:

@@ -42,18 +42,9 @@ class Posts:
         row = PostRow(post.key, room.id, room.epoch, room.last, _hash(post), at_ms)
         self._rows.pop(post.key, None)
         self._rows[post.key] = self.changes[post.key] = row
-        if len(self._rows) > POSTS:
-            for key in oldest(self._rows, POSTS):
-                self._forget(key)
-
-    def forget_room(self, room: int) -> None:
-        """Forget the messages of a room that is purged; the store drops them with the room."""
-        for key in [key for key, row in self._rows.items() if row.room == room]:
+        for key in oldest(self._rows, POSTS):
             del self._rows[key]
-
-    def _forget(self, key: bytes) -> None:
-        del self._rows[key]
-        self.changes[key] = None
+            self.changes[key] = None
 
 
 def check_sender(bans_and_mutes: BansAndMutes, room: Room, post: Post, wall_ms: int) -> None:
