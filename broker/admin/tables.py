@@ -5,6 +5,7 @@ import sys
 from collections.abc import Collection
 
 from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.codes import Rights
 
 Cells = dict[str, str | int]
@@ -23,7 +24,8 @@ def print_table(rows: list[Cells]) -> None:
     for heading, cell in rows[0].items():
         table.add_column(heading, justify="right" if isinstance(cell, int) else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row.values()))
+        # Folded, a cell would lose what ends its change of direction.
+        table.add_row(*(Text(strip_bidi(str(cell))) for cell in row.values()))
     # A pipe has no width, so there nothing is folded.
     Console(width=None if sys.stdout.isatty() else 500, highlight=False).print(table)
 

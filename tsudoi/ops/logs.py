@@ -9,6 +9,7 @@ disk, stops no event loop.
 """
 
 import codecs
+import io
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -91,10 +92,10 @@ def set_up(level: str, form: Format, stream: TextIO | None = None, **about: obje
         transform = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         last.insert(0, structlog.processors.ExceptionRenderer(transform))
     else:
-        plain = structlog.dev.plain_traceback
-        colors = stream.isatty()
         last = [
-            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False, exception_formatter=plain)
+            structlog.dev.ConsoleRenderer(
+                colors=stream.isatty(), pad_event_to=0, pad_level=False, exception_formatter=_write_traceback
+            )
         ]
     handler = _Handler(stream)
     handler.setFormatter(
@@ -132,6 +133,13 @@ def toggle_debug(logger: Any) -> None:
     now = _configured if logging.getLogger().level == logging.DEBUG else "debug"
     logging.getLogger().setLevel(now.upper())
     logger.warning("log level changed", to=now)  # `level` is the line's own
+
+
+def _write_traceback(out: TextIO, exc_info: Any) -> None:
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, exc_info)
+    # An exception may quote what came from outside.
+    out.write("\n".join(map(escaped, plain.getvalue().split("\n"))))
 
 
 def _escape_all(_: object, __: str, line: Line) -> Line:

@@ -54,6 +54,17 @@ def test_whatever_is_in_a_value_a_line_stays_a_line_and_is_printable(form: logs.
     assert written[:-1].isprintable()
 
 
+def test_a_traceback_is_printable_too() -> None:
+    stream = lines("human")
+    try:
+        raise ValueError("no number: \x1b[2J\x9b31m\u202e")
+    except ValueError:
+        logs.get("gateway").exception("a bug of ours")
+    *_, last = written = stream.getvalue().splitlines()
+    assert all(map(str.isprintable, written))
+    assert last == r"ValueError: no number: \x1b[2J\x9b31m\u202e"
+
+
 @pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "\x00", "\u202eevil", "\x9b31m", "\ud800"])
 def test_what_is_not_printable_is_an_escape(text: str) -> None:
     assert escaped(text).isprintable()
