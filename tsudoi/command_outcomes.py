@@ -79,11 +79,6 @@ class PendingList:
             return True
         return False
 
-    def ask_again(self) -> None:
-        """Note that the question is repeated: by now the newest messages may be others."""
-        if self.what == "history":
-            self._by_key.clear()
-
     @property
     def is_incomplete(self) -> bool:
         """Whether a part is known to be missing."""

@@ -23,8 +23,8 @@ class Entered:
     has_receipts: bool = False
     answers_with_values: bool = True
     """The dialect is `tsudoi`: the client may ask for members and history by itself."""
-    epoch: int | None = None
-    """The number of the room's history; None: not known."""
+    position: tuple[int, int] | None = None
+    """The number of the room's history, and the offset up to which the user is there; None: not known."""
     wished: str = ""
     """The name that the user asked for; empty: a signed token had it."""
 

@@ -117,7 +117,7 @@ class Awaited:
     by_user: bool
     tries: int = 1
     offsets: frozenset[int] = frozenset()
-    """Of the lines that the last answer has brought."""
+    """Of the lines that have come; without a position in the question, with the last answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def _entered(state: State, event: Entered) -> Result:
         event.room,
         event.me,
         items=_items_before(old, event) if old else (),
-        epoch=event.epoch,
+        epoch=event.position and event.position[0],
         echoes=event.echoes,
         has_receipts=event.has_receipts,
         draft=old.draft if old else "",
@@ -130,7 +130,8 @@ def _entered(state: State, event: Entered) -> Result:
         return state, []
     commands: list[Command] = [Ask(event.room, "/who 1")]
     if not event.is_host:
-        commands.append(Ask(event.room, f"/history {FIRST_HISTORY}"))
+        before = "" if event.position is None else f" {event.position[1] + 1}"
+        commands.append(Ask(event.room, f"/history {FIRST_HISTORY}{before}"))
     return state, commands
 
 
@@ -144,8 +145,8 @@ def _items_before(old: Room, event: Entered) -> Items:
 
     That one counts from 1 again: its lines would be taken for those that are here already.
     """
-    if event.epoch is not None and old.epoch is not None:
-        is_other = event.epoch != old.epoch
+    if event.position is not None and old.epoch is not None:
+        is_other = event.position[0] != old.epoch
     else:
         is_other = old.end is End.CLOSED or event.is_host
     return timeline.forget_positions(old.items) if is_other else old.items
@@ -205,7 +206,9 @@ def _asked(state: State, asked: Asked) -> Result:
         if asked.what != "history" or not asked.line:
             return room
         if not asked.by_user and room.awaited is not None and room.awaited.line == asked.line:  # asked again
-            return replace(room, awaited=replace(room.awaited, offsets=frozenset()))
+            # The last lines may be others by now; those before a position stay what they are.
+            is_same = len(asked.line.split()) > 2
+            return room if is_same else replace(room, awaited=replace(room.awaited, offsets=frozenset()))
         return replace(room, awaited=Awaited(asked.line, asked.by_user))
 
     state, commands = _change(state, asked.room, change)

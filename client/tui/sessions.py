@@ -77,7 +77,7 @@ class Sessions:
                 chat.dialect.echo,
                 chat.has_receipts,
                 chat.dialect.down.form in WITH_VALUES,
-                chat.position[0] if chat.position else None,
+                chat.position,
                 self._wished,
             )
         )

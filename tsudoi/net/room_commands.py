@@ -47,6 +47,11 @@ class Commands(ABC):
         self._waiting: PendingCommand | PendingList | None = None
         self._arrived = asyncio.Event()
 
+    @property
+    @abstractmethod
+    def position(self) -> tuple[int, int] | None:
+        """Epoch and offset up to which this client has received all; None: not known in this dialect."""
+
     @abstractmethod
     async def say(self, text: str) -> int | None:
         """Send a line as the member would type it."""
@@ -78,9 +83,12 @@ class Commands(ABC):
 
         Args:
             count: how many, 1 to 50.
-            before: a position, for those before it; 0: the newest. With the `offset` of the oldest one that it has, a
-                client pages as far as the room's log reaches.
+            before: a position, for those before it; 0: the newest, in `tsudoi-2` up to `position`. With the `offset` of
+                the oldest one that it has, a client pages as far as the room's log reaches.
         """
+        if not before and self.position is not None:
+            # The answer is the same whenever it is asked for, so parts that have come need not come again.
+            before = self.position[1] + 1
         pending = await self._ask(slash_commands.History(count, before), PendingList("history"))
         return sorted(_of_kind(pending, events.Past), key=lambda row: row.offset)
 
@@ -250,7 +258,6 @@ class Commands(ABC):
         while not waiting.over and not self.closed:
             open_end = isinstance(waiting, PendingList) and waiting.has_begun and waiting.expected is None
             if isinstance(waiting, PendingList) and loop.time() >= again_at:
-                waiting.ask_again()
                 await self._say_command(line, waiting)
                 again_at = loop.time() + (self._ask_again_s or inf)
             until = min(deadline, again_at)

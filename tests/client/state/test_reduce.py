@@ -238,6 +238,17 @@ def test_old_lines_of_which_a_part_does_not_come_are_asked_for_again() -> None:
     assert [item.offset for item in den(state).items if isinstance(item, Speech)] == [1, 2, 3, 4]
 
 
+def test_parts_of_lines_before_a_position_add_up() -> None:
+    first = Entered("den", "alice", AT, position=(1, 8))
+    state, commands = after(first)
+    assert commands == [Ask("den", "/who 1"), Ask("den", "/history 20 9")]
+    due, again = AnswerDue("den", "/history 20 9"), asked("/history 20 9")
+    state, _ = after(again, part(1, 2, of=4), state=state)
+    assert after(due, state=state)[1] == [Ask("den", "/history 20 9")]
+    state, _ = after(due, again, part(3, 4, of=4), state=state)
+    assert after(due, state=state)[1] == []
+
+
 def test_an_answer_that_is_lost_whole_is_asked_for_again_a_few_times_and_then_its_lack_is_told() -> None:
     due = AnswerDue("den", "/history 20")
     state, _ = after(entered(), asked())
@@ -319,36 +330,36 @@ def texts(state: State) -> list[str]:
 
 @pytest.mark.parametrize("old_lines", [12, 300])
 @pytest.mark.parametrize(
-    ("epoch", "ends", "again"),
+    ("position", "ends", "again"),
     [
-        (7, tsudoi.TimedOut("?"), Entered("den", "alice", AT, epoch=8)),
+        ((7, 1), tsudoi.TimedOut("?"), Entered("den", "alice", AT, position=(8, 1))),
         (None, tsudoi.RoomClosed("The host has left."), Entered("den", "alice", AT)),
         (None, tsudoi.TimedOut("?"), Entered("den", "alice", AT, is_host=True)),
     ],
     ids=["another epoch", "version 1: closed", "version 1: made anew"],
 )
 def test_lines_of_a_new_room_of_the_same_name_come_behind_those_of_the_old_one(
-    old_lines: int, epoch: int | None, ends: tsudoi.Event, again: Entered
+    old_lines: int, position: tuple[int, int] | None, ends: tsudoi.Event, again: Entered
 ) -> None:
     old = [heard(Message("bob", f"old {offset}", offset)) for offset in range(2, old_lines)]
     new = [heard(Message("bob", f"new {offset}", offset)) for offset in range(3, 10)]
     said_at_ms = round(AT.timestamp() * 1000)
     earlier = Listed("history", (Past("bob", "new 2", 2, said_at_ms, False),), 1, 1, 1, "?")
-    first = Entered("den", "alice", AT, epoch=epoch)
+    first = Entered("den", "alice", AT, position=position)
     state, _ = after(first, *old, heard(ends), again, heard(earlier), *new)
     assert texts(state)[-8:] == [f"new {offset}" for offset in range(2, 10)]
     assert len(texts(state)) == len(old) + 8
 
 
-@pytest.mark.parametrize("epoch", [None, 7])
-def test_a_room_that_is_entered_again_shows_lines_that_it_has_once(epoch: int | None) -> None:
+@pytest.mark.parametrize("position", [None, (7, 1)])
+def test_a_room_that_is_entered_again_shows_lines_that_it_has_once(position: tuple[int, int] | None) -> None:
     old = [heard(Message("bob", f"line {offset}", offset)) for offset in range(2, 9)]
     past = tuple(Past("bob", f"line {offset}", offset, offset * 1_000, False) for offset in range(5, 11))
     state, _ = after(
-        Entered("den", "alice", AT, epoch=epoch),
+        Entered("den", "alice", AT, position=position),
         *old,
         heard(tsudoi.Kicked("?", "bob", "")),
-        Entered("den", "alice", AT, epoch=epoch),
+        Entered("den", "alice", AT, position=position),
         heard(Listed("history", past, 6, 1, 1, "?")),
         heard(Message("bob", "line 13", 13)),
     )
