@@ -28,11 +28,19 @@ export function lineOf(publication, epoch, myName, now, serial = 0) {
       return { ...line, kind: 'whisper', from: data.name, to: data.to, text: data.said };
     case 'announced':
       return { ...line, kind: 'announced' };
+    case 'bans':
+      return { ...line, kind: 'answer', text: inLocalTime(line.text) };
     default:
       // What members have written from right to left, in a sentence that is not.
       line.parts = [data.name, data.to, data.by, data.topic].filter((part) => RIGHT_TO_LEFT.test(part ?? ''));
       return { ...line, kind: ANSWERS.has(data.notice) ? 'answer' : 'event' };
   }
+}
+
+/** Return a text of the server's with its times, which are in UTC, as they are where the reader is. */
+function inLocalTime(text) {
+  const local = (_, day, time) => new Date(`${day}T${time}Z`).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
+  return text.replace(/(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC/g, local);
 }
 
 /** Return whether a line goes on what the one before began: the same speaker, within five minutes. */

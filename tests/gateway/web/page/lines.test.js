@@ -93,3 +93,10 @@ test('a link has a room, and perhaps a token', () => {
   assert.deepEqual(readFragment('#100%'), { room: '100%', token: '' });
   assert.deepEqual(readFragment(''), { room: '', token: '' });
 });
+
+test('bans end at a time of the reader', () => {
+  const data = { notice: 'bans', text: '1 ban:\nbob, banned until 2026-11-30 23:58 UTC' };
+  const { text } = lineOf({ data }, '1', 'alice', 9);
+  const local = new Date(Date.UTC(2026, 10, 30, 23, 58)).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
+  assert.equal(text, `1 ban:\nbob, banned until ${local}`);
+});
