@@ -14,6 +14,8 @@ from prompt_toolkit.output import Output
 
 from tsudoi.ops.threaded_stream import ThreadedStream
 
+from .job_control import suspend
+
 _BEHIND = 1 << 16
 """Characters that may wait for the terminal; before the next message is shown, fewer must."""
 _LOOK_AGAIN_S = 0.05
@@ -53,6 +55,11 @@ class Keys(Vt100Input):
 
     def cooked_mode(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
+
+    def suspend(self) -> None:
+        """Go back to the shell, with the terminal as it was."""
+        with super().cooked_mode():
+            suspend()
 
 
 async def read_cooked_line() -> str:

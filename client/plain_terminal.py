@@ -8,10 +8,10 @@ import zlib
 from datetime import datetime
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app
+from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import ANSI, AnyFormattedText
-from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.utils import is_dumb_terminal
 
 import tsudoi
@@ -38,8 +38,9 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, wished: str, 
     # does neither: [measured] 3,000 lines took ten seconds, and some came before earlier ones.
     with screen.used():
         # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
+        keys = Keys(sys.stdin)
         session: PromptSession[str] = PromptSession(
-            input=Keys(sys.stdin), history=open_history(), erase_when_done=room.dialect.echo, key_bindings=_keys()
+            input=keys, history=open_history(), erase_when_done=room.dialect.echo, key_bindings=_bindings(keys)
         )
         _tell(greeting(room.room, room.name, wished, is_host, language))
         _tell(words.PLAIN_HELP.text(language))
@@ -70,13 +71,18 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, wished: str, 
                 screen.above.finish()
 
 
-def _keys() -> KeyBindings:
-    """Let Ctrl-C clear the line first; on an empty line it leaves."""
-    keys = KeyBindings()
-    keys.add("c-c", filter=Condition(lambda: bool(get_app().current_buffer.text)))(
+def _bindings(keys: Keys) -> KeyBindings:
+    """Let Ctrl-C clear the line first (on an empty line it leaves), and Ctrl-Z go back to the shell."""
+    bindings = KeyBindings()
+    bindings.add("c-c", filter=Condition(lambda: bool(get_app().current_buffer.text)))(
         lambda event: event.current_buffer.reset()
     )
-    return keys
+
+    @bindings.add("c-z")
+    def _(event: KeyPressEvent) -> None:
+        run_in_terminal(keys.suspend)
+
+    return bindings
 
 
 class Hosting:

@@ -262,6 +262,7 @@ HELP: tuple[tuple[str, Words], ...] = (
         "Ctrl-A, Ctrl-E, Alt-B, Alt-F, Ctrl-W, Alt-D, Ctrl-U, Ctrl-K",
         Words("move and delete, as in shells", "シェルと同じ移動と削除"),
     ),
+    ("Ctrl-_", Words("undo", "入力の取り消し")),
     ("Up, Down", Words("lines that you typed before", "前に入力した行")),
     ("PageUp, PageDown, Alt-End", Words("older lines, newer lines, the newest", "前の発言、次の発言、最新")),
     (
@@ -272,6 +273,7 @@ HELP: tuple[tuple[str, Words], ...] = (
     ("Alt-U", Words("where the new lines begin", "新着の先頭へ")),
     ("F2, F3", Words("show or hide the rooms, the people", "ルーム一覧、メンバー一覧の表示と非表示")),
     ("Ctrl-L", Words("draw all anew", "画面を描き直す")),
+    ("Ctrl-Z", Words("back to the shell; fg comes back", "シェルに戻る。fg で再開")),
     ("Ctrl-C", Words("clear the line; on an empty line: quit", "入力を消す。空なら終了")),
     ("Ctrl-D", Words("on an empty line: leave this room", "入力が空ならこのルームから退室")),
     (

@@ -21,7 +21,9 @@ from tsudoi.protocol.client.words import Language
 
 from .. import words
 from ..error_words import explain, is_about_password
+from ..job_control import suspend
 from ..state import completion, roster, view
+from ..state.columns import fit
 from ..state.events import (
     AnswerDue,
     Ask,
@@ -87,6 +89,7 @@ class ChatApp(App[None]):
         Binding("ctrl+end,alt+end", "end", priority=True),
         Binding("ctrl+l", "redraw", priority=True),
         Binding("ctrl+q", "nothing", priority=True),
+        Binding("ctrl+z", "suspend", priority=True),
         *(Binding(f"alt+{number}", f"go({number})", priority=True) for number in range(1, 10)),
     ]
 
@@ -223,8 +226,10 @@ class ChatApp(App[None]):
         composer = screen.query_one(Composer)
         self._fit_composer(composer)
         if room is not None:
-            # Content, because Textual takes markup in a text for its own: a room may be called [/b].
-            composer.placeholder = Content(HINTS[room.end].text(self._language, room=room.name))
+            # Content, because Textual takes markup in a text for its own: a room may be called [/b]. Cut here, because
+            # Textual breaks a long one into lines, and shows the first.
+            hint = HINTS[room.end].text(self._language, room=room.name)
+            composer.placeholder = Content(fit(hint, columns).rstrip())
 
     def _draw_banner(self, banner: Rows, room: Room | None, columns: int, height: int) -> None:
         text = room.banner if room else ""
@@ -352,6 +357,11 @@ class ChatApp(App[None]):
 
     def action_nothing(self) -> None:
         """Take a key that Textual would end at."""
+
+    def action_suspend(self) -> None:
+        """Go back to the shell."""
+        if not self.is_headless:
+            suspend()
 
     def action_help(self) -> None:
         """List the keys, and scroll to the first: they may be more than the screen has lines for."""

@@ -18,6 +18,7 @@ _WORDS = {
     "alt+f": "cursor_word_right",
     "alt+right": "cursor_word_right",
     "alt+d": "delete_word_right",
+    "ctrl+underscore": "undo",
 }
 """As in shells; Textual has other keys for these actions too."""
 

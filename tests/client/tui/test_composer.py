@@ -3,6 +3,7 @@
 from textual.widgets import TextArea
 
 from tests.client.playing import Stage, play
+from tsudoi import RoomClosed
 
 
 def text(stage: Stage) -> str:
@@ -72,6 +73,8 @@ def test_the_keys_of_shells_move_and_delete_by_words() -> None:
             seen.append(text(stage))
         assert seen[2] == "one  three"
         assert seen[-1] == "oneX  three"
+        await stage.press("ctrl+underscore")
+        assert text(stage) == "one  three"
 
     play(scene)
 
@@ -135,3 +138,11 @@ def test_all_that_an_input_method_writes_is_typed() -> None:
         assert text(stage) == typed
 
     play(scene)
+
+
+def test_a_hint_that_is_too_long_is_cut_at_the_end_and_not_at_a_space() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(RoomClosed("the room is closed"))
+        assert "/create den anew, /leav…" in stage.screen
+
+    play(scene, (24, 20))

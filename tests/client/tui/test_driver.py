@@ -39,7 +39,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 class Terminal:
     """A client on a pseudo-terminal, which is its controlling one or not."""
 
-    def __init__(self, served: Served, state: Path, has_control: bool = True) -> None:
+    def __init__(self, served: Served, state: Path, has_control: bool = True, wrapper: tuple[str, ...] = ()) -> None:
         self._ours, theirs = pty.openpty()
         self.path = os.ttyname(theirs)
         self.resize(80, 24)
@@ -50,6 +50,7 @@ class Terminal:
         with self._errors.open("wb") as errors:
             self.process = forked.Popen(
                 [
+                    *wrapper,
                     sys.executable,
                     "-m",
                     "client",
@@ -184,6 +185,29 @@ def test_a_client_that_was_stopped_draws_all_and_leaves_the_terminal_as_it_was(
         assert terminal.wait() == 0
         assert termios.tcgetattr(held) == before
         terminal.close()
+
+
+@pytest.mark.parametrize("flag", ["--no-mouse", "--plain"])
+def test_ctrl_z_leads_to_the_shell_and_fg_back(flag: str, served: Served, tmp_path: Path) -> None:
+    # A shell with job control: it tells that the client has stopped, and continues it when Enter is pressed.
+    shell = ("bash", "-c", f'exec 2>/dev/tty; set -m; "$@" {flag}; echo stopped: $?; read; fg', "bash")
+    terminal = Terminal(served, tmp_path, wrapper=shell)
+    terminal.read_until(lambda shown: b"its host" in shown and (b"clear/quit" in shown or b"/help" in shown))
+    terminal.type(b"typed\x1a")
+    terminal.read_until(lambda shown: b"stopped: 14" in shown)
+    terminal.type(b"\n")
+    terminal.read_until(lambda shown: b"typed" in shown)
+    terminal.type(b" on\r")
+    wait_for(lambda: any(each.endswith(b"typed on") for each in served.fake.datagrams))
+    terminal.type(b"\x04")
+    assert terminal.wait() == 0
+    terminal.close()
+
+
+def test_ctrl_z_stops_nothing_where_no_shell_would_continue_it(served: Served, tmp_path: Path) -> None:
+    terminal = start(served, tmp_path)
+    terminal.type(b"typed\x1a on\r")
+    wait_for(lambda: any(each.endswith(b"typed on") for each in served.fake.datagrams))
 
 
 def test_a_terminal_that_stands_still_stops_nothing(served: Served, tmp_path: Path) -> None:
