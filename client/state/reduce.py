@@ -67,7 +67,8 @@ def reduce(state: State, event: Event) -> Result:
             room = state.room(event.room)
             me = room.me if room else ""
             line = Speech(me, event.text, event.at, None, event.kind, event.to, mark, event.number)
-            return _change(state, event.room, lambda room: _read(_append(room, line)))
+            # Who answers has seen what is new.
+            return _change(state, event.room, lambda room: replace(_read(_append(room, line)), first_unread=None))
         case LineKept(room, number, offset, at):
             return _change(state, room, lambda room: replace(room, items=timeline.keep(room.items, number, offset, at)))
         case LineRefused(room, number, why):

@@ -122,6 +122,7 @@ def test_lines_in_other_rooms_are_unread_until_they_are_shown() -> None:
     state, _ = after(Shown("den"), state=state)
     assert (den(state).unread, den(state).mentions) == (0, 0)
     assert den(state).first_unread is not None
+    assert den(after(Posted("den", 1, "yes?", AT), state=state)[0]).first_unread is None
     state, _ = after(Shown("garden"), LookedAway("den", "half a li"), state=state)
     assert den(state).first_unread is None
     assert den(state).draft == "half a li"
