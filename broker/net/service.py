@@ -208,11 +208,14 @@ def _log_keys(config: Config, allow_list: AllowList | None) -> None:
 
 
 async def _open_store(config: Config) -> Store:
-    deadline = time.monotonic() + TAKE_OVER_S
+    deadline = None
     while True:
         try:
             return open_store(config.store, config.durability, config.requires_standby)
         except StoreInUse:
-            if time.monotonic() > deadline:
+            if deadline is None:
+                deadline = time.monotonic() + TAKE_OVER_S
+                logger.warning("another broker has the store open: waiting for its end", at_most_s=TAKE_OVER_S)
+            elif time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.1)

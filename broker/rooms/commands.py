@@ -9,7 +9,7 @@ from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.downlink_encoder import json_size
 from tsudoi.protocol.client.notices import said_limit
-from tsudoi.protocol.client.phrases import Phrase, pack_arguments
+from tsudoi.protocol.client.phrases import HELP, Phrase, pack_arguments
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import InvalidName, MisleadingName
 
@@ -159,7 +159,7 @@ class _Run:
     def _ban_address(self, who: str, minutes: int, until_ms: int) -> None:
         ip = rate_key(who)
         if not ip:
-            self._answer(Phrase.NO_SUCH_MEMBER, who)
+            self._answer_absent(who, "ban")
             return
         self._directory.bans_and_mutes.add(Restriction(self._room.id, RestrictionKind.BAN, "", ip, until_ms))
         removed = [m for m in self._room.members.values() if rate_key(m.ip) == ip and not m.is_host]
@@ -176,6 +176,8 @@ class _Run:
         until_ms = end_of(minutes, self._wall_ms)
         if names.is_webhook_name(name) and _normal(name) not in self._room.names:
             self._stop_webhook(RestrictionKind.MUTE, name, until_ms)
+        elif self._room.called(_normal(name)) is None:
+            self._answer_absent(name, "mute")
         elif target := self._find_other(name):
             covered = self._restrict(RestrictionKind.MUTE, target, until_ms)
             self._directory.mute(target, minutes, until_ms, self._member, self._wall_ms)
@@ -217,6 +219,14 @@ class _Run:
 
     def _answer_covered(self, phrase: Phrase, target: Member, covered: Coverage) -> None:
         self._answer(phrase, pack_arguments(target.name, covered.address, covered.others))
+
+    def _answer_absent(self, name: str, command: str) -> None:
+        """Answer that there is no such member; or how the command is written, if more follows a member's name."""
+        first, *more = name.split()
+        if more and self._room.called(_normal(first)):
+            self._answer(Phrase.USAGE, HELP[command][0])
+        else:
+            self._answer(Phrase.NO_SUCH_MEMBER, name)
 
     def _find(self, name: str) -> Member | None:
         """Return the member of that name, or answer that there is none."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tests.support.waiting import until
-from tsudoi import Bot, RoomExists, RoomNotFound
+from tsudoi import Bot, Event, Kicked, RoomExists, RoomNotFound
 from tsudoi.net import bot as module
 from tsudoi.net.chat import ChatClient
 
@@ -58,6 +58,22 @@ async def test_a_bot_that_is_cancelled_has_no_chat_any_more(monkeypatch: pytest.
     serving.cancel()
     await asyncio.wait({serving})
     assert bot.chat is None
+
+
+@pytest.mark.parametrize("ended", [None, Kicked("You were removed.")], ids=["by itself", "by another"])
+def test_a_bot_that_is_removed_says_so(
+    ended: Event | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bot = Bot("den", name="bot")
+
+    @asynccontextmanager
+    async def chat() -> AsyncIterator[Any]:
+        yield CHAT
+
+    monkeypatch.setattr(bot, "_enter", lambda: asyncio.sleep(0, chat()))
+    monkeypatch.setattr(bot, "_answer", lambda chat: asyncio.sleep(0, ended))
+    asyncio.run(bot.serve())
+    assert caplog.messages == (["this bot is not in den any more: You were removed."] if ended else [])
 
 
 def test_a_bot_that_runs_twice_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -142,6 +142,8 @@ class Bot:
             finally:
                 self.chat = None
             if not (isinstance(ended, TimedOut) or (self._creates and _has_lost_its_host(ended))):
+                if ended is not None:
+                    logger.warning("this bot is not in %s any more: %s", self.room, ended.text)
                 return
 
     async def _enter(self) -> ChatClient:

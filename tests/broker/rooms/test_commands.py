@@ -112,6 +112,21 @@ def test_a_whisper_is_for_one_and_can_be_answered(room: Room) -> None:
     assert answers(room.does(carol, "/msg zoe hello?")) == [("carol", Phrase.NO_SUCH_MEMBER, "zoe")]
 
 
+@pytest.mark.parametrize("command", ["ban", "mute"])
+def test_more_than_minutes_behind_a_members_name_is_answered_with_how_the_command_is_written(
+    command: str, room: Room
+) -> None:
+    usage = (Phrase.USAGE, f"/{command} NAME{'|ADDRESS' if command == 'ban' else ''} [MINUTES]")
+    for more in ("5 too loud", "because", '5"'):
+        assert answers(room.does(room.alice, f"/{command} bob {more}")) == [("alice", *usage)]
+    assert answers(room.does(room.alice, f"/{command} zoe 5 too loud")) == [
+        ("alice", Phrase.NO_SUCH_MEMBER, "zoe 5 too loud")
+    ]
+    spaced, members = room.join(user="bob 5 b", token=3), room.core.directory.members
+    room.does(room.alice, f"/{command} bob 5 b")
+    assert members[spaced.member].muted_until_ms if command == "mute" else spaced.member not in members
+
+
 @pytest.mark.parametrize("text", ["x" * 1_985, '"' * 995, "あ" * 665], ids=["ASCII", "quotes", "Japanese"])
 def test_a_whisper_or_an_action_that_would_be_cut_is_refused(text: str, room: Room) -> None:
     room.does(room.alice, "/msg bob hello")
