@@ -76,9 +76,17 @@ class BansAndMutes:
         """Those since the last turn, for the store, which takes them."""
         for restriction in restrictions:
             self._rooms.setdefault(restriction.room, {})[restriction.key] = restriction
+        for restriction in [each for room in self._rooms.values() for each in room.values()]:
+            if (ip := rate_key(restriction.ip)) != restriction.ip:
+                # An older store may have a single address of IPv6.
+                self._drop(restriction)
+                self.add(replace(restriction, ip=ip))
 
     def add(self, restriction: Restriction) -> None:
-        """Add a ban or mute, or replace the one with its key. A room keeps the newest 1,000; the oldest is dropped."""
+        """Add a ban or mute, or replace the one with its key; its address is a rate key.
+
+        A room keeps the newest 1,000; the oldest is dropped.
+        """
         room = self._rooms.setdefault(restriction.room, {})
         room.pop(restriction.key, None)
         room[restriction.key] = self.changes[restriction.key] = restriction
@@ -90,18 +98,19 @@ class BansAndMutes:
 
         One of both that was placed on a member goes with its name; without its address it stays on the name.
         """
+        name, ip = who or None, rate_key(who) or None
         held = [each for each in self._rooms.get(room, {}).values() if each.kind == kind]
-        lifted = [each for each in held if _has_name(each, who) or _has_address(each, who)]
+        lifted = [each for each in held if each.name == name or each.ip == ip]
         for restriction in lifted:
             self._drop(restriction)
-            if restriction.name and not _has_name(restriction, who):
+            if restriction.name and restriction.name != name:
                 self.add(replace(restriction, ip=""))
         return lifted
 
     def free_address(self, room: int, kind: RestrictionKind, ip: str) -> None:
         """Lift the address from restrictions on other members' names: it turned out to be shared."""
-        held = list(self._rooms.get(room, {}).values())
-        for restriction in [each for each in held if each.kind == kind and each.name and _has_address(each, ip)]:
+        key, held = rate_key(ip) or None, list(self._rooms.get(room, {}).values())
+        for restriction in [each for each in held if each.kind == kind and each.name and each.ip == key]:
             self._drop(restriction)
             self.add(replace(restriction, ip=""))
 
@@ -110,16 +119,16 @@ class BansAndMutes:
 
         `is_shared`: many users may have its address, so a restriction on a member's name does not cover it.
         """
-        latest = 0
-        for restrictions in (self._rooms.get(EVERYWHERE), self._rooms.get(room)):
-            for restriction in list(restrictions.values()) if restrictions else ():
-                if restriction.until_ms <= now_ms:
-                    self._drop(restriction)
-                elif restriction.kind == kind and (
-                    _has_name(restriction, name)
-                    or (_has_address(restriction, ip) and not (is_shared and restriction.name))
-                ):
-                    latest = max(latest, restriction.until_ms)
+        latest, user, address = 0, name or None, rate_key(ip) or None
+        expired = []
+        for where in {EVERYWHERE, room}:
+            for each in self._rooms.get(where, {}).values():
+                if each.until_ms <= now_ms:
+                    expired.append(each)
+                elif each.name == user or (each.ip == address and not (is_shared and each.name)):
+                    latest = max(latest, each.until_ms if each.kind == kind else 0)
+        for each in expired:
+            self._drop(each)
         return latest
 
     def of_room(self, room: int) -> list[Restriction]:
@@ -136,15 +145,6 @@ class BansAndMutes:
         del room[restriction.key]
         if not room:
             del self._rooms[restriction.room]
-
-
-def _has_name(restriction: Restriction, name: str) -> bool:
-    return bool(name) and name == restriction.name
-
-
-def _has_address(restriction: Restriction, ip: str) -> bool:
-    key = rate_key(ip)
-    return bool(key) and key == rate_key(restriction.ip)
 
 
 def end_of(minutes: int, now_ms: int) -> int:

@@ -1,11 +1,14 @@
 """broker/rooms/commands.py and what of core.py and directory.py is for commands: what comes of a member's line."""
 
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 from msgspec import structs
 
 from broker.config import Limits
+from broker.rooms import bans_and_mutes
+from broker.rooms.bans_and_mutes import BansAndMutes
 from broker.rooms.commands import TOLD_MUTED_MS, TOPIC_SIZE
 from broker.rooms.requests import ALL_RIGHTS
 from broker.store.interface import FOREVER, Restriction, RestrictionKind
@@ -505,12 +508,28 @@ def test_who_shares_the_hosts_64_is_banned_and_muted_by_name(room: Room) -> None
 
 
 def test_a_single_address_of_ipv6_in_an_older_store_stands_for_its_64(room: Room) -> None:
-    directory = room.core.directory
     old = Restriction(room.alice.room, RestrictionKind.BAN, "", "2001:db8:1:2::9", FOREVER)
-    directory.bans_and_mutes.add(old)
+    bans = room.core.directory.bans_and_mutes = BansAndMutes([old])
+    assert list(bans.changes) == [old.key, (room.alice.room, RestrictionKind.BAN, "", "2001:db8:1:2::/64")]
+    assert bans.changes[old.key] is None
     body = structs.replace(a_join(user="erin", token=5), ip="2001:db8:1:2::1")
     assert isinstance(room.ask(B, body), backbone.Refused)
     assert answers(room.does(room.alice, "/unban 2001:db8:1:2::1"))[0][1] == Phrase.UNBANNED
+
+
+def test_a_look_at_very_many_bans_reads_one_address(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    everywhere = [Restriction(0, RestrictionKind.BAN, "", f"198.51.100.{number}", FOREVER) for number in range(200)]
+    bans, key_of = BansAndMutes(everywhere), Mock(side_effect=str)
+    monkeypatch.setattr(bans_and_mutes, "rate_key", key_of)
+    assert bans.until(room.alice.room, RestrictionKind.BAN, "eve", "198.51.100.7", 0) == FOREVER
+    assert bans.until(room.alice.room, RestrictionKind.BAN, "eve", "203.0.113.7", 0) == 0
+    assert key_of.call_count == 2
+
+
+def test_what_has_expired_everywhere_is_dropped_once(room: Room) -> None:
+    bans = BansAndMutes([Restriction(0, RestrictionKind.BAN, "eve", "", 5_000)])
+    assert bans.until(0, RestrictionKind.BAN, "eve", "", 5_000) == 0
+    assert bans.of_room(0) == []
 
 
 def test_a_member_may_be_called_like_an_address(room: Room) -> None:
