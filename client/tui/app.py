@@ -11,8 +11,8 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.events import AppBlur, AppFocus
-from textual.geometry import Offset
+from textual.events import AppBlur, AppFocus, Resize
+from textual.geometry import Offset, Size
 from textual.widgets import Input, TextArea
 
 import tsudoi
@@ -203,7 +203,7 @@ class ChatApp(App[None]):
             return
         state, room, columns = self.state, self.state.current, self.size.width
         screen = self.screen_stack[0]
-        panels = view.layout(state, *self.size)
+        panels = self._layout(self.size)
 
         def rows(id: str) -> Rows:
             return screen.query_one(f"#{id}", Rows)
@@ -247,8 +247,25 @@ class ChatApp(App[None]):
         what = words.NEWER_BELOW if below else words.NEW_ABOVE
         hint.show([((what.text(self._language, count=below or above), "hint"),)])
 
-    def on_resize(self) -> None:
-        """Lay out anew."""
+    def _layout(self, size: Size) -> view.Layout:
+        """Return the panels for which there is room; the screen gets its new `size` a little later.
+
+        They go before it shrinks, and come after it has grown: else all lines of the room would be broken for a
+        timeline that has next to no width.
+        """
+        laid_out = self.screen_stack[0].query_one("#middle").size.width or size.width
+        return view.layout(self.state, min(size.width, laid_out), size.height)
+
+    def on_resize(self, event: Resize) -> None:
+        """Make room."""
+        if self.is_running and self.screen_stack and self.screen_stack[0].is_mounted:
+            panels = self._layout(event.size)
+            for id, is_there in ("rooms", panels.rooms), ("people", panels.people):
+                self.screen_stack[0].query_one(f"#{id}").display &= is_there
+        self._draw_soon()
+
+    def on_timeline_resized(self) -> None:
+        """Show what there is room for."""
         self._draw_soon()
 
     def on_timeline_moved(self) -> None:

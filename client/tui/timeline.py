@@ -43,6 +43,9 @@ class Timeline(Widget, can_focus=False):
     class Moved(Message):
         """Other lines than before are shown."""
 
+    class Resized(Message):
+        """It has another size."""
+
     def __init__(self) -> None:
         super().__init__(id="timeline")
         self._lines: list[Line] = []
@@ -150,6 +153,7 @@ class Timeline(Widget, can_focus=False):
     def on_resize(self) -> None:
         """Wrap anew."""
         self.show(self._room, self._language)
+        self.post_message(self.Resized())
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
         """The wheel."""

@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 import tsudoi
 from client import words
+from client.tui.timeline import Timeline
 from tests.client.fake_chat import FakeChat, FakeChatWithReceipts
 from tests.client.playing import Stage, play
 from tsudoi import Joined, Kicked, Listed, Message, Person, Private, RoomClosed, WrongPassword
@@ -468,3 +469,24 @@ def test_a_tiny_screen_shows_the_last_line_and_what_is_typed(size: tuple[int, in
         assert stage.app.screen.max_scroll_y == 0
 
     play(scene, size)
+
+
+def test_lines_are_never_broken_for_a_width_that_the_timeline_has_only_on_the_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thousands of lines of two columns would take a second, and be seen."""
+    widths: list[int] = []
+    lay_out = Timeline._lay_out
+
+    def note(timeline: Timeline) -> None:
+        widths.append(timeline.size.width)
+        lay_out(timeline)
+
+    async def scene(stage: Stage) -> None:
+        monkeypatch.setattr(Timeline, "_lay_out", note)
+        for columns in (24, 120, 40, 200, 30, 110):
+            await stage.pilot.resize_terminal(columns, 20)
+            await stage.settle()
+        assert min(widths) >= 24
+
+    play(scene)
