@@ -80,7 +80,7 @@ class SqliteStore:
                 self._checkpoints = Checkpoints(path, self._synchronous)
                 opened.pop_all()
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as exc:
-            raise SettingError(f"can not open the store {path}: {exc}") from exc
+            raise SettingError(f"can not open the store {path}: {sqlite_file.why(exc)}") from exc
 
     def _check_whence(self, path: Path, has_wal: bool, boot: str) -> None:
         """Begin new epochs if commits may be missing, or the file is a copy; raise SettingError for a wrong name."""
@@ -180,7 +180,7 @@ class SqliteStore:
             with self._mutex:
                 self._commit(batch)
         except (sqlite3.Error, msgspec.MsgspecError, OverflowError) as exc:
-            raise StoreError(f"can not write to the store: {exc}") from exc
+            raise StoreError(f"can not write to the store: {sqlite_file.why(exc)}") from exc
 
     def read(self, room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
         with self._mutex, self._errors("read"):
@@ -288,7 +288,7 @@ class SqliteStore:
         try:
             yield
         except (sqlite3.Error, msgspec.MsgspecError) as exc:
-            raise StoreError(f"can not {purpose} the store: {exc}") from exc
+            raise StoreError(f"can not {purpose} the store: {sqlite_file.why(exc)}") from exc
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

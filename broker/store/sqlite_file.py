@@ -7,6 +7,7 @@ second name (a hard link) would open the store without them, and two brokers cou
 import contextlib
 import fcntl
 import os
+import sqlite3
 from pathlib import Path
 
 from tsudoi.protocol.errors import SettingError
@@ -42,6 +43,14 @@ def resolve(path: Path) -> Path:
 def wal_path(store: Path) -> Path:
     """Return where SQLite keeps the newest commits of a store that is open."""
     return store.with_name(store.name + "-wal")
+
+
+def why(exc: Exception) -> str:
+    """Return what is wrong, in SQLite's words, and what to do if the file is damaged."""
+    code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):  # the higher bits tell where it was seen
+        return f"{exc}: the file is damaged; put a backup in its place (docs/operations.md, Backup and restore)"
+    return str(exc)
 
 
 def check_name(store: Path) -> None:

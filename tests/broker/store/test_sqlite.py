@@ -306,6 +306,15 @@ def test_a_store_that_was_not_closed_is_not_opened_or_copied_without_what_lies_b
     assert kept(other) == (5, 5, False)
 
 
+def test_what_to_do_with_a_damaged_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "rooms.sqlite"
+    SqliteStore(path).close()
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(SettingError, match="the file is damaged; put a backup in its place"):
+        SqliteStore(path).load()
+
+
 def test_a_link_to_itself_is_told(tmp_path: Path) -> None:
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     with pytest.raises(SettingError, match="can not open the store"):
