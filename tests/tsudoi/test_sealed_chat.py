@@ -433,6 +433,15 @@ async def test_a_certificate_that_an_authority_has_signed_is_accepted_also_in_pl
             await create(server, settings=settings)
 
 
+async def test_no_certificate_is_the_first_where_those_seen_before_can_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sealed_server() as server:
+        elsewhere(server, monkeypatch)
+        with pytest.raises(tsudoi.ServerNotTrusted, match=f"can not read {tmp_path}.*: Is a directory"):
+            await create(server, settings=remembered(tmp_path))
+
+
 async def test_a_server_of_this_machine_is_not_remembered(tmp_path: Path) -> None:
     settings = remembered(tmp_path / "known_servers")
     async with sealed_server() as server, await create(server, settings=settings):

@@ -29,7 +29,7 @@ async def connected_sealed(server: Server, settings: Settings, *, remembers: boo
     Raises:
         ServerUnreachable: nothing answers.
         ServerNotTrusted: the certificate is not the one that was seen before, or not from an authority that is named;
-            or a server that showed one before speaks no TLS now.
+            or a server that showed one before speaks no TLS now; or the file of those seen before can not be read.
         OtherVersion: the server speaks no TLS at this port, and is not known to: it does not speak version 2.
     """
     if server.tls:
@@ -46,7 +46,12 @@ async def _connect(server: Server, settings: Settings, remembers: bool) -> Serve
     if _is_loopback(server.host) and not is_named:
         return await _open(server, settings, verify=False)
     servers = KnownServers(settings.known_servers)
-    known = servers.find(server.host, server.tcp)
+    try:
+        known = servers.find(server.host, server.tcp)
+    except OSError as exc:
+        raise ServerNotTrusted(
+            f"can not read {servers.path}, which has the certificates that were seen before: {exc.strerror}"
+        ) from exc
     try:
         return await _connect_known(server, settings, servers, known, remembers)
     except OtherVersion as exc:
