@@ -40,8 +40,10 @@ def test_no_more_than_so_many_sources_are_remembered() -> None:
     sources = [number.to_bytes(16, "big") for number in range(SOURCES + 1)]
     for source in sources:
         flood(elsewhere, source, 1.0)
-    assert [elsewhere.is_muted(source, 1.0) for source in sources] == [False] + [True] * SOURCES
-    assert max(len(elsewhere._muted), len(elsewhere._vain)) == SOURCES
+    known = [elsewhere.is_muted(source, 1.0) for source in sources]
+    assert SOURCES * 0.95 < sum(known) <= SOURCES
+    assert known == sorted(known), "the first ones are forgotten"
+    assert max(len(elsewhere._muted), len(elsewhere._vain)) <= SOURCES
 
 
 def test_nothing_is_remembered_of_clients_that_rest() -> None:
