@@ -20,14 +20,11 @@ import zmq
 from tests.attacks.places import HostPort, Targets, connection, datagram_socket, send, stranger
 from tests.attacks.sealed_attackers import SEALED
 from tests.attacks.watch import Person, enter
+from tests.support.legacy.wire import header
 from tsudoi.protocol import backbone
 
 STOPPED_READERS = 100
 """At each gateway."""
-
-
-def header(room: int, operation: int, payload: int) -> bytes:
-    return bytes((room, operation, 0)) + payload.to_bytes(29, "big")
 
 
 def busy_neighbour(_: Targets) -> None:
@@ -88,7 +85,7 @@ def handshake_flood(targets: Targets) -> None:
         tcp = connection(random.choice(targets.listeners).tcp)
         room = os.urandom(4).hex().encode()
         select.select((), (tcp,), (), 0.01)
-        send(tcp, header(len(room), 1, len(payload)) + room + payload)
+        send(tcp, header(len(room), 1, 0, len(payload)) + room + payload)
         open_.append(tcp)
         if len(open_) > 200:
             open_.pop(0).close()
@@ -165,7 +162,7 @@ def silent_connections(targets: Targets) -> None:
 
 def slow_senders(targets: Targets) -> None:
     """A byte a second, for ever."""
-    request = header(5, 1, 60_000) + b"rooms"
+    request = header(5, 1, 0, 60_000) + b"rooms"
     open_: list[tuple[socket.socket, int]] = []
     while True:
         while len(open_) < 300:
@@ -189,7 +186,7 @@ def hoarders(targets: Targets) -> None:
         for number in range(1, 5):
             tcp = connection(random.choice(targets.listeners).tcp, f"127.6.5.{number}")
             select.select((), (tcp,), (), 0.01)
-            send(tcp, header(0, 2, 3) + b"bob" + b"\xff" * 260_000)
+            send(tcp, header(0, 2, 0, 3) + b"bob" + b"\xff" * 260_000)
             open_.append(tcp)
         for each in open_:
             send(each, b"\xff" * 16_000)
@@ -204,7 +201,7 @@ def promises(targets: Targets) -> None:
     while True:
         tcp = connection(random.choice(targets.listeners).tcp, f"127.6.8.{random.randrange(1, 250)}")
         select.select((), (tcp,), (), 0.01)
-        send(tcp, header(3, 1, random.choice([2**29, 2**232 - 1, 65_000])) + b"den")
+        send(tcp, header(3, 1, 0, random.choice([2**29, 2**232 - 1, 65_000])) + b"den")
         open_.append(tcp)
         for each in open_:
             send(each, bytes(16_000))
@@ -326,9 +323,9 @@ def nonsense(targets: Targets) -> None:
     payload = b'{"tsudoi":1,"name":"a"}'
     models = [
         UPGRADE + web_frame('{"id":1,"connect":{"data":{"name":"a"}}}'),
-        header(3, 1, len(payload)) + b"den" + payload,
-        header(0, 2, 3) + b"bob",
-        header(0, 2, 0),
+        header(3, 1, 0, len(payload)) + b"den" + payload,
+        header(0, 2, 0, 3) + b"bob",
+        header(0, 2, 0, 0),
         greeting + b"\4\xc8\5HELLO" + bytes(194),
         greeting.replace(b"CURVE", b"NULL\0") + b"\4\x19\5READY\x0bSocket-Type\0\0\0\6DEALER",
         b"\x03\x20den" + b"0" * 32 + b"text",

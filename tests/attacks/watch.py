@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from tests.support.legacy.wire import Listener
+from tests.support.legacy.wire import Listener, header
 
 PATIENCE_S = 10.0
 PAUSE_S = 0.05
@@ -22,10 +22,10 @@ def enter(
     fields = {"tsudoi": 1, "name": name} | ({"password": password} if password else {})
     payload, raw_room = json.dumps(fields).encode(), room.encode()
     with socket.create_connection(listener.tcp, PATIENCE_S, source_address=(source, 0)) as tcp:
-        tcp.sendall(bytes((len(raw_room), operation, 0)) + len(payload).to_bytes(29, "big") + raw_room + payload)
+        tcp.sendall(header(len(raw_room), operation, 0, len(payload)) + raw_room + payload)
         with tcp.makefile("rb") as frames:
-            while header := frames.read(32):
-                body = json.loads(frames.read(header[0] + int.from_bytes(header[3:], "big"))[header[0] :])
+            while head := frames.read(32):
+                body = json.loads(frames.read(head[0] + int.from_bytes(head[3:], "big"))[head[0] :])
                 if "token" in body:
                     return str(body["token"]).encode()
                 if body["status"]:

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.ports import steady_port
+from tests.support.legacy.wire import header
 
 TOP = Path(__file__).parents[2]
 UP_S = 600  # an image is built; on a slow line most of it is downloading
@@ -131,13 +132,13 @@ class Member:
     @classmethod
     def create(cls, stack: Stack, gateway: str, room: str, user: str) -> Member:
         with socket.create_connection(("127.0.0.1", stack.tcp[gateway]), ANSWER_S) as tcp:
-            tcp.sendall(header(len(room), CREATE, len(user)) + room.encode() + user.encode())
+            tcp.sendall(header(len(room), CREATE, 0, len(user)) + room.encode() + user.encode())
             return cls(room, user, token_of(tcp), stack.udp[gateway])
 
     @classmethod
     def join(cls, stack: Stack, gateway: str, room: str, user: str) -> Member:
         with socket.create_connection(("127.0.0.1", stack.tcp[gateway]), ANSWER_S) as tcp:
-            tcp.sendall(header(0, JOIN, len(user)) + user.encode())
+            tcp.sendall(header(0, JOIN, 0, len(user)) + user.encode())
             rooms = tcp.recv(4096).decode()
             assert f"'{room}'" in rooms
             tcp.sendall(room.encode())
@@ -165,10 +166,6 @@ class Member:
 
     def _send(self, text: str) -> None:
         self._socket.sendto(self._head + text.encode(), self._listener)
-
-
-def header(room_size: int, operation: int, payload_size: int) -> bytes:
-    return bytes((room_size, operation, 0)) + payload_size.to_bytes(29, "big")
 
 
 def token_of(tcp: socket.socket) -> bytes:
