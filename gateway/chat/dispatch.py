@@ -72,7 +72,7 @@ class ChatCore:
         self.routes, self.counters = routes, counters
         routes.on_split = self._split
         self.members = members = Members()
-        self._rate_keys = rate_keys = RateKeys(settings)
+        self.rate_keys = rate_keys = RateKeys(settings)
         shared = settings, members, out, routes, counters
         groups = Groups(*shared)
         self.leaving = leaving = Leaving(*shared, groups)
@@ -139,7 +139,7 @@ class ChatCore:
 
     def count_addresses_again(self) -> None:
         """Count the members of addresses again: `--unlimited` has changed."""
-        self.members.change_rate_keys(lambda ip: self._rate_keys.of_packed(ip) if any(ip) else "")
+        self.members.change_rate_keys(lambda ip: self.rate_keys.of_packed(ip) if any(ip) else "")
 
     def handle_news(self, endpoint: str, frame: bytes, now: float) -> None:
         """Handle one frame from the PUB side of the broker at an endpoint.

@@ -29,7 +29,6 @@ from . import earlier_lines
 from .chosen_options import choose_options
 from .password_attempts import PasswordAttempts, was_wrong
 from .quotas import Quotas, Verdict
-from .rate_keys import RateKeys
 from .room_list import RoomList
 from .session_tokens import SessionTokens
 from .signed_tokens import TokenVerifier
@@ -51,11 +50,9 @@ class AdmissionRules:
     verifier: TokenVerifier | None
     """None: users may choose any name."""
     passwords: PasswordAttempts = field(init=False)
-    rate_keys: RateKeys = field(init=False)
 
     def __post_init__(self) -> None:
-        self.passwords = PasswordAttempts(self.settings, self.counters)
-        self.rate_keys = RateKeys(self.settings)
+        self.passwords = PasswordAttempts(self.settings, self.counters, self.core.rate_keys)
 
 
 class Admission:
@@ -126,7 +123,7 @@ class Admission:
             user, password, rights = identity.user, identity.password, int(identity.rights)
         is_guess = bool(password) and not creates
         known_only = is_guess and not rules.passwords.begin(self._ip, request.room, user, now)
-        is_shared = not rules.rate_keys.of(self._ip)
+        is_shared = not rules.core.rate_keys.of(self._ip)
         options = choose_options(
             rules.settings, self._listener, request.dialect, request.language, creates=creates, is_shared=is_shared
         )

@@ -44,7 +44,7 @@ class PasswordAttempts:
     other limits are noted for such an address, as a reload may change which these are.
     """
 
-    def __init__(self, settings: Settings, counters: Counters) -> None:
+    def __init__(self, settings: Settings, counters: Counters, rate_keys: RateKeys) -> None:
         self._settings = settings
         self._counters = counters
         self._guessers: dict[tuple[str, str, str], _Guesser] = {}
@@ -54,7 +54,7 @@ class PasswordAttempts:
         self._by_room: Buckets[str] = Buckets(ROOMS)
         self._pending: dict[str, int] = {}
         """By address."""
-        self._key = RateKeys(settings).of
+        self._key = rate_keys.of
 
     def begin(self, ip: str, room: str, user: str, now: float) -> bool:
         """Return whether the broker may check a password that it does not know; if so, call `end` with the outcome."""

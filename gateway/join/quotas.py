@@ -29,7 +29,7 @@ class Verdict(Enum):
 class Quotas:
     """Counts connections and requests by address. Times are monotonic seconds."""
 
-    def __init__(self, settings: Settings, counters: Counters, most: int = 2**31) -> None:
+    def __init__(self, settings: Settings, counters: Counters, rate_keys: RateKeys, most: int = 2**31) -> None:
         """Begin without connections; `most` is how many the process's descriptors allow."""
         self._settings = settings
         self._counters = counters
@@ -41,7 +41,7 @@ class Quotas:
         self._requests: Buckets[str] = Buckets(ADDRESSES)
         self._creates: Buckets[str] = Buckets(ADDRESSES)
         self._busy_answers: Buckets[str] = Buckets(ADDRESSES)
-        self._key = RateKeys(settings).of
+        self._key = rate_keys.of
 
     def is_full(self) -> bool:
         """Return whether no more connections are allowed."""

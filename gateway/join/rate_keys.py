@@ -17,7 +17,7 @@ ADDRESSES = 10_000
 
 
 class RateKeys:
-    """Maps IP addresses to rate-limit keys. It knows the last ones: a join asks for that of its client five times."""
+    """Maps IP addresses to rate-limit keys, for all limits of a gateway; a join asks for its client's five times."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

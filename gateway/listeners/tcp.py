@@ -69,7 +69,7 @@ class TCPServer(StreamServer[Connection]):
         super().__init__(counters, settle, certificate)
         self.routes = routes
         self._has_web = has_web
-        self._quotas = Quotas(settings, counters, connections_allowed(settings, has_web))
+        self._quotas = Quotas(settings, counters, core.rate_keys, connections_allowed(settings, has_web))
         self.rules = AdmissionRules(
             settings, counters, core, self._quotas, RoomList(routes), tokens or SessionTokens(1), verifier
         )

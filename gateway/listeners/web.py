@@ -258,7 +258,7 @@ class WebServer(HttpServer[WebConnection]):
         of_address = self._by_address.setdefault(rate_key(connection.ip), set())
         of_address.add(connection)
         self._open.add(connection)
-        if self.rules.rate_keys.of(connection.ip) and len(of_address) > settings.address_connections:
+        if self.rules.core.rate_keys.of(connection.ip) and len(of_address) > settings.address_connections:
             # Browsers keep the connections open that the page's files came by.
             # Also one that was refused, and still takes its answer: its end makes room for no more than its own place.
             others = of_address - {connection}
@@ -289,7 +289,9 @@ class WebServer(HttpServer[WebConnection]):
     def _is_crowded(self, connection: WebConnection) -> bool:
         """Return whether the other connections of an address have all places in rooms that it may have."""
         most = in_rooms(self.rules.settings.address_connections)
-        return bool(self.rules.rate_keys.of(connection.ip)) and len(self._others_in_rooms(connection, most)) >= most
+        return (
+            bool(self.rules.core.rate_keys.of(connection.ip)) and len(self._others_in_rooms(connection, most)) >= most
+        )
 
     def _others_in_rooms(self, connection: WebConnection, most: int) -> list[Session]:
         """Return the sessions in rooms of the other connections of an address; none if it has fewer than so many."""
@@ -301,7 +303,7 @@ class WebServer(HttpServer[WebConnection]):
 
     def _spare(self, connection: WebConnection, room: str, now: float) -> Session | None:
         most = in_rooms(self.rules.settings.address_connections)
-        key = self.rules.rate_keys.of(connection.ip)
+        key = self.rules.core.rate_keys.of(connection.ip)
         return find_spare(self._others_in_rooms(connection, most), key, room, most, now)
 
     def leave(self, connection: WebConnection) -> None:

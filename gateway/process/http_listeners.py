@@ -48,7 +48,9 @@ class HttpListeners:
             from ..webhook.rules import Rules
 
             _warn_of_clear_text(config.webhook, "webhooks' tokens")
-            webhook_rules = Rules(config.settings, rules.counters, rules.verifier, rules.passwords)
+            webhook_rules = Rules(
+                config.settings, rules.counters, rules.verifier, rules.passwords, rules.core.rate_keys
+            )
             self._webhook = WebhookServer(webhook_rules, routes, settle, certificate)
         if config.web:
             from ..listeners.web import WebServer

@@ -91,13 +91,10 @@ class Rules:
     counters: Counters
     verifier: TokenVerifier
     passwords: PasswordAttempts
-    _rate_keys: RateKeys = field(init=False)
+    rate_keys: RateKeys
     _by_address: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
     _by_name: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
     _by_room: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
-
-    def __post_init__(self) -> None:
-        self._rate_keys = RateKeys(self.settings)
 
     def read_head(self, head: Head, ip: str, now: float, wall_now: float) -> Permit:
         """Return what a head permits, or raise Refusal."""
@@ -129,7 +126,7 @@ class Rules:
         password = message.password or None
         self._count_message(user, room, now)
         known_only = password is not None and not self.passwords.begin(ip, room, user, now)
-        options = 0 if self._rate_keys.of(ip) else MemberOptions.SHARED_ADDRESS
+        options = 0 if self.rate_keys.of(ip) else MemberOptions.SHARED_ADDRESS
         key = hashlib.sha256(b"\0".join((room.encode(), user.encode(), permit.key.encode()))).digest()[:16]
         return backbone.Post(room, user, text, key, password, ip.partition("%")[0], options, known_only)
 
@@ -163,7 +160,7 @@ class Rules:
         return Refusal(503, error, retry_after=str(AWAY_S)).answer
 
     def _count_request(self, ip: str, now: float) -> None:
-        rate, key = self.settings.address_rate, self._rate_keys.of(ip)
+        rate, key = self.settings.address_rate, self.rate_keys.of(ip)
         if key and not self._by_address.touch(key, now, *rate_and_burst(rate)):
             raise _too_fast("your address asks", rate)
 

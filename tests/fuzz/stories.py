@@ -14,6 +14,7 @@ from gateway.explain.explain import explain_request
 from gateway.join.account import log_values
 from gateway.join.conversation import JoinConversation, State
 from gateway.join.password_attempts import PasswordAttempts
+from gateway.join.rate_keys import RateKeys
 from gateway.join.room_list import Listing
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.steps import (
@@ -120,7 +121,8 @@ def webhook(data: bytes) -> None:
     and whether the time is up afterwards."""
     pieces, settings, counters = Pieces(data), Settings(), Counters()
     verifier = TokenVerifier(Believing((), WEBHOOK_CLAIMS), required=False)
-    rules = Rules(settings, counters, verifier, PasswordAttempts(settings, counters))
+    rate_keys = RateKeys(settings)
+    rules = Rules(settings, counters, verifier, PasswordAttempts(settings, counters, rate_keys), rate_keys)
     talk = webhooks.Conversation(rules, "192.0.2.1", lambda now: True)
     for number, (kind, part) in enumerate(pieces.each()):
         commands = talk.receive(part, number, WALL)

@@ -39,7 +39,7 @@ class Entrance:
     def __post_init__(self) -> None:
         self.gateway = ScriptedGateway(self.settings)
         self.counters = self.gateway.counters
-        self.quotas = Quotas(self.settings, self.counters)
+        self.quotas = Quotas(self.settings, self.counters, self.gateway.core.rate_keys)
         self.rooms = RoomList(self.gateway.routes)
         self.rules = AdmissionRules(
             self.settings, self.counters, self.gateway.core, self.quotas, self.rooms, SessionTokens(1), self.verifier

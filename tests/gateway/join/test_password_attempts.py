@@ -16,16 +16,16 @@ from gateway.join.password_attempts import (
     ROOMS,
     PasswordAttempts,
 )
-from gateway.join.rate_keys import ADDRESSES
+from gateway.join.rate_keys import ADDRESSES, RateKeys
 from gateway.settings import Settings
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
 ROOM, EVE, ANN = "den", "eve", "ann"
 
 
-def made(**settings: object) -> tuple[PasswordAttempts, Counters]:
-    counters = Counters()
-    return PasswordAttempts(Settings(**settings), counters), counters  # type: ignore[arg-type]
+def made(**changed: object) -> tuple[PasswordAttempts, Counters]:
+    counters, settings = Counters(), Settings(**changed)  # type: ignore[arg-type]
+    return PasswordAttempts(settings, counters, RateKeys(settings)), counters
 
 
 def wrong(attempts: PasswordAttempts, now: float, user: str = EVE, room: str = ROOM, ip: str = ONE) -> bool:
@@ -46,7 +46,7 @@ def right(attempts: PasswordAttempts, now: float, user: str = ANN, room: str = R
 
 def test_attempts_are_counted_whatever_networks_are_limited_meanwhile() -> None:
     settings = Settings(password_tries=1, unlimited=())
-    attempts = PasswordAttempts(settings, Counters())
+    attempts = PasswordAttempts(settings, Counters(), RateKeys(settings))
     assert attempts.begin(ONE, ROOM, EVE, 0.0)
     settings.unlimited = (ip_network("192.0.2.0/24"),)
     attempts.end(ONE, ROOM, EVE, was_wrong=True, now=0.0)

@@ -7,21 +7,21 @@ from hypothesis import strategies as st
 
 from gateway.counters import Counters
 from gateway.join.quotas import Quotas, Verdict
-from gateway.join.rate_keys import ADDRESSES
+from gateway.join.rate_keys import ADDRESSES, RateKeys
 from gateway.settings import Settings
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
 SERVE, BUSY, CLOSE = Verdict.SERVE, Verdict.ANSWER_BUSY, Verdict.CLOSE
 
 
-def made(**settings: object) -> tuple[Quotas, Counters]:
-    counters = Counters()
-    return Quotas(Settings(**settings), counters), counters  # type: ignore[arg-type]
+def made(**changed: object) -> tuple[Quotas, Counters]:
+    counters, settings = Counters(), Settings(**changed)  # type: ignore[arg-type]
+    return Quotas(settings, counters, RateKeys(settings)), counters
 
 
 def test_open_connections_are_counted_whatever_networks_are_limited_meanwhile() -> None:
     settings = Settings(unlimited=(ip_network("192.0.2.0/24"),), address_connections=2)
-    quotas = Quotas(settings, Counters())
+    quotas = Quotas(settings, Counters(), RateKeys(settings))
     assert [quotas.connect(ONE, 0.0) for _ in range(3)] == [SERVE] * 3
     settings.unlimited = ()
     assert quotas.connect(ONE, 0.0) is CLOSE

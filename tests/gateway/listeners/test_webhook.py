@@ -12,6 +12,7 @@ import pytest
 from gateway.counters import Counters
 from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PasswordAttempts
+from gateway.join.rate_keys import RateKeys
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
 from gateway.link.requests import OnAnswer
@@ -70,7 +71,9 @@ class Place:
     def __init__(self, tls: bool = False) -> None:
         settings, self.counters, self.broker = Settings(), Counters(), Broker()
         verifier = TokenVerifier(TokenKeys((parse_shared_secret(SECRET),)), required=False)
-        rules = Rules(settings, self.counters, verifier, PasswordAttempts(settings, self.counters))
+        rate_keys = RateKeys(settings)
+        passwords = PasswordAttempts(settings, self.counters, rate_keys)
+        rules = Rules(settings, self.counters, verifier, passwords, rate_keys)
         self.certificate = _own_certificate(None) if tls else None
         self.server = WebhookServer(rules, cast(Routes, self.broker), lambda: None, self.certificate)
         self.port = 0

@@ -19,7 +19,7 @@ IP = "192.0.2.7"
 
 def rules_of(gateway: FakeGateway) -> AdmissionRules:
     """Return what the sessions of a gateway share."""
-    quotas = Quotas(gateway.settings, gateway.counters)
+    quotas = Quotas(gateway.settings, gateway.counters, gateway.core.rate_keys)
     rooms, tokens = RoomList(gateway.routes), SessionTokens(1)
     return AdmissionRules(gateway.settings, gateway.counters, gateway.core, quotas, rooms, tokens, None)
 

@@ -6,6 +6,7 @@ import pytest
 from gateway.counters import Counters
 from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PasswordAttempts
+from gateway.join.rate_keys import RateKeys
 from gateway.join.signed_tokens import WEBHOOK_AUDIENCE, TokenVerifier
 from gateway.join.token_keys import TokenKeys
 from gateway.settings import Settings
@@ -25,7 +26,8 @@ def new_rules(**settings: object) -> Rules:
     changed = Settings(**settings)  # type: ignore[arg-type]
     counters = Counters()
     verifier = TokenVerifier(TokenKeys((parse_shared_secret(SECRET),)), False)
-    return Rules(changed, counters, verifier, PasswordAttempts(changed, counters))
+    rate_keys = RateKeys(changed)
+    return Rules(changed, counters, verifier, PasswordAttempts(changed, counters, rate_keys), rate_keys)
 
 
 @pytest.fixture
