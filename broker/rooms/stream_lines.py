@@ -56,8 +56,7 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
         commands.execute(directory, member, text, wall_ms)
     else:
         directory.say(member, (text,), wall_ms, number)
-    # A command may have removed its member: `/leave` in another spelling, `/kick` of itself.
-    if number and directory.members.get(member.id) is member:
+    if number:
         directory.records.note_number(member, number)
     return Posted(member.name, room.epoch, room.last, True)
 

@@ -169,8 +169,11 @@ def test_what_is_accepted_comes_with_the_news_or_by_itself(broker: Broker) -> No
     host, guest = broker.create(peer=A), broker.join(peer=B)
     alone = broker.create("attic", peer=A, token=3)
     answers: list[list[tuple[str, object]]] = []
-    for first, items in ((1, [said(alone, "x")]), (1, [said(alone, "x")]), (2, [said(host, "y")]), (4, [])):
-        broker.handle(A, Publish(first, items))
+    x, y, z = said(alone, "x"), said(host, "y"), said(alone, "z")
+    turns: list[list[tuple[int, list[Item]]]] = [[(1, [x])], [(1, [x])], [(2, [y])], [(4, [])], [(2, [y]), (3, [z])]]
+    for frames in turns:
+        for first, items in frames:
+            broker.handle(A, Publish(first, items))
         turn = broker.take_turn()
         in_bundles = [
             (A, Accepted(backbone.parse_bundle_untrusted(body).accepted))
@@ -184,6 +187,7 @@ def test_what_is_accepted_comes_with_the_news_or_by_itself(broker: Broker) -> No
         [("reply", (A, Accepted(1)))],
         [("reply", (A, Accepted(2)))],
         [("reply", (A, Accepted(2)))],
+        [("bundle", (A, Accepted(3))), ("reply", (A, Accepted(3)))],
     ]
     assert guest.room == host.room
 
@@ -557,6 +561,16 @@ def test_too_many_passwords_are_answered_busy(broker: Broker) -> None:
     assert broker.core.counters.passwords_refused == 1
 
 
+def test_all_that_wait_for_one_password_are_answered_busy(broker: Broker) -> None:
+    with_password(broker, a_create(password="secret"))
+    forget_passwords(broker)
+    for number in (7, 8):
+        broker.handle(A, Request(number, a_join(password="secret", token=number)))
+    (job,) = broker.turn().passwords
+    broker.core.requests.busy(job)
+    assert broker.turn().replies == [(A, Reply(number, Refused(Status.BUSY, ""))) for number in (7, 8)]
+
+
 # --- positions and replays ----------------------------------------------------------------------------------------
 
 
@@ -598,6 +612,17 @@ def test_a_gateway_may_ask_where_rooms_stand(broker: Broker) -> None:
     broker.publish(A, said(one, "hi"), left(two))
     answer = broker.ask(B, Positions([(room, one.epoch, 2, 0) for room in (one.room, two.room, 99)]))
     assert answer == RoomPositions([(one.room, one.epoch, 2), (two.room, 0, 2), (99, 0, 0)])
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_a_log_is_older_if_its_last_entry_was_stamped_at_another_time(broker: Broker, is_same: bool) -> None:
+    host = broker.create()
+    broker.wait(1.0, A)
+    broker.join()
+    last = broker.log(host.room)[-1]
+    answer = broker.ask(B, Positions([(host.room, host.epoch, last.offset, last.at_ms + (not is_same))]))
+    assert isinstance(answer, RoomPositions)
+    assert (answer.positions[0][1] == host.epoch) == is_same
 
 
 def test_a_rooms_position_is_told_once_more_as_its_last_news_may_be_dropped(broker: Broker) -> None:
@@ -764,6 +789,10 @@ def test_a_room_that_goes_while_its_log_is_read_is_gone(broker: Broker) -> None:
         steps.send([])
     assert done.value.value == Replayed(host.room, 0, 1, 0, [])
     assert not broker.take_turn().batch
+
+
+def test_of_a_room_that_is_no_more_the_log_is_empty(broker: Broker) -> None:
+    assert broker.ask(A, Replay(12345, 7, 5, 100, 7)) == Replayed(12345, 0, 1, 0, [])
 
 
 def test_a_replay_of_what_is_being_committed_is_no_gap(broker: Broker) -> None:

@@ -1,6 +1,7 @@
 """broker/rooms/lost_gateways.py, handovers.py and gateway_leases.py"""
 
 import pytest
+from msgspec import structs
 
 from broker.core import CLOSED_S
 from broker.rooms.gateway_leases import ALIVE_S, PROBE_S
@@ -89,6 +90,13 @@ def test_a_token_shown_at_another_host_takes_nobody_away_who_was_heard_lately(br
     # An answer that comes twice says nothing more.
     broker.publish(A, kept(release))
     assert broker.told(B) == []
+
+
+def test_a_member_whose_address_comes_during_a_handover_that_is_called_off_is_live(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.say(B, Request(5, elsewhere()))
+    broker.publish(A, addressed(member, 1), kept(asked_to_release(broker)))
+    assert broker.core.directory.members[member.member].live
 
 
 def test_a_member_that_was_silent_may_go_to_another_host_at_another_gateway(broker: Broker) -> None:
@@ -262,6 +270,7 @@ def test_what_a_gateway_reports_after_it_has_let_go_is_not_about_the_member(brok
     broker.publish(A, addressed(member, 1), *(said(member, number) for number in range(3)))
     broker.say(A, Delivered([(member.room, member.epoch, 2)]))
     broker.say(B, Request(5, Resume(a_token(1))))
+    broker.publish(A, addressed(member, 2))
     broker.say(A, Delivered([(member.room, member.epoch, 4)]))
     # What it had let go of it asks for again, before its answer has come: that must not count as nothing.
     assert [message for message in broker.say(A, Request(6, Resume(a_token(1)))) if isinstance(message, Reply)] == []
@@ -278,6 +287,35 @@ def test_members_of_a_gateway_that_is_gone_are_granted_at_once(broker: Broker, e
     else:
         broker.wait(ALIVE_S + 0.1, B)
     assert broker.ask(B, Resume(a_token(1))) == member
+
+
+def test_whose_owner_says_bye_is_waited_for_no_longer(broker: Broker) -> None:
+    member, guest = broker.create(peer=A), broker.join(peer=A)
+    for token in (1, 2):
+        broker.say(B, Request(token, Resume(a_token(token))))
+    broker.publish(A, left(guest))
+    broker.say(A, backbone.Bye())
+    assert broker.told(B)[1:] == [Reply(1, structs.replace(member, size=1)), refused(2, Status.ROOM_NOT_FOUND)]
+
+
+def test_the_owner_that_never_served_a_member_does_not_take_its_position_back(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, addressed(member, 1), *(said(member, number) for number in range(3)))
+    broker.say(A, Delivered([(member.room, member.epoch, 3)]))
+    broker.say(B, Request(5, Resume(a_token(1))))
+    broker.publish(A, released(asked_to_release(broker), 0))
+    assert broker.told(B)[-1] == Reply(5, replace_address(member, offset=3))
+
+
+def test_a_member_that_has_received_a_closed_room_to_its_end_is_told_of_the_end(broker: Broker) -> None:
+    host, guest = broker.create(peer=A), broker.join(peer=A)
+    broker.publish(A, addressed(guest, 2), left(host))
+    end = broker.log(host.room)[-1]
+    assert end.kind == EntryKind.CLOSED
+    broker.say(A, Delivered([(host.room, host.epoch, end.offset)]), backbone.Bye())
+    granted = broker.ask(B, Resume(a_token(2)))
+    assert isinstance(granted, Granted)
+    assert granted.offset == end.offset - 1
 
 
 def test_all_who_ask_for_a_member_get_it_one_after_the_other(broker: Broker) -> None:
@@ -432,11 +470,12 @@ def test_a_gateway_long_gone_is_forgotten(broker: Broker) -> None:
 
 # --- gateways of one name -----------------------------------------------------------------------------------------
 
-G1, G2, OTHER = "g/0000000000000001", "g/0000000000000002", "h/0000000000000003"
+G1, G2, G3 = "g/0000000000000001", "g/0000000000000002", "g/0000000000000003"
+OTHER = "h/0000000000000004"
 
 
 def test_a_gateway_goes_on_with_members_of_one_of_its_name_that_is_gone() -> None:
-    broker = Broker(None, G1, G2, OTHER)
+    broker = Broker(None, G1, OTHER, G2)
     host = broker.create(peer=G1)
     silent = broker.join(peer=G1, token=2)
     broker.publish(G1, addressed(host, 2))
@@ -485,6 +524,10 @@ def test_a_gateway_that_comes_back_takes_over_members_that_had_no_successor() ->
     assert broker.core.directory.members[host.member].gateway == G1
     (adopt,) = [message for message in broker.say(G2, Canary(1)) if isinstance(message, Adopt)]
     assert adopt.members[0].granted.member == host.member
+    # And it has a successor, when it is gone again.
+    assert [type(message) for message in broker.say(G3, Hello(backbone.VERSION))] == [Welcome]
+    broker.wait(ALIVE_S + 1.0, G3)
+    assert broker.core.directory.members[host.member].gateway == G3
 
 
 def members_adopted_by(broker: Broker, peer: str) -> list[int]:
