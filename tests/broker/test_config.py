@@ -171,7 +171,8 @@ def test_a_gateways_own_broker_does_not_pass_over_a_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tsudoi.toml").write_text('[broker]\nstore = "postgresql://me@db/rooms"\n')
-    own = ("--exit-with-parent", "--bind", f"ipc://{tmp_path}/b", "--store", f"sqlite:{tmp_path}/a", "--check-config")
+    monkeypatch.chdir(tmp_path)
+    own = ("--exit-with-parent", "--bind", "ipc://b", "--store", f"sqlite:{tmp_path}/a", "--check-config")
     words = "a gateway without --broker keeps its rooms in its --data; for a database start `python -m broker`"
     status, stderr = run(monkeypatch, capfd, *own, "--config", str(tmp_path / "tsudoi.toml"))
     assert (status, stderr.count("\n")) == (2, 1)

@@ -116,12 +116,12 @@ def test_a_mistake_is_one_line_and_exit_status_2(
 
 
 def test_a_taken_udp_listener_is_told_likewise(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{taken.getsockname()[1]}"
-        arguments = ["--udp", place, "--tcp", "127.0.0.1:0", "--broker", f"ipc://{tmp_path}/b", "--log-level", "error"]
+        arguments = ["--udp", place, "--tcp", "127.0.0.1:0", "--broker", "tcp://127.0.0.1:1", "--log-level", "error"]
         status, stderr = run(monkeypatch, capfd, *arguments)
     assert (status, stderr) == (2, f"gateway: can not listen on UDP {place}: Address already in use\n")
 

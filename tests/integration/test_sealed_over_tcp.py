@@ -17,6 +17,7 @@ from tests.second_client.probe import Probe
 from tests.second_client.session import PART, enter
 from tests.support.legacy.wire import Listener
 from tests.support.services import Gateway, at, hear_next
+from tests.support.sockets import needs_ipv6
 from tests.support.udp_relay import UdpFaults, UdpRelay
 from tests.support.waiting import until
 from tsudoi import ChatClient, Rerouted, Server, Settings
@@ -221,7 +222,7 @@ def test_bytes_that_are_no_packets_end_the_connection_without_an_answer(gateway:
                 assert sock.recv(100) == b""
 
 
-@pytest.mark.parametrize("how", ["tls", "plain", "ipv6"])
+@pytest.mark.parametrize("how", ["tls", "plain", pytest.param("ipv6", marks=needs_ipv6)])
 async def test_packets_go_inside_tls_where_a_port_speaks_nothing_else_and_without_seals_and_by_ipv6(
     how: str, tmp_path: Path, room: str
 ) -> None:

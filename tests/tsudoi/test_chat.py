@@ -10,6 +10,7 @@ import pytest
 
 import tsudoi
 from scenarios.ports import steady_port
+from tests.support.sockets import needs_ipv6
 from tests.support.waiting import PATIENCE_S, until
 from tests.tsudoi.fake_server import QUICK, FakeServer, fake_server
 from tsudoi import ChatClient, Event, Message, RoomClosed, Server, ServerAway, Settings, TimedOut
@@ -314,14 +315,12 @@ def test_a_hung_up_connection_is_a_violation() -> None:
         asyncio.run(with_server(serve))
 
 
+@needs_ipv6
 async def test_ipv6() -> None:
-    try:
-        async with fake_server(TCRP_JSON, "::1") as fake, await create(fake) as alice, await join(fake) as bob:
-            await until(lambda: registered(fake) == 2)
-            await alice.say("six")
-            assert await hear(bob) == Message("alice", "six")
-    except OSError:
-        pytest.skip("no IPv6 here")
+    async with fake_server(TCRP_JSON, "::1") as fake, await create(fake) as alice, await join(fake) as bob:
+        await until(lambda: registered(fake) == 2)
+        await alice.say("six")
+        assert await hear(bob) == Message("alice", "six")
 
 
 async def test_messages_only() -> None:

@@ -18,7 +18,7 @@ from gateway.listeners.flood_filter import (
     FloodFilter,
 )
 from tests.support.fakes import token_of
-from tests.support.sockets import take_all
+from tests.support.sockets import needs_ipv6, take_all
 
 ROOM = "部屋".encode()
 OTHERS = (b"", b"x", b"\0\0", b"\xff\xff", bytes((len(ROOM), 32)) + ROOM, b"\3\x20den" + b"0" * 32 + b"hello")
@@ -96,7 +96,7 @@ def test_many_who_flood_are_known_and_some_dropped(monkeypatch: pytest.MonkeyPat
     assert flood(flood_filter, 0, 3.0) == FIRST_S
 
 
-@pytest.fixture(params=["127.0.0.1", "::1"])
+@pytest.fixture(params=["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
 def bound(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET6 if ":" in request.param else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((request.param, 0))

@@ -11,6 +11,7 @@ from gateway.listeners.ping_lane import SHORTER, program
 from gateway.listeners.sendmmsg import BATCH
 from gateway.listeners.udp import UDPServer
 from gateway.sealed.keys import SessionKeys
+from tests.support.sockets import needs_ipv6
 from tests.support.waiting import until
 from tsudoi.protocol.errors import SettingError
 from tsudoi.protocol.sealed.lines import UpLine, serialize
@@ -72,7 +73,7 @@ def test_what_comes_before_the_program_is_there_is_not_received_late_from_the_so
             assert lane.recv(100) == ping
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
 async def test_pings_wait_for_each_other_and_nothing_else_does(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ping_lane, "REST_S", 3_600.0)
     pings = [packet(b'{"ping":%d}' % number) for number in range(1, 6)]

@@ -16,7 +16,7 @@ from gateway.listeners import sendmmsg, sockaddr
 from gateway.listeners.prepared_recipients import PreparedRecipients
 from gateway.listeners.sendmmsg import BATCH, DatagramIo
 from tests.support.fakes import a_grant, token_of
-from tests.support.sockets import take_all
+from tests.support.sockets import needs_ipv6, take_all
 from tsudoi.protocol.client.datagram import MAX_READ, MAX_UP
 from tsudoi.protocol.client.dialects import TCRP
 
@@ -26,7 +26,7 @@ PATIENCE_S = 30.0
 NewSocket = Callable[[], socket.socket]
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=["ipv4", pytest.param("ipv6", marks=needs_ipv6)])
 def family(request: pytest.FixtureRequest) -> tuple[socket.AddressFamily, str]:
     return FAMILIES[request.param]
 
@@ -319,7 +319,7 @@ def test_a_skipped_one_without_room_holds_nobody_up(group: Clogged) -> None:
 HERE = {"ipv4": ("0.0.0.0", ["127.0.0.1", "127.0.0.2", "127.1.2.3"]), "ipv6": ("::", ["::1"]), "both": ("::", [])}
 
 
-@pytest.fixture(params=HERE)
+@pytest.fixture(params=["ipv4", *(pytest.param(each, marks=needs_ipv6) for each in ("ipv6", "both"))])
 def everywhere(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, list[str]]]:
     """A socket on all addresses, and some of them as a client writes them."""
     host, places = HERE[request.param]

@@ -22,6 +22,7 @@ from gateway.listeners.tcp import SPARE_DESCRIPTORS, TCPServer, connections_allo
 from gateway.listeners.webhook import CONNECTIONS as WEBHOOKS
 from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway, a_grant, room_name
+from tests.support.sockets import needs_ipv6
 from tests.support.waiting import until
 from tsudoi.protocol.backbone import Create, Item, Join, ListRooms, Rooms
 from tsudoi.protocol.backbone import Refused as Declined
@@ -145,7 +146,7 @@ async def never_reading(listener: Listener, request: bytes) -> AsyncIterator[soc
         yield sock
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
 async def test_a_client_gets_a_token_that_only_it_and_the_gateway_know(host: str) -> None:
     async with running(host=host) as (gateway, listener, _):
         async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:

@@ -19,7 +19,7 @@ from gateway.listeners.prepared_recipients import PreparedRecipients
 from gateway.listeners.sendmmsg import BATCH
 from gateway.listeners.udp import UDPServer
 from tests.support.fakes import a_grant, token_of
-from tests.support.sockets import take_all
+from tests.support.sockets import needs_ipv6, take_all
 from tests.support.waiting import until
 from tsudoi.protocol.client.dialects import TCRP
 from tsudoi.protocol.errors import SettingError
@@ -91,7 +91,7 @@ def heard(receivers: list[socket.socket]) -> list[list[bytes]]:
     return [take_all(sock) for sock in receivers]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
 async def test_a_listener_hears_and_answers(host: str) -> None:
     batches: list[tuple[int, list[tuple[bytes, bytes]]]] = []
     server = UDPServer(7, Listener(host, 0), lambda listener, batch, _: batches.append((listener, batch)), nothing)

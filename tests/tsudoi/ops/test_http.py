@@ -8,12 +8,13 @@ from time import monotonic
 
 import pytest
 
+from tests.support.sockets import needs_ipv6
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.net import http as http_module
 from tsudoi.ops.net.http import AT_ONCE, MonitoringServer
 from tsudoi.protocol.errors import SettingError
 
-HOSTS = ("127.0.0.1", "::1")
+HOSTS = ("127.0.0.1", pytest.param("::1", marks=needs_ipv6))
 PATIENCE_S = 60.0
 
 
