@@ -50,6 +50,8 @@ class Sender:
     _groups: list[SealedGroup] = field(default_factory=list)
     _links: list[SealedLink] = field(default_factory=list)
     _is_scheduled: bool = False
+    _is_repeating: bool = False
+    """Not whether there is something to repeat: what there was may go while the timer runs."""
     _bursts: dict[SealedGroup, None] = field(default_factory=dict)
     _joined: dict[SealedLink, int] = field(default_factory=dict)
     """Members that have caught up → ticks since then."""
@@ -118,7 +120,8 @@ class Sender:
         return link.listener == self.carried.listener
 
     def _schedule_repeats(self) -> None:
-        if not self._bursts and not self._joined and not self.recalls and not self.farewells:
+        if not self._is_repeating:
+            self._is_repeating = True
             self.schedule_repeats()
 
     def repeat(self, now: float) -> bool:
@@ -147,7 +150,8 @@ class Sender:
                 self.retry(link.session, listener, address, now)
         for listener, address, packet in self.farewells.due():
             self.out.send(listener, address, packet)
-        return bool(self._bursts or self._joined or self.recalls or self.farewells)
+        self._is_repeating = bool(self._bursts or self._joined or self.recalls or self.farewells)
+        return self._is_repeating
 
     def keep_column(self, seals: Seals, ciphers: int) -> None:
         """Let a group keep so many ciphers until the next tick; if all together are too many, the others go first."""

@@ -121,7 +121,7 @@ def gateway(data: bytes) -> None:
                 told.core.handle_news("inproc://broker", backbone.room_topic(1) + part, told.now)
             case _:
                 told.wait((kind >> 3) * STEP_S)
-                told.core.sealed_sender.repeat(told.now)
+                told.repeat(told.now)
         told.listen()
     assert all(len(payload) <= 1_200 for _, address, payload in told.outbound.sent if payload[:1] == b"\0")
 

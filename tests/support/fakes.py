@@ -191,11 +191,27 @@ class FakeGateway:
         self.core = ChatCore(self.settings, self.routes, self.outbound, self.counters, bound, self.keys)
         self.connections = self.core.sealed_sender.carried.listener
         """The number of the listener for packets over TCP."""
-        self.core.sealed_sender.schedule = self.core.sealed_sender.schedule_repeats = lambda: None
+        self.repeats = self.flushes = False
+        """Whether the timer of `Sender.repeat` runs, and whether `Sender.flush` is to be called."""
+        self.core.sealed_sender.schedule, self.core.sealed_sender.schedule_repeats = self._schedule, self._repeat_later
         self.members = self.core.members
 
+    def _schedule(self) -> None:
+        self.flushes = True
+
+    def _repeat_later(self) -> None:
+        assert not self.repeats, "a second timer"
+        self.repeats = True
+
+    def repeat(self, now: float) -> None:
+        """Do what the timer does, if it runs."""
+        if self.repeats:
+            self.repeats = self.core.sealed_sender.repeat(now)
+
     def frames(self, now: float) -> list[bytes]:
-        self.core.sealed_sender.flush()
+        if self.flushes:
+            self.flushes = False
+            self.core.sealed_sender.flush()
         self.core.reports.report_if_due(now)
         return [frame for _, frames in self.routes.frames(now) for frame in frames]
 
@@ -667,7 +683,7 @@ class World:
                 continue
             if now >= node.next_repeat:
                 node.next_repeat = now + REPEAT_S
-                node.gateway.core.sealed_sender.repeat(now)
+                node.gateway.repeat(now)
             if now >= node.next_tick:
                 node.next_tick = now + CANARY_S
                 node.gateway.core.tick(now)

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from gateway.sealed.farewells import AT_TICKS
+from gateway.sealed.sender import REPEAT_S
 from tests.gateway.sealed.people import People, Person
 from tests.gateway.sealed.test_lives import BAD, start
 from tests.gateway.sealed.test_recalls import repeat, served
@@ -61,7 +63,36 @@ def test_the_end_is_told_three_times() -> None:
     repeat(gateway, 1.0)
     told = [line for line in lines_to(gateway, session, address_of(1)) if isinstance(line, DownLine)]
     assert [line.last for line in told if line.ended] == [1, 1, 1]
-    assert not gateway.core.sealed_sender.repeat(gateway.now), "the timer goes on"
+    assert not gateway.repeats, "the timer goes on"
+
+
+def test_a_member_that_goes_while_its_first_bodies_are_repeated_is_sent_no_more_of_them() -> None:
+    gateway = ScriptedGateway()
+    session = served(gateway, 1)
+    link = gateway.members.by_session[session].sealed
+    assert link is not None
+    gateway.news(last=1)
+    repeat(gateway, (AT_TICKS[0] - 1.5) * REPEAT_S)
+    gateway.core.sealed_sender.detach(link)
+    gateway.outbound.sent.clear()
+    repeat(gateway, 1.0)
+    assert gateway.outbound.to(address_of(1)) == []
+
+
+def test_there_is_one_timer_though_what_was_to_be_repeated_is_gone() -> None:
+    gateway = ScriptedGateway()
+    link = gateway.members.by_session[served(gateway, 1)].sealed
+    assert link is not None
+    gateway.news(last=1)
+    repeat(gateway, 1.0)
+    assert not gateway.repeats
+    for number in (2, 3):
+        gateway.news(said(number, 9, "hello"))
+        gateway.core.sealed_sender.flush()
+        gateway.core.sealed_sender.detach(link)  # its group has no member more
+        link.bind(0, address_of(1), number)
+        gateway.core.streams.attach(link.member, link, gateway.now)
+        gateway.core.streams.begin(link.member, number, gateway.now)
 
 
 def test_an_end_whose_log_is_gone_names_no_last_entry() -> None:

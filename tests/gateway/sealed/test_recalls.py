@@ -45,7 +45,7 @@ def repeat(gateway: ScriptedGateway, seconds: float) -> None:
     until = gateway.now + seconds
     while gateway.now < until:
         gateway.now += REPEAT_S
-        gateway.core.sealed_sender.repeat(gateway.now)
+        gateway.repeat(gateway.now)
 
 
 def adopt(gateway: ScriptedGateway, number: int, session: bytes, written: str) -> None:
@@ -65,7 +65,7 @@ def test_a_client_is_told_until_it_has_resumed() -> None:
     link.bind(0, address_of(1), 2)
     repeat(gateway, sum(WAITS_S) + 1)
     assert retries_to(gateway, address_of(1)) == [session] * 2
-    assert not gateway.core.sealed_sender.repeat(gateway.now), "the timer goes on"
+    assert not gateway.repeats, "the timer goes on"
 
 
 def test_a_client_that_does_not_come_is_told_four_times() -> None:
