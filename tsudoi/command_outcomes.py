@@ -50,6 +50,8 @@ class PendingList:
 
     what: str
     page: int = 1
+    before: int = 0
+    """As in `Listed`: a part of a late answer to another question is no part of this one."""
     pages: int = 1
     refusal: Answered | None = None
     expected: int | None = None
@@ -65,7 +67,8 @@ class PendingList:
 
     def offer(self, event: Event) -> bool:
         """Take an event; return whether it belongs to this command alone."""
-        if isinstance(event, Listed) and event.what == self.what and event.page == self.page:
+        question = self.what, self.page, self.before
+        if isinstance(event, Listed) and (event.what, event.page, event.before) == question:
             self.has_begun = True
             # Parts may be lost, and come again: who is here has been silent for longer then.
             self._by_key |= {_key(row): row for row in event.rows}

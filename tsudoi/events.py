@@ -263,6 +263,8 @@ class Listed:
     page: int
     pages: int
     text: str
+    before: int = 0
+    """Of `history`: the position that the question named; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)

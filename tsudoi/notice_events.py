@@ -41,7 +41,7 @@ _ROW_NAMES = {
 }
 _DEFAULTS = {
     **dict.fromkeys(("text", "name", "to", "said", "reason", "by", "why", "topic", "code", "about"), ""),
-    **dict.fromkeys(("offset", "minutes", "joined", "left", "count", "of"), 0),
+    **dict.fromkeys(("offset", "minutes", "joined", "left", "count", "of", "before"), 0),
     **{"banned": False, "page": 1, "pages": 1},
 }
 
@@ -72,7 +72,8 @@ def event_of(notice: str, fields: Mapping[str, Any], clean: Callable[[str], str]
             parsed = tuple(msgspec.convert(row, kind) for row in rows)
             count = values["count"] or values["of"]
             numbers = msgspec.convert([count, values["page"], values["pages"]], tuple[int, int, int])
-            return events.Listed(notice, parsed, *numbers, msgspec.convert(text, str))
+            before = msgspec.convert(values["before"], int)
+            return events.Listed(notice, parsed, *numbers, msgspec.convert(text, str), before)
     except msgspec.ValidationError:
         pass
     return events.Notice(text if isinstance(text, str) else "")

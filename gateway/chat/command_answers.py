@@ -79,12 +79,13 @@ def help_datagrams(member: Member) -> list[bytes]:
     return datagrams
 
 
-def history_datagrams(member: Member, messages: list[Entry]) -> list[bytes]:
-    """Return the list of these messages of the log."""
+def history_datagrams(member: Member, messages: list[Entry], before: int) -> list[bytes]:
+    """Return the list of these messages of the log; `before`: the position that the question named, or 0."""
     room, japanese = member.room.name, speaks_japanese(member)
     head = phrase(Phrase.HISTORY, japanese, count=len(messages), room=room)
+    values = {"before": before} if before else {}
     rows = [_message_row(entry, japanese) for entry in messages]
-    return long_answers.encode_list(member.dialect.down, room, "history", "messages", {}, head, rows)
+    return long_answers.encode_list(member.dialect.down, room, "history", "messages", values, head, rows)
 
 
 def _message_row(entry: Entry, japanese: bool) -> Row:

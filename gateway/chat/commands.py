@@ -148,7 +148,7 @@ class Commands(Component):
             case slash_commands.History(count, before):
                 newest = max(room.known_last, member.cursor)
                 end = min(newest, before - 1) if before else newest
-                self._look_back(member, min(count, HISTORY), end, [], PORTIONS, now, limit=before or inf)
+                self._look_back(member, min(count, HISTORY), end, [], PORTIONS, now, before=before)
             case slash_commands.Time():
 
                 def told(answer: ServerTime) -> None:
@@ -204,7 +204,7 @@ class Commands(Component):
         self.routes.ask_all(question, now, answered)
 
     def _look_back(
-        self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float, *, limit: float
+        self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float, *, before: int
     ) -> None:
         """Search the log backwards for messages.
 
@@ -215,19 +215,19 @@ class Commands(Component):
             found: messages that were found after it.
             portions: how many questions may still be asked.
             now: when the member asked; all questions together share one time-out.
-            limit: the offset that the messages are before.
+            before: the offset that the messages are before; 0: none.
         """
         epoch, after = member.room.epoch, max(end - PORTION, 0)
 
         def looked(answer: Replayed) -> None:
             # A log that was cut may begin with what has been found already.
-            before = found[0].offset if found else limit
-            messages = [e for e in answer.entries if e.kind in audience.BY_MEMBERS and e.offset < before] + found
+            limit = found[0].offset if found else before or inf
+            messages = [e for e in answer.entries if e.kind in audience.BY_MEMBERS and e.offset < limit] + found
             goes_on = after > 0 and answer.first == after + 1 and answer.epoch == epoch
             if len(messages) < count and goes_on and portions > 1:
-                self._look_back(member, count, after, messages, portions - 1, now, limit=limit)
+                self._look_back(member, count, after, messages, portions - 1, now, before=before)
             elif messages:
-                self._send(member, command_answers.history_datagrams(member, messages[-count:]))
+                self._send(member, command_answers.history_datagrams(member, messages[-count:], before))
             else:
                 self._answer(member, Phrase.NO_HISTORY)
 

@@ -229,9 +229,10 @@ async def test_other_questions() -> None:
         assert await room.topic() == ""
 
 
-def parts_of_history(*offsets: int, of: int = 4) -> list[bytes]:
+def parts_of_history(*offsets: int, of: int = 4, before: int = 0) -> list[bytes]:
     rows = [{"n": offset, "from": "bob", "said": "hi", "at": 1_000} for offset in offsets]
-    return [tell("history", of=of, messages=[row]) for row in rows]
+    values = {"before": before} if before else {}
+    return [tell("history", of=of, **values, messages=[row]) for row in rows]
 
 
 async def test_a_history_of_which_a_part_is_lost_is_no_answer() -> None:
@@ -267,10 +268,11 @@ async def test_parts_of_a_history_that_is_asked_for_again_add_up(monkeypatch: py
     async with fake_server(TSUDOI) as fake, await alone(fake) as room:
         monkeypatch.setattr(type(room), "position", (1, 7))
         monkeypatch.setattr(room, "_ask_again_s", 0.05)
-        fake.answers["/history 20 8"] = parts_of_history(3, 4, 6)
+        fake.answers["/history 20 8"] = parts_of_history(3, 4, 6, before=8)
         asked = asyncio.create_task(room.history())
         await until(lambda: fake.datagrams[-1].endswith(b"/history 20 8"))
-        fake.answers["/history 20 8"] = parts_of_history(5, 6)
+        # The late answer to a question of before is no part of this one.
+        fake.answers["/history 20 8"] = [*parts_of_history(1, 2, before=5), *parts_of_history(5, 6, before=8)]
         assert [row.offset for row in await asked] == [3, 4, 5, 6]
 
 

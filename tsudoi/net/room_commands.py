@@ -89,7 +89,7 @@ class Commands(ABC):
         if not before and self.position is not None:
             # The answer is the same whenever it is asked for, so parts that have come need not come again.
             before = self.position[1] + 1
-        pending = await self._ask(slash_commands.History(count, before), PendingList("history"))
+        pending = await self._ask(slash_commands.History(count, before), PendingList("history", before=before))
         return sorted(_of_kind(pending, events.Past), key=lambda row: row.offset)
 
     async def help(self) -> list[events.CommandHelp]:

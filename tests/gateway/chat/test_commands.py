@@ -388,6 +388,10 @@ def test_history_is_what_was_said_last_oldest_first(pair: TwoGateways) -> None:
     assert answer["notice"] == "history"
     said = [(each["from"], each["said"], each.get("acted", False)) for each in answer["messages"]]
     assert said == [("c1", "waves", True), ("c1", "two", False)]
+    assert "before" not in answer
+    pair.type(guest, "/history 1 4")
+    (answer,) = objects(guest)
+    assert [answer["before"], *(each["said"] for each in answer["messages"])] == [4, "one"]
 
 
 def test_too_many_questions_are_not_answered(pair: TwoGateways) -> None:
