@@ -52,6 +52,8 @@ def test_characters_of_disputed_width_are_shown_by_their_parts(text: str, shown:
         ("0123456789abc", ["01234567", "89abc"]),
         ("ああああ。い", ["あああ", "あ。い"]),
         ("あああ「い」", ["あああ", "「い」"]),
+        ("[ああああ]", ["[あああ", "あ]"]),
+        ("あああ [い]", ["あああ", "[い]"]),
         ("a " + "b" * 9, ["a", "bbbbbbbb", "b"]),
     ],
 )
