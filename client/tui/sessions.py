@@ -166,7 +166,10 @@ class Sessions:
             offset = await line.kept()
             self.unsettled.pop(number, None)
         except tsudoi.NotInRoom:
-            if is_shown:
+            if line.state == "refused":
+                self.unsettled.pop(number, None)
+                self._dispatch(LineRefused(room, number, words.NOT_IN_ROOM.text(self._language, room=room)))
+            elif is_shown:
                 self._dispatch(LineLost(room, number))
             return
         except tsudoi.ClientError as exc:

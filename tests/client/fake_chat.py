@@ -14,6 +14,7 @@ class Line:
     """A receipt, as `ChatClient.post` gives it."""
 
     text: str
+    state: str = "waiting"
     outcome: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     async def kept(self) -> int:

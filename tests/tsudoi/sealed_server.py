@@ -43,11 +43,11 @@ class _Gateway(Gateway):
         for answer in answers:
             self._send_body(serving, answer)
 
-    def end(self, session: bytes, reason: str, text: str) -> None:
-        """End a membership."""
+    def end(self, session: bytes, reason: str, text: str, last: int = 0) -> None:
+        """End a membership; `last`: the offset of its last entry, if that is known."""
         serving = self.serving.pop(session)
         del self._broker.members[session]
-        self._send_body(serving, line(ended=reason, text=text))
+        self._send_body(serving, line(ended=reason, text=text, last=last))
 
 
 class Room(Broker):

@@ -29,7 +29,8 @@ class Line:
 
         Raises:
             LineRefused: the server refuses it; the message is the server's.
-            NotInRoom: the membership has ended before, or was lost: it is not known whether the line is kept.
+            NotInRoom: the membership has ended before, or was lost: the line is not kept if its state is `refused`;
+                else that is not known.
         """
         return await asyncio.shield(self._done)
 
@@ -44,8 +45,10 @@ class Line:
         self.state = "refused"
         self._fail(errors.LineRefused(words))
 
-    def give_up(self, why: str) -> None:
-        """Note that the membership has ended."""
+    def give_up(self, why: str, *, is_refused: bool = False) -> None:
+        """Note that the membership has ended; `is_refused`: and that the line was not kept before."""
+        if is_refused:
+            self.state = "refused"
         self._fail(errors.NotInRoom(why))
 
     def _fail(self, error: errors.ClientError) -> None:

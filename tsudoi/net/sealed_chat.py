@@ -280,7 +280,7 @@ class SealedChat(ChatClient):
                 self._ended.set()
                 self._settle_last(event.reason)
                 # To a host that leaves, the server says that the room is closed.
-                self._end(None if self._is_leaving else _last_event(event, self.room))
+                self._end(None if self._is_leaving else _last_event(event, self.room), is_whole=event.is_whole)
 
     def _notify_of_distrust(self, why: str) -> None:
         self._keep(ServerAway(f"the server at {self.server} does not answer, and {why}", why))
@@ -346,7 +346,7 @@ class SealedChat(ChatClient):
     def _rename(self, name: str) -> None:
         self.name = self._membership.user = clean_line(name)
 
-    def _end(self, last: Event | None = None) -> None:
+    def _end(self, last: Event | None = None, *, is_whole: bool = False) -> None:
         if self.closed:
             return
         if last is not None:
@@ -359,11 +359,15 @@ class SealedChat(ChatClient):
         self._rejoining.stop()
         self._end_events()
         self._ended.set()
-        self._give_up_lines(f"not in {self.room} any more")
+        self._give_up_lines(f"not in {self.room} any more", is_whole=is_whole)
 
-    def _give_up_lines(self, why: str) -> None:
+    def _give_up_lines(self, why: str, *, is_whole: bool = False) -> None:
+        """Settle the lines that are not kept; `is_whole`: a message among them was not said, as it has not come."""
         for line in self._lines.values():
-            line.give_up(f"{why}; whether this was said is not known: {line.text[:50]}")
+            if is_whole and command_in(self._membership.as_taken(line.text)) is None:
+                line.give_up(f"{why}; this was not said: {line.text[:50]}", is_refused=True)
+            else:
+                line.give_up(f"{why}; whether this was said is not known: {line.text[:50]}")
         self._flushed.set()
 
 

@@ -47,11 +47,15 @@ def test_lines_that_are_not_kept_at_the_end_are_known() -> None:
         await stage.type("kept")
         await stage.type("refused")
         await stage.type("neither")
+        await stage.type("too late")
+        stage.den.lines[3].state = "refused"
+        stage.den.lines[3].outcome.set_exception(tsudoi.NotInRoom("over"))
         stage.den.lines[0].outcome.set_result(6)
         stage.den.lines[1].outcome.set_exception(tsudoi.LineRefused("muted"))
         stage.den.lines[2].outcome.set_exception(tsudoi.NotInRoom("over"))
         await stage.settle()
-        assert "[not known whether it was said]" in stage.screen
+        assert "neither  [not known whether it was said]" in stage.screen
+        assert "[not said: You are not in den any more.]" in stage.screen
         assert list(stage.app.sessions.unsettled.values()) == ["neither"]
 
     play(scene, chat=FakeChatWithReceipts)

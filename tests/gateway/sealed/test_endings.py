@@ -182,7 +182,7 @@ def test_a_member_that_is_removed_hears_all_before_that() -> None:
     miss_what_comes(people, guest, 5, host)
     people.say(host, "/kick guest")
     people.run_until(lambda: bool(ends(guest)), 2.0)
-    assert ends(guest)[0].reason == "kicked"
+    assert (ends(guest)[0].reason, ends(guest)[0].is_whole) == ("kicked", True)
     assert (len(guest.losses()), said_to(guest)) == (1, 5)
 
 
@@ -236,7 +236,7 @@ def test_a_removed_member_is_told_which_entries_it_lacks(forgets: Callable[[Peop
     *heard, gap, end = guest.events
     assert gap == Gap(before + 1, before + 5)
     assert isinstance(end, Ended)
-    assert end.reason == "kicked"
+    assert (end.reason, end.is_whole) == ("kicked", False)
     assert all(isinstance(event, Delivered) for event in heard)
 
 

@@ -7,6 +7,8 @@ a line that is kept is never lost or said twice. What it can not hide is an even
 
 from random import Random
 
+import msgspec
+
 from tsudoi.protocol.errors import MalformedMessage
 
 from .client_downlink import DownEvent, Downlink, Range
@@ -293,7 +295,7 @@ class SealedClient:
             self._down.note_last(line.epoch, line.last, now)
         elif line.ended is not None:
             if self._ended is None:
-                self._ended = Ended(line.ended, line.text), now + LINGER_S
+                self._ended = Ended(line.ended, line.text, is_whole=line.last > 0), now + LINGER_S
             if line.ended != LEFT:
                 self._down.note_last(self._down.epoch, line.last, now)
         elif line.moving is not None:
@@ -341,8 +343,9 @@ class SealedClient:
 
     def _end(self, ended: Ended, now: float) -> None:
         self.has_ended = True
-        if ended.reason != LEFT:
-            self._deliver(self._down.give_up(), now)
+        if ended.reason != LEFT and (rest := self._down.give_up()):
+            self._deliver(rest, now)
+            ended = msgspec.structs.replace(ended, is_whole=False)
         self._events.append(ended)
 
     # --- sending ---

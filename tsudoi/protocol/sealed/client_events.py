@@ -82,6 +82,8 @@ class Ended(msgspec.Struct, frozen=True):
     """`left`, `closed`, `kicked`, `banned`, `removed`, `idle`, `elsewhere`; `gone`: the service has no such session."""
     text: str
     """The server's words; empty for `gone`."""
+    is_whole: bool = False
+    """All that this client was to get has come: a message of its own that has not, was not said."""
 
 
 ClientEvent: TypeAlias = Delivered | Told | Kept | LineRefused | Gap | Reset | Away | Back | Rerouted | Moving | Ended
