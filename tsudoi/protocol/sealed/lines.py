@@ -75,24 +75,27 @@ class Moving(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An object of a server, but for what notices say: `client.downlink_decoder` reads that."""
+    """An object of a server, but for what notices say: `client.downlink_decoder` reads that.
+
+    It is serialized in this order: first the keys that tell what a line is.
+    """
 
     resumed: Resumed | None = None
     n: Number | None = None
     """Of a notice: its offset, if it has a place in the room's order."""
+    notice: str = ""
+    """Which one it is."""
     kept: Number | None = None
     refused: Number | None = None
+    pong: Number | None = None
+    moving: Moving | None = None
+    ended: str | None = None
     again: bool = False
     text: str = ""
-    pong: Number | None = None
     epoch: Number = 0
     last: Number = 0
     away: bool = False
     """With `pong`: this server does not reach the room."""
-    moving: Moving | None = None
-    ended: str | None = None
-    notice: str = ""
-    """Which one it is."""
 
 
 class Covered(NamedTuple):

@@ -135,6 +135,11 @@ def test_lines_down() -> None:
     assert [raw for _, raw in lines.parse_down_untrusted(body)] == body.split(b"\n")
 
 
+def test_an_object_begins_with_the_key_that_tells_what_it_is() -> None:
+    assert lines.serialize(lines.DownLine(ended="kicked", text="why", last=44)).startswith(b'{"ended":"kicked",')
+    assert lines.serialize(lines.DownLine(refused=8, again=True, text="why")).startswith(b'{"refused":8,')
+
+
 @given(
     st.binary(max_size=80) | st.sampled_from([b"[5]", b"[5,4]", b'[5,"x"]', b'[5,"x",6]', b"[5,{}]", b"[-1,2]", b"[]"])
 )
