@@ -52,15 +52,18 @@ class IdleWheel:
             for member in self._due.pop(second, ()):
                 if member.leaving:
                     self._removed = max(self._removed - 1, 0)
-                elif (silent_s := self._silent_s(member, now)) >= self._idle_s:
+                elif (silent_s := self._silent_s(member, now)) >= self._idle_s and member.stream is None:
                     yield member
                 else:
                     self._due[max(int(now + self._idle_s - silent_s) + 1, this_second + 1)].append(member)
         self._looked_at = max(this_second, self._looked_at)
 
     def _silent_s(self, member: Member, now: float) -> float:
-        # A connection that lives is a sign of life: one that does not is closed in time.
-        return 0.0 if member.stream is not None else self._standstills.silent_s(member.seen, now)
+        # A WebSocket that lives is a sign of life: one that does not is closed in time. A link of version 2 is served
+        # for `SILENT_S` after its last packet, so it says nothing about when the member was heard.
+        if member.stream is not None and member.sealed is None:
+            return 0.0
+        return self._standstills.silent_s(member.seen, now)
 
     def _place_again(self) -> None:
         """Place all members by the changed time-out; with a shorter one their seconds come sooner."""

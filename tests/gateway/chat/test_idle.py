@@ -2,12 +2,14 @@
 
 import gc
 import math
+from typing import cast
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.chat.idle import REMOVED_SLACK, IdleWheel
-from gateway.chat.members import Member, Members, Room
+from gateway.chat.members import Member, Members, Room, Stream
+from gateway.sealed.link import SealedLink
 from gateway.settings import Settings
 from tests.support.fakes import a_grant, token_of
 from tsudoi.protocol.client.dialects import TCRP
@@ -50,6 +52,30 @@ def test_a_member_is_found_though_nobody_looked_before() -> None:
     member = a_member(members, 1, 10.0)
     members.add(member)
     assert list(members.wheel.expired(500.0)) == [member]
+
+
+def test_a_member_of_version_2_is_found_when_its_time_is_up() -> None:
+    members = Served(100.0)
+    member = a_member(members, 1, 0.0)
+    members.add(member)
+    member.sealed = cast(SealedLink, object())
+    member.stream = cast(Stream, object())  # it is served when it is looked at
+    member.seen = 70.0
+    assert list(members.wheel.expired(101.0)) == []
+    member.stream = None
+    assert list(members.wheel.expired(169.0)) == []
+    assert list(members.wheel.expired(171.0)) == [member]
+
+
+def test_a_member_of_version_2_stays_while_it_is_served() -> None:
+    members = Served(5.0)
+    member = a_member(members, 1, 0.0)
+    members.add(member)
+    member.sealed = cast(SealedLink, object())
+    member.stream = cast(Stream, object())
+    assert list(members.wheel.expired(39.0)) == []
+    member.stream = None
+    assert list(members.wheel.expired(41.0)) == [member]
 
 
 def test_a_member_that_leaves_is_not_found() -> None:
