@@ -86,7 +86,9 @@ def datagram_hints(data: bytes, whose: WhoseToken) -> list[Hint]:
         if not _same_name(room, known.room):
             is_padded = _same_name(room.rstrip(b"\0"), known.room)
             in_its_place = Mistake.USER_FOR_ROOM if _same_name(room, known.name) else Mistake.ROOM_OF_ANOTHER
-            found.append(hint(Mistake.PADDED_WITH_ZEROS if is_padded else in_its_place))
+            found.append(
+                hint(Mistake.PADDED_WITH_ZEROS if is_padded else in_its_place if room else Mistake.ROOM_MISSING)
+            )
         return found + list(_text(text, known.dialect))
     return [next(_why_unknown(data[:_LOOKED_AT], len(data), read, whose)), *found]
 

@@ -120,6 +120,10 @@ class Mistake(Enum):
         "the room size is {size}, but the JSON begins {at} bytes after the header: the room size should be {at}",
         "ルーム名長は {size} だが、JSON はヘッダーの {at} バイト後に始まる: ルーム名長は {at} のはず",
     )
+    ROOM_TOO_LONG = Words(
+        "the room's name has {at} bytes, and its size is one byte: 255 are the most",
+        "ルーム名が {at} バイトある。ルーム名長は 1 バイトなので、255 バイトまで",
+    )
     SIZE_OF_PAYLOAD_WRONG = Words(
         "the payload size is {size}, but the payload has {right} bytes",
         "ペイロード長は {size} だが、ペイロードは {right} バイトある",
@@ -288,9 +292,10 @@ class Mistake(Enum):
         "トークンの {at} 文字目 (0 から) がバイト {byte}。トークンには現れない値: 返事の正しい位置から取ったか",
     )
     TOKEN_UNKNOWN = Words(
-        "the token is not known: is it of another server, of a room that has closed, or newer than a store that was put"
-        " back? The client must join again",
-        "知らないトークン: 別のサーバーのものか、閉じたルームのものか、書き戻したストアより新しいか。再参加が必要",
+        "the token is not known: has its member left or been silent for too long, or its room closed? Or is it of"
+        " another server, or newer than a store that was put back? The client must join again",
+        "知らないトークン: メンバーが退室したか、通信のないまま時間切れになったか、ルームが閉じたか。または"
+        "別のサーバーのものか、書き戻したストアより新しいか。再参加が必要",
     )
     TOKEN_IS_REFUSAL = Words(
         "in place of the token stands the text of a refusal: the request was refused",
@@ -302,6 +307,10 @@ class Mistake(Enum):
     ROOM_OF_ANOTHER = Words(
         "the token is known, but for another room than the one that is named",
         "トークンは知っているが、書かれているのとは別のルームのもの",
+    )
+    ROOM_MISSING = Words(
+        "the room's name is missing: it stands between the two sizes and the token",
+        "ルーム名がない: 2 つの長さとトークンの間に書くこと",
     )
     USER_FOR_ROOM = Words(
         "in place of the room's name stands the user's; the server knows the user by the token",

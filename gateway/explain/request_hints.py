@@ -11,6 +11,7 @@ from tsudoi.protocol.client.header import HEADER_SIZE, PAYLOAD_LIMIT, PROMISE_LI
 from tsudoi.protocol.client.recognise import Recognised, Rule, asks_for_rooms, recognise
 from tsudoi.protocol.codes import Operation, State
 from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.names import MAX_NAME_SIZE
 
 from .encodings import is_text, is_utf16, likely_encoding
 from .header_hints import likeliest
@@ -67,7 +68,7 @@ def _sizes(opening: Opening, header: Header) -> Iterator[Hint]:
     elif difference is None:
         return  # not UTF-8: `_content` says so
     elif in_json is not None and (known is None or known.mistake in _BY_SUM):
-        yield in_json if in_json.mistake is Mistake.SIZE_OF_ROOM_WRONG or known is None else known
+        yield known if known is not None and in_json.mistake is Mistake.SIZE_OF_PAYLOAD_WRONG else in_json
     elif known is not None:
         yield known
     elif difference < 0 and opening.is_all and not body:
@@ -111,7 +112,9 @@ def _by_json(header: Header, body: bytes) -> Hint | None:
     if header.room_size != at:
         if header.payload_size != len(body) - at:
             return None
-        return hint(Mistake.SIZE_OF_ROOM_WRONG, size=header.room_size, at=at)
+        return hint(
+            Mistake.SIZE_OF_ROOM_WRONG if at <= MAX_NAME_SIZE else Mistake.ROOM_TOO_LONG, size=header.room_size, at=at
+        )
     return hint(Mistake.SIZE_OF_PAYLOAD_WRONG, size=header.payload_size, right=len(body) - at)
 
 

@@ -104,6 +104,13 @@ def test_a_size_that_is_wrong_by_one_is_not_taken_for_another_mistake() -> None:
     assert hints("tcrp-json", bytes((35,)) + json_request[1:])[0] is Mistake.SIZE_OF_ROOM_WRONG
 
 
+def test_a_room_too_long_for_its_size_is_named() -> None:
+    too_long = request(TCRP_JSON)[32:].replace(b"den", b"d" * 300, 1)
+    for size in (300 & 0xFF, 255):
+        header = bytes((size, CREATE, 0)) + (len(too_long) - 300).to_bytes(29, "big")
+        assert hints("tcrp-json", header + too_long)[0] is Mistake.ROOM_TOO_LONG
+
+
 def test_a_refusal_by_the_header_alone_is_explained_before_the_body_has_come() -> None:
     for mistake in ("little-endian", "padded behind", "payload size in digits"):
         make, called = IN_THE_HEADER[mistake]

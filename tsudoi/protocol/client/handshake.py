@@ -86,7 +86,9 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
         version = fields.get(dialect.marker_key, 1)
         if version not in (1, 2) or isinstance(version, bool):
             # A client of a later version must not become a member of version 1, without seals, in silence.
-            raise MalformedMessage(f'"{dialect.marker_key}" is neither 1 nor 2, the versions that this server knows')
+            raise MalformedMessage(
+                f'"{dialect.marker_key}" is neither the number 1 nor 2, the versions that this server knows'
+            )
     user = _typed(fields.get(dialect.user_key), str, f'"{dialect.user_key}"')
     password = fields.get(dialect.password_key) if dialect.password_key else None
     if password is not None:

@@ -79,7 +79,7 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Recognised:
     payload = _payload(header, body)
     if is_meant_as_object(payload):
         value = json_or_none(payload)
-        if value is None and b'"tsudoi"' in payload:
+        if value is None and b"tsudoi" in payload:
             return Recognised(dialects.TSUDOI, Rule.DAMAGED_TSUDOI)
         return _by_keys(value)
     if header.operation == Operation.JOIN and header.room_size == 0:

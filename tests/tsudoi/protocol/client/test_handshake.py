@@ -133,7 +133,7 @@ def test_json_that_is_not_what_the_dialect_wants_is_malformed(payload: bytes) ->
 @pytest.mark.parametrize("dialect", [TSUDOI, TSUDOI_2], ids=lambda dialect: dialect.name)
 def test_another_version_is_refused_with_words_and_not_taken_for_version_1(dialect: Dialect, version: object) -> None:
     payload = json.dumps({"tsudoi": version, "name": "alice", "suites": ["plain"]}).encode()
-    with pytest.raises(MalformedMessage, match='"tsudoi" is neither 1 nor 2'):
+    with pytest.raises(MalformedMessage, match='"tsudoi" is neither the number 1 nor 2'):
         parse_request_untrusted(dialect, *with_payload(payload))
 
 

@@ -196,6 +196,12 @@ EXAMPLES: dict[Rule, tuple[int, str, bytes, bool, str]] = {
 """Rule → operation, room, payload, whether the address has listed the rooms, the dialect in the document."""
 
 
+def test_a_damaged_request_of_tsudoi_with_single_quotes_is_refused_in_words() -> None:
+    payload = str({"tsudoi": 1, "name": "a"}).encode()
+    header = Header(3, CREATE, 0, len(payload))
+    assert recognise(header, b"den" + payload, False) == (TSUDOI, Rule.DAMAGED_TSUDOI)
+
+
 @pytest.mark.parametrize("rule", Rule)
 def test_the_reason_is_the_rule_that_found_the_dialect(rule: Rule) -> None:
     operation, room, payload, listed_before, _ = EXAMPLES[rule]
