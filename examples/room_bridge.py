@@ -1,6 +1,8 @@
 """Carry what is said in one room to another, both ways: python3 examples/room_bridge.py ROOM ROOM [HOST[:TCP[:UDP]]]"""
 
 import asyncio
+import contextlib
+import signal
 import sys
 
 import tsudoi
@@ -26,6 +28,8 @@ async def main() -> None:
     carry(bots[0], bots[1])
     carry(bots[1], bots[0])
     serving = [asyncio.create_task(bot.serve()) for bot in bots]
+    with contextlib.suppress(NotImplementedError):  # Windows; `Bot.run` does this by itself
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving[0].cancel)
     try:
         done, _ = await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -33,7 +37,8 @@ async def main() -> None:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
     for task in done:
-        task.result()
+        if not task.cancelled():
+            task.result()
 
 
 try:

@@ -91,7 +91,8 @@ def test_the_echo_bot_answers(server: tsudoi.Server, new_room: NewRoom) -> None:
                 await hear(alice, "/nick mallory says: hi")
                 await alice.close_room()
                 out, err = await asyncio.to_thread(bot.communicate, timeout=PATIENCE_S)
-                assert (bot.returncode, out, err) == (0, "", "")
+                assert (bot.returncode, out) == (0, "")
+                assert err == f"this bot is not in {room} any more: The host /nick mallory has closed the room.\n"
             finally:
                 bot.kill()
                 bot.communicate()
@@ -99,7 +100,7 @@ def test_the_echo_bot_answers(server: tsudoi.Server, new_room: NewRoom) -> None:
     run(story)
 
 
-def test_the_bot_of_the_page_has_fifteen_lines_works_and_leaves_at_sigterm(
+def test_the_programs_of_the_page_work_and_the_bot_has_fifteen_lines_and_leaves_at_sigterm(
     server: tsudoi.Server, new_room: NewRoom, tmp_path: Path
 ) -> None:
     code = next(content for language, content in blocks("docs/sdk.md") if language == "python")
@@ -111,6 +112,12 @@ def test_the_bot_of_the_page_has_fifteen_lines_works_and_leaves_at_sigterm(
         "creates=True", f"creates=True, server=Server.parse({str(server)!r})"
     )
     (tmp_path / "bot.py").write_text(f"from tsudoi import Server\n{asked}")
+    member_code = next(content for _, content in blocks("docs/sdk.md") if "async def main()" in content)
+    (tmp_path / "member.py").write_text(
+        member_code.replace('"den"', repr(room)).replace(
+            'name="alice"', f'name="dora", server=tsudoi.Server.parse({str(server)!r})'
+        )
+    )
 
     async def story() -> None:
         bot = start(str(tmp_path / "bot.py"))
@@ -120,6 +127,8 @@ def test_the_bot_of_the_page_has_fifteen_lines_works_and_leaves_at_sigterm(
             async with await tsudoi.join(room, name="bob", server=server) as bob:
                 await bob.say("!roll 1")
                 await hear(bob, "bob rolls 1.")
+                member = start(str(tmp_path / "member.py"))
+                await hear(bob, "hello", "and this")
                 await bob.say("!kick dice")
                 await hear(bob, "Only alice may do that.")
                 async with await tsudoi.join(room, name="alice", server=server) as alice:
@@ -133,6 +142,9 @@ def test_the_bot_of_the_page_has_fifteen_lines_works_and_leaves_at_sigterm(
                 assert isinstance(events[-1], tsudoi.RoomClosed)
             _, err = await asyncio.to_thread(bot.communicate, timeout=PATIENCE_S)
             assert (bot.returncode, err) == (0, "")
+            out, err = await asyncio.to_thread(member.communicate, timeout=PATIENCE_S)
+            assert (member.returncode, err) == (0, "")
+            assert " bob !kick dice\n" in out
         finally:
             bot.kill()
             bot.communicate()
@@ -202,7 +214,8 @@ def test_the_bridge_between_rooms_carries_both_ways_and_ends_with_a_room(
                 await hear(alice, "<bob> " + "x" * (bob.text_limit - 6), "x" * 6)
                 await bob.close_room()
                 _, err = await asyncio.to_thread(bridge.communicate, timeout=PATIENCE_S)
-                assert (bridge.returncode, err) == (0, "")
+                assert bridge.returncode == 0
+                assert err == f"this bot is not in {rooms[1]} any more: The host bob has closed the room.\n"
             finally:
                 bridge.kill()
                 bridge.communicate()
