@@ -22,7 +22,7 @@ from .room_events import RoomEvents
 
 _LEFT, _CLOSED = int(EntryKind.LEFT), int(EntryKind.CLOSED)
 """Plain ints: each entry is compared with them."""
-SendAnswer = Callable[[Member, CatchUpState, Replayed, float], None]
+SendAnswer = Callable[[Member, CatchUpState, Replayed], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -108,19 +108,19 @@ class CatchUp(Component):
             if answer.epoch == 0:
                 self.closed_rooms.log_is_gone(room)
             elif answer.epoch == room.epoch:
-                send(member, state, answer, now)
+                send(member, state, answer)
                 if room.members.get(member.id) is member:
                     self._go_on(member, now)
 
         state.replaying = True
         self.routes.ask(room.shard, question, now, answered)
 
-    def _send_history(self, member: Member, state: CatchUpState, answer: Replayed, now: float) -> None:
+    def _send_history(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
         self._send(member, history.history(answer.entries, state), member.cursor)
         state.history = 0
         member.options &= ~MemberOptions.HISTORY
 
-    def _send_replay(self, member: Member, state: CatchUpState, answer: Replayed, now: float) -> None:
+    def _send_replay(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
         """Send a member the entries that it has missed, up to its room's position."""
         room = member.room
         if answer.first > member.cursor + 1:
