@@ -80,8 +80,7 @@ class AddressMoves(Component):
             if other.room is member.room:
                 if other.recipients is not None:
                     self.groups.leave(other)
-                    # The directory goes on counting for it what the room's members are sent.
-                    self.members.unproven.setdefault(other.id, other.cursor)
+                    # The directory goes on counting for it what the room's members are sent: this names the offset.
                     self.groups.publish_address(other, other.cursor)
                 other.room.stop_waiting(other)
 

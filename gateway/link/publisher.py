@@ -84,7 +84,7 @@ class Publisher:
         if accepted < self.accepted:
             self._highest = accepted  # the numbers above it are given anew
         self.accept(min(accepted, self._highest), now)
-        self._send_again(now)
+        self._send_again()
         self.accepted = self._sent = accepted
         self._highest = max(self._highest, accepted)
         self._open = True
@@ -112,7 +112,7 @@ class Publisher:
         if not self._open:
             return []
         if self._frames and now - self._moved_at > RESEND_S:
-            self._send_again(now)
+            self._send_again()
         frames = []
         while (skip := self._sent - self.accepted) < len(self._items) and len(self._frames) < FRAMES_OUTSTANDING:
             items, lines = list[Item](), 0
@@ -131,8 +131,7 @@ class Publisher:
             self._frames.append((self._sent, now))
         return frames
 
-    def _send_again(self, now: float) -> None:
+    def _send_again(self) -> None:
         self.resent += self._sent - self.accepted
         self._sent = self.accepted
         self._frames.clear()
-        self._moved_at = now

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.listeners import sockaddr
 from gateway.settings import Settings
-from tests.gateway.chat.scripting import ALICE, BOB, ELSEWHERE, answer_replay
+from tests.gateway.chat.scripting import ALICE, BOB, ELSEWHERE, answer_all, answer_replay
 from tests.support.fakes import WALL_MS, ScriptedGateway, a_grant, address_of, said, token_of
 from tsudoi.protocol.backbone import Entry, Granted, Item
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -83,6 +83,26 @@ def test_a_member_that_was_displaced_hears_again_when_it_is_heard(gateway: Scrip
     gateway.news(said(3, 9, "two"))
     answer_replay(gateway, said(2, 9, "one"), said(3, 9, "two"), after=1)
     assert gateway.outbound.to(BOB) == [b"m9: one", b"m9: two"]
+
+
+def test_a_member_that_is_displaced_while_it_waits_for_the_log_is_sent_nothing_before_it_is_heard(
+    gateway: ScriptedGateway,
+) -> None:
+    gateway.enter(1)
+    log = [said(2, 9, "two"), said(3, 9, "three")]
+    gateway.news(*log)
+    gateway.receive(1, "", ALICE)
+    gateway.enter(2, address=ALICE, offset=3)
+    answer_replay(gateway, *log, after=1)
+    log.append(said(4, 9, "four"))
+    gateway.news(log[-1])
+    gateway.tick()
+    assert answer_all(gateway, log) == 0
+    assert gateway.outbound.to(ALICE) == [b"m9: four"]
+    gateway.receive(1, "", BOB)
+    while answer_all(gateway, log):
+        pass
+    assert gateway.outbound.to(BOB) == [b"m9: two", b"m9: three", b"m9: four"]
 
 
 def test_two_living_members_with_one_socket_hear_both_once_both_are_heard(gateway: ScriptedGateway) -> None:

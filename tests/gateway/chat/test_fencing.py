@@ -162,8 +162,11 @@ def test_a_member_that_came_back_from_a_gateway_that_is_gone_is_asked_for(came_b
     assert came_back.members.unproven == {}
 
 
-def test_what_went_to_the_address_of_such_a_member_is_sent_again_if_it_is_elsewhere(came_back: ScriptedGateway) -> None:
-    came_back.reply(came_back.asked(Resume)[0].id, a_grant(2))
+@pytest.mark.parametrize("kept", [b"", b"192.0.2.1 30002 0"], ids=["no address", "another address"])
+def test_what_went_to_the_address_of_such_a_member_is_sent_again_if_it_is_elsewhere(
+    came_back: ScriptedGateway, kept: bytes
+) -> None:
+    came_back.reply(came_back.asked(Resume)[0].id, a_grant(2, address=kept))
     came_back.news(said(2, 9, "2"))
     while answer_all(came_back, [said(2, 9, "2")]):
         pass

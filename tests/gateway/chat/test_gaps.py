@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.chat.replay_limiter import AT_ONCE, PACE_S
-from tests.gateway.chat.scripting import ALICE, BOB, answer_all, answer_replay, replayed, slow_gateway, texts
+from tests.gateway.chat.scripting import ALICE, BOB, CAROL, answer_all, answer_replay, replayed, slow_gateway, texts
 from tests.support.fakes import WALL_MS, ScriptedGateway, said
 from tsudoi.protocol.backbone import Replay
 
@@ -99,6 +99,25 @@ def test_in_another_epoch_it_goes_on_after_what_is_still_in_the_log(gateway: Scr
     gateway.reply(request.id, replayed(*(said(n, 9, f"{n}") for n in (2, 3, 4)), epoch=2))
     assert (texts(gateway, ALICE), texts(gateway, BOB)) == (["old", "three", "four"], ["2", "3", "4"])
     assert gateway.counters.lost_entries == 0
+
+
+def test_in_another_epoch_members_that_have_no_address_yet_go_on_from_where_they_have_the_same_log(
+    gateway: ScriptedGateway,
+) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.enter(2)
+    gateway.news(said(2, 9, "two"), said(3, 9, "lost"))
+    gateway.enter(3, offset=3)
+    log = [said(2, 9, "two"), said(3, 9, "three"), said(4, 9, "four")]
+    gateway.news(last=4, epoch=2)
+    answer_replay(gateway, *log[1:], after=3, epoch=2)
+    for number, address in ((2, BOB), (3, CAROL)):
+        gateway.receive(number, "", address)
+        (request,) = gateway.asked(Replay)
+        assert isinstance(request.body, Replay)
+        gateway.reply(request.id, replayed(*(each for each in log if each.offset > request.body.after), epoch=2))
+    assert texts(gateway, ALICE) == ["two", "lost", "three", "four"]
+    assert (texts(gateway, BOB), texts(gateway, CAROL)) == (["two", "three", "four"], ["three", "four"])
 
 
 def test_another_entry_at_its_own_position_shows_that_the_log_is_another(gateway: ScriptedGateway) -> None:

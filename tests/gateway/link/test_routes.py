@@ -413,3 +413,12 @@ def test_whatever_happens_each_item_is_taken_once_and_in_order(steps: list[tuple
     gateway.wait(5.0)
     assert [each.texts for each in gateway.shards] == sent
     assert unhealthy_reason(gateway.routes, gateway.now) == ""
+
+
+def test_another_connection_to_a_broker_puts_what_it_gave_in_doubt_and_nothing_of_others() -> None:
+    gateway = Gateway((A, B))
+    gateway.own(A, 0, 2)
+    gateway.own(B, 1, 3)
+    gateway.tell()
+    gateway.routes.reconnected(B)
+    assert [link.requests.in_doubt for link in gateway.routes.links] == [False, True, False, True]
