@@ -441,6 +441,7 @@ def test_trim_counts_again_after_a_file_was_opened_again(file: Opener) -> None:
     [
         pytest.param(Batch(rooms={2: a_room(2, "room 1")}), id="a name that is taken"),
         pytest.param(Batch(chunks=[a_chunk(1, 1, 2, 3)]), id="a chunk that is there"),
+        pytest.param(Batch(chunks=[a_chunk(1, 2, 3)]), id="a chunk whose first entry is there"),
     ],
 )
 def test_a_batch_that_can_not_be_kept_changes_nothing(file: Opener, bad: Batch) -> None:

@@ -42,6 +42,15 @@ def leave_open(
         file.write_bytes(content)
 
 
+@pytest.mark.parametrize(("durability", "level"), [("process", 1), ("full", 2)])
+def test_commits_are_synced_as_the_durability_says(tmp_path: Path, durability: Durability, level: int) -> None:
+    """No test can cut the power: this is what SQLite promises for it. A checkpoint must not do less than a commit."""
+    with closing(SqliteStore(tmp_path / "s", durability)) as store:
+        say(store, 1)
+        for db in (store._db, store._checkpoints._db):
+            assert db.execute("PRAGMA synchronous").fetchone() == (level,)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A store whose broker was killed, with four turns."""
