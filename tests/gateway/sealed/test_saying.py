@@ -65,6 +65,13 @@ def test_a_command_between_others_keeps_its_place() -> None:
     assert [text for text in said if text] == ["one", "two", "waves", "three", "ann", "four"]
 
 
+def test_a_command_between_others_holds_none_up_until_its_client_repeats_them() -> None:
+    people, _, alice = alone()
+    people.say(alice, "one", "/me waves", "three")
+    people.run(0.5)
+    assert alice.kept() == {1, 2, 3}
+
+
 def test_nothing_is_said_behind_a_line_that_leaves() -> None:
     people, node, _ = alone()
     bob = people.enter(node, "den", "bob")
