@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 from collections import deque
 from concurrent.futures import CancelledError
@@ -153,7 +154,7 @@ async def _send(room: ChatClient, source: int, printer: _Printer, commands: bool
     _start_reading(source, lines)
     sender = _Sender(room, printer, language)
     while line := await lines.get():
-        text = line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace")
+        text = line.removesuffix(b"\n").removesuffix(b"\r").decode(sys.stdin.encoding, errors="replace")
         await sender.send(text if commands else room.as_text(text))
     await sender.finish()
     return sender.all_said

@@ -76,7 +76,7 @@ async def read_cooked_line() -> str:
         loop.remove_reader(source)
     if not (line := os.read(source, _LINE_BYTES)):
         raise EOFError
-    return line.decode(errors="replace").rstrip("\r\n")
+    return line.decode(sys.stdin.encoding, errors="replace").rstrip("\r\n")
 
 
 class Above(io.TextIOBase):

@@ -137,6 +137,21 @@ def test_lines_go_in_and_out(dialect: str) -> None:
         assert alice.stderr.read() == ""
 
 
+def test_lines_are_read_in_the_encoding_in_which_they_are_written() -> None:
+    with Served(TSUDOI) as served:
+        server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
+        done = subprocess.run(
+            [*PYTHON, "create", "den", "--name", "a", "--server", server, "--dialect", "tsudoi", "--linger", "0"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONIOENCODING": "euc_jp"},
+            input="こんにちは\n".encode("euc_jp"),
+            capture_output=True,
+            timeout=PATIENCE_S,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        served.hears("こんにちは".encode())
+
+
 def test_a_word_that_would_leave_is_not_said() -> None:
     with Served(TSUDOI) as served, client("create", "den", served.fake, "--linger", "0") as alice:
         out, err = alice.communicate("/leave\n", timeout=PATIENCE_S)
