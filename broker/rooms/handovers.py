@@ -33,6 +33,8 @@ Answer = Callable[[str, backbone.Downward], None]
 class Handover:
     """A session that its owner must release before another gateway gets it."""
 
+    token_hash: bytes
+    """Its member's, which may be removed meanwhile."""
     name: str
     """Sent in Release and RELEASED, so that an answer to an earlier handover is not taken for this one's."""
     waiting: dict[str, int]
@@ -177,7 +179,7 @@ class Handovers:
         """Begin a handover to the first gateway that waits; see `Handover`."""
         self._last += 1
         name = f"{self._run}.{self._last}"
-        self._under_way[member.id] = Handover(name, waiting, elsewhere, member.live)
+        self._under_way[member.id] = Handover(member.token_hash, name, waiting, elsewhere, member.live)
         self._directory.hold(member)
         if self._gateways.may_live(member.gateway, now):
             self._ask_to_release(member)
@@ -200,7 +202,7 @@ class Handovers:
         waiting = handover.waiting
         member = self._directory.members.get(member_id)
         if member is None:
-            self._refuse(waiting, Status.ROOM_NOT_FOUND)
+            self._answer_without_owner(handover)
         elif received is None and handover.elsewhere:
             # The time of the member's last datagram is lost; the gateways may ask again.
             self._call_off(member, handover)
@@ -218,6 +220,14 @@ class Handovers:
         elif received is not None:
             # The gateway that asked is gone.
             self._give_back(member, received)
+
+    def _answer_without_owner(self, handover: Handover) -> None:
+        """Answer gateways that have waited for a session whose member was removed meanwhile."""
+        if (removed := self._directory.find_removed(handover.token_hash)) is None:
+            self._refuse(handover.waiting, Status.ROOM_NOT_FOUND)
+            return
+        for instance, request_id in handover.waiting.items():
+            self.grant(instance, request_id, removed)
 
     def _give_back(self, member: Member, received: int) -> None:
         """Let the gateway that has released a session own it again."""

@@ -131,3 +131,15 @@ def test_the_session_of_a_member_of_version_2_that_others_removed_has_its_log_to
     assert (answer.member, answer.left, answer.offset) == (bob.member, end.offset, broker.log(alice.room)[-1].offset)
     broker.core.directory.begin_epoch(broker.core.directory.rooms[alice.room])
     assert broker.ask(B, Resume(a_token(2), "192.0.2.1", 0, True, 4)) == Refused(Status.ROOM_NOT_FOUND, "")
+
+
+def test_the_session_of_a_member_that_was_removed_during_its_handover_has_its_log_to_that_end(broker: Broker) -> None:
+    alice = broker.create(peer=A)
+    bob = broker.ask(A, structs.replace(a_join(), dialect="tsudoi-2"))
+    assert isinstance(bob, Granted)
+    broker.say(B, Request(5, Resume(a_token(2), "192.0.2.1", 0, True, 3)))
+    broker.publish(A, Item(EntryKind.COMMANDED, alice.room, alice.member, "/kick bob", 0))
+    broker.wait(0.5, A, B)
+    (answer,) = [each.body for each in broker.told(B) if isinstance(each, Reply) and each.id == 5]
+    assert isinstance(answer, Granted)
+    assert (answer.member, answer.left) == (bob.member, broker.log(alice.room)[-1].offset)
