@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from tsudoi.ops import logs
 from tsudoi.ops.histogram import Histogram
 
 from ..store.interface import Batch, Store
@@ -17,6 +18,12 @@ from ..store.interface import Batch, Store
 SLOW_S = 0.001
 """Commits that take longer than this, averaged over the last few, run in the thread."""
 SMOOTHING = 8
+LATE_S = 0.5
+"""A commit that takes this long is logged. From 0.8 s on, gateways' leases (1.7 s) end before their questions are
+answered, again and again: little is delivered, although canaries come back."""
+TELL_AGAIN_S = 60.0
+
+logger = logs.get("broker.server")
 
 OnDone = Callable[[BaseException | None], None]
 """Called in the event loop, with the error if the store failed."""
@@ -32,6 +39,7 @@ class Committer:
         self._running: Future[None] | None = None
         self._on_done: OnDone | None = None
         self._usual_s = 0.0
+        self._told_at = float("-inf")
         self.seconds = Histogram()
         """How long commits took."""
 
@@ -49,7 +57,13 @@ class Committer:
         """Commit the batches of a turn before returning; raise StoreError if they were not kept."""
         begun, is_usual = time.monotonic(), not self._store.is_long_commit_due
         self._store.commit(*batches)
-        took_s = time.monotonic() - begun
+        ended = time.monotonic()
+        took_s = ended - begun
+        if took_s >= LATE_S and ended - self._told_at >= TELL_AGAIN_S:
+            self._told_at = ended
+            logger.warning(
+                "a commit took long, and all messages waited for the disk or the database", seconds=f"{took_s:.1f}"
+            )
         if is_usual:
             self._usual_s += (took_s - self._usual_s) / SMOOTHING
         self.seconds.note(took_s)

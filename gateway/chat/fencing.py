@@ -10,6 +10,7 @@ it is the dead one's, and would hear nothing before its next datagram. So this g
 Each shard has a lease of its own, so the end of one broker fences only the rooms of its shards.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from tsudoi.protocol.backbone import Answer, Reconcile, Reconciled
 
 from ..link.canary import LEASE_S
 from ..link.link import Link
+from ..link.reachability import name_shards
 from .leave import Leaving
 from .members import DISPLACED, Member
 from .outbound import Component
@@ -24,6 +26,9 @@ from .unknown_members import UnknownMembers
 
 PAUSE_S = 2.0
 """Least time between two questions because of lost news: a gateway that is too slow loses some all the time."""
+STUCK_S = 5.0
+"""A gateway that is fenced for this long is unhealthy, also if canaries come back: the broker's commits take so long
+that leases end before a question is answered."""
 RECONCILES = 3
 """Most questions in a row, if members enter between a question and its answer."""
 
@@ -34,6 +39,8 @@ class _Fence:
 
     link: Link
     is_fenced: bool = True
+    fenced_at: float = math.inf
+    """When a tick first saw it fenced; infinite: it is not."""
     is_asking: bool = False
     has_lost_news: bool = False
     ended: int = 0
@@ -81,10 +88,20 @@ class Fencing(Component):
         """Reconcile a shard if that is needed and possible; return whether it is fenced."""
         fence, is_fenced = self._fences[shard], self.is_fenced(shard, now)
         has_lost_news = fence.has_lost_news and now - fence.asked_at >= PAUSE_S
+        if not is_fenced:
+            fence.fenced_at = math.inf
+        elif fence.fenced_at == math.inf:
+            fence.fenced_at = now
         wanted = fence.link.canary.has_lease(now) if is_fenced else has_lost_news or fence.link.requests.in_doubt
         if wanted and not fence.is_asking:
             self._reconcile(shard, now, RECONCILES - 1)
         return is_fenced
+
+    def unhealthy_reason(self, now: float) -> str:
+        """Return why nothing is delivered for long; empty: no shard is fenced for long. Any thread may call it."""
+        stuck = [shard for shard, fence in enumerate(self._fences) if now - fence.fenced_at >= STUCK_S]
+        where = "" if len(self._fences) == 1 else f" in rooms of {name_shards(stuck)}"
+        return f"the broker answers too slowly, and nothing is delivered{where}" if stuck else ""
 
     def reconcile(self, shard: int) -> None:
         """Ask soon which members of a shard this gateway owns: the news of some may be lost."""

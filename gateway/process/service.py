@@ -146,8 +146,11 @@ class Service:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
         if self.is_draining:
             return "the gateway stops"
-        reason, why = unhealthy_reason(self.routes, now), self.sockets.connect_error
+        reason, why = self._why_not_served(now), self.sockets.connect_error
         return f"{reason}: {why}" if reason and why else reason
+
+    def _why_not_served(self, now: float) -> str:
+        return unhealthy_reason(self.routes, now) or self.core.fencing.unhealthy_reason(now)
 
     def stay_in_process(self, endpoint: str, wake: WakeBroker) -> Callable[[int, int], None]:
         """Join a broker in this process, which calls `tick` from now on; see `BrokerPool.stay_in_process`."""
@@ -336,5 +339,5 @@ class Service:
             self.core.reports.report()
         self._publish(self.checked_at)
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
-        reason = "" if is_starting else unhealthy_reason(routes, self.checked_at)
+        reason = "" if is_starting else self._why_not_served(self.checked_at)
         self._health_log.look(reason, self.sockets.connect_error, routes)

@@ -7,6 +7,7 @@ from itertools import chain, count
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.net import committer as committer_module
 from broker.net.committer import SLOW_S, Committer
@@ -192,3 +193,18 @@ async def test_when_it_stops_a_commit_that_runs_is_finished_and_what_came_meanwh
         await until(lambda: server.core.directory.rooms[host.room].last >= 3)
         store.may_commit.release(2)
     assert store.load().ends == {host.room: (1, 3)}
+
+
+async def test_a_commit_that_takes_long_is_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer_module, "LATE_S", 0.01)
+    store = Held()
+    committer = Committer(store)
+    with capture_logs() as lines:
+        committer.commit(Batch())
+        store.pause_s = 0.01
+        committer.commit(Batch())
+        committer.commit(Batch())
+        monkeypatch.setattr(committer_module, "TELL_AGAIN_S", 0.0)
+        committer.commit(Batch())
+    committer.close()
+    assert [line["event"].partition(",")[0] for line in lines] == ["a commit took long"] * 2

@@ -32,6 +32,22 @@ def test_a_gateway_without_a_lease_delivers_nothing_before_it_has_reconciled(gat
     assert list(gateway.members.rooms[1].members) == [1]
 
 
+def test_a_gateway_that_stays_fenced_is_unhealthy_although_canaries_come_back(gateway: ScriptedGateway) -> None:
+    fencing = gateway.core.fencing
+    gateway.enter(1, address=ALICE)
+    gateway.canaries_come_back = False
+    gateway.wait(3.0)
+    gateway.canaries_come_back = True
+    gateway.answer(backbone.Accepted(0))
+    gateway.wait(3.0)
+    assert fencing.unhealthy_reason(gateway.now) == ""
+    gateway.wait(2.0)
+    assert fencing.unhealthy_reason(gateway.now) == "the broker answers too slowly, and nothing is delivered"
+    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], []))
+    gateway.tick()
+    assert fencing.unhealthy_reason(gateway.now) == ""
+
+
 def test_members_that_come_in_while_reconciling_are_asked_for_too(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.canaries_come_back = False
