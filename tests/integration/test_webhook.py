@@ -100,6 +100,8 @@ async def test_members_of_all_dialects_hear_it_and_the_history_has_it(
             # On the same connection.
             status, second = await asyncio.to_thread(post, connection, token, "部屋1", "and again")
             assert (status, second["offset"]) == (200, first["offset"] + 1)
+            # It is accepted a moment before its gateway hears of it.
+            assert await hear(alice) == ("ビルド[bot]", "and again")
             assert [line.text for line in await alice.history()] == ["build 7: 失敗", "and again"]
             assert [person.name for person in await alice.who()] == ["alice", "bob"]
             # A token for joining does not post, and one for posting does not join.
