@@ -95,6 +95,20 @@ def test_turns_that_come_faster_than_parts_are_folded_are_folded_at_once(
         assert content(store) == content(memory)
 
 
+@pytest.mark.usefixtures("few")
+def test_a_gateway_that_is_forgotten_while_turns_are_folded_takes_nothing_of_them_along(tmp_path: Path) -> None:
+    memory, times = MemoryStore(), 0
+    with closing(SqliteStore(tmp_path / "rooms.sqlite")) as store:
+        for number, turn in zip(range(60), turns(), strict=False):
+            if number % 15 == 14:  # some are written by then, and some are not
+                times += store._logs.folding is not None
+                turn.forgotten = {"gone/1"}
+            store.commit(turn)
+            memory.commit(turn)
+        assert content(store) == content(memory)
+    assert times > 2
+
+
 def test_rows_stay_small_however_much_a_room_has(tmp_path: Path) -> None:
     path = tmp_path / "rooms.sqlite"
     with closing(SqliteStore(path)) as store:
