@@ -214,17 +214,17 @@ def _membership(member: Member, room: RoomLog, joined: int) -> Membership:
     """Return the membership that begins with the entry at index `joined`."""
     number = room.entries[joined].member
     ends = ending(room, joined)
-    due = [
-        entry
-        for entry in room.entries[joined + 1 : ends.offset if ends else None]
-        if entry.kind == EntryKind.SAID and (member.echo or entry.member != number)
+    entries = room.entries[joined + 1 : ends.offset if ends else None]
+    due = [entry for entry in entries if entry.kind == EntryKind.SAID and (member.echo or entry.member != number)]
+    whispers = [
+        entry for entry in entries if entry.kind == EntryKind.WHISPERED and number in (entry.member, entry.peer)
     ]
     places: dict[Key, list[int]] = {}
     for place, entry in enumerate(due):
         key = key_of(entry.text.encode())
         if key is not None:
             places.setdefault(key, []).append(place)
-    return Membership(member, due, places, ends)
+    return Membership(member, due, places, ends, whispers)
 
 
 def _is_notice(stand_in: LegacyClient, raw: bytes) -> bool:

@@ -51,6 +51,8 @@ class Membership:
     """Line → indices in `due`."""
     ends: Entry | None
     """The entry that ended the membership."""
+    whispers: list[Entry] = field(default_factory=list)
+    """Those to it, and its own."""
 
 
 class Evidence:

@@ -107,7 +107,9 @@ class Runner:
         recording = self._recording
         on_socket = recording.client_at.__setitem__
         room = self.plan.room_name(plan.room)
-        return SealedChaosClient(plan, room, seen, recording.note_heard, on_socket, text_of)
+        others = [each for each in self.plan.clients if each.room == plan.room and each.dialect == SEALED]
+        friends = [each.name for each in others if each.id != plan.id]
+        return SealedChaosClient(plan, room, friends, seen, recording.note_heard, on_socket, text_of)
 
     def _new_relay(self, gateway: int, listener: Address) -> UdpRelay:
         assert self.plan.udp is not None

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 import tsudoi
@@ -24,7 +24,7 @@ class SealedSeen:
     """Number of a line that the client takes for kept → position."""
     refused: list[int] = field(default_factory=list)
     heard: list[tuple[int, str, str]] = field(default_factory=list)
-    """Position, sender, text of each message, in the order of the events."""
+    """Position, sender, text of each message and whisper, in the order of the events."""
     heard_at: list[float] = field(default_factory=list)
     """When each of these came, as `time.time()`."""
     odd: list[str] = field(default_factory=list)
@@ -45,12 +45,14 @@ class SealedChaosClient:
         self,
         plan: ClientPlan,
         room: str,
+        friends: Sequence[str],
         seen: SealedSeen,
         on_heard: Callable[[int, str], None],
         on_socket: Callable[[Address, int], None],
         text_of: Callable[[int, int], str],
     ) -> None:
         """Args:
+        friends: the names of other members of version 2 in the room, to whom it whispers in turn, if they are there.
         on_heard: called with the client and each text that it hears.
         on_socket: called with address and client for each socket that it opens.
         """
@@ -60,6 +62,7 @@ class SealedChaosClient:
         self.is_in = False
         self.has_left = False
         self.lines_sent = 0
+        self._friends = friends
         self._seen, self._on_heard, self._on_socket, self._text_of = seen, on_heard, on_socket, text_of
         self._chat: SealedChat | None = None
         self._listeners: list[Address] = []
@@ -114,6 +117,9 @@ class SealedChaosClient:
         line = chat.post(self._text_of(self.plan.id, self.lines_sent))
         self._seen.said[line.number] = line.text
         self._start(self._settle(line))
+        if self._friends:
+            friend = self._friends[self.lines_sent % len(self._friends)]
+            chat.post(f"/msg {friend} whisper {self.lines_sent} of {self.plan.id}")
         return self.lines_sent
 
     def nudge(self) -> None:
@@ -144,6 +150,9 @@ class SealedChaosClient:
                     self._seen.heard.append((offset, sender, text))
                     self._seen.heard_at.append(time.time())
                     self._on_heard(self.plan.id, text)
+                case tsudoi.Private(sender, _, text, offset):
+                    self._seen.heard.append((offset, sender, text))
+                    self._seen.heard_at.append(time.time())
                 case tsudoi.RoomClosed() | tsudoi.Kicked() | tsudoi.TimedOut():
                     self._seen.ended = f"{time.time():.3f} {event!r}"
                 case tsudoi.ServerAway() | tsudoi.ServerBack() | tsudoi.Rerouted():

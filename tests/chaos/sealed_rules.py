@@ -35,7 +35,8 @@ def judge(membership: Membership, seen: SealedSeen, room: RoomLog, settled: bool
 
 
 def _heard(who: str, membership: Membership, seen: SealedSeen, settled: bool) -> Iterator[Blame]:
-    due = [(entry.offset, entry.sender, entry.text) for entry in membership.due]
+    entries = sorted(membership.due + membership.whispers, key=lambda entry: entry.offset)
+    due = [(entry.offset, entry.sender, entry.text) for entry in entries]
     for at, (heard, must) in enumerate(zip(seen.heard, due, strict=False)):
         if heard != must:
             kind = "doubled" if heard in due[:at] else "lost" if heard in due[at:] else "altered"
@@ -46,9 +47,12 @@ def _heard(who: str, membership: Membership, seen: SealedSeen, settled: bool) ->
             return
     if len(seen.heard) > len(due):
         yield "invented", f"{who} heard {seen.heard[len(due)]} after the last"
-    if settled and len(seen.heard) < len(due):
+    # The run ends when the last messages have come. Whispers that were said beside these may be on their way.
+    while entries and entries[-1].kind == EntryKind.WHISPERED:
+        entries.pop()
+    if settled and len(seen.heard) < len(entries):
         missed = due[len(seen.heard)]
-        count = len(due) - len(seen.heard)
+        count = len(entries) - len(seen.heard)
         yield "lost", f"{who} never heard the last {count}, from {missed[0]} {missed[2]!r} on; {seen.notes}"
 
 
@@ -58,6 +62,9 @@ def _kept(who: str, membership: Membership, seen: SealedSeen, room: RoomLog, set
     numbers = [number_of[entry.text] for entry in mine]
     if numbers != sorted(set(numbers)):
         yield "doubled", f"{who}: its lines are in the log as {numbers}"
+    whispered = [entry.text for entry in membership.whispers if entry.sender == membership.member.name]
+    if len(whispered) != len(set(whispered)):
+        yield "doubled", f"{who}: its whispers are in the log as {whispered}"
     logged = {number_of[entry.text]: entry.offset for entry in mine}
     for number, offset in seen.kept.items():
         if number not in logged:

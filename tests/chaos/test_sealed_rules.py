@@ -63,6 +63,32 @@ def test_each_violation_is_found(doctor: Callable[[SealedSeen], object], kinds: 
     assert found(seen) == kinds
 
 
+def test_a_whisper_is_heard_once_in_its_place_and_the_last_ones_may_be_on_their_way() -> None:
+    whispers = [
+        Entry(4, EntryKind.WHISPERED, 3, "bob", "psst", 3, 0),
+        Entry(9, EntryKind.WHISPERED, 3, "bob", "so", 3, 0),
+    ]
+    log = [each for each in ANN.due if each.offset != 4]
+    with_whispers = dataclasses.replace(ANN, due=log, whispers=whispers)
+
+    def kinds(heard: list[tuple[int, str, str]]) -> list[str]:
+        seen = good()
+        seen.heard = heard
+        return [kind for kind, _ in judge(with_whispers, seen, ROOM, True)]
+
+    all_ = sorted((each.offset, each.sender, each.text) for each in log + whispers)
+    assert kinds(all_) == kinds(all_[:-1]) == []
+    assert kinds([each for each in all_ if each[2] != "psst"]) == ["lost"]
+    assert kinds([*all_, all_[-1]]) == ["invented"]
+
+
+def test_an_own_whisper_that_is_twice_in_the_log_is_found() -> None:
+    mine = [Entry(offset, EntryKind.WHISPERED, 3, "ann", "psst", 4, 0) for offset in (9, 10)]
+    seen = good()
+    seen.heard += [(each.offset, each.sender, each.text) for each in mine]
+    assert [kind for kind, _ in judge(dataclasses.replace(ANN, whispers=mine), seen, ROOM, True)] == ["doubled"]
+
+
 def test_a_line_that_is_twice_in_the_log_is_found() -> None:
     twice = RoomLog(1, frozenset({1}), (*LOG, entry(9, "ann", LOG[0].text)))
     assert "doubled" in found(good(), twice)
