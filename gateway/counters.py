@@ -1,6 +1,7 @@
 """Count what was dropped, refused, repaired or moved since the start: every bound has its counter here."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from tsudoi.protocol.codes import Status
 
@@ -15,25 +16,29 @@ many in vain from its source; it has waited for too long at a gateway that is be
 OUTCOMES = (*(status.name.lower() for status in Status if status is not Status.OK), TOKEN_REFUSED)
 
 
+def exported(help: str, name: str = "") -> Any:
+    """Return a counter with a row of its own in /metrics, named as its field, or `name`."""
+    return field(default=0, metadata={"help": help, "name": name})
+
+
 @dataclass(slots=True)
 class Counters:
-    """Plain numbers, exported by `process/metrics.py`."""
+    """Plain numbers. Those that are not `exported` share rows, which `process/metrics.py` makes."""
 
     # Datagrams of members.
-    datagrams: int = 0
-    accepted_messages: int = 0
-    """Handed to the publisher."""
-    commands: int = 0
+    datagrams: int = exported("Datagrams received")
+    accepted_messages: int = exported("Messages taken from members", "messages")
+    commands: int = exported("Lines with a slash taken for commands")
     malformed_datagrams: int = 0
     unknown_tokens: int = 0
     wrong_rooms: int = 0
     wrong_addresses: int = 0
-    moved_addresses: int = 0
+    moved_addresses: int = exported("Members that went to another address")
     window_full: int = 0
     """Messages and commands dropped because too many waited for the broker."""
     held_dropped: int = 0
     """Datagrams with unknown tokens dropped: too many were held, or the broker did not answer."""
-    exit_answers: int = 0
+    exit_answers: int = exported("Refused clients of the dialect classic told to end")
     # Beyond a limit of a member, an address or a room.
     rate_limited: int = 0
     address_limited: int = 0
@@ -46,19 +51,14 @@ class Counters:
     """Datagrams with unknown tokens."""
     silenced: int = 0
     """Times that a flooding member was ignored for a while."""
-    told_to_slow_down: int = 0
+    told_to_slow_down: int = exported("Members told to slow down")
     # Delivery.
-    deliveries: int = 0
-    to_one: int = 0
-    """Of these, to one member alone: answers, and what it has missed."""
-    gaps: int = 0
-    """Times that news were missing, and the log was asked."""
-    lost_entries: int = 0
-    """Entries that the log did not hold any more."""
-    replays_paced: int = 0
-    """Times that a replay had to wait for its limiter."""
-    resets: int = 0
-    """Rooms that began a new epoch."""
+    deliveries: int = exported("Datagrams sent to members")
+    to_one: int = exported("Datagrams sent to one member alone: answers, and what it had missed")
+    gaps: int = exported("Times that news were missing and the log was asked")
+    lost_entries: int = exported("Entries that the log did not hold any more")
+    replays_paced: int = exported("Times a replay waited for its rate")
+    resets: int = exported("Rooms that began a new epoch")
     # Sessions.
     resumed: int = 0
     """Members taken over by their tokens."""
@@ -66,41 +66,29 @@ class Counters:
     """Members that the directory gave to this gateway."""
     released: int = 0
     """Members released to another gateway."""
-    unknown_members: int = 0
-    """Members removed because the directory did not know them."""
-    fenced: int = 0
-    """Times that this gateway had no lease."""
+    unknown_members: int = exported("Members removed because the directory did not know them")
+    fenced: int = exported("Times that this gateway lost its lease and delivered nothing")
     # The broker.
-    malformed_frames: int = 0
-    requests_timed_out: int = 0
-    requests_not_cleared_up: int = 0
-    """Abandoned creates and joins that were not followed up, being too many: a member without a client may stay."""
+    malformed_frames: int = exported("Broken frames from the broker")
+    requests_timed_out: int = exported("Questions the broker did not answer")
+    requests_not_cleared_up: int = exported("Creates and joins whose answers were lost, too many at a time")
     # Webhooks.
     webhook_answers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, WEBHOOK_STATUSES), 0))
     """HTTP status → requests answered with it."""
-    webhook_connections_refused: int = 0
-    """Connections closed because there were too many: the one that waited longest, or the new one."""
+    webhook_connections_refused: int = exported("Connections of webhooks closed because there were too many")
     # WebSockets.
-    web_connections_refused: int = 0
-    """Connections closed or not served because there were too many."""
-    web_connections_displaced: int = 0
-    """WebSockets in quiet or large rooms closed because another one of their address entered a room."""
-    web_slow: int = 0
-    """Clients closed because too much waited for them."""
+    web_connections_refused: int = exported("Connections at the web listeners refused because there were too many")
+    web_connections_displaced: int = exported("WebSockets closed because another one of their address entered a room")
+    web_slow: int = exported("WebSockets closed because too much waited for their clients")
     # Version 2.
-    sealed_opened: int = 0
-    """Packets that were opened."""
+    sealed_opened: int = exported("Packets that were opened", "sealed_packets")
     sealed_dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SEALED_DROPS, 0))
     """Reason → packets that were not."""
-    sealed_retries: int = 0
-    """Cookies that were sent."""
-    sealed_recalls: int = 0
-    """Cookies that were sent without being asked for."""
-    sealed_resumes: int = 0
-    sealed_wants: int = 0
-    """Times that a member wanted entries again."""
-    sealed_slow: int = 0
-    """Connections with packets that were closed because too much waited for their clients."""
+    sealed_retries: int = exported("Cookies sent to clients that must prove their addresses")
+    sealed_recalls: int = exported("Cookies sent unasked, to clients that must resume")
+    sealed_resumes: int = exported("Sessions served from a new address, by a new run, or after a loss")
+    sealed_wants: int = exported("Times a member wanted entries again")
+    sealed_slow: int = exported("TCP clients closed because too much waited for them")
     # Connections and handshakes.
     handshakes_admitted: int = 0
     refusals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
@@ -110,8 +98,7 @@ class Counters:
     connections_evicted: int = 0
     """Silent connections closed to make room for others."""
     tls_failed: int = 0
-    descriptors_ran_out: int = 0
-    """Times that the system had no descriptor left: connections were closed."""
+    descriptors_ran_out: int = exported("Times no descriptor was left")
     buffers_full: int = 0
     """Connections closed because they held most when all together held too many bytes."""
     handshakes_limited: int = 0
