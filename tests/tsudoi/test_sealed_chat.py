@@ -251,18 +251,24 @@ async def test_a_line_that_waits_when_the_membership_ends_is_not_said_to_be_kept
             await line.kept()
 
 
-@pytest.mark.parametrize("last", [1, 0], ids=["all has come", "it is not known what came before"])
-async def test_a_message_that_has_not_come_before_a_whole_end_was_not_said(last: int) -> None:
+@pytest.mark.parametrize(
+    ("reason", "last", "is_whole"),
+    [("kicked", 1, True), ("kicked", 0, False), ("left", 1, True), ("left", 2, False), ("left", 0, False)],
+    ids=["all has come", "not known what came", "all has come, left", "some is missing, left", "not known, left"],
+)
+async def test_a_message_that_has_not_come_before_a_whole_end_was_not_said(
+    reason: str, last: int, is_whole: bool
+) -> None:
     async with sealed_server() as server, await create(server) as alice:
         await alice.say("one")
         room = server.rooms["部屋"]
-        room.gateways[0].end(next(iter(room.members)), "kicked", "bye", last)  # type: ignore[attr-defined]
+        room.gateways[0].end(next(iter(room.members)), reason, "bye", last)  # type: ignore[attr-defined]
         message, action = alice.post("hello?"), alice.post("/me waits")  # before that is heard
-        with pytest.raises(tsudoi.NotInRoom, match="was not said: hello" if last else "not known: hello"):
+        with pytest.raises(tsudoi.NotInRoom, match="was not said: hello" if is_whole else "not known: hello"):
             await message.kept()
         with pytest.raises(tsudoi.NotInRoom, match="not known: /me"):
             await action.kept()  # commands are told as kept beside the room's order
-        assert (message.state, action.state) == ("refused" if last else "waiting", "waiting")
+        assert (message.state, action.state) == ("refused" if is_whole else "waiting", "waiting")
 
 
 async def test_another_gateway_takes_over() -> None:

@@ -72,7 +72,9 @@ class SealedClient:
         self._up = Uplink()
         self._down = Downlink(grant.epoch, grant.offset)
         self._events: list[ClientEvent] = []
-        self._ended: tuple[Ended, float] | None = None
+        self._ended: tuple[Ended, int, float] | None = None
+        """The end as the server tells it, the offset up to which this client gets entries (0: not told), and until when
+        to wait for these."""
         self._leave_at: float | None = None
         self._dice = dice
         self._is_rerouted = False
@@ -155,7 +157,7 @@ class SealedClient:
             return None
         times = [self._link.deadline()]
         if self._ended is not None:
-            times.append(self._ended[1])
+            times.append(self._ended[2])
         if self._move_at is not None:
             times.append(self._move_at[0])
         if self._link.is_resumed:
@@ -228,7 +230,7 @@ class SealedClient:
             if self._link.shows(packet):
                 # To a client that leaves this is the answer, if the first one was lost.
                 reason = "gone" if self._leave_at is None else LEFT
-                self._end(Ended(reason, "") if self._ended is None else self._ended[0], now)
+                self._end(*((Ended(reason, ""), 0) if self._ended is None else self._ended[:2]), now)
         elif body is not None:
             lines = parse_down_untrusted(body)
             if not self._link.is_current(packet):
@@ -276,7 +278,7 @@ class SealedClient:
         for each in ranges:
             self._deliver(self._down.take(each, now, self._link.round_trip_s), now)
         if self._ended is not None and self._down.deadline() is None:
-            self._end(self._ended[0], now)
+            self._end(*self._ended[:2], now)
 
     def _take_answer(self, line: DownLine, now: float) -> bool:
         """Take a line that is no entry; return whether it is known here."""
@@ -295,7 +297,7 @@ class SealedClient:
             self._down.note_last(line.epoch, line.last, now)
         elif line.ended is not None:
             if self._ended is None:
-                self._ended = Ended(line.ended, line.text, is_whole=line.last > 0), now + LINGER_S
+                self._ended = Ended(line.ended, line.text), line.last, now + LINGER_S
             if line.ended != LEFT:
                 self._down.note_last(self._down.epoch, line.last, now)
         elif line.moving is not None:
@@ -341,12 +343,12 @@ class SealedClient:
         else:
             self._events += self._up.settled()
 
-    def _end(self, ended: Ended, now: float) -> None:
+    def _end(self, ended: Ended, last: int, now: float) -> None:
         self.has_ended = True
-        if ended.reason != LEFT and (rest := self._down.give_up()):
-            self._deliver(rest, now)
-            ended = msgspec.structs.replace(ended, is_whole=False)
-        self._events.append(ended)
+        is_whole = 0 < last <= self._down.offset
+        if ended.reason != LEFT:  # a client that leaves does not wait for entries, so those that lack are no news
+            self._deliver(self._down.give_up(), now)
+        self._events.append(msgspec.structs.replace(ended, is_whole=is_whole))
 
     # --- sending ---
 
@@ -355,8 +357,8 @@ class SealedClient:
 
     def _send(self, now: float) -> None:
         """Send what is due, and see what is overdue."""
-        if self._ended is not None and now >= self._ended[1] and not self.has_ended:
-            self._end(self._ended[0], now)
+        if self._ended is not None and now >= self._ended[2] and not self.has_ended:
+            self._end(*self._ended[:2], now)
         if self.has_ended:
             return
         if self._move_at is not None and now >= self._move_at[0]:
