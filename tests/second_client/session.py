@@ -6,7 +6,6 @@ document.
 
 import asyncio
 import contextlib
-import hashlib
 import hmac
 import json
 import ssl
@@ -41,9 +40,9 @@ def read(body: bytes) -> list[Line]:
 
 
 class Refused(Exception):
-    """The server's words: it does not grant the request, or does not say the line."""
+    """The server's words: it does not grant the request."""
 
-    def __init__(self, words: str, status: int = 0) -> None:
+    def __init__(self, words: str, status: int) -> None:
         super().__init__(words)
         self.status = status
 
@@ -59,13 +58,13 @@ class Session:
     check: bytes
     granted: Line
 
-    def pack(self, kind: int, run: bytes, count: int, inside: bytes, upwards: bool = True) -> bytes:
+    def pack(self, kind: int, run: bytes, count: int, inside: bytes) -> bytes:
         head = bytes((0, kind)) + self.id + run + count.to_bytes(6, "big")
-        cipher = self._cipher(self.up if upwards else self.down)
+        cipher = self._cipher(self.up)
         return head + (inside if cipher is None else cipher.encrypt(head[18:], inside, head))
 
-    def unpack(self, packet: bytes, upwards: bool = False) -> bytes | None:
-        cipher = self._cipher(self.up if upwards else self.down)
+    def unpack(self, packet: bytes) -> bytes | None:
+        cipher = self._cipher(self.down)
         if cipher is None:
             return packet[HEAD:]
         try:
@@ -93,21 +92,16 @@ async def enter(
     *,
     suites: tuple[str, ...] = ("aes-128-gcm",),
     tls: bool = True,
-    known: dict[Address, str] | None = None,
     source: str = "",
     **more: Any,
 ) -> Session:
-    """Create or join a room, from the host `source`. `known` remembers the first certificate seen at each address."""
+    """Create or join a room, from the host `source`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     reader, writer = await asyncio.open_connection(
         *server, ssl=context if tls else None, local_addr=(source, 0) if source else None
     )
     try:
-        if tls:
-            shown = hashlib.sha256(writer.get_extra_info("ssl_object").getpeercert(True)).hexdigest()
-            if known is not None and known.setdefault(server, shown) != shown:
-                raise Refused("the server shows another certificate than before")
         payload = json.dumps({"tsudoi": 2, "name": name, "suites": suites, **more}).encode()
         named = room.encode()
         writer.write(bytes((len(named), operation, 0)) + len(payload).to_bytes(29, "big") + named + payload)
