@@ -33,9 +33,9 @@ class Tsudoi(LegacyClient):
         first = stream.receive_frame()
         answer = json.loads(first.payload)
         if answer["status"] != 0:
-            return Answer((first.raw,), None, answer["message"])
+            return Answer(None, answer["message"])
         second = stream.receive_frame()
-        return Answer((first.raw, second.raw), json.loads(second.payload)["token"].encode())
+        return Answer(json.loads(second.payload)["token"].encode())
 
     def parse(self, raw: bytes) -> tuple[str | None, str]:
         content = json.loads(raw)

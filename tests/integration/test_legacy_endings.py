@@ -115,18 +115,6 @@ class TestEnd:
         again.chat()
 
     @pytest.mark.parametrize("dialect", LEAVING)
-    def test_of_any_host_closes_the_room(
-        self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
-    ) -> None:
-        company = Company(new_room("den"))
-        host, guest = client(dialect, HOST, gateway), client("tcrp-json", "bob", gateway)
-        company.create(host)
-        company.join(guest)
-        company.chat(host, guest)
-        host.leave()
-        assert [guest.hear().raw] == closed_notices(guest)
-
-    @pytest.mark.parametrize("dialect", LEAVING)
     def test_of_a_guest_is_not_the_others(
         self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
     ) -> None:
@@ -144,21 +132,6 @@ class TestEnd:
         company.check()
         if leaver.stopped is None:
             assert leaver.pending() == []
-
-    @pytest.mark.parametrize("dialect", [name for name in LEAVING if name != "tcrp-typed"])
-    def test_words_are_only_words_elsewhere(
-        self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
-    ) -> None:
-        """What leaves in one dialect is a text like any other in the rest."""
-        word = CLIENTS[dialect].leave_word
-        assert word is not None
-        company = Company(new_room("den"))
-        company.create(client("classic", "alice", gateway))
-        company.join(client("tcrp", "bob", gateway))
-        # Twice the slash, as one alone begins a command.
-        company.members[1].say("/" * word.startswith("/") + word)
-        company.members[0].hear_line(f"bob: {word}")
-        company.chat()
 
     def test_of_patience_with_silent_guests(self, hasty_gateway: Gateway, client: Enter, new_room: NewRoom) -> None:
         company = Company(new_room("部屋"))

@@ -5,15 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.integration.conftest import Enter, NewRoom
-from tests.support.legacy.answers import Refusal, check, refused
 from tests.support.legacy.client import Habits, LegacyClient
 from tests.support.legacy.company import Company
 from tests.support.legacy.dialects import CLIENTS
 from tests.support.legacy.plain import Classic, Tcrp200
-from tests.support.legacy.wire import CREATE, JOIN, Counts
+from tests.support.legacy.wire import Counts
 from tests.support.services import Gateway
 
-QUICK = tuple(dialect for dialect in CLIENTS if dialect != "tcrp-200")
 """Those who are not kept waiting for their second reply."""
 
 PATIENT = ("tcrp-200", "tcrp-no-token")
@@ -34,15 +32,6 @@ def enter_at_once(rooms: dict[LegacyClient, str], guests: list[LegacyClient]) ->
 
 
 class TestRequest:
-    @pytest.mark.parametrize("counts", Counts)
-    @pytest.mark.parametrize("segments", [0, 2, 3])
-    def test_may_come_in_pieces(
-        self, segments: int, counts: Counts, gateway: Gateway, client: Enter, new_room: NewRoom
-    ) -> None:
-        habits = Habits(segments=segments, counts=counts, ascii_json=False)
-        rooms = {client(dialect, "アリス", gateway, habits): new_room("部屋") for dialect in QUICK}
-        enter_at_once(rooms, [client(dialect, "ボブ", gateway, habits) for dialect in QUICK])
-
     def test_may_have_names_of_255_bytes(self, gateway: Gateway, client: Enter, new_room: NewRoom) -> None:
         rooms = {client(dialect, "ア" * 85, gateway): new_room("部" * 80).ljust(255 - 160, "-") for dialect in CLIENTS}
         assert {len(room.encode()) for room in rooms.values()} == {255}
@@ -91,37 +80,6 @@ def test_replies_to_tcrp_200_are_apart(gateway: Gateway, client: Enter, new_room
 
 
 class TestRefusal:
-    @pytest.mark.parametrize("dialect", CLIENTS)
-    def test_of_a_room_that_exists(self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom) -> None:
-        room = new_room("部屋")
-        host, late = client("tcrp", "アリス", gateway), client(dialect, "ボブ", gateway)
-        host.create(room)
-        answer = late.create(room)
-        check(answer.replies, refused(dialect, CREATE, room, Refusal.ROOM_EXISTS, late.request_sizes))
-        self.check_closed(late)
-        guest = client("tcrp", "キャロル", gateway)
-        assert len(guest.join(room).token or b"") == 32, "the room must still be the first one's"
-
-    @pytest.mark.parametrize("dialect", CLIENTS)
-    def test_of_a_room_that_does_not_exist(
-        self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
-    ) -> None:
-        room, guest = new_room("部屋"), client(dialect, "ボブ", gateway)
-        answer = guest.join(room)
-        replies = answer.replies[1:] if dialect == "classic" else answer.replies
-        check(replies, refused(dialect, JOIN, room, Refusal.ROOM_NOT_FOUND, guest.request_sizes))
-        self.check_closed(guest)
-
-    @pytest.mark.parametrize("dialect", CLIENTS)
-    def test_of_a_wrong_password(self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom) -> None:
-        room = new_room("金庫")
-        client("tcrp-json", "アリス", gateway, Habits(password="開けゴマ")).create(room)
-        thief = client(dialect, "ボブ", gateway, Habits(password="sesame"))
-        answer = thief.join(room)
-        replies = answer.replies[1:] if dialect == "classic" else answer.replies
-        check(replies, refused(dialect, JOIN, room, Refusal.WRONG_PASSWORD, thief.request_sizes))
-        self.check_closed(thief)
-
     @pytest.mark.parametrize("dialect", ["tcrp-json", "tcrp-room", "tcrp-202"])
     def test_is_not_for_the_right_password(
         self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
@@ -132,17 +90,6 @@ class TestRefusal:
         assert client(dialect, "ボブ", gateway).join(room).token is None
         for other in ("tcrp-json", "tcrp-room", "tcrp-202"):
             assert len(client(other, "ボブ", gateway, known, listener="auto").join(room).token or b"") == 32
-
-    @pytest.mark.parametrize(
-        ("room", "user"), [("", "alice"), (" ", "alice"), ("d\x1ben", "alice"), ("den", ""), ("den", "a\u202elice")]
-    )
-    @pytest.mark.parametrize("dialect", ["tcrp", "tcrp-json", "tcrp-ok", "tcrp-success", "tcrp-single", "tcrp-202"])
-    def test_of_names_that_may_not_be(
-        self, dialect: str, room: str, user: str, gateway: Gateway, client: Enter
-    ) -> None:
-        host = client(dialect, user, gateway)
-        assert host.create(room).token is None
-        self.check_closed(host)
 
     def test_of_a_name_that_only_fits_in_characters(self, gateway: Gateway, client: Enter) -> None:
         host = client("tcrp", "alice", gateway, Habits(counts=Counts.CHARACTERS))
@@ -191,14 +138,3 @@ class TestRefusal:
             stranger.start()
         assert stranger.hear_until(lambda heard: stranger.stopped is not None)
         assert stranger.stopped == "exit!"
-
-    @staticmethod
-    def check_closed(client: LegacyClient) -> None:
-        """The connection has ended, without a byte more; only some programs may try again on it."""
-        if client.dialect in PATIENT:
-            return
-        if isinstance(client, Classic):
-            client.close()
-            return
-        assert client.stream is not None
-        assert client.stream.receive_to_end() == b""

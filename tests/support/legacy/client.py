@@ -31,12 +31,8 @@ from tests.support.legacy.wire import (
 class Habits:
     """Weaknesses that real programs mix freely. None means: as this dialect's client does."""
 
-    segments: int = 1
-    """The request in one piece, header and body apart (2), header, room and payload apart (3), or byte by byte (0)."""
     counts: Counts | None = None
-    """What the sizes on TCP count."""
-    udp_counts: Counts | None = None
-    """What the sizes on UDP count; None means as on TCP."""
+    """What the sizes count."""
     binds_early: bool | None = None
     """Has a UDP port before it sends anything."""
     connects_udp: bool | None = None
@@ -45,8 +41,6 @@ class Habits:
     udp_from: str = "127.0.0.1"
     udp_ports: Sequence[int] = (0,)
     """Ports to try for its UDP socket, in this order."""
-    prefix: str | None = None
-    """Separates its own name from the text; empty: it sends the bare text."""
     announced_host: str = "0.0.0.0"
     """The address that it announces, in dialects that do; many programs announce this one."""
     password: str | None = None
@@ -65,8 +59,6 @@ PLAIN = Habits()
 class Answer:
     """How a request ended."""
 
-    replies: tuple[bytes, ...]
-    """Each reply as it came."""
     token: bytes | None
     """None when the client understood that it was refused."""
     error: str = ""
@@ -113,8 +105,6 @@ class LegacyClient(ABC):
         self.token = b""
         self.stopped: str | None = None
         """The text that made it end, if one did."""
-        self.request_sizes = (0, 0)
-        """Room and payload size as the last request declared them."""
         self.stream: Stream | None = None
         self._udp: socket.socket | None = None
 
@@ -169,15 +159,8 @@ class LegacyClient(ABC):
 
     def send_request(self, stream: Stream, operation: int, room: str, payload: bytes, state: int = 0) -> None:
         counts = self.habits.counts or self.counts
-        self.request_sizes = counts.of_room(room), self.payload_size(payload, counts)
-        head = header(self.request_sizes[0], operation, state, self.request_sizes[1])
-        parts = {
-            0: [bytes((byte,)) for byte in head + room.encode() + payload],
-            1: (head + room.encode() + payload,),
-            2: (head, room.encode() + payload),
-            3: tuple(part for part in (head, room.encode(), payload) if part),
-        }
-        stream.send(parts[self.habits.segments])
+        head = header(counts.of_room(room), operation, state, self.payload_size(payload, counts))
+        stream.send(head + room.encode() + payload)
 
     def send_json(self, stream: Stream, operation: int, room: str, content: object) -> None:
         payload = json.dumps(content, ensure_ascii=self.habits.ascii_json)
@@ -213,8 +196,7 @@ class LegacyClient(ABC):
 
     def say(self, text: str) -> None:
         """Send a line that the user typed."""
-        prefix = self.prefix if self.habits.prefix is None else self.habits.prefix
-        self.send(f"{self.name}{prefix}{text}" if prefix else text)
+        self.send(f"{self.name}{self.prefix}{text}" if self.prefix else text)
 
     def leave(self) -> None:
         """End as the program does, with its leave word."""
@@ -226,8 +208,7 @@ class LegacyClient(ABC):
 
     def datagram(self, text: str) -> bytes:
         """Return the bytes of one datagram up."""
-        counts = self.habits.udp_counts or self.habits.counts or self.counts
-        return datagram(self.room, self.token, text, counts)
+        return datagram(self.room, self.token, text, self.habits.counts or self.counts)
 
     def send_raw(self, data: bytes) -> None:
         self._bind().sendto(data, self.listener.udp)
@@ -320,3 +301,14 @@ class NamedClient(LegacyClient):
 
     def down(self, sender: str, text: str) -> bytes:
         return bytes((len(sender.encode()),)) + sender.encode() + text.encode()
+
+
+class MirrorClient(LegacyClient):
+    """Takes a datagram in the form that it sends: a room, no token, and a text."""
+
+    def parse(self, raw: bytes) -> tuple[str | None, str]:
+        assert len(raw) >= 2, raw
+        return None, raw[2 + raw[0] + raw[1] :].decode()
+
+    def down(self, sender: str, text: str) -> bytes:
+        return bytes((len(self.room.encode()), 0)) + self.room.encode() + self.line(sender, text).encode()

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from typing import ClassVar
 
-from tests.support.legacy.client import PLAIN, Answer, LegacyClient, NamedClient, RawClient
+from tests.support.legacy.client import PLAIN, Answer, MirrorClient, NamedClient, RawClient
 from tests.support.legacy.wire import CREATE, HEADER_SIZE, JOIN, Counts, Frame, Stream, header
 
 
@@ -23,13 +23,13 @@ class Classic(RawClient):
         if operation == CREATE or self.habits.joins_by_room:
             self.send_request(stream, operation, room, self.name.encode(), self.habits.create_state)
             token = stream.receive_once(255)
-            return Answer((token,), token)
+            return Answer(token)
         self.send_request(stream, JOIN, "", self.name.encode())
         rooms = stream.receive_once(4096)
         self.listed = tuple(name.strip().strip("'\"") for name in rooms.decode()[1:-1].split(",") if name)
-        stream.send((room.encode(),))
+        stream.send(room.encode())
         token = stream.receive_once(255)
-        return Answer((rooms, token), token)
+        return Answer(token)
 
     def ends_at(self, text: str, raw: bytes) -> bool:
         return text in ("Timeout!", "exit!")
@@ -58,10 +58,10 @@ def read_status_and_token(stream: Stream, operation: int) -> Answer:
     status = stream.receive_frame()
     assert (status.operation, status.state, status.payload_size) == (operation, 1, 1), status
     if status.payload != b"\0":
-        return Answer((status.raw,), None, f"status {status.payload[0]}")
+        return Answer(None, f"status {status.payload[0]}")
     complete = stream.receive_frame()
     assert (complete.operation, complete.state) == (operation, 2), complete
-    return Answer((status.raw, complete.raw), complete.payload)
+    return Answer(complete.payload)
 
 
 class Tcrp200(RawClient):
@@ -90,11 +90,10 @@ class Tcrp200(RawClient):
         result = Frame.split(stream.receive_once(4096))
         self.pause_s = time.monotonic() - since
         assert result.state == 2, f"this client asks its user to start over: {result}"
-        replies = (status.raw, result.raw)
         if b"error:" in result.payload:
-            return Answer(replies, None, result.payload.decode().replace("error:", ""))
+            return Answer(None, result.payload.decode().replace("error:", ""))
         self.room = result.body[: result.room_size].decode()
-        return Answer(replies, result.payload)
+        return Answer(result.payload)
 
     def start(self) -> None:
         self.say(self.greeting)
@@ -115,7 +114,7 @@ class TcrpOk(NamedClient):
     listed: tuple[str, ...] = ()
 
     def converse(self, stream: Stream, operation: int, room: str) -> Answer:
-        stream.send((header(0, JOIN, 0, 0),))
+        stream.send(header(0, JOIN, 0, 0))
         rooms = stream.receive_frame()
         assert (rooms.room_size, rooms.operation, rooms.state) == (0, JOIN, 1), rooms
         self.listed = tuple(rooms.payload.decode().split(",")) if rooms.payload else ()
@@ -126,10 +125,10 @@ class TcrpOk(NamedClient):
         status = self.stream.receive_frame()
         assert status.state == 1, status
         if status.payload != b"OK":
-            return Answer((status.raw,), None, status.payload.decode())
+            return Answer(None, status.payload.decode())
         complete = self.stream.receive_frame()
         assert complete.state == 2, complete
-        return Answer((status.raw, complete.raw), complete.payload)
+        return Answer(complete.payload)
 
     def payload_size(self, payload: bytes, counts: Counts) -> int:
         return counts.of_payload(payload[:-2]) + 2
@@ -144,7 +143,7 @@ class TcrpOk(NamedClient):
         return raw.startswith(tuple(notice.encode() for notice in self.NOTICES))
 
 
-class TcrpBareAck(LegacyClient):
+class TcrpBareAck(MirrorClient):
     """Expects of the first reply its header alone, and on UDP the same form down as up.
 
     Its UDP socket has the port of its TCP connection. It sends nothing on it before its user types a line.
@@ -163,15 +162,8 @@ class TcrpBareAck(LegacyClient):
         assert (ack.operation, ack.state) == (operation, 1), ack
         result = stream.receive_frame()
         if result.state != 2:
-            return Answer((ack.raw, result.raw), None, f"state {result.state}")
-        return Answer((ack.raw, result.raw), result.payload)
-
-    def parse(self, raw: bytes) -> tuple[str | None, str]:
-        assert len(raw) >= 2, raw
-        return None, raw[2 + raw[0] + raw[1] :].decode()
-
-    def down(self, sender: str, text: str) -> bytes:
-        return bytes((len(self.room.encode()), 0)) + self.room.encode() + self.line(sender, text).encode()
+            return Answer(None, f"state {result.state}")
+        return Answer(result.payload)
 
 
 class TcrpEmptyAck(RawClient):
@@ -183,13 +175,13 @@ class TcrpEmptyAck(RawClient):
         self.send_request(stream, operation, room, self.name.encode())
         ack = Frame.split(stream.receive_once(HEADER_SIZE))
         if ack.state != 1:
-            return Answer((ack.raw + stream.receive_exactly(ack.payload_size),), None, "invalid answer")
+            return Answer(None, "invalid answer")
         result = Frame.split(stream.receive_once(HEADER_SIZE + 255))
         assert result.state == 2, result
-        return Answer((ack.raw, result.raw), result.body.rstrip(b"\0"))
+        return Answer(result.body.rstrip(b"\0"))
 
 
-class TcrpNoToken(LegacyClient):
+class TcrpNoToken(MirrorClient):
     """Takes the second reply's text for its token, unless that is `No token`; binds its UDP port at its start."""
 
     dialect = "tcrp-no-token"
@@ -202,18 +194,10 @@ class TcrpNoToken(LegacyClient):
         status = stream.receive_once(head.room_size + head.payload_size)
         result = stream.receive_once(1024)
         text = result[HEADER_SIZE + result[0] :]
-        replies = (head.raw + status, result)
-        return Answer(replies, None, status.decode()) if text == b"No token" else Answer(replies, text)
-
-    def parse(self, raw: bytes) -> tuple[str | None, str]:
-        assert len(raw) >= 2, raw
-        return None, raw[2 + raw[0] + raw[1] :].decode()
-
-    def down(self, sender: str, text: str) -> bytes:
-        return bytes((len(self.room.encode()), 0)) + self.room.encode() + self.line(sender, text).encode()
+        return Answer(None, status.decode()) if text == b"No token" else Answer(text)
 
 
-class TcrpRaw(LegacyClient):
+class TcrpRaw(MirrorClient):
     """Reads a byte with the status, a byte with the size of the token, and the token; ends at one whole datagram."""
 
     dialect = "tcrp-raw"
@@ -224,19 +208,13 @@ class TcrpRaw(LegacyClient):
         self.send_request(stream, operation, room, self.name.encode())
         status = stream.receive_exactly(1)
         if status != b"\0":
-            return Answer((status,), None, f"status {status[0]}")
+            return Answer(None, f"status {status[0]}")
         size = stream.receive_exactly(1)
         token = stream.receive_exactly(size[0])
-        return Answer((status + size + token,), token)
+        return Answer(token)
 
     def parse(self, raw: bytes) -> tuple[str | None, str]:
-        if raw == b"HOST_DISCONNECTED":
-            return None, raw.decode()
-        assert len(raw) >= 2, raw
-        return None, raw[2 + raw[0] + raw[1] :].decode()
-
-    def down(self, sender: str, text: str) -> bytes:
-        return bytes((len(self.room.encode()), 0)) + self.room.encode() + self.line(sender, text).encode()
+        return (None, raw.decode()) if raw == b"HOST_DISCONNECTED" else super().parse(raw)
 
     def ends_at(self, text: str, raw: bytes) -> bool:
         return raw == b"HOST_DISCONNECTED"

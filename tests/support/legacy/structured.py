@@ -42,12 +42,12 @@ class TcrpJson(RawClient):
         status = receive_in_two(stream)
         assert status.state == 1, status
         if status.payload != b"\0":
-            return Answer((status.raw,), None, f"status {status.payload[0]}")
+            return Answer(None, f"status {status.payload[0]}")
         complete = receive_in_two(stream)
         assert complete.state == 2, complete
         if not self.forgets_port:
-            stream.send((self.udp_port.to_bytes(2, "big"),))
-        return Answer((status.raw, complete.raw), complete.payload)
+            stream.send(self.udp_port.to_bytes(2, "big"))
+        return Answer(complete.payload)
 
     def ends_at(self, text: str, raw: bytes) -> bool:
         return text in (self.CLOSED, self.TIMED_OUT)
@@ -76,9 +76,9 @@ class TcrpSuccess(NamedClient):
         self.send_json(stream, operation, room, self.name)
         status = stream.receive_frame()
         if json.loads(status.payload)["success"] != 1:
-            return Answer((status.raw,), None, "failed")
+            return Answer(None, "failed")
         complete = stream.receive_frame()
-        return Answer((status.raw, complete.raw), str(json.loads(complete.payload)["token"]).encode())
+        return Answer(str(json.loads(complete.payload)["token"]).encode())
 
     def parse(self, raw: bytes) -> tuple[str | None, str]:
         return (None, raw.decode()) if raw == self.CLOSED else super().parse(raw)
@@ -103,9 +103,9 @@ class TcrpSingle(RawClient):
         reply = Frame.split(stream.receive_once(HEADER_SIZE) + stream.receive_once(4096))
         content = json.loads(reply.body)
         if content["status"] != 202:
-            return Answer((reply.raw,), None, content["message"])
+            return Answer(None, content["message"])
         assert reply.state == 2, reply
-        return Answer((reply.raw,), str(content["token"]).encode())
+        return Answer(str(content["token"]).encode())
 
     @property
     def closed(self) -> str:
@@ -128,10 +128,10 @@ class TcrpTwoSockets(RawClient):
         reply = receive_in_two(stream)
         content = json.loads(reply.payload)
         if content["status"] != "success":
-            return Answer((reply.raw,), None, content["message"])
+            return Answer(None, content["message"])
         self.room = reply.body[: reply.room_size].decode()
         self.name = content["user_name"]
-        return Answer((reply.raw,), str(content["token"]).encode())
+        return Answer(str(content["token"]).encode())
 
     def send_raw(self, data: bytes) -> None:
         if self._sending is None:
@@ -165,11 +165,11 @@ class Tcrp202(RawClient):
         status = stream.receive_frame()
         first = json.loads(status.payload)
         if first["status"] != 202:
-            return Answer((status.raw,), None, first["message"])
+            return Answer(None, first["message"])
         complete = stream.receive_frame()
         second = json.loads(complete.payload)
         assert second["status"] in (200, 201), second
-        return Answer((status.raw, complete.raw), str(second["token"]).encode())
+        return Answer(str(second["token"]).encode())
 
     def say(self, text: str) -> None:
         self.send(json.dumps({"sender": self.name, "message": text}, ensure_ascii=self.habits.ascii_json))
@@ -199,10 +199,10 @@ class TcrpTyped(LegacyClient):
         response = stream.receive_frame()
         content = json.loads(response.payload)
         if response.state != 1 or content["status"] != 200:
-            return Answer((response.raw,), None, content["message"])
+            return Answer(None, content["message"])
         complete = stream.receive_frame()
         assert complete.state == 2, complete
-        return Answer((response.raw, complete.raw), complete.payload)
+        return Answer(complete.payload)
 
     def parse(self, raw: bytes) -> tuple[str | None, str]:
         content = json.loads(raw)

@@ -8,7 +8,6 @@ Nothing here may import the project's own packages: these clients stand for prog
 
 import socket
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -82,17 +81,14 @@ class Stream:
 
     def __init__(self, address: Address, source: str) -> None:
         self._socket = socket.create_connection(address, PATIENCE_S, (source, 0))
-        # Each send is a segment of its own: that is what makes a request come in pieces.
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
     def port(self) -> int:
         """The port at this end."""
         return int(self._socket.getsockname()[1])
 
-    def send(self, parts: Sequence[bytes]) -> None:
-        for part in parts:
-            self._socket.sendall(part)
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
 
     def receive_once(self, limit: int) -> bytes:
         """Return the bytes of one `recv`."""
@@ -111,13 +107,6 @@ class Stream:
         """Receive a header, and then exactly the body that it promises."""
         head = Frame.split(self.receive_exactly(HEADER_SIZE))
         return Frame.split(head.raw + self.receive_exactly(head.room_size + head.payload_size))
-
-    def receive_to_end(self) -> bytes:
-        """Receive until the other side closes."""
-        data = b""
-        while more := self._socket.recv(4096):
-            data += more
-        return data
 
     def close(self) -> None:
         self._socket.close()
