@@ -255,16 +255,12 @@ class DatagramIo:
         return slot - start
 
     def _send_refused_own(self, burst: bytes, address: bytes, sizes: Sequence[int], refusal: int) -> bool:
-        """As `_send_refused`, also for a burst: its payloads go one by one, and if they do, no more such bursts."""
+        """As `_send_refused`, also for a burst: its payloads go one by one."""
         if len(sizes) < 2:
             return self._send_refused(burst, address)
-        failed = self.failed
-        self._set_segment_size(0)
-        has_room = all(self.send_to(payload, address) for payload in segments.cut(burst, sizes))
-        if self.failed == failed:
-            self.largest_segment = _largest_after(refusal, sizes[0])
+        sent = self._send_apart(segments.cut(burst, sizes), address, refusal)
         self._set_segment_size(sizes[0])
-        return has_room
+        return sent == len(sizes)
 
     def send_many_to(self, payloads: Sequence[bytes], address: bytes) -> int:
         """Send datagrams to one address, in order; return how many the kernel had room for."""
@@ -300,45 +296,61 @@ class DatagramIo:
         load(b"".join(burst) if size else burst[0])
         if size:
             self._set_segment_size(size)
-        refusal = 0
-        while slot < end and not refusal:
+        left: Leftover = []
+        while slot < end:
             sent = _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, end - slot, _DONTWAIT)
             if sent > 0:
                 slot += sent
-            elif ctypes.get_errno() in RETRY:
+                continue
+            refusal = ctypes.get_errno()
+            if refusal in RETRY:
                 break
-            elif size:
-                refusal = ctypes.get_errno()
+            if size:
+                address = recipients.address_in(slot)
+                taken = self._send_apart(burst, address, refusal)
+                slot += 1
+                left = [(payload, address) for payload in burst[taken:]]
+                if left or size > self.largest_segment:
+                    break
+                load(b"".join(burst))
+                self._set_segment_size(size)
             elif self._send_refused(burst[0], recipients.address_in(slot)):
                 slot += 1
             else:
                 break
         if size:
             self._set_segment_size(0)
-        if refusal:
-            return self._send_apart(burst, recipients, slot, end, refusal)
-        return _all_of(burst, [-1] * len(burst), recipients, range(slot, end))
+            if size > self.largest_segment and not left:
+                return self._send_each(burst, recipients, slot, end)
+        return left + _all_of(burst, [-1] * len(burst), recipients, range(slot, end))
 
-    def _send_apart(
-        self, burst: Sequence[bytes], recipients: PreparedRecipients, slot: int, end: int, refusal: int
-    ) -> Leftover:
-        """Send the payloads of a burst one by one, after the kernel has refused it for the first of these slots.
-
-        If it takes the first payload alone, the burst was the cause: the network device does not cut (EIO), or the
-        datagrams do not fit the way's MTU (EINVAL). Then no more such bursts are sent from this socket.
-        """
-        load(burst[0])
-        begun = slot
-        if _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, 1, _DONTWAIT) == 1:
-            self.largest_segment = _largest_after(refusal, len(burst[0]))
-            begun += 1
-        left = self._send_slots(burst[:1], recipients, begun, end)
-        for payload in burst[1:]:
+    def _send_each(self, payloads: Sequence[bytes], recipients: PreparedRecipients, slot: int, end: int) -> Leftover:
+        """Send payloads to a part of the slots, one by one."""
+        left: Leftover = []
+        for payload in payloads:
             if left:
                 left += _all_of([payload], [-1], recipients, range(slot, end))
             else:
                 left = self._send_slots((payload,), recipients, slot, end)
         return left
+
+    def _send_apart(self, burst: Sequence[bytes], address: bytes, refusal: int) -> int:
+        """Send a burst that the kernel refused payload by payload; return how many the kernel had room for.
+
+        If it takes the first payload alone, the burst was the cause: the network device does not cut (EIO), or the
+        datagrams do not fit the way's MTU (EINVAL). Then no more such bursts are sent from this socket. Else it is the
+        address: no route, no permission, a port 0. Bursts to others stay.
+        """
+        self._set_segment_size(0)
+        self._single.put(0, address)
+        self._sent_to = address
+        load(burst[0])
+        taken = int(_sendmmsg(self._fd, self._single.start, 1, _DONTWAIT) == 1)
+        if taken:
+            self.largest_segment = 0 if refusal == errno.EIO else len(burst[0]) - 1
+        while taken < len(burst) and not self._send_slots((burst[taken],), self._single, 0, 1):
+            taken += 1
+        return taken
 
     def _send_refused(self, payload: bytes, address: bytes) -> bool:
         """Send a datagram that the kernel refused; return False if there is no room for it now.
@@ -362,11 +374,6 @@ class DatagramIo:
         except OSError:
             return False
         return True
-
-
-def _largest_after(refusal: int, size: int) -> int:
-    """Return the largest segment after a refusal: the device does not cut (EIO), or these do not fit the way's MTU."""
-    return 0 if refusal == errno.EIO else size - 1
 
 
 def _all_of(payloads: Sequence[bytes], skips: Sequence[int], recipients: PreparedRecipients, slots: range) -> Leftover:

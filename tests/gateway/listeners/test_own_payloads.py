@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from gateway.chat.outbound import Fill
+from gateway.listeners import segments
 from gateway.listeners.options import Listener
 from gateway.listeners.prepared_recipients import OwnRecipients
 from gateway.listeners.sendmmsg import DatagramIo
@@ -85,6 +86,17 @@ def test_bursts_that_the_kernel_does_not_cut_go_one_by_one_from_then_on() -> Non
         assert (done > 0, left, io.failed, io.largest_segment) == (True, [], 0, 39)
         assert by_slot(take_all(receiver)) == expected(range(done), sizes)
         assert io.send_filled(recipients, range(70), sizes, 0, filler(sizes)) == (0, [])
+
+
+def test_bursts_go_on_beside_a_slot_whose_local_address_is_gone() -> None:
+    sizes, gone = [40, 40, 20], bytes((192, 0, 2, 77))
+    with receiving() as receiver, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        io, recipients = DatagramIo(sock), OwnRecipients()
+        for number in range(5):
+            recipients.add(a_member(number + 1), name_of(receiver) + (gone if number == 2 else b""))
+        assert io.send_filled(recipients, range(5), sizes, 0, filler(sizes)) == (5, [])
+        assert by_slot(take_all(receiver)) == expected(range(5), sizes)
+        assert (io.failed, io.largest_segment) == (0, segments.LARGEST)
 
 
 @pytest.mark.parametrize("sizes", [[40], [40, 40, 20]], ids=["one", "a burst"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.chat.members import Member, Room
-from gateway.listeners import sendmmsg, sockaddr
+from gateway.listeners import segments, sendmmsg, sockaddr
 from gateway.listeners.prepared_recipients import PreparedRecipients
 from gateway.listeners.sendmmsg import BATCH, DatagramIo
 from tests.support.fakes import a_grant, token_of
@@ -73,6 +73,19 @@ def leave_room(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
         return int(sent)
 
     monkeypatch.setattr(sendmmsg, "_sendmmsg", narrow)
+
+
+def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which each call of sendmmsg(2) adds how many sends the kernel has taken."""
+    real, passes = sendmmsg._sendmmsg, list[int]()
+
+    def counted(fd: int, headers: int, count: int, flags: int) -> int:
+        sent = int(real(fd, headers, count, flags))
+        passes.append(max(sent, 0))
+        return sent
+
+    monkeypatch.setattr(sendmmsg, "_sendmmsg", counted)
+    return passes
 
 
 def a_member(number: int) -> Member:
@@ -497,6 +510,23 @@ def test_datagrams_that_the_kernel_does_not_cut_are_sent_one_by_one_from_then_on
         assert [take_all(receiver) for receiver in receivers] == [payloads, payloads[:1] + payloads[2:]]
     assert io.largest_segment == 39
     assert io.failed == 0
+
+
+def test_the_others_get_bursts_beside_some_that_can_not_be_reached(
+    sock: socket.socket, new_socket: NewSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receivers = [new_socket() for _ in range(6)]
+    io, group = DatagramIo(sock), PreparedRecipients()
+    unreachable, nowhere = (0, 3, 5), sockaddr.with_port(name_of(sock), 0)
+    for number, receiver in enumerate(receivers):
+        group.add(a_member(number + 1), nowhere if number in unreachable else name_of(receiver))
+    passes = count_passes(monkeypatch)
+    payloads = numbered([40, 40, 40, 20])
+    assert io.send_many(payloads, [-1] * 4, group) == []
+    assert [take_all(each) for each in receivers] == [[] if at in unreachable else payloads for at in range(6)]
+    assert sum(passes) == 3
+    assert io.failed == len(unreachable) * len(payloads)
+    assert io.largest_segment == segments.LARGEST
 
 
 def test_payloads_for_which_there_is_no_room_are_left_over_in_order(
