@@ -271,6 +271,17 @@ async def test_a_message_that_has_not_come_before_a_whole_end_was_not_said(
         assert (message.state, action.state) == ("refused" if is_whole else "waiting", "waiting")
 
 
+@pytest.mark.parametrize("reason", ["kicked", "left"])
+async def test_a_message_that_is_told_as_kept_stays_so_when_its_entry_does_not_come(reason: str) -> None:
+    async with sealed_server() as server, await create(server) as alice:
+        server.answers["hello"] = []
+        message = alice.post("hello")
+        await until(lambda: not alice.waiting)
+        room = server.rooms["部屋"]
+        room.gateways[0].end(next(iter(room.members)), reason, "bye")  # type: ignore[attr-defined]
+        assert await message.kept() is None
+
+
 async def test_another_gateway_takes_over() -> None:
     async with sealed_server(gateways=2) as server, two(server) as (alice, bob, room):
         await alice.say("one")
