@@ -32,7 +32,7 @@ async def show(chat: tsudoi.ChatClient) -> None:
     async for event in chat:
         if isinstance(event, tsudoi.Message):
             print(f"{event.sender}: {event.text}", flush=True)
-        elif isinstance(event, tsudoi.ServerAway | tsudoi.ServerBack | tsudoi.Gap | tsudoi.Reset):
+        elif isinstance(event, tsudoi.ServerAway | tsudoi.ServerBack | tsudoi.Rejoined | tsudoi.Gap | tsudoi.Reset):
             print(event.text, file=sys.stderr)
 
 

@@ -278,8 +278,8 @@ class Notice:
 class ServerAway:
     """The server does not answer.
 
-    In `tsudoi-2` it comes once until ServerBack, and lines wait. In other dialects the server's machine refuses
-    datagrams; it comes once until a datagram arrives again, and what is said may be lost.
+    In `tsudoi-2` it comes once until ServerBack or Rejoined, and lines wait. In other dialects the server's machine
+    refuses datagrams; it comes once until a datagram arrives again, and what is said may be lost.
     """
 
     text: str
