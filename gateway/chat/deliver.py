@@ -15,7 +15,7 @@ from .closed_rooms import ClosedRooms
 from .delivery_reports import DeliveryReports
 from .fencing import Fencing
 from .gaps import Gaps
-from .members import Room, slot_in
+from .members import Member, Room, slot_in
 from .outbound import Component
 from .replay_limiter import AT_ONCE
 from .room_events import RoomEvents
@@ -119,16 +119,16 @@ class Deliver(Component):
 
     def _deliver_messages(self, room: Room, said: list[Entry], now: float) -> None:
         """Send consecutive messages to all live members, except each to the member that wrote it."""
-        if len(said) == 1:
-            if said[0].code:
-                self.on_numbered(room, {said[0].member: said[0].code}, now)
-            self._deliver_message(room, said[0])
-            return
         if not said:
             return
-        if numbers := {entry.member: entry.code for entry in said if entry.code}:
+        senders: list[Member | None] = []
+        numbers: dict[int, int] = {}
+        for entry in said:
+            senders.append(room.members.get(entry.member))
+            if entry.code:
+                numbers[entry.member] = entry.code
+        if numbers:
             self.on_numbered(room, numbers, now)
-        senders = [room.members.get(entry.member) for entry in said]
         payloads: list[bytes] = []
         encoded = None
         for (listener, style, _), recipients in room.groups.items():
@@ -136,16 +136,7 @@ class Deliver(Component):
                 payloads = render.messages(said, room.name, style)
                 encoded = style
             skips = [slot_in(recipients, sender) for sender in senders]
-            self.out.fan_out_many(listener, recipients, payloads, skips)
-
-    def _deliver_message(self, room: Room, entry: Entry) -> None:
-        sender, fan_out = room.members.get(entry.member), self.out.fan_out
-        payload, encoded = b"", None
-        for (listener, style, _), recipients in room.groups.items():
-            if style is not encoded:
-                payload = render.message(entry, room.name, style)
-                encoded = style
-            fan_out(listener, recipients, payload, slot_in(recipients, sender))
+            self.out.fan_out(listener, recipients, payloads, skips)
 
     def check_positions(self, shard: int, now: float) -> None:
         """Ask for the positions of all rooms of a shard, and report all: news or reports may have been lost."""

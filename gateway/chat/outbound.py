@@ -35,15 +35,10 @@ class Outbound(Protocol):
     def new_recipients(self) -> Recipients:
         """Return an empty group of recipients."""
 
-    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """Send a datagram from a UDP listener to a group, except to the member in slot `skip` (-1: to all)."""
+    def fan_out(self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
+        """Send datagrams from a UDP listener to a group, in order, each except to one slot of `skips` (-1: to all).
 
-    def fan_out_many(
-        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
-    ) -> None:
-        """Send datagrams as `fan_out` does, in order, each except to the member in the slot at the same place.
-
-        They are of consecutive messages, up to the room's position.
+        Several datagrams are of consecutive messages, up to the room's position.
         """
 
     def new_own_recipients(self) -> Recipients:

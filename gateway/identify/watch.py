@@ -141,22 +141,12 @@ class WatchedOutbound(GatewayOutbound):
     show_down: Callable[[list[bytes], bytes], None]
     """Gets the addresses and the payload."""
 
-    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        self._show_all(recipients, payload, skip)
-        super().fan_out(listener, recipients, payload, skip)
-
-    def fan_out_many(
-        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
-    ) -> None:
+    def fan_out(self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
+        slots = () if isinstance(recipients, Collecting) else range(len(recipients))
         for payload, skip in zip(payloads, skips, strict=True):
-            self._show_all(recipients, payload, skip)
-        super().fan_out_many(listener, recipients, payloads, skips)
-
-    def _show_all(self, recipients: Recipients, payload: bytes, skip: int) -> None:
-        if isinstance(recipients, Collecting):
-            return
-        if addresses := [recipients.address_in(slot) for slot in range(len(recipients)) if slot != skip]:
-            self.show_down(addresses, payload)
+            if addresses := [recipients.address_in(slot) for slot in slots if slot != skip]:
+                self.show_down(addresses, payload)
+        super().fan_out(listener, recipients, payloads, skips)
 
     def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
         for payload in payloads:

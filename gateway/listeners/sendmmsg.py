@@ -19,6 +19,7 @@ from time import time
 from tsudoi.protocol.client.datagram import MAX_READ
 from tsudoi.protocol.errors import SettingError
 
+from ..chat.members import Recipients
 from ..chat.outbound import Fill
 from . import pktinfo, segments, sockaddr
 from .prepared_recipients import (
@@ -192,19 +193,21 @@ class DatagramIo:
         if skip < 0:
             load(payload)
             sent = _sendmmsg(self._fd, recipients.start, count, _DONTWAIT)
-            return [] if sent == count else self._send_slots((payload,), recipients, max(sent, 0), count)
-        left = self._send_slots((payload,), recipients, 0, skip)
+            return [] if sent == count else self._send_part((payload,), recipients, max(sent, 0), count)
+        left = self._send_part((payload,), recipients, 0, skip)
         if left:
             return left + [(payload, recipients.address_in(slot)) for slot in range(skip + 1, count)]
-        return self._send_slots((payload,), recipients, skip + 1, count)
+        return self._send_part((payload,), recipients, skip + 1, count)
 
     def send_many(self, payloads: Sequence[bytes], skips: Sequence[int], recipients: PreparedRecipients) -> Leftover:
         """Send several payloads as `send` does, each except to the slot at the same place in `skips`."""
+        if len(payloads) == 1:  # as usual without load
+            return self.send(payloads[0], recipients, skips[0])
         left: Leftover = []
         start, slots = 0, range(len(recipients))
         for end in segments.burst_ends([len(payload) for payload in payloads], self.largest_segment):
             if left:
-                left += _all_of(payloads[start:end], skips[start:end], recipients, slots)
+                left += all_of(payloads[start:end], skips[start:end], recipients, slots)
             elif end - start == 1:
                 left = self.send(payloads[start], recipients, skips[start])
             else:
@@ -228,39 +231,10 @@ class DatagramIo:
             at, first = slot % at_once, slot
             slot = min(slot - at + at_once, end)
             load_own(at * total, fill(start, start + count, first, slot))
-            first += self._send_own(recipients, first, slot, sizes)
-            left = [
-                (payload, recipients.address_in(each))
-                for each in range(first, slot)
-                for payload in segments.cut(own_payload(each), sizes)
-            ]
+            left = self._send_slots(recipients, first, slot, sizes)
         if count > 1:
             self._set_segment_size(0)
         return slot, left
-
-    def _send_own(self, recipients: OwnRecipients, start: int, end: int, sizes: Sequence[int]) -> int:
-        """Send to slots what their headers point at; return how many the kernel had room for."""
-        slot = start
-        while slot < end:
-            sent = _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, end - slot, _DONTWAIT)
-            if sent > 0:
-                slot += sent
-                continue
-            refusal = ctypes.get_errno()
-            if refusal in RETRY:
-                break
-            if not self._send_refused_own(own_payload(slot), recipients.address_in(slot), sizes, refusal):
-                break
-            slot += 1
-        return slot - start
-
-    def _send_refused_own(self, burst: bytes, address: bytes, sizes: Sequence[int], refusal: int) -> bool:
-        """As `_send_refused`, also for a burst: its payloads go one by one."""
-        if len(sizes) < 2:
-            return self._send_refused(burst, address)
-        sent = self._send_apart(segments.cut(burst, sizes), address, refusal)
-        self._set_segment_size(sizes[0])
-        return sent == len(sizes)
 
     def send_many_to(self, payloads: Sequence[bytes], address: bytes) -> int:
         """Send datagrams to one address, in order; return how many the kernel had room for."""
@@ -269,7 +243,7 @@ class DatagramIo:
             self._sent_to = address
         start = 0
         for end in segments.burst_ends([len(payload) for payload in payloads], self.largest_segment):
-            if left := self._send_slots(payloads[start:end], self._single, 0, 1):
+            if left := self._send_part(payloads[start:end], self._single, 0, 1):
                 return end - len(left)
             start = end
         return start
@@ -285,62 +259,59 @@ class DatagramIo:
         left: Leftover = []
         for part, start, end in parts:
             if left:
-                left += _all_of(part, [-1] * len(part), recipients, range(start, end))
+                left += all_of(part, [-1] * len(part), recipients, range(start, end))
             elif part and start < end:
-                left = self._send_slots(part, recipients, start, end)
+                left = self._send_part(part, recipients, start, end)
         return left
 
-    def _send_slots(self, burst: Sequence[bytes], recipients: PreparedRecipients, slot: int, end: int) -> Leftover:
+    def _send_part(self, burst: Sequence[bytes], recipients: PreparedRecipients, slot: int, end: int) -> Leftover:
         """Send a burst to a part of the slots, to each of them in one pass."""
-        size = len(burst[0]) if len(burst) > 1 else 0
-        load(b"".join(burst) if size else burst[0])
-        if size:
-            self._set_segment_size(size)
-        left: Leftover = []
-        while slot < end:
+        sizes, payload = [len(each) for each in burst], b"".join(burst)
+        load(payload)
+        if len(sizes) > 1:
+            self._set_segment_size(sizes[0])
+        left = self._send_slots(recipients, slot, end, sizes, payload)
+        if len(sizes) > 1:
+            self._set_segment_size(0)
+        return left
+
+    def _send_slots(
+        self, recipients: PreparedRecipients, slot: int, end: int, sizes: Sequence[int], payload: bytes | None = None
+    ) -> Leftover:
+        """Send to slots what their headers point at, one `payload` or (None) each its own; return what had no room."""
+        left = Leftover()
+        while slot < end and not left:
             sent = _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, end - slot, _DONTWAIT)
             if sent > 0:
                 slot += sent
                 continue
-            refusal = ctypes.get_errno()
-            if refusal in RETRY:
-                break
-            if size:
-                address = recipients.address_in(slot)
-                taken = self._send_apart(burst, address, refusal)
-                slot += 1
-                left = [(payload, address) for payload in burst[taken:]]
-                if left or size > self.largest_segment:
-                    break
-                load(b"".join(burst))
-                self._set_segment_size(size)
-            elif self._send_refused(burst[0], recipients.address_in(slot)):
-                slot += 1
-            else:
-                break
-        if size:
-            self._set_segment_size(0)
-            if size > self.largest_segment and not left:
-                return self._send_each(burst, recipients, slot, end)
-        return left + _all_of(burst, [-1] * len(burst), recipients, range(slot, end))
+            refusal, address = ctypes.get_errno(), recipients.address_in(slot)
+            burst = segments.cut(own_payload(slot) if payload is None else payload, sizes)
+            taken = 0 if refusal in RETRY else self._send_refused(burst, address, refusal)
+            left = [(each, address) for each in burst[taken:]]
+            slot += 1
+            if payload is not None:
+                load(payload)  # what was sent alone may have taken its place
+        return left and left + [
+            (each, recipients.address_in(at))
+            for at in range(slot, end)
+            for each in segments.cut(own_payload(at) if payload is None else payload, sizes)
+        ]
 
-    def _send_each(self, payloads: Sequence[bytes], recipients: PreparedRecipients, slot: int, end: int) -> Leftover:
-        """Send payloads to a part of the slots, one by one."""
-        left: Leftover = []
-        for payload in payloads:
-            if left:
-                left += _all_of([payload], [-1], recipients, range(slot, end))
-            else:
-                left = self._send_slots((payload,), recipients, slot, end)
-        return left
+    def _send_refused(self, burst: Sequence[bytes], address: bytes, refusal: int) -> int:
+        """Send one by one the datagrams that the kernel refused; return for how many it had room.
 
-    def _send_apart(self, burst: Sequence[bytes], address: bytes, refusal: int) -> int:
-        """Send a burst that the kernel refused payload by payload; return how many the kernel had room for.
-
-        If it takes the first payload alone, the burst was the cause: the network device does not cut (EIO), or the
-        datagrams do not fit the way's MTU (EINVAL). Then no more such bursts are sent from this socket. Else it is the
-        address: no route, no permission, a port 0. Bursts to others stay.
+        If it takes the first one of several alone, the burst was the cause: the network device does not cut (EIO), or
+        the datagrams do not fit the way's MTU (EINVAL). Then no more such bursts are sent from this socket. Else it is
+        the address: no route, no permission, a port 0. Bursts to others stay. Or the local address is gone (EINVAL,
+        EADDRNOTAVAIL): the kernel then chooses one. It is tried again with the next datagram, since it may come back.
         """
+        if len(burst) == 1:
+            peer = sockaddr.peer(address)
+            if len(peer) < len(address):
+                return int(self.send_to(burst[0], peer))
+            self.failed += 1
+            return 1
         self._set_segment_size(0)
         self._single.put(0, address)
         self._sent_to = address
@@ -348,21 +319,10 @@ class DatagramIo:
         taken = int(_sendmmsg(self._fd, self._single.start, 1, _DONTWAIT) == 1)
         if taken:
             self.largest_segment = 0 if refusal == errno.EIO else len(burst[0]) - 1
-        while taken < len(burst) and not self._send_slots((burst[taken],), self._single, 0, 1):
+        while taken < len(burst) and self.send_to(burst[taken], address):
             taken += 1
+        self._set_segment_size(len(burst[0]))
         return taken
-
-    def _send_refused(self, payload: bytes, address: bytes) -> bool:
-        """Send a datagram that the kernel refused; return False if there is no room for it now.
-
-        The local address may be gone (EINVAL, EADDRNOTAVAIL): the kernel then chooses one. It is tried again with the
-        next datagram, since it may come back.
-        """
-        peer = sockaddr.peer(address)
-        if len(peer) < len(address):
-            return self.send_to(payload, peer)
-        self.failed += 1
-        return True
 
     def _set_segment_size(self, size: int) -> bool:
         """Let the kernel cut larger payloads into datagrams of this size, 0: no more; return False if it can not.
@@ -376,7 +336,7 @@ class DatagramIo:
         return True
 
 
-def _all_of(payloads: Sequence[bytes], skips: Sequence[int], recipients: PreparedRecipients, slots: range) -> Leftover:
+def all_of(payloads: Sequence[bytes], skips: Sequence[int], recipients: Recipients, slots: range) -> Leftover:
     """Return all datagrams of payloads that were not sent, in each recipient's order."""
     return [
         (payload, recipients.address_in(slot))

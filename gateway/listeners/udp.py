@@ -17,7 +17,7 @@ from .bound import Bound
 from .options import Listener
 from .ping_lane import PingLane, open_beside
 from .segments import burst_ends
-from .sendmmsg import BATCH, DatagramIo
+from .sendmmsg import BATCH, DatagramIo, all_of
 
 DRAIN_BATCHES = 16
 """Batches taken in one turn of the event loop."""
@@ -164,21 +164,11 @@ class UDPServer:
             self._lane.close()
         self._sock.close()
 
-    def fan_out(self, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """Send a payload to a group, except to the member in slot `skip`."""
-        if self._outbox:
-            # The outbox goes first, so that each member gets its datagrams in order.
-            left = [(payload, recipients.address_in(slot)) for slot in range(len(recipients)) if slot != skip]
-        else:
-            left = self._io.send(payload, recipients, skip)  # type: ignore[arg-type]
-        if left:
-            self._queue(left)
-
-    def fan_out_many(self, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
+    def fan_out(self, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
         """Send payloads to a group, in order, each except to the member in the slot at the same place in `skips`."""
         if self._outbox:
-            for payload, skip in zip(payloads, skips, strict=True):
-                self.fan_out(recipients, payload, skip)
+            # The outbox goes first, so that each member gets its datagrams in order.
+            self._queue(all_of(payloads, skips, recipients, range(len(recipients))))
         elif left := self._io.send_many(payloads, skips, recipients):  # type: ignore[arg-type]
             self._queue(left)
 

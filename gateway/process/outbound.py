@@ -40,21 +40,12 @@ class GatewayOutbound:
     def is_behind(self) -> bool:
         return any(server.waiting for server in self._udp)
 
-    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        self._counters.deliveries += len(recipients) - (skip >= 0)
-        if isinstance(recipients, Collecting):
-            recipients.collect((payload,))
-        else:
-            self._udp[listener].fan_out(recipients, payload, skip)
-
-    def fan_out_many(
-        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
-    ) -> None:
-        self._counters.deliveries += len(payloads) * len(recipients) - sum(skip >= 0 for skip in skips)
+    def fan_out(self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
+        self._counters.deliveries += len(payloads) * (len(recipients) - 1) + skips.count(-1)
         if isinstance(recipients, Collecting):
             recipients.collect(payloads)
         else:
-            self._udp[listener].fan_out_many(recipients, payloads, skips)
+            self._udp[listener].fan_out(recipients, payloads, skips)
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         self._counters.deliveries += 1

@@ -124,22 +124,14 @@ class FakeOutbound:
             for payload in filled(fill, 0, sizes, slot):
                 self.send(listener, recipients.address_in(slot), payload)
 
-    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        if isinstance(recipients, Collecting):
-            recipients.collect((payload,))
-            return
-        for slot in range(len(recipients)):
-            if slot != skip:
-                self.send(listener, recipients.address_in(slot), payload)
-
-    def fan_out_many(
-        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
-    ) -> None:
+    def fan_out(self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
         if isinstance(recipients, Collecting):
             recipients.collect(payloads)
             return
         for payload, skip in zip(payloads, skips, strict=True):
-            self.fan_out(listener, recipients, payload, skip)
+            for slot in range(len(recipients)):
+                if slot != skip:
+                    self.send(listener, recipients.address_in(slot), payload)
 
     def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
         for payload in payloads:

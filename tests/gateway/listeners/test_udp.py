@@ -207,10 +207,10 @@ async def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(
     server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     group = a_group(receivers)
     kernel.room = 2
-    server.fan_out(group, b"1", -1)
+    server.fan_out(group, [b"1"], [-1])
     # There is room again, but what waits goes first.
     kernel.room = 10**9
-    server.fan_out(group, b"2", 0)
+    server.fan_out(group, [b"2"], [0])
     server.send_to(name_of(receivers[2]), b"3")
     assert heard(receivers) == [[b"1"], [b"1"], []]
     rest: list[list[bytes]] = [[], [], []]
@@ -231,7 +231,7 @@ async def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(
 async def test_what_waits_is_sent_when_the_listener_closes(receivers: list[socket.socket], kernel: Kernel) -> None:
     server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     kernel.room = 0
-    server.fan_out(a_group(receivers), b"1", 1)
+    server.fan_out(a_group(receivers), [b"1"], [1])
     kernel.room = 10**9
     server.close()
     assert heard(receivers) == [[b"1"], [], [b"1"]]
@@ -244,8 +244,8 @@ async def test_what_waits_is_bounded_and_the_newest_is_dropped(
     server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     group = a_group(receivers)
     kernel.room = 0
-    server.fan_out(group, b"1", -1)
-    server.fan_out(group, b"2", -1)
+    server.fan_out(group, [b"1"], [-1])
+    server.fan_out(group, [b"2"], [-1])
     server.send_to(name_of(receivers[0]), b"3")
     assert server.dropped == 3
     kernel.room = 10**9
