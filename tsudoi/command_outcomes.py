@@ -4,15 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tsudoi.events import Answered, Event, Listed, Past, Person, RoomInfo, Row
+from tsudoi.protocol import names
+from tsudoi.protocol.errors import InvalidName
 
 REFUSALS = frozenset(
     (
         *("unknown-command", "usage", "no-such-member", "no-such-page", "not-host", "name-taken", "bad-name"),
-        *("too-long", "too-fast", "muted", "muted-for", "not-muted", "not-banned", "nobody-wrote", "yourself"),
-        *("room-stays", "busy", "moved-away"),
+        *("misleading-name", "too-long", "too-fast", "muted", "muted-for", "nobody-wrote", "yourself"),
+        *("not-muted", "not-banned", "room-stays", "busy", "moved-away"),
     )
 )
 """Codes of answers that refuse a command."""
+NAMING = frozenset(("no-such-member", "name-taken", "not-banned", "not-muted"))
+"""Those that are about a name. A command that was cancelled, or timed out, may be answered while the next one waits:
+a refusal about another name is not that one's."""
 PAGE_SIZE = 20
 """Rows of a page (PROTOCOL.md, "Commands")."""
 PAGED = frozenset(("who", "rooms", "bans"))
@@ -25,6 +30,8 @@ class PendingCommand:
 
     is_done: Callable[[Event], bool]
     """Says whether an event shows that the command is done."""
+    name: str = ""
+    """The name that the command is about, if it is about one."""
     done: Event | None = None
     refusal: Answered | None = None
 
@@ -34,6 +41,8 @@ class PendingCommand:
             self.done = event
             return isinstance(event, Answered)
         if isinstance(event, Answered) and event.code in REFUSALS:
+            if event.code in NAMING and not are_same_name(event.about, self.name):
+                return False
             self.refusal = event
             return True
         return False
@@ -77,7 +86,7 @@ class PendingList:
                 one_page = min(event.count - (self.page - 1) * PAGE_SIZE, PAGE_SIZE)
                 self.expected = one_page if self.what in PAGED else event.count
             return True
-        if isinstance(event, Answered) and event.code in (*REFUSALS, "no-history"):
+        if isinstance(event, Answered) and event.code in (REFUSALS | {"no-history"}) - NAMING:
             self.refusal = event
             return True
         return False
@@ -91,6 +100,18 @@ class PendingList:
     def over(self) -> bool:
         """Whether the waiting is over."""
         return self.refusal is not None or (self.expected is not None and len(self.rows) >= self.expected)
+
+
+def are_same_name(one: str, other: str) -> bool:
+    """Return whether two texts are one name for the server."""
+    return one == other or _normal(one) == _normal(other)
+
+
+def _normal(name: str) -> str:
+    try:
+        return names.user_name(name)
+    except InvalidName:
+        return name
 
 
 def _key(row: Row) -> object:

@@ -1,6 +1,8 @@
 """tsudoi/net/room_commands.py, notice_events.py, command_outcomes.py: commands of members, and their answers"""
 
 import asyncio
+import inspect
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tsudoi
+from broker.rooms import commands
 from gateway.chat.render import farewell
 from tests.support.waiting import until
 from tests.tsudoi.fake_server import QUICK, FakeServer, fake_server
 from tsudoi import ChatClient, CommandRefused, Event, NoAnswer, NotInDialect, Settings, events
-from tsudoi.command_outcomes import PendingList
+from tsudoi.command_outcomes import REFUSALS, PendingList
+from tsudoi.net import room_commands
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialect import Dialect
@@ -102,6 +106,8 @@ Order = Callable[[ChatClient], Awaitable[object]]
 
 ORDERS: list[tuple[str, Order, bytes]] = [
     ('/msg "b b" psst', lambda r: r.msg("b b", "psst"), tell("whispered", n=1, name="alice", to="b b", said="psst")),
+    ("/msg bob psst", lambda r: r.msg("bob", " psst "), tell("whispered", n=1, name="alice", to="bob", said="psst")),
+    ("/r psst", lambda r: r.reply(" psst "), tell("whispered", n=1, name="alice", to="bob", said="psst")),
     ("/r psst", lambda r: r.reply("psst"), tell("whispered", n=1, name="alice", to="bob", said="psst")),
     ("/nick rob", lambda r: r.nick("rob"), tell("renamed", n=1, name="alice", to="rob")),
     (
@@ -110,14 +116,19 @@ ORDERS: list[tuple[str, Order, bytes]] = [
         tell("left", n=1, name="bob", reason="kicked", by="alice", why=""),
     ),
     ("/ban bob 5", lambda r: r.ban("bob", 5), say_no("both-banned", "bob")),
+    ("/ban ci[bot]", lambda r: r.ban("ci[bot]"), say_no("webhook-stopped", "ci[bot]")),
+    ("/mute ci[bot]", lambda r: r.mute("ci[bot]"), say_no("webhook-stopped", "ci[bot]")),
     ("/unban bob", lambda r: r.unban("bob"), say_no("unbanned", "bob")),
     ("/mute bob", lambda r: r.mute("bob"), tell("muted", n=1, name="bob", by="alice", minutes=0)),
     ("/unmute bob", lambda r: r.unmute("bob"), tell("unmuted", n=1, name="bob", by="alice")),
     ("/unmute carol", lambda r: r.unmute("carol"), say_no("unmuted", "carol")),
     ("/topic tea", lambda r: r.set_topic("tea"), tell("topic", n=1, name="alice", topic="tea")),
+    ("/topic tea", lambda r: r.set_topic(" tea\x07 "), tell("topic", n=1, name="alice", topic="tea")),
+    ("/topic -", lambda r: r.set_topic(" "), tell("topic", n=1, name="alice", topic="")),
     ("/topic -", lambda r: r.set_topic(""), tell("topic", n=1, name="alice", topic="")),
     ("/topic -", lambda r: r.set_topic(""), say_no("no-topic")),
     ("/password", lambda r: r.set_password(""), say_no("no-password")),
+    ("/password", lambda r: r.set_password(" "), tell("unlocked", n=1, name="alice")),
     ("/password moon", lambda r: r.set_password("moon"), tell("locked", n=1, name="alice")),
     ("/host bob", lambda r: r.hand_over("bob"), tell("host", n=1, name="bob", by="alice")),
     ("/close", lambda r: r.close_room(), tell("closed")),
@@ -161,6 +172,44 @@ async def test_a_refusal_belongs_to_the_command_that_it_refuses() -> None:
         asyncio.get_running_loop().call_later(0.05, fake.tell, "den", left)
         done = await asyncio.gather(room.kick("bob"), room.kick("carol"), return_exceptions=True)
         assert (done[0], type(done[1])) == (None, CommandRefused)
+
+
+NAMES: list[tuple[str, Order, bytes]] = [
+    ("/topic tea", lambda r: r.set_topic("tea"), say_no("no-such-member", "zoe")),
+    ("/kick bob", lambda r: r.kick("bob"), say_no("no-such-member", "zoe")),
+    ("/nick rob", lambda r: r.nick("rob"), say_no("name-taken", "al")),
+    ("/nick rob", lambda r: r.nick("rob"), tell("renamed", n=1, name="alice", to="al")),
+    ("/ban bob", lambda r: r.ban("bob"), say_no("both-banned", "zoe")),
+    ("/unban bob", lambda r: r.unban("bob"), say_no("unbanned", "zoe")),
+    ("/unban bob", lambda r: r.unban("bob"), say_no("not-banned", "zoe")),
+    ("/unmute bob", lambda r: r.unmute("bob"), say_no("unmuted", "zoe")),
+    ("/who 1", lambda r: r.who(), say_no("not-muted", "zoe")),
+]
+
+
+@pytest.mark.parametrize(("line", "order", "late"), NAMES)
+async def test_an_answer_about_another_name_is_one_to_a_command_that_was_given_up(
+    line: str, order: Order, late: bytes
+) -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        fake.answers[line] = [late, say_no("not-host")]
+        with pytest.raises(CommandRefused) as caught:
+            await order(room)
+        assert caught.value.code == "not-host"
+
+
+def test_each_answer_of_the_broker_is_an_outcome() -> None:
+    codes = {name.lower().replace("_", "-") for name in re.findall(r"Phrase\.(\w+)", inspect.getsource(commands))}
+    done = set(re.findall(r'"([\w-]+)"', inspect.getsource(room_commands)))
+    assert len(codes) > 15
+    assert codes - REFUSALS - done == {"name-muted"}  # an event of the room says so, too
+
+
+async def test_a_name_that_misleads_is_refused() -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        fake.answers['/nick "a: b"'] = [say_no("misleading-name")]
+        with pytest.raises(CommandRefused):
+            await room.nick("a: b")
 
 
 async def test_one_that_has_another_name_knows_it() -> None:

@@ -7,15 +7,17 @@ from math import inf
 from typing import TypeVar
 
 from tsudoi import errors, events
-from tsudoi.command_outcomes import PendingCommand, PendingList
+from tsudoi.command_outcomes import PendingCommand, PendingList, are_same_name
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.refusals import MUTED
+from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.client.slash_commands import Command, serialize
 from tsudoi.protocol.errors import InvalidName
 
 QUIET_S = 0.3
 """A list of unknown length counts as complete when no part of it has come for this time."""
+_C = TypeVar("_C", bound=Command)
 _R = TypeVar("_R", events.Person, events.RoomInfo, events.Sanction, events.Past, events.CommandHelp)
 
 
@@ -106,17 +108,16 @@ class Commands(ABC):
 
     async def msg(self, name: str, text: str) -> None:
         """Send a private message (a whisper) to a member; its text has at most `limit_of` bytes."""
-        name = _normal(name)
+        whisper = _as_taken(slash_commands.Whisper(_normal(name), text))
         await self._act(
-            slash_commands.Whisper(name, text),
-            lambda e: isinstance(e, events.Private) and (e.sender, e.text) == (self.name, text),
+            whisper, lambda e: isinstance(e, events.Private) and (e.sender, e.text) == (self.name, whisper.text)
         )
 
     async def reply(self, text: str) -> None:
         """Send a private message to the member that sent the last one to this member."""
+        reply = _as_taken(slash_commands.Reply(text))
         await self._act(
-            slash_commands.Reply(text),
-            lambda e: isinstance(e, events.Private) and (e.sender, e.text) == (self.name, text),
+            reply, lambda e: isinstance(e, events.Private) and (e.sender, e.text) == (self.name, reply.text)
         )
 
     async def me(self, text: str) -> None:
@@ -128,7 +129,10 @@ class Commands(ABC):
 
     async def nick(self, name: str) -> None:
         """Change this member's name."""
-        await self._act(slash_commands.Rename(name), lambda e: isinstance(e, events.Renamed) and e.name == self.name)
+        await self._act(
+            slash_commands.Rename(name),
+            lambda e: isinstance(e, events.Renamed) and e.name == self.name and are_same_name(e.to, name),
+        )
 
     async def kick(self, name: str, reason: str = "") -> None:
         """Remove a member, with a reason of at most 400 bytes. For the host."""
@@ -139,41 +143,51 @@ class Commands(ABC):
         )
 
     async def ban(self, who: str, minutes: int = 0) -> None:
-        """Remove a member, or all members at an IP address, and keep them out. For the host.
+        """Remove a member, or all members at an IP address, and keep them out; or stop a webhook. For the host.
 
         `minutes`: 1 to 525,600, or 0 for until the room closes.
         """
-        await self._act(slash_commands.Ban(who, minutes), _answers("name-banned", "address-banned", "both-banned"))
+        named, address = (
+            _answers("name-banned", "both-banned", "webhook-stopped", about=who),
+            _answers("address-banned"),
+        )
+        await self._act(slash_commands.Ban(who, minutes), lambda e: named(e) or address(e))
 
     async def unban(self, who: str) -> None:
         """Lift the ban of a name or an IP address. For the host."""
-        await self._act(slash_commands.Unban(who), _answers("unbanned"))
+        await self._act(slash_commands.Unban(who), _answers("unbanned", about=who))
 
     async def mute(self, name: str, minutes: int = 0) -> None:
-        """Mute a member for 1 to 525,600 minutes, or (0) until the room closes. For the host."""
+        """Mute a member, or a webhook, for 1 to 525,600 minutes, or (0) until the room closes. For the host."""
         name = _normal(name)
-        await self._act(slash_commands.Mute(name, minutes), lambda e: isinstance(e, events.Muted) and e.name == name)
+        stopped = _answers("webhook-stopped", about=name)
+        await self._act(
+            slash_commands.Mute(name, minutes),
+            lambda e: stopped(e) or (isinstance(e, events.Muted) and e.name == name),
+        )
 
     async def unmute(self, name: str) -> None:
         """Unmute a member, also one that has left. For the host."""
-        name, lifted = _normal(name), _answers("unmuted")
+        name, lifted = _normal(name), _answers("unmuted", about=name)
         await self._act(
             slash_commands.Unmute(name), lambda e: lifted(e) or (isinstance(e, events.Unmuted) and e.name == name)
         )
 
     async def set_topic(self, topic: str) -> None:
         """Set the topic, of at most 400 bytes; empty: remove it. For the host."""
-        has_none = _answers("no-topic")
+        change, has_none = _as_taken(slash_commands.Topic(topic.strip())), _answers("no-topic")
+        topic = " ".join((change.text or "").split("\n"))
         await self._act(
-            slash_commands.Topic(topic),
+            change,
             lambda e: (isinstance(e, events.TopicChanged) and e.topic == topic) or (not topic and has_none(e)),
         )
 
     async def set_password(self, password: str) -> None:
         """Set the password that joining needs from now on; empty: none. For the host."""
-        locked, has_none = bool(password), _answers("no-password")
+        lock, has_none = _as_taken(slash_commands.Lock(password)), _answers("no-password")
+        locked = bool(lock.password)
         await self._act(
-            slash_commands.Lock(password),
+            lock,
             lambda e: (isinstance(e, events.LockChanged) and e.locked == locked) or (not locked and has_none(e)),
         )
 
@@ -203,7 +217,7 @@ class Commands(ABC):
         if not self._is_native:
             await self.say(line)
             return None
-        pending = PendingCommand(is_done)
+        pending = PendingCommand(is_done, getattr(command, "name", ""))
         await self._wait_for(line, pending)
         if pending.refusal is not None:
             raise errors.CommandRefused(pending.refusal.text, pending.refusal.code)
@@ -300,5 +314,16 @@ def _normal(name: str) -> str:
         raise errors.InvalidName(str(exc)) from exc
 
 
-def _answers(*codes: str) -> Callable[[events.Event], bool]:
-    return lambda event: isinstance(event, events.Answered) and event.code in codes
+def _as_taken(command: _C) -> _C:
+    """Return a command as the server takes it: without control characters, or white space around its text."""
+    taken = slash_commands.parse_untrusted(clean(serialize(command)))
+    return taken if isinstance(taken, type(command)) else command
+
+
+def _answers(*codes: str, about: str | None = None) -> Callable[[events.Event], bool]:
+    """Return what says whether an event is an answer with one of these codes; `about`: about that name alone."""
+    return lambda event: (
+        isinstance(event, events.Answered)
+        and event.code in codes
+        and (about is None or are_same_name(event.about, about))
+    )
