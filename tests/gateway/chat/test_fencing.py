@@ -5,23 +5,34 @@ import pytest
 from tests.gateway.chat.scripting import ALICE, BOB, answer_all, texts
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, said, token_of
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Positions, Reconcile, Reconciled, Replay, Resume, RoomPositions
+from tsudoi.protocol.backbone import Positions, Reconcile, Reconciled, Replay, Request, Resume, RoomPositions
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.names import hash_token
+
+
+def cut_off(gateway: ScriptedGateway) -> None:
+    """Let its lease end."""
+    gateway.asked(Resume)
+    gateway.canaries_come_back = False
+    gateway.wait(3.0)
+
+
+def connect(gateway: ScriptedGateway) -> Request:
+    """Connect it again; return its question which members are not its own."""
+    gateway.canaries_come_back = True
+    gateway.answer(backbone.Accepted(0))
+    gateway.wait(1.0)
+    return gateway.asked(Reconcile)[-1]
 
 
 def test_a_gateway_without_a_lease_delivers_nothing_before_it_has_reconciled(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.enter(2, address=BOB)
-    gateway.canaries_come_back = False
-    gateway.wait(3.0)
+    cut_off(gateway)
     gateway.news(said(2, 9, "2"))
     assert gateway.outbound.sent == []
     assert gateway.counters.fenced == 1
-    gateway.canaries_come_back = True
-    gateway.answer(backbone.Accepted(0))
-    gateway.wait(1.0)
-    request = gateway.asked(Reconcile)[-1]
+    request = connect(gateway)
     assert isinstance(request.body, Reconcile)
     assert sorted(request.body.members) == [1, 2]
     gateway.reply(request.id, Reconciled([2], []))
@@ -35,8 +46,7 @@ def test_a_gateway_without_a_lease_delivers_nothing_before_it_has_reconciled(gat
 def test_a_gateway_that_stays_fenced_is_unhealthy_although_canaries_come_back(gateway: ScriptedGateway) -> None:
     fencing = gateway.core.fencing
     gateway.enter(1, address=ALICE)
-    gateway.canaries_come_back = False
-    gateway.wait(3.0)
+    cut_off(gateway)
     gateway.canaries_come_back = True
     gateway.answer(backbone.Accepted(0))
     gateway.wait(3.0)
@@ -50,12 +60,8 @@ def test_a_gateway_that_stays_fenced_is_unhealthy_although_canaries_come_back(ga
 
 def test_members_that_come_in_while_reconciling_are_asked_for_too(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
-    gateway.canaries_come_back = False
-    gateway.wait(3.0)
-    gateway.canaries_come_back = True
-    gateway.answer(backbone.Accepted(0))
-    gateway.wait(1.0)
-    first = gateway.asked(Reconcile)[-1]
+    cut_off(gateway)
+    first = connect(gateway)
     # The answer to a question of long ago: the member may be another's by now.
     gateway.enter(2, address=BOB)
     gateway.reply(first.id, Reconciled([], []))
@@ -93,12 +99,8 @@ def test_an_answer_to_a_question_of_before_the_fencing_ends_it_not(gateway: Scri
 
 def test_entries_missed_while_fenced_are_replayed(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
-    gateway.canaries_come_back = False
-    gateway.wait(3.0)
-    gateway.canaries_come_back = True
-    gateway.answer(backbone.Accepted(0))
-    gateway.wait(1.0)
-    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], []))
+    cut_off(gateway)
+    gateway.reply(connect(gateway).id, Reconciled([], []))
     request = gateway.asked(Positions)[-1]
     assert request.body == Positions([(1, 1, 1, 0)])
     gateway.reply(request.id, RoomPositions([(1, 1, 3)]))
@@ -135,21 +137,6 @@ def test_another_connection_makes_it_ask_which_members_are_its_own(gateway: Scri
     assert isinstance(question.body, Reconcile)
 
 
-def cut_off(gateway: ScriptedGateway) -> None:
-    """Let its lease end."""
-    gateway.asked(Resume)
-    gateway.canaries_come_back = False
-    gateway.wait(3.0)
-
-
-def reconcile(gateway: ScriptedGateway, answer: Reconciled) -> None:
-    """Connect it again, and let the broker answer which members are not its own."""
-    gateway.canaries_come_back = True
-    gateway.answer(backbone.Accepted(0))
-    gateway.wait(1.0)
-    gateway.reply(gateway.asked(Reconcile)[-1].id, answer)
-
-
 @pytest.fixture
 def came_back(gateway: ScriptedGateway) -> ScriptedGateway:
     """A gateway in whose fence a member came back from one that is gone; it has asked for the member."""
@@ -157,7 +144,7 @@ def came_back(gateway: ScriptedGateway) -> ScriptedGateway:
     gateway.enter(2, address=BOB)
     cut_off(gateway)
     gateway.receive(2, "", BOB)
-    reconcile(gateway, Reconciled([2], [], [2]))
+    gateway.reply(connect(gateway).id, Reconciled([2], [], [2]))
     return gateway
 
 
@@ -227,6 +214,6 @@ def test_other_members_of_other_gateways_are_not_asked_for(
         gateway.receive(2, "", BOB)
     if has_left:
         gateway.core.leaving.leave(member, LeaveReason.LEFT, gateway.now)
-    reconcile(gateway, answer)
+    gateway.reply(connect(gateway).id, answer)
     assert gateway.asked(Resume) == []
     assert list(gateway.members.rooms[1].members) == [1]

@@ -83,7 +83,7 @@ async def running(
     verifier: TokenVerifier | None = None,
 ) -> AsyncIterator[tuple[Directory, Listener, TCPServer]]:
     """A TCP listener."""
-    settings = settings or Settings()
+    settings = settings or Settings(connections=500)  # more are not always allowed, and that is logged
     gateway = Directory(settings)
     server = TCPServer(settings, gateway.counters, gateway.core, gateway.routes, gateway.settle, verifier)
     listener = await server.open(Listener(host, 0, dialect))
