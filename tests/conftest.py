@@ -10,6 +10,7 @@ import importlib
 import inspect
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,10 @@ Process.starter = forked.Popen
 # The services that tests start have the settings of the tests, not those of the person who runs them.
 for _variable in [name for name in os.environ if name.startswith("TSUDOI_")]:
     del os.environ[_variable]
+
+# A Unix socket's name has 107 bytes at most, and a test's folder below this one up to 70.
+if len(tempfile.gettempdir()) > 30 and os.path.isdir("/tmp"):
+    os.environ["TMPDIR"] = tempfile.tempdir = "/tmp"
 
 # They judge results, not speed: a busy machine fails none of them.
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

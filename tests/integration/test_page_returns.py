@@ -15,9 +15,9 @@ import tsudoi
 from scenarios.ports import steady_port
 from tests.integration.test_page import HERE, WEB, until_ready, web_of
 from tests.support.browser import Tab, Wire, chromium
+from tests.support.patched_brokers import TrimmingBroker
 from tests.support.services import HEAR_S as PATIENCE_S
 from tests.support.services import Broker, Gateway, at, hear
-from tests.support.trimming import TrimmingBroker
 
 
 async def test_a_page_that_was_cut_off_and_whose_gateway_was_killed_misses_nothing(tmp_path: Path) -> None:

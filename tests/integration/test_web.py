@@ -37,9 +37,9 @@ import tsudoi
 from gateway.web import page_files
 from scenarios.ports import steady_port
 from tests.integration.test_webhook import Issuer
+from tests.support.patched_brokers import TrimmingBroker
 from tests.support.services import HEAR_S, Broker, Gateway, at
 from tests.support.services import hear as hear_up_to
-from tests.support.trimming import TrimmingBroker
 from tests.support.waiting import until
 from tsudoi.protocol.web.codes import Close, Error
 

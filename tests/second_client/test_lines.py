@@ -9,8 +9,8 @@ import pytest
 import tsudoi
 from tests.second_client.probe import Probe
 from tests.second_client.session import JOIN, PART, Line, enter
+from tests.support.patched_brokers import TrimmingBroker
 from tests.support.services import Gateway, at
-from tests.support.trimming import TrimmingBroker
 
 
 @pytest.mark.parametrize(
