@@ -12,68 +12,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tsudoi.errors import (
-        BadRequest,
-        Busy,
-        ClientError,
-        CommandRefused,
-        InvalidName,
-        InvalidText,
-        LineRefused,
-        NoAnswer,
-        NotInDialect,
-        NotInRoom,
-        OtherVersion,
-        ProtocolViolation,
-        Refused,
-        RoomExists,
-        RoomNotFound,
-        ServerNotTrusted,
-        ServerUnreachable,
-        TooManyLines,
-        WrongPassword,
-    )
-    from tsudoi.events import (
-        Announced,
-        Answered,
-        CommandHelp,
-        Earlier,
-        Emote,
-        Event,
-        FirstContact,
-        Gap,
-        HostChanged,
-        Joined,
-        Kicked,
-        Left,
-        Listed,
-        LockChanged,
-        Message,
-        Muted,
-        Notice,
-        Past,
-        PeopleChanged,
-        Person,
-        Private,
-        Rejoined,
-        Renamed,
-        Rerouted,
-        Reset,
-        RoomClosed,
-        RoomInfo,
-        Sanction,
-        ServerAway,
-        ServerBack,
-        TimedOut,
-        TopicChanged,
-        Unmuted,
-    )
-    from tsudoi.net.bot import Bot, Call
-    from tsudoi.net.chat import ChatClient
-    from tsudoi.net.enter import create, join, rooms
-    from tsudoi.net.line import Line
-    from tsudoi.server_address import Server
-    from tsudoi.settings import Settings
+    from tsudoi.errors import *
+    from tsudoi.events import *
+    from tsudoi.net.bot import *
+    from tsudoi.net.chat import *
+    from tsudoi.net.enter import *
+    from tsudoi.net.line import *
+    from tsudoi.server_address import *
+    from tsudoi.settings import *
 
 __all__ = [
     "Announced",

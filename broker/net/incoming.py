@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from tsudoi.ops.keyfiles import Role
 from tsudoi.protocol import backbone
@@ -14,6 +14,9 @@ from ..fair_queue import FairQueue
 from ..shards.cores import Cores
 from ..turn import Moment
 from .zeromq import GatewaySockets
+
+if TYPE_CHECKING:
+    from .membership import Membership
 
 TURN_S = 0.01
 """How long a turn decides on frames; the rest waits for the next, so that timers run in time."""
@@ -28,19 +31,6 @@ _Frame = tuple[bytes, Role | None, str, bool]
 """(frame, its key's role and account as in `zeromq.OnFrame`, whether another frame carried it)."""
 
 
-class Sharing(Protocol):
-    """What `Incoming` needs of `membership.Membership`, where brokers share a store."""
-
-    name: str
-    """Of this run of the broker."""
-
-    def frame(self) -> bytes:
-        """Return a Cluster frame: which broker owns which shard."""
-
-    def missed(self, shard: int, peer: str, frame: bytes, account: str) -> None:
-        """Handle a frame of the gateway instance `peer` for a shard that is not served here."""
-
-
 class Incoming:
     """Frames that wait, and the way of each to its core."""
 
@@ -49,7 +39,7 @@ class Incoming:
         self._cores = cores
         self._sockets = sockets
         self._counters = counters
-        self.sharing: Sharing | None = None
+        self.sharing: Membership | None = None
         """None: the store is on one machine, and all frames are for its one core."""
         self.queue: FairQueue[_Frame] = FairQueue(WAITING)
         """Frames that are not handled yet."""

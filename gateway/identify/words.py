@@ -35,7 +35,6 @@ AS_REQUEST = Words(
 WITH_PASSWORD = Words(", with a password", "、パスワード付き")
 WITH_PORT = Words(", UDP port {port}", "、UDP ポート {port}")
 REFUSES = Words("refused: {why}", "拒否: {why}")
-SIZE = Words("{size} bytes", "{size} バイト")
 CHARACTERS = Words("{text}, {size} bytes, {count} characters", "{text}、{size} バイト、{count} 文字")
 MORE = Words("… {count} more bytes", "… あと {count} バイト")
 TOKEN = Words("{size} characters", "{size} 文字")

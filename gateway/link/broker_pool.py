@@ -51,14 +51,7 @@ class BrokerPool:
         self._routes, self._topics_of = routes, topics_of
         self._owns_context = context is None
         self._context = zmq.Context() if context is None else context
-        self._open = partial(
-            _open,
-            instance=instance,
-            on_news=on_news,
-            on_answers=on_answers,
-            key=key,
-            on_reconnected=routes.reconnected,
-        )
+        self._instance, self._key, self._on_news, self._on_answers = instance, key, on_news, on_answers
         self._may_leave = key is not None or insecure
         self._refused: list[str] = []
         """Brokers on other machines to which there may be no connection without a key."""
@@ -110,7 +103,15 @@ class BrokerPool:
             self._move(shard, self._routes.owner(shard))
 
     def _connect(self, endpoint: str) -> None:
-        self._sockets[endpoint] = sockets = self._open(endpoint, self._context)
+        self._sockets[endpoint] = sockets = BrokerSockets(
+            endpoint,
+            self._instance,
+            partial(self._on_news, endpoint),
+            partial(self._on_answers, endpoint),
+            self._context,
+            self._key,
+            partial(self._routes.reconnected, endpoint),
+        )
         if self._is_started:
             logger.info("connecting to a broker", broker=endpoint)
             sockets.start()
@@ -165,23 +166,3 @@ class BrokerPool:
     def unsent(self) -> int:
         """Frames dropped because a socket was full. Any thread may read it."""
         return self._unsent + sum(sockets.unsent for sockets in list(self._sockets.values()))
-
-
-def _open(
-    endpoint: str,
-    context: "zmq.Context[zmq.Socket[bytes]]",
-    instance: str,
-    on_news: OnFramesOf,
-    on_answers: OnFramesOf,
-    key: SecretKey | None,
-    on_reconnected: Callable[[str], None],
-) -> BrokerSockets:
-    return BrokerSockets(
-        endpoint,
-        instance,
-        partial(on_news, endpoint),
-        partial(on_answers, endpoint),
-        key,
-        context,
-        partial(on_reconnected, endpoint),
-    )

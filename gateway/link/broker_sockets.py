@@ -48,8 +48,8 @@ class BrokerSockets:
         instance: str,
         on_news: OnFrames,
         on_answers: OnFrames,
+        context: "zmq.Context[zmq.Socket[bytes]]",
         key: SecretKey | None = None,
-        context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
         on_reconnected: Callable[[], None] = lambda: None,
     ) -> None:
         """Connect.
@@ -59,8 +59,8 @@ class BrokerSockets:
             instance: the name of this run of the gateway.
             on_news: called with the frames that a drain of the SUB socket found.
             on_answers: likewise for the DEALER socket.
-            key: this gateway's key and the broker's public one; None: nothing is encrypted.
             context: of the broker in the same process, or of sockets to other brokers; its owner closes it.
+            key: this gateway's key and the broker's public one; None: nothing is encrypted.
             on_reconnected: called when another connection carries commands and answers: the last ones may be lost.
         """
         self._key = key
@@ -70,8 +70,7 @@ class BrokerSockets:
         self._again: dict[Callable[[], None], asyncio.Handle] = {}
         self.wake_broker: WakeBroker | None = None
         """Of a broker in this process."""
-        self._owns_context = context is None
-        self._context = zmq.Context() if context is None else context
+        self._context = context
         self._monitors: list[ConnectMonitor] = []
         self._dealer = self._socket(zmq.DEALER)
         self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
@@ -110,8 +109,6 @@ class BrokerSockets:
             self._loop.remove_reader(socket)
         self._dealer.close(linger=linger_ms)
         self._sub.close(linger=0)
-        if self._owns_context:
-            self._context.term()
 
     def send(self, frames: list[bytes]) -> None:
         """Send frames, packed together; count and drop those that can not be sent now."""

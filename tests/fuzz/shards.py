@@ -7,6 +7,7 @@ from broker.config import Limits
 from broker.core import Core
 from broker.counters import Counters as BrokerCounters
 from broker.net.incoming import Incoming
+from broker.net.membership import Membership
 from broker.net.zeromq import GatewaySockets
 from broker.shards.cores import Cores
 from broker.store.interface import Snapshot
@@ -82,7 +83,7 @@ def incoming(data: bytes) -> None:
     cores = Cores((Core(Snapshot(), "b", Limits(), 0.0, 0, shard, SHARDS) for shard in (0, 2)), SHARDS)
     sockets = _Sockets()
     told = Incoming(cores, cast(GatewaySockets, sockets), BrokerCounters())
-    told.sharing = _Sharing()
+    told.sharing = cast(Membership, _Sharing())
     for kind, part in Pieces(data).each():
         sockets.frames.append(("ab"[kind & 1], part))
         told.drain(Moment(float(kind >> 1), 1))

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -65,7 +65,7 @@ async def create(
         ClientError: RoomExists, ServerUnreachable, or another of `tsudoi.errors`.
         CancelledError: the caller was cancelled, and left the room if it was in already: that takes 2 s at most.
     """
-    return await _enter(Operation.CREATE, room, name, server, _dialect(dialect), password, settings, signed_token)
+    return await _enter(_Wanted(Operation.CREATE, room, name, server, dialect, password, signed_token, settings))
 
 
 async def join(
@@ -83,7 +83,7 @@ async def join(
     Raises:
         ClientError: RoomNotFound, WrongPassword, ServerUnreachable, or another of `tsudoi.errors`.
     """
-    return await _enter(Operation.JOIN, room, name, server, _dialect(dialect), password, settings, signed_token)
+    return await _enter(_Wanted(Operation.JOIN, room, name, server, dialect, password, signed_token, settings))
 
 
 async def rooms(
@@ -120,21 +120,32 @@ def _check(server: object) -> None:
         raise TypeError(f"server is to be a tsudoi.Server, and is {server!r}: tsudoi.Server.parse reads HOST:TCP:UDP")
 
 
-async def _enter(
-    operation: Operation,
-    room: str,
-    name: str,
-    server: Server,
-    dialect: Dialect,
-    password: str | None,
-    settings: Settings,
-    signed_token: str | None,
-) -> ChatClient:
-    _check(server)
-    if signed_token and not is_signed_token(signed_token.strip()):
+@dataclass(slots=True)
+class _Wanted:
+    """The arguments of `create` and `join`."""
+
+    operation: Operation
+    room: str
+    name: str
+    server: Server
+    dialect: str
+    password: str | None
+    signed_token: str | None
+    settings: Settings
+
+    @property
+    def user(self) -> str:
+        """What stands in the place of the name in a request."""
+        return self.signed_token or self.name
+
+
+async def _enter(wanted: _Wanted) -> ChatClient:
+    dialect, name, token, password = _dialect(wanted.dialect), wanted.name, wanted.signed_token, wanted.password
+    _check(wanted.server)
+    if token and not is_signed_token(token.strip()):
         raise errors.InvalidName(NOT_SIGNED)
     try:
-        room, name = names.room_name(room), names.user_name(name) if name or not signed_token else ""
+        wanted.room, wanted.name = names.room_name(wanted.room), names.user_name(name) if name or not token else ""
         (password or "").encode()
     except InvalidName as exc:
         raise errors.InvalidName(str(exc)) from exc
@@ -142,27 +153,15 @@ async def _enter(
         raise errors.InvalidText("the password has half a character (a lone surrogate)") from exc
     if password is not None and dialect.password_key is None:
         raise errors.NotInDialect(f"{dialect.name} has no passwords")
-    user, attempt = signed_token or name, Attempt()
-    entering = (
-        _enter_sealed(attempt, operation, room, user, server, password, settings, signed=bool(signed_token))
-        if dialect is VERSION_2
-        else _enter_by_datagrams(attempt, dialect, operation, room, user, name, server, password, settings)
-    )
+    attempt = Attempt()
+    is_version_2 = dialect is VERSION_2
+    entering = _enter_sealed(attempt, wanted) if is_version_2 else _enter_by_datagrams(attempt, wanted, dialect)
     return await leave_if_cancelled(attempt, entering, lambda chat: chat.leave())
 
 
-async def _enter_by_datagrams(
-    attempt: Attempt,
-    dialect: Dialect,
-    operation: Operation,
-    room: str,
-    user: str,
-    name: str,
-    server: Server,
-    password: str | None,
-    settings: Settings,
-) -> ChatClient:
-    """Enter a room in version 1; `user` is a signed token or the name."""
+async def _enter_by_datagrams(attempt: Attempt, wanted: _Wanted, dialect: Dialect) -> ChatClient:
+    """Enter a room in version 1."""
+    room, server, settings = wanted.room, wanted.server, wanted.settings
     if lists_first(dialect):
         await rooms(server=server, dialect=dialect.name, settings=settings)
     async with connected(server, settings) as stream:
@@ -171,7 +170,7 @@ async def _enter_by_datagrams(
         except OSError as exc:
             raise errors.ServerUnreachable(f"no way to send to {server}: {reason(exc)}") from exc
         try:
-            enter = Enter(dialect, operation, room, user, password, udp.getsockname()[1])
+            enter = Enter(dialect, wanted.operation, room, wanted.user, wanted.password, udp.getsockname()[1])
             attempt.has_asked = True
             await stream.converse(enter, settings)
             if isinstance(enter.result, HandshakeRefused):
@@ -180,30 +179,22 @@ async def _enter_by_datagrams(
         except BaseException:
             udp.close()
             raise
-    assigned = enter.result.user or name
-    chat = DatagramChat(dialect, room, assigned, enter.result.token, server, settings)
+    granted = enter.result
+    chat = DatagramChat(dialect, room, granted.user or wanted.name, granted.token, server, settings)
     await chat.open(await UdpChannel.open(udp, chat.received, chat.failed))
     return chat
 
 
-async def _enter_sealed(
-    attempt: Attempt,
-    operation: Operation,
-    room: str,
-    name: str,
-    server: Server,
-    password: str | None,
-    settings: Settings,
-    *,
-    signed: bool,
-) -> ChatClient:
-    """Enter a room in version 2; `signed`: the name is a signed token."""
+async def _enter_sealed(attempt: Attempt, wanted: _Wanted) -> ChatClient:
+    """Enter a room in version 2."""
+    room, settings = wanted.room, wanted.settings
     is_sealed = settings.security == "sealed"
 
     async def shake_hands(
         attempt: Attempt, operation: Operation, name: str, server: Server, prove: Prove | None = None
     ) -> HandshakeResult:
-        enter = EnterSealed(operation, room, name, password, SEALED if is_sealed else (PLAIN,), settings.language)
+        suites = SEALED if is_sealed else (PLAIN,)
+        enter = EnterSealed(operation, room, name, wanted.password, suites, settings.language)
         async with _way(VERSION_2, settings)(server, settings) as stream:
             if prove is not None:
                 await prove()
@@ -226,12 +217,12 @@ async def _enter_sealed(
 
     async def join_again(prove: Prove) -> HandshakeResult:
         again = Attempt()
-        user = name if signed else chat.name
+        user = wanted.signed_token or chat.name
         joining = shake_hands(again, Operation.JOIN, user, chat.server, prove)
         return await leave_if_cancelled(again, joining, leave)
 
-    entered = await shake_hands(attempt, operation, name, server)
-    chat = SealedChat(VERSION_2, room, entered, server, settings, join_again)
+    entered = await shake_hands(attempt, wanted.operation, wanted.user, wanted.server)
+    chat = SealedChat(VERSION_2, room, entered, wanted.server, settings, join_again)
     await chat.open()
     return chat
 

@@ -12,7 +12,7 @@ from tsudoi.protocol.backbone import own_topic, publish_endpoint
 ANSWERS, NEWS = 3_000, 250_000
 """More than libzmq's own mark, and than any that was set here."""
 BUSY_GATEWAY = f"""
-import asyncio, sys, time
+import asyncio, sys, time, zmq
 from gateway.link.broker_sockets import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, BrokerSockets
 
 async def main():
@@ -24,7 +24,7 @@ async def main():
         if frames == {ANSWERS + NEWS}:
             has_all.set()
 
-    sockets = BrokerSockets(sys.argv[1], "a/1", count, count)
+    sockets = BrokerSockets(sys.argv[1], "a/1", count, count, zmq.Context())
     sockets.start()
     sockets.send([b"hello"])
     time.sleep((2 * HEARTBEAT_MS + HEARTBEAT_TIMEOUT_MS) / 1000)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import zmq
 
 from broker.config import Limits
 from broker.core import Core
@@ -34,12 +35,13 @@ def nothing(*_: object) -> None:
 async def connecting(
     endpoint: str, key: SecretKey | None, on_reconnected: Callable[[], None] = nothing
 ) -> AsyncIterator[BrokerSockets]:
-    backbone = BrokerSockets(endpoint, "east/1", nothing, nothing, key, on_reconnected=on_reconnected)
-    backbone.start()
-    try:
-        yield backbone
-    finally:
-        backbone.close()
+    with zmq.Context() as context:
+        backbone = BrokerSockets(endpoint, "east/1", nothing, nothing, context, key, on_reconnected)
+        backbone.start()
+        try:
+            yield backbone
+        finally:
+            backbone.close()
 
 
 @asynccontextmanager
