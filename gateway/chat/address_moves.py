@@ -66,11 +66,12 @@ class AddressMoves(Component):
         return True
 
     def _displace(self, member: Member) -> None:
-        """Let a member that is heard for the first time displace the one at its address, whose client may have ended.
+        """Let a member that is heard for the first time displace the member at its address, whose client may have
+        ended.
 
-        One of its room hears nothing until it is heard again, so that the client hears all once. One of another room
-        gets no closing words meanwhile, at which the client would quit. Only a datagram from the host of the handshake
-        does this: a source can be forged.
+        A displaced member of the same room is sent nothing until it is heard again, so that the client hears all once.
+        One of another room gets no closing words meanwhile, at which the client would quit. Only a datagram from the
+        host of the handshake does this, since a source can be forged.
         """
         assert member.address is not None
         peer, at_address = sockaddr.peer(member.address), self.members.at_address
@@ -85,7 +86,7 @@ class AddressMoves(Component):
                 other.room.stop_waiting(other)
 
     def _claim_name(self, member: Member) -> None:
-        """Tell the broker where a member without its wished name is: its client may have had that name before."""
+        """Tell the broker the address of a member without its wished name: its client may have had that name before."""
         if member.address is not None and member.sender is not None and member.sender.wished != member.name:
             where = KeptAddress(member.address, member.listener).serialize()
             self.routes.publish(member.room.shard, Item(EntryKind.CLAIMED, member.room.id, member.id, where, 0))
@@ -121,8 +122,8 @@ class AddressMoves(Component):
     def restore(self, member: Member, written: bytes, now: float) -> None:
         """Set the address that the directory has, if any, for a member that another gateway served before.
 
-        If it is heard elsewhere, and was not heard at this address either, what other gateways have sent there is sent
-        again. One that was displaced there is sent nothing until it is heard, and then all since.
+        If the member is heard elsewhere and was not heard at this address, what other gateways sent there is sent
+        again. A displaced member is sent nothing until it is heard, and then everything since.
         """
         kept = KeptAddress.parse(written)
         if kept is None or member.dialect in OF_STREAMS:
@@ -153,9 +154,9 @@ class AddressMoves(Component):
     def _locate(
         self, member: Member, listener: int, address: bytes, now: float, unproven_from: int | None = None
     ) -> None:
-        """Send datagrams to a member from this listener to this address from now on.
+        """Send a member's datagrams from this listener to this address from now on.
 
-        `unproven_from`: it was not heard at its address before, and what went there since this offset may be lost.
+        `unproven_from`: it was not heard at its address before; what was sent there since this offset may be lost.
         """
         was_live = member.recipients is not None
         self.groups.leave(member)

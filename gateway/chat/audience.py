@@ -1,7 +1,7 @@
 """Decide by an entry's kind which members of the room receive it; PROTOCOL.md, "Told".
 
-Members with notices receive all entries except the private ones of other members. The members that an entry concerns
-(the one that acted, and the one that was acted on) always receive it.
+Members with notices receive all entries but private ones of others. The members that an entry concerns (the actor, and
+the target) always receive it.
 """
 
 from tsudoi.protocol.backbone import Entry

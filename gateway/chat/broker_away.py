@@ -1,7 +1,7 @@
 """Tell members with streams that their room's broker is away, and that it is back; PROTOCOL.md, "Told".
 
-A reader would not notice it: the gateway goes on to answer. Members of version 1 by datagrams are not told: without a
-lease another gateway may serve them, while a stream is the only connection of its client.
+They would not notice it, as the gateway still answers. Members of version 1 by datagrams are not told: another gateway
+may serve them while this one has no lease, but a stream is its client's only connection.
 """
 
 from dataclasses import dataclass, field

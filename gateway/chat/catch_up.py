@@ -1,7 +1,7 @@
 """Send members what they have missed, from the room's log: after a join, a move or a handover.
 
-All live members of a room have received it up to the room's position. Any other member has a cursor of its own; it is
-sent the entries after that, no faster than `replay_limiter` allows, until it reaches the position and becomes live.
+Live members of a room have received it up to the room's position. Any other member has a cursor of its own: it is sent
+the entries after it at the rate of `replay_limiter`, until it reaches the position and becomes live.
 """
 
 from collections.abc import Callable

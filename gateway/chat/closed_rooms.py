@@ -45,10 +45,10 @@ class ClosedRooms(Component):
     def end_for(self, member: Member, entry: Entry | None) -> None:
         """Notify a member that its room is closed, and drop it; without an `entry` the host's name is unknown.
 
-        This is reported to the directory, so that no other gateway notifies the member. A member without an address
-        stays in the directory for a minute, and is notified if its address becomes known meanwhile; so does one that is
-        `DISPLACED`: its client may be another member now, and would quit; and one of version 2, whose client resumes if
-        it lacks entries before the end.
+        This is reported to the directory, so that no other gateway notifies the member. Three kinds of members stay in
+        the directory for a minute: one without an address, which is notified if its address becomes known; one that is
+        `DISPLACED`, whose client may be another member now and would quit; and one of version 2, whose client resumes
+        if it lacks entries before the end.
         """
         room = member.room
         if member.stream is not None:

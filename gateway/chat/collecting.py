@@ -6,7 +6,7 @@ from collections.abc import Sequence
 class Collecting:
     """A group, `members.Recipients`, that is not sent each payload as a datagram of its own.
 
-    It does not inherit from that, nor from ABC: `isinstance`, which is asked for each message, is slow with both.
+    It inherits neither from that nor from ABC: `isinstance`, called for each message, would be slow.
     """
 
     __slots__ = ()

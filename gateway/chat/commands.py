@@ -1,7 +1,7 @@
 """Carry out members' commands, texts that begin with a slash; PROTOCOL.md, "Commands".
 
-A command that changes something or reaches another member is published like a message, and its effect comes back in the
-room's order. A question is answered to the member that asked, here or by asking the broker.
+A command that changes something or reaches another member is published like a message, and takes effect in the room's
+order. A question is answered to the member alone, by this gateway or by the broker.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,11 +1,10 @@
 """Decide which member makes room when its address has as many as it may (`--address-members`) and another one comes.
 
-All members behind one address look alike, and one user may have made most of them. So a newcomer is not refused while
-others have places that they can do without: first members that never sent a datagram; then those of a room that has at
-least two more of them than the newcomer's, serves this address alone, and in which no message has come lately, or more
-than a quarter of the address's places are taken. The largest room gives first; in it those that never spoke, and the
-newest before the oldest, which is the host. A room with a member from another address, and one in which members talk,
-loses none. So a user who fills the address gives way to its classmates, and does not displace them.
+Members behind one address look alike, and one user may have made most of them. So a newcomer displaces first a member
+that never sent a datagram. Next come members of a room that has at least two more of them than the newcomer's, serves
+this address alone, and is quiet or has more than a quarter of the address's places. The largest room gives first: in it
+members that never spoke, then the newest, so the host last. A room with other addresses' members, and one in which
+members talk, loses none. So a user who fills an address gives way to its classmates, and does not displace them.
 """
 
 from dataclasses import dataclass, field

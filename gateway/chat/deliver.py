@@ -1,6 +1,6 @@
-"""Deliver a room's entries to its live members in the log's order, each encoded once per form of datagram.
+"""Deliver a room's entries to its live members in the log's order, encoded once for each form of datagram.
 
-All live members of a room share the room's position, so an entry goes to all of them together and advances it.
+All live members share the room's position, so an entry goes to all of them together and advances it.
 """
 
 from collections.abc import Callable, Collection

@@ -1,8 +1,8 @@
 """Report to the directory how far each room was delivered: after a crash another gateway continues there.
 
-Members then receive again what was delivered since the last report. A report goes with items to the broker where there
-are some, because a frame of its own wakes up both ends; else within 40 ms of a delivery, or 250 ms if many rooms have
-deliveries. A broker in the same process ends with this gateway: it gets one at its tick, in which it stores them.
+What was delivered after the last report is then repeated. A report goes with items to the broker if there are some,
+because a frame of its own wakes up both ends; else within 40 ms of a delivery, or 250 ms if many rooms have deliveries.
+A broker in the same process ends with this gateway, so it gets reports at its tick, in which it stores them.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,6 @@
-"""Decide which dropped datagrams are logged, and which texts that cannot be read: one of an address and a reason every
-five seconds.
+"""Decide which dropped datagrams, and which unreadable texts, are logged: one for each address and reason in 5 s.
 
-Datagrams are never answered, so the author of a client learns nothing else of a wrong byte. `now` is monotonic seconds.
+Datagrams are never answered, so this is all that a client's author learns of a mistake. `now` is monotonic seconds.
 """
 
 from enum import Enum

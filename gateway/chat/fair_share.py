@@ -1,8 +1,7 @@
-"""Share a rate between the members that use it: what one of them sends too much is dropped, and nothing of the others.
+"""Share a rate between the members that use it: a member that sends too much loses messages, others do not.
 
-While the rate suffices, it is a token bucket and costs no more. Beyond it, each member that sends still has its share:
-the rate divided by the members that were refused lately. What is allowed as a share is borrowed from the bucket, so
-that all members together keep to the rate.
+While the rate suffices this is a token bucket. Beyond it each sender still has its share: the rate divided by the
+number of members refused lately. Shares are borrowed from the bucket, so all members together keep to the rate.
 """
 
 from tsudoi.ops.token_bucket import Bucket

@@ -1,13 +1,13 @@
 """Deliver nothing while the broker may have given this gateway's members to another gateway.
 
-The broker does so when nothing has come from a gateway for some time. Each canary that comes back renews the gateway's
-lease (`link/canary.py`). Without a lease the gateway is fenced: it delivers nothing until it has asked the broker which
-members it still owns (reconcile), and dropped the others. It also asks when it has lost news of its members.
+Each canary that comes back renews the gateway's lease (`link/canary.py`). Without a lease the gateway is fenced: it
+delivers nothing until it has asked the broker which members it still owns (reconcile), and has dropped the others. It
+also reconciles when it has lost news of its members.
 
-A member may have gone to another gateway while this one was fenced, and have come back before the other one died. Then
-it is the dead one's, and would hear nothing before its next datagram. So this gateway asks for it (Resume).
+While this gateway was fenced, a member may have gone to another one and have come back before that one died. It still
+belongs to the dead one, so this gateway asks for it (Resume).
 
-Each shard has a lease of its own, so the end of one broker fences only the rooms of its shards.
+Each shard has its own lease, so the end of one broker fences only the rooms of its shards.
 """
 
 import math

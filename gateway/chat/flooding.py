@@ -1,7 +1,7 @@
 """Ignore members that flood, and let the kernel drop their datagrams.
 
-Datagrams without effect (beyond a rate, for another room, empty) still cost a read. A member that sends too many of
-them is ignored for a while, by this gateway and by the BPF program of `listeners/flood_filter.py` in the kernel.
+A datagram without effect (beyond a rate, for another room, empty) still costs a read. A member that sends too many is
+ignored for a while, by this gateway and by the BPF program of `listeners/flood_filter.py`.
 """
 
 from dataclasses import dataclass, field

@@ -100,10 +100,10 @@ class Handover(Component):
             self.unknown_tokens.receive_held(shard, token_hash, now)
 
     def granted(self, granted: Granted, now: float) -> None:
-        """Go on with a member from where another gateway has come to, if one has served it meanwhile.
+        """Go on with a member from the position that another gateway has reached, if one has served it meanwhile.
 
-        While this gateway was fenced, the directory may have given the member to another gateway and then back: by a
-        Resume that was held up on its way, or since the other gateway is gone. No Release has told of that.
+        While this gateway was fenced, the directory may have given the member to another gateway and back: by a delayed
+        Resume, or because the other gateway is gone. No Release told of that.
         """
         member = self._member(granted.room, granted.member)
         if member is None or member.dialect in OF_STREAMS:

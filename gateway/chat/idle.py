@@ -1,8 +1,7 @@
-"""Find members from which nothing has come for longer than the idle time-out.
+"""Find members that have sent nothing for longer than the idle time-out.
 
-Members are not walked over: each one is looked at in the second in which its time could be up, and again when it would
-be up if something has come since. So a member costs one look per time-out, whatever the number of others. A changed
-time-out holds for all members that are served here, from the next look on.
+A member is looked at in the second in which its time could be up, and again later if it has sent something since. So it
+costs one look a time-out, however many others there are. A changed time-out holds from the next look on.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
-"""Know which members are served over which TCP connections; PROTOCOL.md, "Over TCP". No I/O, no clock.
+"""Note which members are served over which TCP connections; PROTOCOL.md, "Over TCP". No I/O, no clock.
 
-Such a connection has an address like a UDP client's, of a listener of its own number, so all else treats it alike. What
-differs is that it ends, and that what its client does not read waits here.
+A connection has an address with a listener number of its own, so other code treats it like a UDP client. Unlike one, it
+ends, and data that its client does not read waits here.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Ask members of version 2 to go on at another gateway, before this one stops; PROTOCOL.md, "Life". No I/O, no clock.
 
-Each is asked again while it stays in the run in which it was asked: the line may get lost. One that has resumed here
-meanwhile has nowhere else to go.
+A member is asked again while it stays in the same run, since the line may be lost. A member that has resumed here since
+then has no other gateway, and is not asked again.
 """
 
 from dataclasses import dataclass, field

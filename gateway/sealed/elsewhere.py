@@ -1,8 +1,8 @@
-"""Limit packets that come from where their session is not served; a session's name is no secret.
+"""Limit packets from addresses at which their session is not served; a session's name is not secret.
 
-A client whose address has changed sends a few such packets, attackers send floods, which wait in one queue with the
-packets of members. To open one takes 30 µs, to look at it 5 µs. So few of a session are opened; and a source that sends
-too many in vain is ignored for a moment, at 1.5 µs a packet.
+A client that has moved sends a few such packets, an attacker a flood. Opening one takes 30 µs, looking at it 5 µs, and
+packets of members wait in the same queue. So few are opened for each session, and a source that sends too many that do
+not open is ignored for a moment, at 1.5 µs a packet.
 """
 
 from tsudoi.ops.bounded import put_newest

@@ -1,6 +1,6 @@
-"""Tell clients twice more that their membership has ended: a lost word of it would be noticed with the next ping only.
+"""Repeat to clients, twice, that their membership has ended: otherwise a lost notice shows only at the next ping.
 
-The member is gone by then, and its link too. Their run goes on here, so that no count is used twice.
+The member and its link are gone by then. Its run goes on here, so that no count is used twice.
 """
 
 from collections.abc import Iterator

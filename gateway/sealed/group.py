@@ -1,8 +1,8 @@
-"""Groups of live members of version 2: what a turn has for a room is one body, sealed for each of them.
+"""Groups of live members of version 2: a turn's entries of a room are one body, sealed for each member.
 
-`collect` only collects. `flush` sends: when the turn of the event loop ends, and before the group changes. The body
-says which offsets it covers. A member for which the turn has an entry of its own (a whisper, an answer) gets a body of
-its own for the same offsets, in its place, so that it sees no hole and loses none.
+`collect` only collects. `flush` sends, at the end of the event loop's turn and before the group changes. A body says
+which offsets it covers. A member with an entry of its own in the turn (a whisper, an answer) gets a body of its own for
+the same offsets, so that it sees no hole and misses nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -208,10 +208,8 @@ class SealedGroup(Collecting):
         return self._begun.get(member, self.after)
 
     def rest_of(self, member: int, to: int) -> list[bytes]:
-        """Return the bodies with a member's entries since the last common body, up to the offset `to`; none of none.
-
-        After `flush`. These are its own, if any; the others have no line for it.
-        """
+        """Return the bodies with a member's own entries since the last common body, up to the offset `to`. Call `flush`
+        first."""
         if to <= (after := self.after_of(member)):
             return []
         return pack(after, to, self._own.get(member, ()))

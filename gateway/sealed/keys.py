@@ -1,14 +1,14 @@
-"""Make sessions, and derive their keys from the service's secret, so that nothing of them is kept anywhere.
+"""Make sessions, and derive their keys from the service's secret, so that no key is stored.
 
     session:  | suite: 1 | place: 1 | routing: 1 | random: 9 | mark: 4 |
 
 The *place* leads to the shard of the room, the *routing* byte to the worker (`listeners/reuseport_routing.py`). The
-*mark* is a keyed hash of what stands before: a made-up session costs one hash, and no question to the broker.
-Keys are BLAKE2b (RFC 7693) of the session, with the secret as its key and a word for what they are for: a hash with a
-key is a pseudorandom function, and the secret has as much entropy as any key. A ping at rest needs both keys of its
-session anew, and HKDF would cost it three HMACs instead of one hash (benchmarks, "each with a ping in 22.5 s"). The
-directory finds a member by the hash of its token, which is derived too and never sent, so a session that was read on
-its way helps nobody.
+*mark* is a keyed hash of the bytes before it: a forged session costs one hash, and no question to the broker.
+
+Keys are BLAKE2b (RFC 7693) of the session and a label, keyed with the secret, which has as much entropy as any key.
+HKDF would take three HMACs instead of one hash; a ping at rest derives both keys anew (benchmarks, "each with a ping in
+22.5 s"). The directory finds a member by the hash of its token. The token is derived too and never sent, so a session
+that was read on the network does not give access.
 """
 
 import hashlib
@@ -116,9 +116,9 @@ class SessionKeys:
         return both[:size] if up else both[MAX_KEY_SIZE : MAX_KEY_SIZE + size]
 
     def cover(self, session: bytes) -> bytes:
-        """Return a session in the form in which the directory keeps it: no reader of its store can use it.
+        """Return a session as the directory keeps it: covered, so that a reader of the store can not use it.
 
-        In the suite `plain` a session is all that a client has to show. Each has a token, and so a pad, of its own.
+        In the suite `plain` the session is all that a client shows. Each session has a token, and so a pad, of its own.
         """
         secret = self._secret_of(session)
         assert secret is not None, "look at `suite_of` first"

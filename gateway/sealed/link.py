@@ -91,8 +91,8 @@ class SealedLink:
     def bind(self, listener: int, address: bytes, count: int) -> None:
         """Begin a run at an address that has shown its cookie in the packet with this count.
 
-        A client uses no count twice, and a cookie holds at one gateway. So no two runs of a session are the same,
-        however many an attacker causes: six random bytes would have repeated, and with them nonces, after 2^24 runs.
+        A client uses no count twice, and a cookie holds at one gateway, so no two runs of a session are the same. Six
+        random bytes would repeat, and with them nonces, after 2^24 runs, which an attacker could cause.
         """
         self.unbind()
         self.listener, self.address = listener, address
@@ -172,9 +172,9 @@ class SealedLink:
         return SealedGroup(self.sender, self.member.room)
 
     def end(self, member: Member, ending: Ending, why: str = "", last: int | None = None) -> None:
-        """Tell the client that its membership has ended, behind all that it is to have before; serve it no more.
+        """Tell the client that its membership has ended, behind all entries before the end; serve it no more.
 
-        `INSUFFICIENT` and `ELSEWHERE`: another gateway serves it, so nothing is told.
+        `INSUFFICIENT` and `ELSEWHERE`: another gateway serves it, so nothing is sent.
         """
         if (word := ENDINGS.get(ending)) is not None and self.head:
             if isinstance(group := member.recipients, SealedGroup):

@@ -1,9 +1,9 @@
 """Keep the order of a member's numbered lines; PROTOCOL.md, "Up: kept, once". No I/O, no clock.
 
-A line names the line before it. It is *published* as soon as that one is: the broker keeps it only directly behind it,
-so nothing is doubled or overtaken whatever is lost on the way. A published line is *kept* when it comes back in the
-room's order. If it does not, and its client repeats it, the broker is asked. Lines that follow each other in one body
-are published together.
+A line names the line before it. It is *published* as soon as that one is, and the broker keeps it only directly behind
+that one. So no line is doubled or overtakes another, whatever the network loses. A published line is *kept* when it
+comes back in the room's order. If it does not and the client repeats it, the broker is asked. Consecutive lines of one
+body are published together.
 """
 
 from collections import deque

@@ -10,9 +10,9 @@ Numbered = tuple[int, bytes]
 
 
 def pack(after: int, to: int, lines: Iterable[Numbered]) -> list[bytes]:
-    """Return the bodies that tell a member all entries after an offset up to `to`; `lines` are those that it gets.
+    """Return the bodies with a member's `lines` of the entries after an offset up to `to`.
 
-    As many lines go into a body as fit one packet; a line that is longer has a body of its own.
+    A body has as many lines as fit one packet; a longer line has a body of its own.
     """
     bodies: list[bytes] = []
     kept: list[bytes] = []

@@ -1,7 +1,8 @@
-"""Say whose clients are to be told that they must resume, and when; PROTOCOL.md, "Recalled".
+"""Decide which clients are told to resume, and when; PROTOCOL.md, "Recalled". No I/O.
 
-A client is told by a *retry*, which may get lost, and which it may have to ignore just then: so it is told again until
-it has resumed. First ones go before repeated ones, and all at a pace, as each leads to questions to the broker. No I/O.
+The *retry* that tells a client may be lost, or come when the client has to ignore it. So it is repeated until the
+client has resumed. First ones go before repeated ones, and all at a limited rate, since each leads to questions to the
+broker.
 """
 
 from collections.abc import Iterator, Sequence

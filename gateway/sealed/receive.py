@@ -1,7 +1,7 @@
-"""Take packets of members of version 2, and decide on their lines; PROTOCOL.md, "Packets" and "Bodies".
+"""Receive packets of version 2, and carry out their lines; PROTOCOL.md, "Packets" and "Bodies".
 
-A packet of the run that is served at its source is opened and carried out. Any other goes to `resuming.py`. What can
-not be opened is counted, and never answered.
+A packet of the run that is served at its source is opened here. Any other goes to `resuming.py`. A packet that can not
+be opened is counted, and never answered.
 """
 
 from dataclasses import dataclass, field

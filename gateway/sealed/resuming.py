@@ -1,7 +1,7 @@
-"""Serve sessions from the addresses and positions that their clients show; PROTOCOL.md, "Resuming".
+"""Serve sessions at the addresses and positions that their clients show; PROTOCOL.md, "Resuming".
 
-A packet from elsewhere, or of another run, is opened before it is answered, and answered with a cookie alone. With the
-cookie the directory is asked for the session's member, also if it is served here: it knows the bans, and what is kept.
+A packet from another address or of another run is opened first, and answered with a cookie alone. With a valid cookie
+the directory is asked for the member, also if it is served here: it knows the bans and the last kept line.
 """
 
 from dataclasses import dataclass, field
@@ -151,10 +151,10 @@ class Resuming(Component):
         return None
 
     def _is_late(self, link: SealedLink, resume: lines.Resume, listener: int, source: bytes, now: float) -> bool:
-        """Return whether a `resume` of another run repeats the one with which the link's run has begun.
+        """Return whether a `resume` of another run repeats the one that began the link's run.
 
-        Its client had no answer when it sent it. With a new run for each, one whose answers take longer than its
-        patience would hardly hear more than those. A *reset* is not told twice: it moves a client that has got further.
+        Its client had no answer yet when it sent it. If each began a new run, a client with a long round trip would
+        receive hardly anything else. A *reset* is not sent twice: it would move back a client that has got further.
         """
         run = self._runs.get(link.session)
         return (

@@ -1,7 +1,7 @@
-"""Take members' numbered lines: publish messages, and ask the broker about commands and doubtful lines.
+"""Publish members' numbered lines, and ask the broker about commands and doubtful lines.
 
-A message goes the fast way, as an item among others, and is kept when it comes back in the room's order. A command, and
-a line whose client repeats it although the broker has accepted it, are questions (`Say`): their answers tell more.
+A message is published as an item, and is kept when it comes back in the room's order. A command, and a line that is
+repeated although the broker has accepted it, are questions (`Say`), because the answer says more.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,11 +1,10 @@
-"""Seal the bodies that all members of a group get: the headers and ciphers of its members stand beside each other.
+"""Seal the bodies that all members of a group get; headers and ciphers of the members are kept side by side.
 
-Of a packet on cold caches, its header and cipher took as long to find as to use (benchmarks, "sealed"). So the headers
-of 64 members are one number, in which one addition counts for all of them.
+On cold caches, finding a packet's header and cipher took as long as using them (benchmarks, "sealed"). So the headers
+of 64 members are one number, and one addition counts for all of them.
 
-**No key is used with one nonce twice.** While a member is in a group, its packets are counted at two places, which only
-grow: the last one has the count `link.count` + `common`. A column is a copy of these sums, and goes when another
-thing than `common` changes.
+**No key is used twice with one nonce.** A grouped member's count is `link.count` + `common`, two numbers that only
+grow. A column caches these sums, and is dropped when anything but `common` changes.
 """
 
 from collections.abc import Callable, Sequence
@@ -83,9 +82,9 @@ class Column:
         return heads, nonces
 
     def seal(self, headers: Headers, bodies: Sequence[bytes], first: int, end: int) -> list[bytes]:
-        """Return the headers and seals of bodies for a part of the members, one member's behind those of another.
+        """Return the headers and seals of bodies for a part of the members, one member after the other.
 
-        For each packet there is one call, which seals it: a loop around that took 0.15 µs more.
+        Each packet is one call, which seals it: a loop around that took 0.15 µs more.
         """
         part, encrypts = slice(first * len(bodies), end * len(bodies)), self.encrypts[first:end]
         heads, nonces = headers[0][part], headers[1][part]
@@ -150,9 +149,9 @@ class Seals:
     def _seal(
         self, bodies: Sequence[bytes], common: int, made: Made, start: int, end: int, first: int, last: int
     ) -> bytes:
-        """Return the packets of `bodies[start:end]` for the slots from `first` up to `last`; see `outbound.Fill`.
+        """Return the packets of `bodies[start:end]` for the slots from `first` to before `last`; see `outbound.Fill`.
 
-        `made` keeps the headers of the last column: of a long burst a pass has only some of its members.
+        `made` keeps the headers of the last column, since one pass of a long burst serves only some of its members.
         """
         pieces: list[bytes] = []
         while first < last:

@@ -1,7 +1,6 @@
-"""Send what the turn has for members of version 2, and repeat the last bodies of bursts; PROTOCOL.md, "Version 2".
+"""Send a turn's bodies to members of version 2, and repeat the last ones of bursts; PROTOCOL.md, "Version 2". No I/O.
 
-The shell calls `flush` when the turn of the event loop ends, and `repeat` every `REPEAT_S` while there is something to
-repeat. No I/O and no clock.
+`flush` is called when the event loop's turn ends, `repeat` every `REPEAT_S` while there is something to repeat.
 """
 
 from collections.abc import Callable, Sequence
@@ -189,7 +188,7 @@ class Sender:
             self.detach(link)
 
     def recall(self, link: SealedLink, also: Place | None = None) -> None:
-        """End a run, if there is one, and let the client resume: it learns what it has missed, or is lost to it.
+        """End a run, if there is one, and let the client resume, which tells it what it has missed.
 
         It is told at the link's address, and `also` at another one where it may be.
         """

@@ -1,11 +1,11 @@
-"""Take over members of version 2, which the directory has given to this gateway; PROTOCOL.md, "Recalled".
+"""Take over members of version 2 that the directory has given to this gateway; PROTOCOL.md, "Recalled".
 
-Other members are served at once at the address that the directory has. A client of version 2 has to resume first: only
-it knows how far it has come, and each server draws a run of its own. A Resume of a gateway that was cut off may come
-late and move a session there and back without a Release; the Adopt that follows ends the run that was served here.
+Their clients have to resume first: only they know their positions, and each gateway begins a run of its own. A Resume
+of a gateway that was cut off may move a session there and back without a Release; the Adopt that follows ends the run
+that was served here.
 
-Or that run is the newer one, which began while the Adopt was on its way. It goes on if the directory has granted it by
-the newest `resume` that it knows of. Else nothing here tells which, so the client is told at both addresses.
+That run may also be newer than the Adopt. It goes on if the directory has granted it by the newest `resume` that it
+knows. Else it is not known which is newer, and the client is told at both addresses.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """A client of version 2 without I/O; PROTOCOL.md, "Version 2".
 
-Feed it received datagrams and the time; send the datagrams that it returns, and call `tick` when `deadline` has come.
-It hides loss, doubling, reordering, changes of address and of server: entries are delivered in order, exactly once, and
-a line that is kept is never lost or said twice. What it can not hide is an event: Gap, Reset, Away, Ended.
+Feed it received datagrams and the time; send the datagrams that it returns, and call `tick` at `deadline`. It repairs
+loss, doubling, reordering, and changes of address and server: entries are delivered in order, exactly once, and a kept
+line is neither lost nor said twice. What it can not repair is an event: Gap, Reset, Away, Ended.
 """
 
 from random import Random
@@ -401,9 +401,10 @@ class SealedClient:
         return max(STANDS_S, self._link.suspect_s) if self._in_vain < IN_VAIN else IN_VAIN_S
 
     def _look_for_progress(self, now: float) -> None:
-        """Resume by TCP if the server is there, and still neither holes are filled nor lines kept.
+        """Resume by TCP if the server answers, and yet holes stay open or lines are not kept: UDP then carries small
+        packets only.
 
-        Then UDP carries small packets only. A server whose broker is away answers no `resume`.
+        A server whose broker is away answers no `resume`.
         """
         if self._down.deadline() is None and not self._up.waiting:
             self._stands_since, self._in_vain = None, 0

@@ -89,9 +89,9 @@ class Downlink:
             self._find_holes(now, 0.0)
 
     def resume(self, state: str, epoch: int, offset: int, now: float, round_trip_s: float) -> list[DownEvent]:
-        """Take the position from which the server goes on; return what that says about what was before.
+        """Take the position from which the server goes on; return the events about entries before it.
 
-        What the server calls lost says nothing more: it begins behind the position that the client told.
+        An offset that the server calls lost lies behind the position that the client sent, so it says nothing more.
         """
         if state == "reset" or epoch != self.epoch:
             self.epoch, self.offset, self._last = epoch, offset, offset

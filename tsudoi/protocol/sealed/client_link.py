@@ -373,11 +373,11 @@ class Link:
         self._resume_at = self._shown_until
 
     def _answers_earlier(self, way: int, now: float) -> bool:
-        """Return whether a RETRY only shows what was sent to two servers before one of them has answered.
+        """Return whether a RETRY only answers packets that were sent to two servers before one of them answered.
 
-        Another one than the present one answers each packet that was sent to it, lines too, and late where it is slow:
-        to follow would take the session back to it. And of two that were shown cookies, the last one gets the session
-        from the one that has answered: to ask that one again would take it back. The session would go to and fro.
+        A server that is not the present one answers each packet, late if it is slow; following it would move the
+        session back. Of two servers that were shown cookies, the last one takes the session from the other, so asking
+        that one again would move it back, too. The session would go to and fro.
         """
         if way != self.way:
             is_answer = way in self._sent_to and now < self._sent_to[way] + self._pending_s
@@ -403,9 +403,9 @@ class Link:
         return True
 
     def is_taken_over(self, run: bytes, now: float) -> bool:
-        """Return, once for each run, whether a genuine packet shows that another server serves this session.
+        """Return, once a run, whether a genuine packet shows that another server serves this session.
 
-        A gateway that stood still may have taken an old `resume` when it went on.
+        A gateway that stood still may have handled an old `resume` when it went on.
         """
         if self._resume_at is not None or run in self._runs:
             return False

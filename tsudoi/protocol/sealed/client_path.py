@@ -1,14 +1,14 @@
-"""Which way a client's packets go: by UDP, or by TCP where UDP does not pass; PROTOCOL.md, "Over TCP".
+"""Choose the way of a client's packets: UDP, or TCP where UDP does not pass; PROTOCOL.md, "Over TCP". No I/O.
 
-A *way* is one of the server's addresses, and how to send to it: the address's index for UDP, its complement (`~index`)
-for TCP. This decides when to try which; `client_link` sends. No I/O, and time is an argument.
+A *way* is an address of the server and a transport: the address's index for UDP, its complement (`~index`) for TCP.
+This module decides when to try which; `client_link` sends.
 
-Trying TCP is cheap for this client and dear for a server to which thousands come back, so it is tried less and less
-often by a client to which UDP has passed before. Going back to UDP costs two exchanges and must not be done for a
-network that fails again at once: it takes two answers some seconds apart, and longer after each time that it was wrong.
+Trying TCP is expensive for a server to which thousands come back, so a client to which UDP has passed before tries it
+less and less often. Going back to UDP takes two answers some seconds apart, and longer after each failure, so that a
+network that fails again is not chosen at once.
 
-Where UDP has passed before, silence has another cause more often: the server is being started again, and its other
-process answers by TCP first. So UDP is probed soon, and the user is told when that fails.
+Where UDP has passed before, silence more often means that the server is being started again, and its TCP port answers
+first. So UDP is probed soon, and the user is told only when that fails.
 """
 
 from random import Random

@@ -1,6 +1,6 @@
-"""When a client pings: PROTOCOL.md, "Life". No I/O, and time is an argument.
+"""Decide when a client pings; PROTOCOL.md, "Life". No I/O.
 
-It does so before a NAT forgets it, again while no answer comes, and once when its room has become quiet.
+It pings before a NAT drops its mapping, again while no answer comes, and once when its room has become quiet.
 """
 
 from random import Random

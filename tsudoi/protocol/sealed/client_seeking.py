@@ -1,8 +1,7 @@
-"""Which other server a client asks for its session, while its own does not reach the room.
+"""Decide which other server a client asks for its session while its own does not reach the room. No I/O.
 
-PROTOCOL.md, "Several addresses". Where no server reaches the room, since its broker is away, thousands ask in vain: so
-each less and less often. What is asked is repeated, since the next occasion is a ping that may be 25 s away. No I/O,
-and time is an argument.
+See PROTOCOL.md, "Several addresses". If no server reaches the room, thousands of clients ask in vain, so each asks less
+and less often. A question is repeated, since the next ping may be 25 s away.
 """
 
 from .client_path import by_tcp, is_tcp, server_of

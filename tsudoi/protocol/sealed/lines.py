@@ -1,7 +1,7 @@
-"""What bodies say: JSON objects, one a line, and down two kinds of arrays; PROTOCOL.md, "Bodies".
+"""Parse and serialize the lines of bodies: JSON objects and, down, two kinds of arrays; PROTOCOL.md, "Bodies".
 
-Each direction has one structure with all its objects' fields, so that a line is decoded once. Fields that a line has
-not are None; which field is there tells what the line is.
+Each direction has one structure with the fields of all its objects, so that a line is decoded once. A missing field is
+None; the field that is present tells the kind of line.
 """
 
 from collections.abc import Iterable, Sequence
@@ -75,9 +75,9 @@ class Moving(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An object of a server, but for what notices say: `client.downlink_decoder` reads that.
+    """An object from a server, without the values of notices, which `client.downlink_decoder` reads.
 
-    It is serialized in this order: first the keys that tell what a line is.
+    It is serialized in this order: first the keys that tell the kind of line.
     """
 
     resumed: Resumed | None = None

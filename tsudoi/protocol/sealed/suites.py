@@ -1,6 +1,6 @@
 """Seal and open packets with the cipher of a session's suite; PROTOCOL.md, "Packets".
 
-The ciphers are `cryptography`'s, which is imported with the first of them: it takes a part of a program's start.
+`cryptography` is imported with the first cipher, because its import takes a part of a program's start.
 """
 
 import hmac

@@ -14,7 +14,7 @@ SIZE_SIZE = 2
 def begins_with_packet(data: bytes) -> bool:
     """Return whether a connection that begins with these bytes, two or more, carries packets.
 
-    No request begins so: none has both an empty room and an operation of 30 or more.
+    A request has no empty room with an operation of 30 or more.
     """
     return data[0] == MARK and data[1] >= HEADER_SIZE
 
