@@ -14,7 +14,7 @@ from tsudoi.protocol.errors import SettingError
 from .config import Config
 from .store.place import Database, StorePlace, parse_store
 
-_SET_BY_GATEWAY = ("bind", "store", "log_level", "log_format")
+SET_BY_GATEWAY = ("bind", "store", "log_level", "log_format")
 _OWN_VARIABLES = ("bind", "store")
 """The others' variables are the gateway's, too."""
 
@@ -36,7 +36,7 @@ def unused(context: click.Context, config: Config) -> tuple[tuple[str, str], ...
 def _unused(context: click.Context, config: Config) -> Iterator[tuple[str, str]]:
     if config.store is None:  # `identify`, which is to keep nothing
         return
-    for name in _SET_BY_GATEWAY:
+    for name in SET_BY_GATEWAY:
         used = context.params[name]
         for where, text in given_below_flags(context, name):
             if not where.startswith("[") and name not in _OWN_VARIABLES:

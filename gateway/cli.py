@@ -44,8 +44,10 @@ class GatewayGroup(OneLineGroup):
             config = import_program("broker.config").Config
             for each in each_setting(config):
                 if each.flag == exc.option_name and each.variable:
-                    ways = f"{each.variable}, or in --config the table [broker]"
-                    return f"{each.flag} is the broker's: a broker inside has it by {ways}"
+                    how = f"a broker inside has it by {each.variable}, or in --config the table [broker]"
+                    if each.name in import_program("broker.embedded").SET_BY_GATEWAY:
+                        how = "without --broker rooms are in --data; else start `python -m broker`"
+                    return f"{each.flag} is the broker's: {how}"
         return super()._in_words(exc)
 
 

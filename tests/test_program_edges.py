@@ -50,6 +50,7 @@ NOT_UTF8 = (
 )
 IN_PROCESS = (
     Row((*GATEWAY, "--log-entries", "5"), "gateway: --log-entries is the broker's: a broker inside has it by TSUDOI_"),
+    Row((*GATEWAY, "--store", "memory"), "gateway: --store is the broker's: without --broker rooms are in --data; "),
     Row((*GATEWAY, "--inherite"), "gateway: No such option '--inherite'. (Did you mean one of: '--insecure', "),
     Row(("-m", "client", "--server", "x", "rooms"), "client: No such option '--server'. It stands behind the command."),
     Row((*BROKER, "ping", "--store", "x"), "broker: No such option '--store'. It stands before the command."),

@@ -32,7 +32,7 @@ def keys_command() -> None:
 @click.option("--keep", is_flag=True, help="If that file is there already, leave everything as it is.")
 @click.pass_obj
 def add_command(config: Config, name: str, operator: bool, out: Path | None, keep: bool) -> None:
-    """Make a key for the gateway NAME and let it in. The first time, the broker's own key is made too."""
+    """Make a key for the gateway NAME and allow it. The first time, the broker's own key is made too."""
     out = out or Path(f"{name}.key")
     owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
     try:
@@ -42,7 +42,7 @@ def add_command(config: Config, name: str, operator: bool, out: Path | None, kee
         key_folder.add(config.keys_folder, owner, out, make_pair)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
-    click.echo(f"{owner} may come, with --key {out}: take it there by a safe way, and leave no copy")
+    click.echo(f"{owner} is allowed, with --key {out}: bring that file there over a safe channel, and keep no copy")
 
 
 @keys_command.command("own")
@@ -93,7 +93,7 @@ def make_command(name: str, broker: Path, out: Path, public: Path, existing: str
 @keys_command.command("list")
 @click.pass_obj
 def list_command(config: Config) -> None:
-    """List the keys that are let in: role, name, public key."""
+    """List the allowed keys: role, name, public key."""
     try:
         for owner, public in key_folder.listed(config.keys_folder):
             click.echo(f"{owner.role:<8}  {owner.name:<20}  {public}")
@@ -112,4 +112,4 @@ def remove_command(config: Config, name: str, operator: bool) -> None:
         key_folder.remove(config.keys_folder, owner)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
-    click.echo(f"{owner} may not come any more")
+    click.echo(f"{owner} is not allowed any more")
