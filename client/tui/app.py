@@ -181,19 +181,24 @@ class ChatApp(App[None]):
                 if self._driver is not None and not self.is_headless:
                     self._driver.write(sequence(title, text, is_away))
             case HideBannerLater(room):
-                self.set_timer(BANNER_S, lambda: self.dispatch(BannerSeen(room)))
+                self._after(BANNER_S, lambda: self.dispatch(BannerSeen(room)))
             case CheckAnswerLater(room, line):
-                self.set_timer(self.answer_s, lambda: self.dispatch(AnswerDue(room, line)))
+                self._after(self.answer_s, lambda: self.dispatch(AnswerDue(room, line)))
+
+    def _after(self, wait_s: float, do: Callable[[], None]) -> None:
+        """Call back after a time.
+
+        Textual's `set_timer` never calls back if the time is over when its task looks at the clock for the second time:
+        with a wait of microseconds, or on a busy machine.
+        """
+        asyncio.get_running_loop().call_later(wait_s, self.call_later, do)
 
     def _draw_soon(self) -> None:
         if self._is_drawing_soon or not self.is_running:
             return
         self._is_drawing_soon = True
         wait_s = max(self._drawn_at + FRAME_S - asyncio.get_running_loop().time(), 0)
-        if wait_s:
-            self.set_timer(wait_s, self._draw)
-        else:
-            self.call_later(self._draw)
+        self._after(wait_s, self._draw)
 
     def _draw(self) -> None:
         self._is_drawing_soon = False

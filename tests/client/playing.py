@@ -93,7 +93,7 @@ class Stage:
         """Wait until what was sent is shown."""
         for _ in range(3):
             await self.pilot.pause()
-        while self.app._is_drawing_soon:
+        while self.app._is_drawing_soon and self.app.is_running:
             await self.pilot.pause(0.005)
         await self.pilot.pause()
         self._check_timeline()

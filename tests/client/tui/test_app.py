@@ -1,11 +1,14 @@
 """client/tui/app.py: what the user does, and what then stands on the screen and goes to the server."""
 
 import asyncio
+import sys
+import time
 from typing import Any
 
 import pytest
 from textual.events import AppBlur, Paste
 from textual.screen import Screen
+from textual.timer import Timer
 
 import tsudoi
 from client import words
@@ -406,6 +409,28 @@ def test_a_quiet_room_is_shown_also_where_the_start_takes_long(monkeypatch: pyte
         assert "You are in den" in stage.screen
 
     monkeypatch.setattr(Screen, "_compose", compose_late)
+    play(scene)
+
+
+def test_the_screen_is_drawn_also_where_timers_begin_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    late_s = 0.0
+
+    def clock() -> float:
+        """Let a second pass before each look that a timer that fires once has at the clock."""
+        nonlocal late_s
+        timer = sys._getframe(1).f_locals.get("self")
+        if isinstance(timer, Timer) and timer._repeat == 0:
+            late_s += 1
+        return time.monotonic() + late_s
+
+    async def scene(stage: Stage) -> None:
+        monkeypatch.setattr("textual._time.get_time", clock)
+        for number in range(3):
+            stage.den.hear(Message("bob", f"line {number}"))
+            async with asyncio.timeout(10):
+                while f"line {number}" not in stage.screen:
+                    await stage.pilot.pause(0.01)
+
     play(scene)
 
 
