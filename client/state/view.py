@@ -270,6 +270,8 @@ def room_bar(state: State, columns: int) -> Line:
         )
         for number, room in enumerate(state.rooms, 1)
     ]
+    if span_width(chain(*cells)) <= columns:
+        return tuple(chain(*cells))
     at = next((at for at, room in enumerate(state.rooms) if room.name == state.shown), 0)
     room_for = columns - _MORE_COLUMNS
     first = last = at

@@ -30,6 +30,13 @@ def test_the_bar_has_the_shown_room_and_what_is_new_in_the_others(columns: int, 
         assert span_width(bar) <= columns
 
 
+def test_the_bar_has_all_rooms_for_which_there_are_columns() -> None:
+    everything = view.room_bar(State(rooms=ROOMS, shown="den"), 200)
+    assert text(everything).count(":") == len(ROOMS)
+    assert view.room_bar(State(rooms=ROOMS, shown="den"), span_width(everything)) == everything
+    assert text(view.room_bar(State(rooms=ROOMS, shown="den"), span_width(everything) - 1)).endswith(" >@1")
+
+
 @pytest.mark.parametrize("columns", [10, 16, 24, 40, 56, 80, 200])
 @pytest.mark.parametrize(
     "item",
