@@ -262,7 +262,7 @@ HELP: tuple[tuple[str, Words], ...] = (
         "Ctrl-A, Ctrl-E, Alt-B, Alt-F, Ctrl-W, Alt-D, Ctrl-U, Ctrl-K",
         Words("move and delete, as in shells", "シェルと同じ移動と削除"),
     ),
-    ("Ctrl-_", Words("undo", "入力の取り消し")),
+    ("Ctrl-_, Ctrl-Y", Words("undo; insert what was deleted last", "入力の取り消し、消した文字の貼り戻し")),
     ("Up, Down", Words("lines that you typed before", "前に入力した行")),
     ("PageUp, PageDown, Alt-End", Words("older lines, newer lines, the newest", "前の発言、次の発言、最新")),
     (

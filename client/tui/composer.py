@@ -1,30 +1,36 @@
 """Where the user types: several lines, history, completion by Tab."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
+from textual.binding import Binding, BindingType
 from textual.events import Key
 from textual.message import Message
 from textual.widgets import TextArea
 
 from ..state.completion import Completion
-from .keys import is_text
+from .keys import act, is_text
 
 _ENTER = frozenset({"enter", "ctrl+j", "newline"})
 """What was typed before the screen was there comes with line feeds."""
 _NEW_LINE = frozenset({"alt+enter", "shift+enter", "ctrl+enter"})
-_WORDS = {
-    "alt+b": "cursor_word_left",
-    "alt+left": "cursor_word_left",
-    "alt+f": "cursor_word_right",
-    "alt+right": "cursor_word_right",
-    "alt+d": "delete_word_right",
-    "ctrl+underscore": "undo",
-}
+_BINDINGS = (
+    ("ctrl+b", "cursor_left"),
+    ("ctrl+f", "cursor_right"),
+    ("alt+b,alt+left", "cursor_word_left"),
+    ("alt+f,alt+right", "cursor_word_right"),
+    ("alt+d", "delete_word_right"),
+    ("ctrl+underscore", "undo"),
+)
 """As in shells; Textual has other keys for these actions too."""
+_CUTS = frozenset({"ctrl+w", "ctrl+backspace", "alt+backspace", "alt+d", "alt+delete", "ctrl+u", "ctrl+k"})
+"""What these delete, Ctrl-Y inserts."""
 
 
 class Composer(TextArea):
     """Edits the line to say."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding(key, action, show=False) for key, action in _BINDINGS]
 
     class Interrupted(Message):
         """The user pressed Ctrl-C on an empty line."""
@@ -52,6 +58,7 @@ class Composer(TextArea):
         self._submit = submit
         self._finish = finish
         self._completion: Completion | None = None
+        self._cut = ""
 
     def remember(self, line: str) -> None:
         """Add a line to those that Up brings back."""
@@ -90,8 +97,6 @@ class Composer(TextArea):
             self._submit(text)
         elif key in _NEW_LINE:
             self.insert("\n")
-        elif key in _WORDS:
-            await self.run_action(_WORDS[key])
         elif key in ("tab", "shift+tab"):
             self._tab(-1 if key == "shift+tab" else 1)
         elif key == "ctrl+c":
@@ -118,11 +123,23 @@ class Composer(TextArea):
             pass  # else Alt-X would write an x
         elif is_text(event) and not event.is_printable:
             self.replace(event.character or "", *self.selection, maintain_selection_offset=False)
+        elif key in _CUTS:
+            await self._delete(key)
+        elif key == "ctrl+y":
+            self.replace(self._cut, *self.selection, maintain_selection_offset=False)
         else:
-            handled = False
+            handled = await act(self, key)
         if handled:
             event.stop()
             event.prevent_default()
+
+    async def _delete(self, key: str) -> None:
+        """Delete what a key deletes, and keep it for Ctrl-Y."""
+        before = self.text
+        await act(self, key)
+        if (size := len(before) - len(self.text)) > 0:
+            at = len(self.get_text_range((0, 0), self.cursor_location))
+            self._cut = before[at : at + size]
 
     def _recall(self, step: int) -> None:
         at = self._at + step

@@ -3,6 +3,7 @@
 import unicodedata
 
 from textual.events import Key
+from textual.widget import Widget
 
 _NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of controls, half characters, and ends of lines and paragraphs."""
@@ -16,3 +17,15 @@ def is_text(event: Key) -> bool:
     """
     character = event.character
     return character is not None and len(character) == 1 and unicodedata.category(character) not in _NO_TEXT
+
+
+async def act(widget: Widget, key: str) -> bool:
+    """Do what a widget's own bindings do for a key; return whether there is one.
+
+    Textual does it when the event has gone from the widget up to the app, behind the keys that were pressed meanwhile:
+    of Ctrl-U and a word that come at once, the word would be deleted.
+    """
+    bindings = widget._bindings.key_to_bindings.get(key, ())
+    for binding in bindings:
+        await widget.run_action(binding.action)
+    return bool(bindings)

@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from ..state.columns import plain, wrap
 from .colours import strip
-from .keys import is_text
+from .keys import act, is_text
 
 _T = TypeVar("_T")
 _YES, _NO = frozenset("yYｙＹは"), frozenset("nNｎＮい")
@@ -76,11 +76,13 @@ class _Password(Input):
     """Takes a password, with all characters that keys write."""
 
     async def _on_key(self, event: Key) -> None:
-        """See Textual; of all other keys its own handler, which it calls next, takes care."""
-        if is_text(event) and not event.is_printable:
+        """See Textual; of keys that write, its own handler, which it calls next, takes care."""
+        is_odd = is_text(event) and not event.is_printable
+        if is_odd:
+            self.replace(event.character or "", *self.selection)
+        if is_odd or await act(self, event.key):
             event.stop()
             event.prevent_default()
-            self.replace(event.character or "", *self.selection)
 
 
 class AskPassword(_Question[str | None]):

@@ -162,6 +162,16 @@ def test_a_locked_room_asks_for_its_password_which_is_neither_shown_nor_kept() -
     play(scene)
 
 
+def test_keys_that_come_at_once_correct_a_password_in_their_order() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.refuse["vault"] = [WrongPassword("wrong password for vault")]
+        await stage.type("/join vault")
+        await stage.press_at_once("s", "backspace", "m", "n", "left", "o", "o", "enter")
+        assert stage.passwords == [None, "moon"]
+
+    play(scene)
+
+
 def test_escape_gives_up_a_locked_room() -> None:
     async def scene(stage: Stage) -> None:
         stage.refuse["vault"] = [WrongPassword("wrong password for vault")]

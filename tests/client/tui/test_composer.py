@@ -1,5 +1,6 @@
 """client/tui/composer.py: the line that is typed, and those typed before."""
 
+import pytest
 from textual.widgets import TextArea
 
 from tests.client.playing import Stage, play
@@ -8,6 +9,41 @@ from tsudoi import RoomClosed
 
 def text(stage: Stage) -> str:
     return stage.app.query_one("#composer", TextArea).text
+
+
+@pytest.mark.parametrize(
+    ("keys", "left"),
+    [
+        (("ctrl+u", "x", "y"), "xy"),
+        (("left", "left", "x"), "one txwo"),
+        (("ctrl+a", "x", "ctrl+f", "y", "ctrl+e", "z"), "xoyne twoz"),
+        (("backspace", "x"), "one twx"),
+        (("ctrl+w", "x", "ctrl+b", "y", "ctrl+y"), "one ytwox"),
+    ],
+)
+def test_keys_that_come_at_once_act_in_their_order(keys: tuple[str, ...], left: str) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.app.query_one("#composer", TextArea).insert("one two")
+        await stage.settle()
+        await stage.press_at_once(*keys)
+        assert text(stage) == left
+
+    play(scene)
+
+
+@pytest.mark.parametrize("cut", ["ctrl+u", "ctrl+k", "alt+d", "ctrl+w"])
+def test_ctrl_y_inserts_what_was_deleted_last(cut: str) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.app.query_one("#composer", TextArea).insert("一つ two 三つ")
+        await stage.press("alt+b", "alt+b", "left", "backspace", cut)
+        left = text(stage)
+        await stage.press("ctrl+y")
+        assert text(stage) == "一 two 三つ"
+        assert left != text(stage)
+        await stage.press("ctrl+e", "ctrl+y")
+        assert len(text(stage)) == 2 * len("一 two 三つ") - len(left)
+
+    play(scene)
 
 
 def test_up_and_down_go_through_the_lines_typed_before() -> None:

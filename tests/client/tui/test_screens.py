@@ -1,6 +1,6 @@
 """What the client's screen looks like, in narrow, usual and wide terminals, in both languages: tests/client/screens/.
 
-`TSUDOI_TEST_DRAW=1` writes these files; look at them before you commit them.
+`TESTS_DRAW=1` writes these files; look at them before you commit them.
 """
 
 import os
@@ -91,6 +91,6 @@ def test_the_screen_is_as_it_was(scene: Callable[[Stage], Awaitable[None]], lang
     for columns, screen in seen.items():
         assert all(width(plain(line)) <= columns for line in screen.splitlines())
         file = SCREENS / f"{scene.__name__}-{columns}-{language}.txt"
-        if os.environ.get("TSUDOI_TEST_DRAW"):
+        if os.environ.get("TESTS_DRAW"):
             file.write_text(screen, "utf-8")
         assert screen == file.read_text("utf-8")
