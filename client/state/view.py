@@ -1,7 +1,7 @@
 """The rows that the screen shows of a state: spans of text with the names of styles (`tui/colours.py`)."""
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
@@ -157,38 +157,67 @@ def _note_lines(text: str, time: str, style: str, columns: int) -> tuple[Line, .
 def _hanging(head: Line, bar: bool, text: str, style: str, columns: int, mark: str = "") -> tuple[Line, ...]:
     """Return a text behind its head, its further lines under the text (or a little to the right of the time)."""
     blank = _TIME_COLUMNS + _NAME_COLUMNS if bar else min(_TIME_COLUMNS + 2, columns // 4)
-    hang: Line = ((" " * blank, "text"), (" │ ", "bar")) if bar else ((" " * blank, "text"),)
+    edge: Line = ((" │ ", "hang"),) if bar else ()
+    room = max(columns - blank - span_width(edge), 2)
     lines: list[Line] = []
     for number, paragraph in enumerate(plain(text).split("\n")):
-        further: Line = ((_FURTHER, "bar"),) if number else ()
-        room = max(columns - span_width((*hang, *further)), 2)
         if number == 0:
             # The head may be longer than what hangs: the first line has less room.
-            start, rest = _first_line(paragraph, max(columns - span_width(head), 0))
-            lines.append((*head, (start, style)))
+            first = _first_line(paragraph, max(columns - span_width(head), 0))
+            lines.append((*head, (first, style)))
+            start = ((" " * blank, _how_goes_on(paragraph, len(first))), *edge)
+            rest = paragraph[len(first) :].lstrip(" ")
+            if rest:
+                lines.extend(_wrapped(rest, room, start, style))
         else:
-            rest = paragraph
-        if number or rest:
-            lines.extend((*hang, *further, (part, style)) for part in wrap(rest, room))
+            start = ((" " * blank, "newline"), *edge, (_FURTHER, "hang"))
+            lines.extend(_wrapped(paragraph, max(room - len(_FURTHER), 2), start, style))
     if mark:
         if span_width(lines[-1]) + width(plain(mark)) <= columns:
             lines[-1] = (*lines[-1], (plain(mark), "mark"))
         else:
-            lines.extend(
-                (*hang, (part, "mark")) for part in wrap(plain(mark).strip(), max(columns - span_width(hang), 2))
-            )
+            lines.extend(_wrapped(plain(mark).strip(), room, ((" " * blank, "spaced"), *edge), "mark"))
     return tuple(lines)
 
 
-def _first_line(text: str, space: int) -> tuple[str, str]:
-    """Return what stands beside the head, and the rest, for the lines below."""
+def _wrapped(text: str, columns: int, start: Line, style: str) -> Iterator[Line]:
+    """Give the lines of a text; `start` stands before each of them, and its first span tells how it goes on."""
+    blank, *edge = start
+    at = 0
+    for part in wrap(text, columns):
+        yield (blank, *edge, (part, style))
+        at += len(part)
+        blank = (blank[0], _how_goes_on(text, at))
+        at += len(text[at:]) - len(text[at:].lstrip(" "))
+
+
+def _how_goes_on(text: str, at: int) -> str:
+    """Return the style of what hangs below a line that ends here: it tells whether a space was left out."""
+    return "spaced" if text[at : at + 1] == " " else "joined"
+
+
+_JOINTS = {"joined": "", "spaced": " ", "newline": "\n"}
+
+
+def copied(marked: Iterable[tuple[Line, int, int]]) -> str:
+    """Return what is marked of some lines as it was before it was wrapped: a long address is whole again.
+
+    Each line comes with the first and the last place of what is marked; -1: up to the end.
+    """
+    text = ""
+    for number, (line, start, end) in enumerate(marked):
+        shown = "".join(part for part, _ in line)
+        hang = sum(len(part) for part, style in line if style in _JOINTS or style == "hang")
+        joint = _JOINTS.get(line[0][1], "\n") if line and number else ""
+        text += joint + shown[max(start, hang) : len(shown) if end == -1 else max(end, hang)].rstrip()
+    return text
+
+
+def _first_line(text: str, space: int) -> str:
+    """Return what stands beside the head."""
     if width(text) <= space:
-        return text, ""
-    if space < 8:
-        return "", text
-    first = wrap(text, space)[0]
-    rest = text[len(first) :].lstrip(" ")
-    return first, rest
+        return text
+    return "" if space < 8 else wrap(text, space)[0]
 
 
 def _rule(text: str, style: str, columns: int) -> Line:

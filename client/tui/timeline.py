@@ -13,7 +13,7 @@ from tsudoi.protocol.client.words import Language
 from ..state.columns import Line
 from ..state.columns import width as cells
 from ..state.model import Item, Room
-from ..state.view import item_lines, timeline
+from ..state.view import copied, item_lines, timeline
 from .colours import STYLES, strip
 
 WHEEL = 3
@@ -207,8 +207,8 @@ class Timeline(Widget, can_focus=False):
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """See Textual."""
-        text = "\n".join("".join(part for part, _ in line).rstrip() for line in self._lines)
-        return selection.extract(text), "\n"
+        spans = ((line, selection.get_span(at)) for at, line in enumerate(self._lines))
+        return copied((line, *span) for line, span in spans if span is not None), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
         """See Textual."""

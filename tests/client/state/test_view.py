@@ -1,5 +1,6 @@
 """client/state/view.py: rows for any width."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -28,6 +29,32 @@ def test_the_bar_has_the_shown_room_and_what_is_new_in_the_others(columns: int, 
     assert "@1" in text(bar)
     if columns >= 40 or shown != "a room with a long name":
         assert span_width(bar) <= columns
+
+
+@pytest.mark.parametrize("columns", [20, 40, 56, 80, 200])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "https://example.org/会議/2026/11/30/議事録?id=0123456789abcdef0123456789abcdef&page=12 を見て",
+        "one two  three four " * 9 + "end",
+        "日本語の文は空白なしで折り返す。" * 9,
+        "first line\n  second line, indented" + " long" * 20 + "\n\nlast",
+    ],
+    ids=lambda said: said[:8],
+)
+def test_what_is_copied_is_not_wrapped(said: str, columns: int) -> None:
+    lines = view.item_lines(Speech("bob", said, AT, mark=Mark.REFUSED, why="no " * 30 + "no"), columns, "en")
+    whole = view.copied((line, 0, -1) for line in lines)
+    assert re.sub(" +", " ", said) in re.sub("[ \u3000]+", " ", whole)
+    assert whole.endswith(f"[not said: {'no ' * 30}no]")
+    below = view.copied((line, 0, -1) for line in lines[1:])
+    assert "│" not in below
+    assert whole.endswith(below)
+
+
+def test_a_part_of_two_lines_is_copied() -> None:
+    lines = view.item_lines(Speech("bob", "x" * 50, AT), 30, "en")
+    assert view.copied([(lines[0], 15, -1), (lines[1], 0, 10)]) == "x" * (15 + 3)
 
 
 def test_the_bar_has_all_rooms_for_which_there_are_columns() -> None:
