@@ -255,10 +255,12 @@ def _chat(
         else:
             from .plain_terminal import chat_in_terminal
 
-    async def connect(room: str, *, creates: bool, password: str | None) -> ChatClient:
+    wished = "" if signed_token else name or ""
+
+    async def connect(room: str, *, creates: bool, password: str | None, name: str) -> ChatClient:
         return await (create if creates else join)(
             room,
-            name=name or "",
+            name=name,
             server=server,
             dialect=dialect,
             password=password or None,
@@ -267,12 +269,11 @@ def _chat(
             settings=Settings(language=speaks, security=security, flush_s=5.0 if in_terminal else 0.5),
         )
 
-    wished = "" if signed_token else name or ""
     program = click.get_current_context().find_root().info_name or "client"
 
     async def chat() -> int:
         try:
-            place = await _enter(connect, room, creates, password, speaks if in_terminal else None)
+            place = await _enter(connect, room, creates, wished, password, speaks if in_terminal else None)
         except ClientError as exc:
             if isinstance(exc, WrongPassword) and is_about_password(exc) and not password:
                 raise ClientError(words.NEEDS_PASSWORD.text(speaks, room=room)) from exc
@@ -310,20 +311,20 @@ def _why_not_entered(exc: ClientError, room: str, server: Server, program: str, 
 
 
 async def _enter(
-    connect: "Connect", room: str, creates: bool, password: str | None, asks_in: Language | None
+    connect: "Connect", room: str, creates: bool, name: str, password: str | None, asks_in: Language | None
 ) -> ChatClient:
     """Enter a room; in a terminal, ask for its password if it needs one. `asks_in`: the language; None: do not ask."""
     question = words.PASSWORD_FOR
     for _ in range(PASSWORD_TRIES):
         try:
-            return await connect(room, creates=creates, password=password)
+            return await connect(room, creates=creates, password=password, name=name)
         except WrongPassword as exc:
             if asks_in is None or not is_about_password(exc):
                 raise
             if password is not None:
                 question = words.PASSWORD_AGAIN
             password = ask(question.text(asks_in, room=room), is_secret=True)
-    return await connect(room, creates=creates, password=password)
+    return await connect(room, creates=creates, password=password, name=name)
 
 
 def _has_terminal() -> bool:

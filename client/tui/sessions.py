@@ -23,14 +23,18 @@ ASKING = ("/who ", "/history ")
 
 
 class Connect(Protocol):
-    """Creates or joins a room with the user's name, server and dialect."""
+    """Creates or joins a room at the user's server, in its dialect."""
 
-    def __call__(self, room: str, *, creates: bool, password: str | None) -> Awaitable[ChatClient]: ...
+    def __call__(self, room: str, *, creates: bool, password: str | None, name: str) -> Awaitable[ChatClient]: ...
 
 
 @dataclass
 class _Seat:
     chat: ChatClient
+    wished: str
+    """The name that was asked for."""
+    given: str
+    """The name with which the user came in."""
     lines: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -62,12 +66,18 @@ class Sessions:
         return room in self._seats and not self._seats[room].chat.closed
 
     async def enter(self, room: str, creates: bool, password: str | None = None) -> None:
-        """Create or join a room; raise ClientError."""
-        self.add(await self._connect(room, creates=creates, password=password), creates)
+        """Create or join a room; raise ClientError. One that was removed keeps the name of its `/nick`."""
+        seat, wished = self._seats.get(room), self._wished
+        if seat is not None and wished:
+            wished = seat.wished if seat.chat.name == seat.given else seat.chat.name
+        self._seat(await self._connect(room, creates=creates, password=password, name=wished), creates, wished)
 
     def add(self, chat: ChatClient, is_host: bool) -> None:
         """Take a client that has entered its room."""
-        seat = self._seats[chat.room] = _Seat(chat)
+        self._seat(chat, is_host, self._wished)
+
+    def _seat(self, chat: ChatClient, is_host: bool, wished: str) -> None:
+        seat = self._seats[chat.room] = _Seat(chat, wished, chat.name)
         self._dispatch(
             Entered(
                 chat.room,
@@ -78,7 +88,7 @@ class Sessions:
                 chat.has_receipts,
                 chat.dialect.down.form in WITH_VALUES,
                 chat.position,
-                self._wished,
+                wished,
             )
         )
         self._start(seat, self._receive(seat))

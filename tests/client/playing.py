@@ -52,11 +52,13 @@ class Stage:
         self.chats[room] = self._make(room)
         return self.chats[room]
 
-    async def _connect(self, room: str, *, creates: bool, password: str | None) -> Any:
+    async def _connect(self, room: str, *, creates: bool, password: str | None, name: str) -> Any:
         self.passwords.append(password)
         if self.refuse.get(room):
             raise self.refuse[room].pop(0)
-        return self._chat(room)
+        chat = self._chat(room)
+        chat.name = name
+        return chat
 
     @property
     def den(self) -> Any:

@@ -198,9 +198,9 @@ def test_a_room_is_entered_once_although_it_is_asked_for_twice() -> None:
         let_in = asyncio.Event()
         connect = stage.app.sessions._connect
 
-        async def slowly(room: str, *, creates: bool, password: str | None) -> Any:
+        async def slowly(room: str, **options: Any) -> Any:
             await let_in.wait()
-            return await connect(room, creates=creates, password=password)
+            return await connect(room, **options)
 
         stage.app.sessions._connect = slowly
         await stage.type("/join カ\u3099ーデン")
@@ -394,6 +394,26 @@ def test_a_room_that_closes_stays_to_be_read() -> None:
         assert "bye" in stage.screen
 
     play(scene, (100, 20))
+
+
+def test_a_user_who_was_removed_comes_back_with_the_name_that_it_has_taken() -> None:
+    async def scene(stage: Stage) -> None:
+        async def come_back() -> None:
+            stage.den.closed = True
+            await stage.hear(Kicked("You were removed."))
+            await stage.type("/join")
+
+        stage.den.name = "alice 2"  # of a name that is taken, the server makes another
+        stage.app.sessions.add(stage.den, is_host=False)
+        await come_back()
+        assert "You are in den, alice." in stage.screen
+        stage.den.name = "ally"
+        await come_back()
+        assert "You are in den, ally." in stage.screen
+        await come_back()
+        assert stage.den.name == "ally"
+
+    play(scene)
 
 
 def test_the_roster_follows() -> None:
