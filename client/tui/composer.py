@@ -84,6 +84,11 @@ class Composer(TextArea):
         """Tell that the text may have other rows now: Textual wraps it anew without a message."""
         self.post_message(self.Changed(self))
 
+    @property
+    def _row(self) -> int:
+        """The cursor's row on the screen: a long line has several."""
+        return self.wrapped_document.location_to_offset(self.cursor_location).y
+
     async def _on_key(self, event: Key) -> None:
         """See Textual."""
         key = event.key
@@ -111,13 +116,9 @@ class Composer(TextArea):
                 self.post_message(self.Interrupted())
         elif key == "ctrl+d" and not self.text:
             self._finish()
-        elif (
-            key == "up"
-            and self.cursor_location[0] == 0
-            and self.wrapped_document.location_to_offset(self.cursor_location).y == 0
-        ):
+        elif key == "up" and self._row == 0:
             self._recall(-1)
-        elif key == "down" and self.cursor_at_last_line:
+        elif key == "down" and self._row == self.wrapped_document.height - 1:
             self._recall(1)
         elif key.startswith("alt+") and event.is_printable:
             pass  # else Alt-X would write an x

@@ -71,6 +71,21 @@ def test_up_moves_in_a_text_of_several_lines_first() -> None:
     play(scene)
 
 
+def test_up_and_down_move_in_a_long_line_first() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("before")
+        stage.app.query_one("#composer", TextArea).insert("word " * 30)
+        await stage.press("ctrl+a", "down", "X", "up", "Y")
+        assert text(stage).startswith("wY" + "ord " + "word " * 14)
+        assert "X" in text(stage)
+        await stage.press("up")
+        assert text(stage) == "before"
+        await stage.press("down")
+        assert "X" in text(stage)
+
+    play(scene)
+
+
 def test_the_composer_grows_with_its_text() -> None:
     async def scene(stage: Stage) -> None:
         stage.app.query_one("#composer", TextArea).insert("word " * 60)
