@@ -1,6 +1,6 @@
 """Take samples of what happens, and keep those of the last minutes for operators.
 
-Rates of gateways come from their reports (`backbone.Measured`), each by the gateway's own clock: so it does not matter
+Rates of gateways come from their reports (`backbone.Measured`), each by the gateway's own clock, so it is not important
 how many reports fall between two samples.
 """
 

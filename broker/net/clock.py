@@ -1,6 +1,6 @@
-"""Read the clocks for what decides, and log steps of the system's clock.
+"""Read the clocks for the broker's decisions, and log steps of the system's clock.
 
-The system's clock is looked at several times a second, and not in each turn.
+A step is looked for several times a second, not in each turn.
 """
 
 import time

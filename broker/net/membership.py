@@ -1,7 +1,8 @@
-"""This broker's part among those that share a store: take shards and load them, serve them, give them.
+"""This broker's part among those that share a store: take shards and load them, serve them, give them up.
 
 `../shards/moves.py` decides. What waits for the store runs in threads, so the event loop serves the other shards
-meanwhile. When the lease is lost, all shards are dropped at once: what is not published by then never is.
+meanwhile. When the lease is lost, all shards are dropped at once, and what was not published by then is never
+published.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ class Membership:
             server: serves the shards.
             new_core: makes a core; it may take long.
             endpoint: where gateways of other machines reach this broker.
-            admin: where operators do; empty: nowhere.
+            admin: where operators of other machines reach it; empty: nowhere.
         """
         self.name = secrets.token_hex(8)
         self.endpoint = endpoint

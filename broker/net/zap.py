@@ -57,8 +57,9 @@ def present(socket: "zmq.Socket[Any]", public: str, secret: str, broker: str) ->
 def close_protected(socket: "zmq.Socket[Any]", linger_ms: int = 0) -> None:
     """Close a socket that may be protected.
 
-    It reports no more failed handshakes first: libzmq's I/O thread, which closes it later, would wait for ever for
-    one who reads them, and bind and connect nothing any more (github.com/zeromq/libzmq/issues/3575).
+    First its reports of failed handshakes are turned off. Otherwise libzmq's I/O thread, which closes the socket later,
+    would wait for ever for a reader of the reports, and no longer bind or connect anything
+    (github.com/zeromq/libzmq/issues/3575).
     """
     socket.monitor(None, 0)
     socket.close(linger_ms)

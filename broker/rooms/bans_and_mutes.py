@@ -96,7 +96,7 @@ class BansAndMutes:
     def lift(self, room: int, kind: RestrictionKind, who: str) -> list[Restriction]:
         """Lift the restrictions of a kind on a name, or on an address; return those that were there.
 
-        One of both that was placed on a member goes with its name; without its address it stays on the name.
+        One that was placed on a member covers both: the name lifts it wholly, the address for the address only.
         """
         name, ip = who or None, rate_key(who) or None
         held = [each for each in self._rooms.get(room, {}).values() if each.kind == kind]

@@ -209,9 +209,9 @@ class Directory(Index):
             self._close_if_over(room, reason, wall_ms)
 
     def replace(self, before: Member, member: Member, wall_ms: int) -> None:
-        """Let a member take the place of one of its room that its client was before: its name, its being host or muted.
+        """Let a member take the place of the one that its client was before: its name, and whether it is host or muted.
 
-        Rights by a signed token do not pass: each member has those of its own.
+        Rights by a signed token are not handed over: each member has those of its own token.
         """
         room, was_host = member.room, before.is_host
         self.records.append(room, EntryKind.LEFT, before, "", LeaveReason.REJOINED, wall_ms)
@@ -269,7 +269,7 @@ class Directory(Index):
         self.records.store_member(member)
 
     def hold(self, member: Member) -> None:
-        """Stop counting its gateway's reports for a member that will go to another gateway.
+        """Ignore its gateway's reports for a member that will go to another gateway.
 
         This is not stored: a broker that starts again does not know of the handover.
         """
@@ -315,9 +315,9 @@ class Directory(Index):
         return offset > room.last or bool(is_other)
 
     def begin_epoch(self, room: Room) -> None:
-        """Begin a new epoch in a room whose log went back in time: an older state of the store was put in its place.
+        """Begin a new epoch in a room whose log went back in time, because an older state of the store was restored.
 
-        Once in a run of the broker: a gateway that lies can not make others read the log again and again.
+        This is done once in a run of the broker: a gateway that lies can not make others read the log again and again.
         """
         if room.id in self._renewed:
             return

@@ -54,8 +54,8 @@ class Gateways:
     def __init__(self, serving: list[str], accepted: dict[str, int], now: float, is_shared: bool = False) -> None:
         """Begin with the gateways of an earlier run of the broker; they may still run, and have time to say Hello.
 
-        One that shared its process with that run has ended with it: the store can not be opened twice. Only of a store
-        that brokers share (`is_shared`), the one before may still run.
+        A gateway that shared its process with that run has ended with it, since a store can not be opened twice; it may
+        still run if brokers share the store (`is_shared`).
 
         `serving` are the instances that serve members, `accepted` is the store's (`Batch.accepted`).
         """
@@ -71,8 +71,8 @@ class Gateways:
     def awake(self, now: float) -> float:
         """Note that the broker runs; return for how long it has stood still until now, 0 if it has not.
 
-        After that no gateway counts as gone, since its frames are not read yet. Of those that were gone before, other
-        gateways may have heard the members meanwhile.
+        After that no gateway counts as gone, since its frames are not read yet. Members of gateways that were gone
+        before may have been served by others meanwhile.
         """
         length = now - self._awake_at
         self._awake_at, self.awake_until = now, now + STOOD_STILL_S

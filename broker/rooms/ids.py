@@ -1,8 +1,7 @@
-"""Give rooms and members ids that are never given twice.
+"""Give rooms and members ids that are never given twice, not even by a broker that has lost its store.
 
-Not even by a broker that has lost its store, or has an older one: ids begin with the time. If the clock was set back
-too, it is improbable: each run of the broker begins a millisecond with a number of its own. And each shard gives only
-the ids that have the remainder of its own number.
+Ids begin with the time. If the clock was set back too, a repetition is improbable: each run of the broker begins each
+millisecond with a random number. A shard gives only ids whose remainder is its own number.
 """
 
 TIME_SHIFT = 16
@@ -39,6 +38,6 @@ def created_ms(given: int) -> int:
 def first_epoch(room_id: int) -> int:
     """Return the epoch with which a room begins: when it was made, in milliseconds; at least 1.
 
-    A room that is made anew under a name so has another one: a client's position in the room before it means nothing.
+    So a room that is made again under a name has another epoch, and positions in the room before it are not valid.
     """
     return max(1, created_ms(room_id))

@@ -1,8 +1,8 @@
 """Remember passwords that were checked lately, so that the same one is hashed once; PROTOCOL.md, "Limits".
 
-A school class that joins at once gives one password forty times, and needs no forty hashes of 30 ms. What is kept is a
-digest in memory, made with a key of this run of the broker, under the room's stored hash: when the room has another
-password, nothing that is known here counts any more.
+A school class that joins at once gives one password forty times, and needs no forty hashes of 30 ms. Kept in memory is
+a digest, made with a key of this run of the broker, together with the room's stored hash: a new password of the room
+makes it useless.
 """
 
 import secrets

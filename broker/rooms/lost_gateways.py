@@ -58,7 +58,7 @@ class Ownership:
     def back(self, gateway: Gateway, now: float) -> None:
         """Note that a gateway that was gone has sent a frame; without Hello, if no lost connection was noticed.
 
-        Another gateway of its name may have ended meanwhile, when there was no successor.
+        If it had no successor, another gateway of its name may have ended meanwhile.
         """
         gateway.gone = False
         self.find_successors(now)
@@ -141,10 +141,10 @@ class Ownership:
         self._handovers.give(successor, adopted)
 
     def reconcile(self, instance: str, known: list[int], now: float) -> backbone.Reconciled:
-        """Return which members that a gateway knows it does not own; send it those it owns but does not know.
+        """Return which members that a gateway knows it does not own; send it those that it owns but does not know.
 
-        It may also not know that it owns a member again: another gateway may have served the member meanwhile, and come
-        further. Such a member is not live in the directory, so those that are not, and have an address, are sent, too.
+        It may not know that it owns a member again, whom another gateway has served meanwhile and brought further. Such
+        a member is not live in the directory, so members that are not live and have an address are sent, too.
         """
         members, departed = self._directory.members, self._directory.departed
         served = {member.id for member in self._directory.served_by(instance)}

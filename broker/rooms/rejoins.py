@@ -1,7 +1,7 @@
 """Let a client that ended without leaving, and joins again, take its old member's place; PROTOCOL.md, "Addresses".
 
-Nothing but the address and the name tells who it is: its old token is lost. So both must be the same, and the address
-be proven twice: the IP address by the handshake's TCP connection, the port by the first datagram with the new token.
+It has lost its token, so only its address and name tell who it is. Both must be the same, and the address is proven:
+the IP address by the handshake's TCP connection, the port by the first datagram with the new token.
 """
 
 from tsudoi.ops.ip_address import same_host
@@ -46,9 +46,9 @@ def _is_at(member: Member, place: tuple[str, str]) -> bool:
 
 
 def _may_replace(member: Member, other: Member) -> bool:
-    """Return whether the names are the same, and as well vouched for.
+    """Return whether the names are the same, and the new one is proven at least as well.
 
-    A member of version 2 is never replaced: its client proves itself by its keys, and no address stands for it.
+    A member of version 2 is never replaced: its client proves itself by its keys, not by an address.
     """
     if other.dialect == TSUDOI_2.name:
         return False

@@ -54,9 +54,9 @@ def steps(directory: Directory, question: Replay) -> Steps:
 
 
 def _shared_until(directory: Directory, question: Replay) -> Generator[tuple[int, int, int], Sequence[Chunk], int]:
-    """Return the offset up to which the gateway has received what this log has, as far as that is known.
+    """Return the offset up to which the gateway has received what is in this log, as far as that is known.
 
-    The time at which an entry was stamped shows whether two logs have the same entry at an offset.
+    Two logs have the same entry at an offset if it has the same time.
     """
     after, room = question.after, directory.known_room(question.room)
     entry = None

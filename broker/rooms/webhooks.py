@@ -50,7 +50,7 @@ class Posts:
 def check_sender(bans_and_mutes: BansAndMutes, room: Room, post: Post, wall_ms: int) -> None:
     """Raise Banned or Muted if a webhook may not speak in a room, InvalidName if its name is invalid.
 
-    What holds for the name in its token holds for it, and so does what holds for the name with the mark.
+    Bans and mutes of both forms of its name count: as it is in the token, and with the mark.
     """
     name, is_shared = names.user_name(post.user), bool(post.options & MemberOptions.SHARED_ADDRESS)
     for known_as in (name, names.webhook_name(name)):

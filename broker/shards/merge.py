@@ -1,7 +1,4 @@
-"""Put the turns of several shards together.
-
-All frames for one gateway travel in one, of however many shards they are.
-"""
+"""Merge the turns of several shards: all frames for one gateway travel in one message."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +10,7 @@ from ..turn import Turn
 def merged_news(turns: Iterable[tuple[int, Turn]]) -> Iterator[tuple[bytes, bytes]]:
     """Yield the (topic, body) to publish for (shard, its turn), in an order that keeps that of each shard.
 
-    News of rooms are as they were. Bundles get their shard in front, and those for one gateway are packed.
+    News of rooms are not changed. Bundles get their shard in front, and those for one gateway are packed together.
     """
     bundles: dict[bytes, list[bytes]] = {}
     later: list[tuple[bytes, bytes]] = []

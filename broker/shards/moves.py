@@ -64,7 +64,8 @@ def cluster(
 ) -> Cluster:
     """Return the Cluster frame of the broker that gateways reach at `endpoint`.
 
-    Within a term a shard has one owner, and then none. So a shard that is still loaded has none in the term before.
+    Within a term a shard's owner changes once, to none. So a shard that is still loaded is listed in the term before,
+    without owner.
 
     Args:
         view: what the store had; it may be older than what this broker knows of itself.

@@ -1,11 +1,11 @@
 """Decide whether gateways reach this broker: one that they can not reach shall have no shard.
 
-What a broker could find out by a connection to its own `--advertise` proves little: behind some NATs it can not reach
-itself, and gateways at other places may. So the gateways' connections are the proof. Each gateway connects to all
-brokers that are listed, also to those without a shard. If others have gateways and this one has none, its endpoint is
-wrong, or something is in the way.
+A connection of the broker to its own `--advertise` would prove little: behind some NATs it can not reach itself, and
+gateways are elsewhere. So the gateways' connections are the proof. Each gateway connects to all brokers that are
+listed, also to those without a shard. If others have gateways and this one has none, its endpoint is wrong, or
+something is in the way.
 
-Nor is one to have the endpoint of another: gateways can tell the two apart no more than their shards.
+Two brokers must not have the same endpoint either: gateways could not tell them apart.
 """
 
 from ..store.sharing import LEASE_S, LOOK_S, View

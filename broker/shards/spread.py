@@ -14,7 +14,7 @@ from collections.abc import Sequence
 def spread(shards: int, brokers: Sequence[tuple[str, str]]) -> list[str]:
     """Return the id of the broker that shall own each shard, in order; empty if there is no broker.
 
-    `brokers` are (id, endpoint). Their order does not count; equal endpoints differ by their ids.
+    `brokers` are (id, endpoint), in any order; those with equal endpoints differ by their ids.
     """
     if not brokers:
         return [""] * shards

@@ -1,4 +1,4 @@
-"""Make the next state from an event, and say what is to be done about it; `heard.py` takes the SDK's events."""
+"""Make the next state from an event, and say what is to be done about it; `sdk_events.py` takes the SDK's events."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +30,8 @@ from .events import (
     Shown,
     Told,
 )
-from .heard import OLDER, append, end, hear
 from .model import MAX_ITEMS, Awaited, End, Mark, Note, Room, Speech, State, Tone
+from .sdk_events import OLDER, append, end_membership, take_sdk_event
 from .timeline import Items
 
 FIRST_HISTORY = 20
@@ -50,7 +50,7 @@ def reduce(state: State, event: Event) -> Result:
         case Entered():
             return _entered(state, event)
         case Heard():
-            return hear(state, event)
+            return take_sdk_event(state, event)
         case Posted():
             mark = Mark.WAITING if event.has_receipt else Mark.SENT
             room = state.room(event.room)
@@ -68,7 +68,7 @@ def reduce(state: State, event: Event) -> Result:
             note = Note(text, at, tone=tone)
             return _change(state, room or state.shown, lambda room: append(room, note))
         case Ended(name, why, at):
-            return _change(state, name, lambda room: end(room, why, at, state.language))
+            return _change(state, name, lambda room: end_membership(room, why, at, state.language))
         case Closed(name):
             return _closed(state, name), []
         case Shown(name):

@@ -1,8 +1,9 @@
 """The two sockets to a broker: DEALER for commands and answers, SUB for news.
 
-The same for every endpoint (inproc://, ipc://, tcp://). Drains are bounded; no frame waits for the event loop. A broker
-in the same process and thread is called when something was sent, and calls: that saves the looks at the sockets' events
-after each call, and rounds of the event loop (benchmarks/RESULTS.md, row "a lone message").
+The same for every endpoint (inproc://, ipc://, tcp://). Each drain is bounded, and frames are sent at once. A broker in
+the same process and thread is called directly after a send, and calls back when it has sent something. That saves
+looking at the sockets' events after each call, and rounds of the event loop (benchmarks/RESULTS.md, row "a lone
+message").
 """
 
 import asyncio
@@ -213,7 +214,8 @@ def _is_readable(socket: "zmq.Socket[bytes]") -> bool:
 def _drain(socket: "zmq.Socket[bytes]", announced: int) -> list[bytes]:
     """Receive a bounded number of frames: as many as were `announced`, or, if that is 0, all.
 
-    A single frame is common, and an exception at its end would cost as much.
+    After the first the socket is asked whether there is more: often there is not, and an exception costs as much as a
+    frame.
     """
     frames: list[bytes] = []
     try:

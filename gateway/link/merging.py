@@ -1,8 +1,8 @@
-"""Make one list of rooms of the lists of all shards, oldest room first.
+"""Merge the lists of rooms of all shards into one, oldest room first.
 
-A room's id begins with the time when it was made (`broker/rooms/ids.py`), so ids put the rooms of all shards in order.
-Rooms belong to shards by a hash, so each shard has nearly the same share of the oldest rooms, and of the newest: of
-each shard only so many are asked for, and a few more.
+A room's id begins with the time when it was made (`broker/rooms/ids.py`), so rooms of all shards are ordered by their
+ids. A hash assigns rooms to shards, so each shard has about the same share of the oldest rooms, and of the newest. It
+is asked for its share and a few more.
 """
 
 from collections.abc import Iterable, Sequence

@@ -76,10 +76,11 @@ class Publisher:
         return items
 
     def welcome(self, accepted: int, now: float) -> None:
-        """Open: the broker knows this gateway and has accepted everything up to `accepted`; send the rest again.
+        """Begin to send: the broker knows this gateway and has accepted everything up to `accepted`. Send the rest
+        again.
 
-        If it had accepted more before, it has forgotten this gateway: the items get new numbers. What it has accepted
-        and was never sent is none of these items.
+        If it had accepted more before, it has forgotten this gateway, and the items get new numbers. If it has accepted
+        numbers that were never given here, they say nothing about the items here.
         """
         if accepted < self.accepted:
             self._highest = accepted  # the numbers above it are given anew

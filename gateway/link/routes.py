@@ -291,7 +291,7 @@ class Routes:
     def handle_canary(self, shard: int, broker: str, number: int, now: float) -> bool:
         """Handle a canary of a bundle; return False if news may have been lost before it.
 
-        One that a former owner of the shard has sent back proves nothing.
+        A canary that a former owner of the shard has sent back is ignored.
         """
         link = self.links[shard]
         return not link.is_from(broker) or link.handle_canary(number, now)

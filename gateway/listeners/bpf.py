@@ -25,10 +25,10 @@ def step(code: int, if_true: int = 0, if_false: int = 0, number: int = 0) -> byt
 
 
 DROP = (step(RETURN, number=0),)
-"""A filter for a socket of a group that has no program yet: it gets nothing.
+"""A filter that lets nothing through, for a socket of a group that has no program yet.
 
-The sender's address would decide which socket of the group gets a datagram, and what waits in one would be received
-behind what comes later to another.
+Without the program the kernel chooses a socket by the sender's address. A datagram that waits in one socket could then
+be received after a later one in another.
 """
 
 

@@ -1,7 +1,7 @@
-"""Give TLS handshakes at ordinary listeners their turns: one each time round the event loop, addresses in turn.
+"""Run the TLS handshakes of ordinary listeners, one in each turn of the event loop, the addresses in rotation.
 
-A handshake costs the server a signature, milliseconds with a long RSA key, and a client that wants one nothing. Between
-two of them datagrams are read; and an address that begins many waits behind its own.
+A handshake costs the server a signature (milliseconds with a long RSA key) and the client nothing. So datagrams are
+read between two handshakes, and an address that begins many delays only its own.
 """
 
 from collections import deque

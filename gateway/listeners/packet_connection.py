@@ -1,7 +1,7 @@
 """Carry packets of version 2 on TCP connections; PROTOCOL.md, "Over TCP". Sockets only: `sealed/` decides.
 
-To what sends, a connection is an address: `PacketConnections` stands beside the UDP listeners, and sends as they do.
-An address is never used again, so a cookie holds for one connection alone.
+Each connection has an address of its own, and `PacketConnections` sends to it as a UDP listener does. No address is
+used twice, so a cookie is valid on one connection only.
 """
 
 import asyncio

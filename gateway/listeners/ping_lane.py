@@ -1,9 +1,10 @@
 """Receive pings of version 2 at a socket of their own, so that a gateway wakes up for many of them at once.
 
-10,000 members at rest ping 444 times a second. To wake up for each costs more than to answer it: what it needs has left
-the processor's caches (benchmarks, "each with a ping in 22.5 s"). So a second socket shares the listener's address
-(SO_REUSEPORT), and a program in the kernel gives it the packets that are too short to be anything but a ping. After
-each time that it is emptied it is left alone for `REST_S`. Nothing else waits, and neither does a ping that is alone.
+10,000 members at rest ping 444 times a second. To wake up for each costs more than to answer it, since the code and
+data that it needs have left the processor's caches (benchmarks, "each with a ping in 22.5 s"). So a second socket
+shares the listener's address (SO_REUSEPORT), and a program in the kernel gives it the packets that are too short to be
+anything but a ping. After this socket was emptied, it is not read for `REST_S`. Other packets do not wait, and a ping
+after a longer pause does not either.
 """
 
 import asyncio
@@ -74,7 +75,7 @@ class PingLane:
 def open_beside(main: socket.socket) -> socket.socket | None:
     """Return a second socket at the address of a bound one, to which the kernel gives pings; None: it can not.
 
-    The first one was bound alone: another process that wants the address is refused as ever.
+    The first was bound without SO_REUSEPORT, so a second process that wants the address is still refused.
     """
     lane = socket.socket(main.family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     try:

@@ -1,8 +1,8 @@
 """Learn to which of its host's addresses a datagram came, and answer from there: IP_PKTINFO and IPV6_PKTINFO of Linux.
 
-A client that has connected its UDP socket hears only the address that it sends to. A socket that is bound to one
-address always answers from it; one that is bound to all would let the kernel choose: the first address of the
-interface, whatever the client sent to.
+A client with a connected UDP socket receives only what comes from the address that it sends to. A server socket that is
+bound to one address always answers from it. For one that is bound to all addresses the kernel would choose: the first
+address of the interface, whatever the client sent to.
 
 Control messages (cmsg(3), ip(7), ipv6(7); RFC 3542), on 64-bit Linux:
 

@@ -170,10 +170,10 @@ class TCPServer(StreamServer[Connection]):
         return verdict
 
     def _longest_silent(self, address: str) -> Connection | None:
-        """Return the connection of an address whose client has let it wait for longest.
+        """Return the connection of an address whose client has been silent for longest, when it was to send.
 
-        Its classmates come at once, whatever one of them leaves open: a client that means to join sends its request in
-        its first moments, and the address has `--address-connections` others to lose before it.
+        It is closed in favour of a new one, so idle connections of one classmate do not shut out the others. A client
+        that means to join is safe: it sends its request at once, and `--address-connections` others would go before it.
         """
         waiting = [each for each in self._by_address.get(address, ()) if each.awaits_client]
         return min(waiting, key=lambda each: each.waiting_since, default=None)

@@ -1,6 +1,6 @@
 """TLS of one connection: bytes in, bytes out, by the standard library's `ssl`; no sockets.
 
-It looks at records before the library does, which bounds neither what a handshake takes nor records that say nothing.
+It checks records first: the library limits neither the size of a handshake nor the number of empty records.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ class TlsLayer:
         """The client has said that it sends no more."""
 
     def receive(self, data: bytes) -> bytes:
-        """Take bytes of the client; return what they say. `take` what is to be sent afterwards, also after an error.
+        """Take bytes of the client and return them decrypted; `take` then has what is to be sent, also after an error.
 
         Raises:
             ssl.SSLError: the client does not speak TLS as it should, or breaks off the handshake.

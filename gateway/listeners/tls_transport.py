@@ -61,7 +61,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes of the client; those of its handshake wait for their turn.
 
-        They are read meanwhile: a client that has gone is not to keep its place, nor to cost a signature.
+        They are read while they wait, so a client that has closed the connection loses its turn and costs no signature.
         """
         if self._is_open:
             self._receive(data)

@@ -1,6 +1,6 @@
 """Open the listeners for webhooks and for browsers, if the settings ask for some.
 
-What they need is imported here only then: h11 and websockets.
+The packages h11 and websockets are imported only then.
 """
 
 from collections.abc import Callable, Coroutine, Sequence

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from tsudoi.protocol.errors import SettingError
 
 
@@ -21,15 +23,12 @@ class Inherited:
     """Of the sockets for pings (`listeners/ping_lane.py`), one per UDP listener; none if the kernel routes nothing."""
 
     def __str__(self) -> str:
-        parts = (self.tcp, self.udp, (self.workers,), (self.number,), self.webhook, self.web, self.pings)
-        return "/".join(",".join(map(str, numbers)) for numbers in parts)
+        return msgspec.json.encode(self).decode()
 
 
 def parse_inherited(text: str) -> Inherited:
     """Parse a text that `str` has made; raise SettingError for any other."""
     try:
-        parts = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
-        tcp, udp, (workers,), (number,), webhook, web, pings = parts
-    except ValueError:
+        return msgspec.json.decode(text, type=Inherited)
+    except msgspec.MsgspecError:
         raise SettingError(f"{text!r} is no list of descriptors") from None
-    return Inherited(tcp, udp, workers, number, webhook, web, pings)

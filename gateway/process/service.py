@@ -61,7 +61,7 @@ class Service:
     ) -> None:
         """Bind the UDP listeners and connect to brokers at these endpoints; inproc:// needs a ZeroMQ `context`.
 
-        Without `sessions`, those of version 2 are of this run alone, and not over TLS.
+        Without `sessions`, sessions of version 2 end with this run, and there is no certificate for TLS.
 
         Raises:
             SettingError: an address can not be bound, or a file with keys can not be used.

@@ -23,15 +23,10 @@ def test_descriptors_are_handed_down_as_text(
     [
         "",
         "1",
-        "1/2",
-        "1/2/",
-        "1/2/3",
-        "1/2/3/4",
-        "1/2/3/4/5",
-        "1/2/3/4/5/6",
-        "1/2/3/4/5/6/7/8",
-        "a/b/1/1///",
-        "1,/x/1/1///",
+        "[1]",
+        "{}",
+        '{"tcp": [3], "udp": [4], "workers": 1, "number": 1, "webhook": [], "web": []}',
+        '{"tcp": ["x"], "udp": [4], "workers": 1, "number": 1, "webhook": [], "web": [], "pings": []}',
     ],
 )
 def test_what_are_no_descriptors_is_a_setting_error(text: str) -> None:

@@ -22,24 +22,27 @@ _WAYS_ON = {End.OVER: words.REJOIN, End.CLOSED: words.REOPEN, End.BANNED: words.
 
 
 def append(room: Room, item: Item) -> Room:
+    """Show a line at the room's end."""
     return replace(room, items=timeline.add(room.items, item))
 
 
-def end(room: Room, why: str, at: datetime, language: Language, end: End = End.OVER) -> Room:
+def end_membership(room: Room, why: str, at: datetime, language: Language, how: End = End.OVER) -> Room:
+    """Note why the membership has ended and what the user can do now; the room's lines stay."""
     if room.ended:
         return room
     room = append(room, Note(why, at, tone=Tone.LOUD))
-    room = append(room, Note(_WAYS_ON[end].text(language, room=room.name), at))
-    room = replace(room, end=end, people=(), count=0)
+    room = append(room, Note(_WAYS_ON[how].text(language, room=room.name), at))
+    room = replace(room, end=how, people=(), count=0)
     return replace(room, banner="", is_banner_bad=False, away_since=None)
 
 
-def hear(state: State, heard: Heard) -> tuple[State, list[Command]]:
+def take_sdk_event(state: State, heard: Heard) -> tuple[State, list[Command]]:
+    """Return the state after an event of the SDK, and the commands to carry out."""
     room = state.room(heard.room)
     if room is None:
         return state, []
     if isinstance(heard.event, tsudoi.ServerAway | tsudoi.ServerBack | tsudoi.Rejoined):
-        changed, commands = _server(state, room, heard)
+        changed, commands = _take_server(state, room, heard)
     else:
         room = _answers_again(room)
         changed, commands = _take(state, replace(room, me=heard.me), heard)
@@ -68,7 +71,7 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
         case tsudoi.Earlier():
             return _add_past(room, event.rows, at), []
         case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked():
-            room = end(room, ending(event, room.name, language), at, language, _kind_ofend(event))
+            room = end_membership(room, ending(event, room.name, language), at, language, _kind_of_end(event))
             if state.shown != room.name:  # it is marked, as a line that mentions the user
                 room = replace(room, unread=room.unread + 1, mentions=room.mentions + 1)
             return room, []
@@ -111,7 +114,7 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
     return append(room, Note(text, at, getattr(event, "offset", None), tone)), commands
 
 
-def _kind_ofend(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked) -> End:
+def _kind_of_end(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked) -> End:
     match event:
         case tsudoi.RoomClosed():
             return End.CLOSED
@@ -204,7 +207,7 @@ def _is_last(event: tsudoi.Listed) -> bool:
     return event.page >= min(event.pages, roster.MAX_PAGES)
 
 
-def _server(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
+def _take_server(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
     language = state.language
     if isinstance(heard.event, tsudoi.Rejoined):
         note = Note(notice(heard.event, language), heard.at, tone=Tone.LOUD)
