@@ -72,7 +72,7 @@ async def run(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], language: La
             Config(tcp=with_both_families(tcp), udp=with_both_families(udp), name="identify"),
             (broker.endpoint,),
             broker.context,
-            _sessions(),
+            _sessions(stack),
         )
         service.look_on(Watch(lambda: renderer(language), show, count_down))
         stack.push_async_callback(service.stop)
@@ -86,13 +86,13 @@ async def run(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], language: La
     return 0
 
 
-def _sessions() -> Sessions:
+def _sessions(stack: contextlib.AsyncExitStack) -> Sessions:
     """Return sessions with a certificate that stays, so that clients which trust it on first use are not alarmed."""
     path = known_servers.default_path()
     if path is not None:
         with contextlib.suppress(SettingError):
-            return open_sessions(Config(session_secret=path.with_name("identify-session")))
-    return open_sessions(Config(broker=(ENDPOINT,)))
+            return open_sessions(Config(session_secret=path.with_name("identify-session")), stack)
+    return open_sessions(Config(broker=(ENDPOINT,)), stack)
 
 
 def renderer(language: Language) -> Renderer:

@@ -4,9 +4,7 @@ import hashlib
 import math
 import ssl
 import stat
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NoReturn
 
 from tsudoi.ops.small_file import read_small, require_small
@@ -23,15 +21,6 @@ class Certificate:
     def __init__(self, files: TlsFiles) -> None:
         """Read both files; raises what `load` raises."""
         self.context, self._pem = load(files)
-
-    @classmethod
-    def of_pem(cls, pem: bytes) -> "Certificate":
-        """Return a certificate and key that are in no file."""
-        with tempfile.TemporaryDirectory() as folder:  # `ssl` reads keys from files only; the folder has mode 0700
-            path = Path(folder, "pem")
-            path.touch(0o600)
-            path.write_bytes(pem)
-            return cls(TlsFiles(path, path))
 
     @property
     def sha256(self) -> str:

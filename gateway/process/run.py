@@ -5,11 +5,8 @@ import contextlib
 import gc
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -70,13 +67,8 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             stack.push_async_callback(broker.stop)
             await broker.start()
             endpoints = (broker.endpoint,)
-        sessions = open_sessions(config)
+        sessions = open_sessions(config, stack)
         if config.workers > 1:
-            if sessions.why_not_kept:
-                # The workers serve each other's sessions, so they need a file for as long as they run.
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tsudoi-"))
-                config = replace(config, session_secret=Path(folder, "session-secret"))
-                sessions = replace(open_sessions(config), why_not_kept=sessions.why_not_kept)
             await _run_workers(config, endpoints, sessions, stopped, broker, configure_again, on_hangup)
             return 0
         if config.inherited is not None:
@@ -134,7 +126,7 @@ async def _run_workers(
 ) -> None:
     """Let worker processes serve until `stopped`; raise SettingError if they can not begin."""
     loop = asyncio.get_running_loop()
-    workers = Workers(config, endpoints)
+    workers = Workers(config, endpoints, sessions.file)
     warn(config, sessions)
 
     def send_all() -> None:

@@ -8,6 +8,8 @@ import dataclasses
 import datetime
 import secrets
 import stat
+import tempfile
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
@@ -34,6 +36,8 @@ class Sessions:
     """What sessions are made with."""
 
     keys: SessionKeys
+    file: Path | None = None
+    """The file with their secrets; None: they are of this process alone."""
     operators: Certificate | None = None
     """The operator's certificate (`--tls-cert`)."""
     own: Certificate | None = None
@@ -41,8 +45,8 @@ class Sessions:
     fingerprint: str = ""
     """The SHA-256 of the certificate that was made here, in hexadecimal; empty: none was."""
     why_not_kept: str = ""
-    """Why there is no file, so that a later run has another secret, and another certificate of its own; empty: there
-    is one."""
+    """Why the files are of this run alone, so that a later one has another secret, and another certificate of its own;
+    empty: they are kept."""
 
     @property
     def shown(self) -> Certificate | None:
@@ -59,10 +63,11 @@ class _NoPlace(SettingError):
     """A file can be neither read nor made."""
 
 
-def open_sessions(config: Config) -> Sessions:
+def open_sessions(config: Config, stack: ExitStack | AsyncExitStack) -> Sessions:
     """Return what the files have, and make those that are missing.
 
-    A gateway without a broker of its own can do without a folder, as in a container that can not be written.
+    A gateway without a broker of its own can do without a folder, as in a container that can not be written: it then
+    has temporary files, until the end of `stack`.
 
     Raises:
         SettingError: a file can not be read, or has something else.
@@ -72,16 +77,16 @@ def open_sessions(config: Config) -> Sessions:
     except _NoPlace as exc:
         if config.session_secret is not None or not config.broker:
             raise
-        return dataclasses.replace(_open(config, None), why_not_kept=str(exc))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tsudoi-"))  # mode 0700
+        return dataclasses.replace(_open(config, Path(folder, "session-secret")), why_not_kept=str(exc))
 
 
-def _open(config: Config, path: Path | None) -> Sessions:
-    found = [secrets.token_bytes(SECRET_SIZE)] if path is None else _read_or_make(path)
-    keys = SessionKeys(found)
+def _open(config: Config, path: Path) -> Sessions:
+    keys = SessionKeys(_read_or_make(path))
     if config.tls is not None:
-        return Sessions(keys, Certificate(config.tls))
-    made = _own_certificate(None if path is None else path.with_name(f"{path.name}.pem"))
-    return Sessions(keys, None, made, made.sha256)
+        return Sessions(keys, path, Certificate(config.tls))
+    made = _own_certificate(path.with_name(f"{path.name}.pem"))
+    return Sessions(keys, path, None, made, made.sha256)
 
 
 def warn(config: Config, sessions: Sessions) -> None:
@@ -137,20 +142,16 @@ def _read_or_make(path: Path) -> list[bytes]:
     return found
 
 
-def _own_certificate(path: Path | None) -> Certificate:
+def _own_certificate(path: Path) -> Certificate:
     """Return the certificate that this service has made for itself, kept in a file."""
-    if path is not None and path.exists():
-        return Certificate(TlsFiles(path, path))
-    pem = _make()
-    if path is None:
-        return Certificate.of_pem(pem)
-    try:
-        with new_file(path) as unfinished:
-            unfinished.write_bytes(pem)
-    except FileExistsError:
-        pass  # another gateway was faster
-    except OSError as exc:
-        raise _NoPlace(f"can not make the certificate {path}: {exc.strerror}") from exc
+    if not path.exists():
+        try:
+            with new_file(path) as unfinished:
+                unfinished.write_bytes(_make())
+        except FileExistsError:
+            pass  # another gateway was faster
+        except OSError as exc:
+            raise _NoPlace(f"can not make the certificate {path}: {exc.strerror}") from exc
     return Certificate(TlsFiles(path, path))
 
 

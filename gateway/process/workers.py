@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from tsudoi.ops import logs
 from tsudoi.ops.program import program_command
@@ -36,8 +37,10 @@ START_S, STOP_S = 40.0, 6.0
 class Workers:
     """The worker processes, and their sockets."""
 
-    def __init__(self, config: Config, endpoints: Sequence[str]) -> None:
+    def __init__(self, config: Config, endpoints: Sequence[str], session_file: Path | None) -> None:
         """Bind all listeners for `config.workers` gateways with the brokers at `endpoints`.
+
+        They serve each other's sessions, so all read `session_file`.
 
         Raises:
             SettingError: an address can not be bound.
@@ -69,7 +72,7 @@ class Workers:
             pings = tuple(group[config.workers + number].fileno() for group in udp if is_routed)
             inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1, webhook, web, pings)
             more = ["--workers", "1", "--inherited", str(inherited), "--name", name]
-            more += ["--session-secret", str(config.session_file)]
+            more += ["--session-secret", str(session_file)]
             for endpoint in endpoints:
                 more += ["--broker", endpoint]
             if config.web_is_default and web:

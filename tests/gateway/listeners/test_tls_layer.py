@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from gateway.listeners.tls_layer import HANDSHAKE, IN_VAIN, RECORD, TlsLayer
-from gateway.process.session_files import _own_certificate
+from tests.support.certificates import a_certificate
 
 
 class Peer:
@@ -25,7 +25,7 @@ class Peer:
 
 @pytest.mark.parametrize("size", [1, 100, 10_000])
 def test_a_client_is_served_whatever_the_pieces(size: int) -> None:
-    peer, layer = Peer(), TlsLayer(_own_certificate(None).context)
+    peer, layer = Peer(), TlsLayer(a_certificate().context)
     peer.shake()
     first, said = True, b""
     for _ in range(4):
@@ -48,14 +48,14 @@ def test_a_client_is_served_whatever_the_pieces(size: int) -> None:
 
 
 def test_what_is_no_tls_is_an_error() -> None:
-    layer = TlsLayer(_own_certificate(None).context)
+    layer = TlsLayer(a_certificate().context)
     with pytest.raises(ssl.SSLError):
         layer.receive(RECORD + bytes(100))
 
 
 def test_records_that_say_nothing_are_bounded() -> None:
     """A greeting in many pieces stands for all of them: Python's client sends no key updates."""
-    peer, layer = Peer(), TlsLayer(_own_certificate(None).context)
+    peer, layer = Peer(), TlsLayer(a_certificate().context)
     peer.shake()
     hello = peer.outside.read()[5:]
     pieces = [
@@ -81,14 +81,14 @@ def promising(size: int) -> bytes:
     ids=["promised", "in pieces", "sent"],
 )
 def test_a_handshake_takes_little_memory(began: bytes) -> None:
-    layer = TlsLayer(_own_certificate(None).context)
+    layer = TlsLayer(a_certificate().context)
     with pytest.raises(ssl.SSLError, match="handshake is too long"):
         layer.receive(began)
 
 
 def test_a_client_that_is_asked_for_another_hello_is_served_and_can_not_promise_more_either() -> None:
     """P-521 alone is what Python's server has no share for."""
-    certificate = _own_certificate(None)
+    certificate = a_certificate()
     certificate.context.set_ecdh_curve("secp521r1")
     for promises in (False, True):
         peer, layer = Peer(), TlsLayer(certificate.context)
@@ -107,13 +107,13 @@ def test_a_client_that_is_asked_for_another_hello_is_served_and_can_not_promise_
 
 
 def test_a_record_that_is_too_long_is_not_waited_for() -> None:
-    layer = TlsLayer(_own_certificate(None).context)
+    layer = TlsLayer(a_certificate().context)
     with pytest.raises(ssl.SSLError):
         layer.receive(RECORD + b"\x01\x41\x01")
 
 
 def test_a_long_text_comes_whole() -> None:
-    peer, layer = Peer(), TlsLayer(_own_certificate(None).context)
+    peer, layer = Peer(), TlsLayer(a_certificate().context)
     for _ in range(3):
         peer.shake()
         layer.receive(peer.outside.read())

@@ -20,10 +20,10 @@ from gateway.link.routes import Routes
 from gateway.listeners import http_connection, webhook
 from gateway.listeners.options import WebhookListener
 from gateway.listeners.webhook import WebhookServer
-from gateway.process.session_files import _own_certificate
 from gateway.settings import Settings
 from gateway.webhook.rules import Rules
 from tests.gateway.webhook.conftest import SECRET, WALL, a_token
+from tests.support.certificates import a_certificate
 from tests.support.waiting import until
 from tsudoi.protocol.backbone import Posted
 
@@ -74,7 +74,7 @@ class Place:
         rate_keys = RateKeys(settings)
         passwords = PasswordAttempts(settings, self.counters, rate_keys)
         rules = Rules(settings, self.counters, verifier, passwords, rate_keys)
-        self.certificate = _own_certificate(None) if tls else None
+        self.certificate = a_certificate() if tls else None
         self.server = WebhookServer(rules, cast(Routes, self.broker), lambda: None, self.certificate)
         self.port = 0
         self.writers: list[asyncio.StreamWriter] = []

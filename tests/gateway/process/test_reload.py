@@ -3,6 +3,7 @@
 import datetime
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -206,7 +207,7 @@ async def test_a_certificate_is_read_again_also_from_another_file(tmp_path: Path
         return a_config(tls_listeners=(replace(ANY, tls=True),), tls_certificate=certificate, tls_key=key)
 
     one = shown("one")
-    service = Service(one, [f"{IPC}{tmp_path}/b"], sessions=open_sessions(one))
+    service = Service(one, [f"{IPC}{tmp_path}/b"], sessions=open_sessions(one, ExitStack()))
     report = prepare(service, lambda: shown("two"))()
     assert all_in(report) == report.changed == ["certificate"]
     report = prepare(service, lambda: a_config())()
@@ -217,7 +218,7 @@ async def test_a_certificate_is_read_again_also_from_another_file(tmp_path: Path
 async def test_a_certificate_that_clients_refuse_is_named_at_the_start_and_at_a_reload(tmp_path: Path) -> None:
     expired, key = make_certificate(tmp_path, "one", days=-1)
     config = a_config(tls_listeners=(replace(ANY, tls=True),), tls_certificate=expired, tls_key=key)
-    sessions = open_sessions(config)
+    sessions = open_sessions(config, ExitStack())
     service = Service(config, [f"{IPC}{tmp_path}/b"], sessions=sessions)
 
     def named(act: Callable[[], object]) -> bool:

@@ -2,6 +2,7 @@
 
 import ssl
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -14,13 +15,17 @@ from tsudoi.protocol.errors import SettingError
 from tsudoi.protocol.sealed.suites import AES_128_GCM
 
 
+def opened(config: Config) -> session_files.Sessions:
+    return open_sessions(config, ExitStack())
+
+
 def test_both_files_are_made_once_and_used_again(tmp_path: Path) -> None:
     config = Config(data=tmp_path / "data")
-    made = open_sessions(config)
+    made = opened(config)
     files = sorted((tmp_path / "data").iterdir())
     assert [path.name for path in files] == ["session-secret", "session-secret.pem"]
     assert [stat.S_IMODE(path.stat().st_mode) for path in files] == [0o600, 0o600]
-    again = open_sessions(config)
+    again = opened(config)
     session = made.keys.new(AES_128_GCM, 1, 2)
     assert again.keys.key(session, up=True) == made.keys.key(session, up=True)
     assert again.fingerprint == made.fingerprint
@@ -31,12 +36,12 @@ def test_both_files_are_made_once_and_used_again(tmp_path: Path) -> None:
 def test_a_named_file_is_used_and_its_older_secrets_hold(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     config = Config(data=tmp_path, session_secret=path, broker=("tcp://127.0.0.1:1",))
-    session = open_sessions(config).keys.new(AES_128_GCM, 1, 2)
+    session = opened(config).keys.new(AES_128_GCM, 1, 2)
     path.write_text("ab" * 32 + "\n" + path.read_text())
-    keys = open_sessions(config).keys
+    keys = opened(config).keys
     assert keys.suite_of(session) == AES_128_GCM
     path.write_text("ab" * 32)
-    assert open_sessions(config).keys.suite_of(session) is None
+    assert opened(config).keys.suite_of(session) is None
 
 
 def warned(config: Config, sessions: session_files.Sessions, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -48,7 +53,7 @@ def warned(config: Config, sessions: session_files.Sessions, monkeypatch: pytest
 
 def test_a_gateway_of_another_broker_keeps_its_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(data=tmp_path / "data", broker=("tcp://127.0.0.1:1",))
-    one, again = open_sessions(config), open_sessions(config)
+    one, again = opened(config), opened(config)
     assert again.keys.suite_of(one.keys.new(AES_128_GCM, 0, 0)) == AES_128_GCM
     assert one.fingerprint == again.fingerprint
     assert not one.why_not_kept
@@ -58,7 +63,11 @@ def test_a_gateway_of_another_broker_keeps_its_files_too(tmp_path: Path, monkeyp
 def test_where_nothing_can_be_kept_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     config = Config(data=tmp_path / "file", broker=("tcp://127.0.0.1:1",))
-    one, other = open_sessions(config), open_sessions(config)
+    with ExitStack() as stack:
+        one, other = open_sessions(config, stack), open_sessions(config, stack)
+        assert one.file
+        assert stat.S_IMODE(one.file.parent.stat().st_mode) == 0o700
+    assert not one.file.parent.exists()
     assert other.keys.suite_of(one.keys.new(AES_128_GCM, 0, 0)) is None
     assert one.fingerprint != other.fingerprint
     assert "session-secret" in one.why_not_kept
@@ -72,7 +81,7 @@ def test_a_file_with_something_else_is_a_mistake(tmp_path: Path, content: str) -
     path.touch(0o600)
     path.write_text(content, encoding="latin-1")
     with pytest.raises(SettingError, match="has no secrets"):
-        open_sessions(Config(session_secret=path))
+        opened(Config(session_secret=path))
 
 
 def test_a_file_that_others_may_read_is_a_mistake(tmp_path: Path) -> None:
@@ -80,10 +89,10 @@ def test_a_file_that_others_may_read_is_a_mistake(tmp_path: Path) -> None:
     path.write_text("ab" * 32)
     path.chmod(0o640)
     with pytest.raises(SettingError, match="chmod 600"):
-        open_sessions(Config(session_secret=path))
+        opened(Config(session_secret=path))
 
 
 def test_a_place_that_can_not_be_written_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match="session-secret"):
-        open_sessions(Config(session_secret=tmp_path / "file" / "secret"))
+        opened(Config(session_secret=tmp_path / "file" / "secret"))
