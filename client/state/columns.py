@@ -19,7 +19,8 @@ TAB = "    "
 _FLAG = "[\U0001f1e6-\U0001f1ff]"
 _PARTS = re.compile("[\u200d\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff]")
 _TAGS = re.compile("[\U000e0000-\U000e007f]")
-_INVISIBLE = re.compile("[\u2066-\u2069\u202a-\u202e\u200e\u200f\u061c]")
+_INVISIBLE = re.compile("[\u2066-\u2069\u202a-\u202e\u200e\u200f\u061c\u00ad\u115f\u1160\u3164\uffa0]")
+"""Controls of direction, the soft hyphen, and the fillers of Hangul: blanks of no column, one, or two."""
 
 
 @lru_cache(2048)

@@ -38,6 +38,8 @@ def test_the_width_of_a_plain_text_is_the_sum_of_its_characters(text: str) -> No
         ("می‌خواهم", "می‌خواهم"),
         ("a\tb", "a    b"),
         ("\u202eevil", "evil"),
+        ("soft\u00adhyphen", "softhyphen"),
+        ("ㅤfiller\uffa0", "filler"),
     ],
 )
 def test_characters_of_disputed_width_are_shown_by_their_parts(text: str, shown: str) -> None:
