@@ -116,3 +116,18 @@ def test_a_gateway_that_is_behind_passes_over_what_its_clients_repeat() -> None:
     people.say(alice, "still here")
     people.settle()
     check(people.world, people, [alice])
+
+
+def test_a_packet_that_was_kept_back_is_not_answered() -> None:
+    """Else an attacker who has kept some could have a session resume whenever it likes."""
+    people = start(16, nodes=1)
+    node = people.world.nodes[0]
+    alice = people.enter(node, "den", "alice")
+    people.run_until(lambda: alice.client.is_resumed)
+    kept_back = sealed(alice, b'{"ping": 1}')
+    people.move(alice)
+    people.say(alice, "from elsewhere")
+    people.settle()
+    sent = len(node.gateway.outbound.sent)
+    node.gateway.core.handle_datagrams(0, kept_back, people.world.now)
+    assert len(node.gateway.outbound.sent) == sent
