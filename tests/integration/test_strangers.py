@@ -83,28 +83,17 @@ OPENINGS = {
 }
 
 
-@pytest.mark.parametrize("opening", OPENINGS.values(), ids=OPENINGS)
-def test_openings_do_not_disturb_a_chat(
-    opening: tuple[bytes, ...], cluster: Cluster, stranger: Stranger, company: Company, client: Enter
-) -> None:
-    for dialect in ALL_LISTENERS:
-        stranger.connect(cluster.a.listener(dialect).tcp, *opening)
-        stranger.reset(cluster.a.listener(dialect).tcp, *opening)
-    company.chat()
-    company.join(client("classic", "キャロル", cluster.a))
-    company.chat()
-    cluster.a.check_log()
-
-
-def test_random_openings_do_not_disturb_a_chat(
-    cluster: Cluster, stranger: Stranger, company: Company, client: Enter
-) -> None:
+def test_openings_do_not_disturb_a_chat(cluster: Cluster, stranger: Stranger, company: Company, client: Enter) -> None:
     chance = random.Random(SEED)
-    for number in range(10):
-        for dialect in ALL_LISTENERS:
+    for dialect in ALL_LISTENERS:
+        listener = cluster.a.listener(dialect).tcp
+        for opening in OPENINGS.values():
+            stranger.connect(listener, *opening)
+            stranger.reset(listener, *opening)
+        for number in range(10):
             numbers = (chance.randrange(256), chance.randrange(4), chance.randrange(3), chance.randrange(300))
             head = header(*numbers) if number % 2 else chance.randbytes(32)
-            stranger.reset(cluster.a.listener(dialect).tcp, head + chance.randbytes(chance.randrange(600)))
+            stranger.reset(listener, head + chance.randbytes(chance.randrange(600)))
     company.chat()
     company.join(client("classic", "キャロル", cluster.a))
     company.chat()
