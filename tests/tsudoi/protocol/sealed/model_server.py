@@ -62,17 +62,13 @@ class Broker:
         """The lowest offset that the log still has."""
         self.members: dict[bytes, Member] = {}
         self.gateways: list[Gateway] = []
-        self.logs: dict[int, list[Entry]] = {}
-        """Epoch → all entries that it ever had."""
 
     @property
     def last(self) -> int:
         return self.first - 1 + len(self.log)
 
     def append(self, member: int, sender: str, text: str, number: int = 0) -> None:
-        entry = Entry(self.last + 1, member, sender, text, number)
-        self.log.append(entry)
-        self.logs.setdefault(self.epoch, []).append(entry)
+        self.log.append(Entry(self.last + 1, member, sender, text, number))
 
     def say(self, session: bytes, number: int, after: int, text: str) -> tuple[str, int]:
         """Return `kept` and the last kept number; `waits`; or `refused`."""
@@ -91,15 +87,6 @@ class Broker:
         gone = max(len(self.log) - keep, 0)
         del self.log[:gone]
         self.first += gone
-
-    def reset(self, back: int) -> None:
-        """Go back to an older state, in another epoch."""
-        kept = self.log[: max(len(self.log) - back, 0)]
-        self.log = kept
-        self.epoch += 1
-        self.logs[self.epoch] = list(kept)
-        for member in self.members.values():
-            member.said = max((each.number for each in kept if each.member == member.grant.member), default=0)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from tsudoi.protocol.sealed.client_events import Kept
-from tsudoi.protocol.sealed.client_uplink import ASK_AGAIN_S, ENTRY_S, MISSED_S, RIDE_S, RIDE_SIZE, Uplink
+from tsudoi.protocol.sealed.client_uplink import AGAIN_S, ASK_AGAIN_S, ENTRY_S, MISSED_S, RIDE_S, RIDE_SIZE, Uplink
 
 
 def sent(uplink: Uplink, now: float, round_trip_s: float = 0.3, *, is_lossless: bool = False) -> list[int | None]:
@@ -87,3 +87,42 @@ def test_an_entry_that_does_not_come_is_given_up() -> None:
     uplink.keep(1, 0.1)
     assert uplink.overdue(ENTRY_S, 0.0) == []
     assert uplink.overdue(ENTRY_S + 0.1, 0.0) == [Kept(1, None)]
+
+
+def three_lines(kept: int = 0) -> Uplink:
+    uplink = Uplink()
+    for text in ("one", "two", "three"):
+        uplink.add(text, True, 0.0)
+    assert sent(uplink, 0.0) == [1, 2, 3]
+    uplink.keep(kept, 0.01)
+    return uplink
+
+
+def follows(uplink: Uplink, now: float) -> list[tuple[int | None, int | None]]:
+    """Return the lines that are due, and which one each names as the one before it."""
+    return [(line.number, line.after) for line in uplink.due(now, 0.3)]
+
+
+def test_lines_follow_the_one_that_the_next_server_has_last() -> None:
+    """One that has an older state has fewer; what it lacks is not said again, as it was kept."""
+    uplink = three_lines(kept=2)
+    uplink.resume(1, 0.02)
+    assert follows(uplink, 0.02) == [(3, 1)]
+
+
+def test_what_stands_behind_a_refused_line_goes_at_once_and_follows_the_one_before_it() -> None:
+    uplink = three_lines()
+    uplink.add("four", True, 0.0)
+    uplink.refuse(2, False, "no", 0.01)
+    assert follows(uplink, 0.01) == [(3, 1), (4, None)]
+    uplink.refuse(3, True, "slower", 0.02)
+    assert follows(uplink, 0.5) == []
+    assert follows(uplink, 0.02 + AGAIN_S) == [(1, None), (3, 1), (4, None)]
+
+
+def test_in_another_run_all_lines_begin_anew() -> None:
+    uplink = three_lines()
+    uplink.resume(0, 0.01)
+    assert uplink.unkept_since is None
+    assert sent(uplink, 0.01) == [1, 2, 3]
+    assert uplink.unkept_since == 0.01
