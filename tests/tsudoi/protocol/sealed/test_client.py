@@ -76,6 +76,31 @@ def test_a_refused_line_is_given_up_and_the_next_ones_are_said() -> None:
     assert [msgspec.json.decode(event.line)[2] for event in of(bob, Delivered)] == ["one", "two", "three"]  # type: ignore[attr-defined]
 
 
+def test_while_a_client_resumes_no_line_is_refused() -> None:
+    """The next server has not refused it, and waits for it."""
+    world, alice, _ = quiet()
+    gateway = world.broker.gateways[0]
+    gateway.freeze()
+    world.say(alice, "hello")
+    alice.client.resume(world.now)
+    gateway._send_body(gateway.serving[alice.member.grant.session], b'{"refused":1,"text":"no"}')
+    world.run(0.1)
+    gateway.thaw()
+    world.run(2.0)
+    assert of(alice, Kept, LineRefused) == [Kept(1, 1)]
+
+
+def test_a_client_that_learns_of_another_epoch_resumes() -> None:
+    world, alice, _ = quiet()
+    world.broker.epoch += 1
+    alice.client._link.ping(world.now)
+    alice.client.tick(world.now)
+    world._flush(alice)
+    world.run(1.0)
+    assert of(alice, Reset) == [Reset()]
+    assert alice.client.position == (world.broker.epoch, 0)
+
+
 def test_a_line_that_is_refused_for_now_is_said_after_a_second() -> None:
     world, alice, _ = quiet()
     world.broker.gateways[0].again = 1

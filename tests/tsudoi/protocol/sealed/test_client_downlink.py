@@ -22,6 +22,7 @@ def test_what_is_behind_a_hole_is_held_and_each_entry_comes_once() -> None:
     assert take(down, 2, 3) == []
     assert take(down, 0, 1, 2) == entries(1, 2, 3, 4)
     assert take(down, 0, 1, 2) == []
+    assert take(down, 0, 1, 4, 5) == entries(5)
     assert down.deadline() is None
 
 
