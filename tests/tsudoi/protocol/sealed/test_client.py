@@ -3,6 +3,7 @@
 tests/gateway/sealed/test_lives.py has it in bad networks, with real gateways and a real broker.
 """
 
+from dataclasses import replace
 from random import Random
 
 import msgspec
@@ -99,6 +100,14 @@ def test_a_client_that_learns_of_another_epoch_resumes() -> None:
     world.run(1.0)
     assert of(alice, Reset) == [Reset()]
     assert alice.client.position == (world.broker.epoch, 0)
+
+
+def test_a_reset_is_told_once_although_a_slow_server_answers_several_resumes() -> None:
+    world = World(1, replace(CALM, delay_s=0.4))
+    world.broker.epoch += 1
+    world.run(8.0)
+    assert len(world.down_nonces) > len(world.people), "each resume was the only one"
+    assert [of(person, Reset) for person in world.people.values()] == [[Reset()]] * 2
 
 
 def test_a_line_that_is_refused_for_now_is_said_after_a_second() -> None:
