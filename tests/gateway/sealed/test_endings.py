@@ -172,6 +172,26 @@ def test_all_hear_a_room_to_its_end_at_a_loss_of_a_tenth(seed: int) -> None:
         assert [offset for offset in person.offsets() if offset in texts] == texts
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_a_member_that_comes_back_to_a_closed_room_hears_its_long_lines_too(seed: int) -> None:
+    people = start(seed, network=BAD)
+    world = people.world
+    host, guest = (people.enter(node, "den", name) for node, name in zip(world.nodes, ("host", "guest"), strict=True))
+    people.run_until(lambda: host.client.is_resumed and guest.client.is_resumed)
+    people.run(1.0)
+    people.leave_network(guest)
+    (room,) = world.broker.core.directory.rooms.values()
+    numbers = [people.say(host, f"line {number} " + "x" * 3700 * (number in (3, 7))) for number in range(12)]
+    people.run_until(lambda: {*numbers} <= host.kept())
+    people.say(host, "/leave")
+    people.run(0.3 * (seed % 5))
+    people.join_network(guest)
+    people.run_until(lambda: bool(ends(guest)))
+    assert [type(event) for event in guest.losses()] == [Ended]
+    texts = [each.offset for each in world.broker.log(room.id) if each.kind == EntryKind.SAID]
+    assert [offset for offset in guest.offsets() if offset in texts] == texts
+
+
 def said_to(person: Person) -> int:
     """Return how many of the lines of `miss_what_comes` a person has heard."""
     return sum(b'"line ' in event.line for event in person.events if isinstance(event, Delivered))

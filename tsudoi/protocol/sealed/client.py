@@ -5,6 +5,7 @@ loss, doubling, reordering, and changes of address and server: entries are deliv
 line is neither lost nor said twice. What it can not repair is an event: Gap, Reset, Away, Ended.
 """
 
+from collections import deque
 from random import Random
 
 import msgspec
@@ -13,7 +14,7 @@ from tsudoi.protocol.errors import MalformedMessage
 
 from .client_downlink import DownEvent, Downlink, Range
 from .client_events import Away, Back, ClientEvent, Delivered, Ended, Moving, Rerouted, Reset, Told
-from .client_link import AWAY_S, Datagram, Link
+from .client_link import AWAY_S, Datagram, Link, OfAnotherRun
 from .client_path import is_tcp
 from .client_uplink import Uplink
 from .grant import Grant
@@ -32,6 +33,8 @@ STANDS_S = 2.0
 """How long a client whose server is not silent waits for progress before it resumes."""
 IN_VAIN, IN_VAIN_S = 3, 1.25
 """After so many resumes without progress, each for so long, it leaves UDP. A silent server is suspected only later."""
+EARLY = 512
+"""Packets that are kept while an answer to `resume` is awaited: 100 long entries, as a server sends them at once."""
 MAX_SAID = 3_807
 """Bytes of a text up."""
 
@@ -72,6 +75,8 @@ class SealedClient:
         self._up = Uplink()
         self._down = Downlink(grant.epoch, grant.offset)
         self._events: list[ClientEvent] = []
+        self._early: deque[tuple[bytes, int]] = deque(maxlen=EARLY)
+        """Packets of other runs that came while this client resumes: some may have overtaken the answer."""
         self._ended: tuple[Ended, int, float] | None = None
         """The end as the server tells it, the offset up to which this client gets entries (0: not told), and until when
         to wait for these."""
@@ -141,6 +146,11 @@ class SealedClient:
             return
         try:
             self._receive_untrusted(data, now, server)
+        except OfAnotherRun:
+            if self._link.is_resumed:
+                self.malformed += 1
+            else:
+                self._early.append((data, server))
         except MalformedMessage:
             self.malformed += 1
         self._send(now)
@@ -245,7 +255,7 @@ class SealedClient:
         if resumed is None or not self._link.take_resumed(packet, resumed.to, now):
             if self._link.is_taken_over(packet.run, now):
                 self._link.resume(now)
-            raise MalformedMessage("of another run")
+            raise OfAnotherRun
         self._move_at = None
         self._missed = 0
         self._stands_since, self._in_vain = now, self._in_vain + 1
@@ -253,6 +263,10 @@ class SealedClient:
         if was_away:
             self._link.is_away = self._lacks_room = False
             self._events.append(Back(self._missed))
+        early = list(self._early)
+        self._early.clear()
+        for data, server in early:
+            self.receive(data, now, server)
 
     def _take(self, lines: list[tuple[Down, bytes]], now: float) -> None:
         body: Range | None = None

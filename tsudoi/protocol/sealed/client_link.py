@@ -60,6 +60,10 @@ class _Asked(msgspec.Struct, frozen=True):
     """It shows a cookie, so that its server takes the session."""
 
 
+class OfAnotherRun(MalformedMessage):
+    """A packet is of a run that is not the present one, and does not begin one."""
+
+
 class Link:
     """The packets of one session. The caller parses bodies, and says what the server has answered."""
 
@@ -291,6 +295,7 @@ class Link:
         A body of another run is for `take_resumed` only. A RETRY or GONE has no body; its check is valid.
 
         Raises:
+            OfAnotherRun: it is a part of a body of another run.
             MalformedMessage: it is no packet of this session; or it has come before.
         """
         packet = parse_untrusted(data)
@@ -304,7 +309,7 @@ class Link:
         if is_current and self._window.has(packet.count):
             raise MalformedMessage("it has come before")
         if not is_current and packet.kind != Kind.BODY:
-            raise MalformedMessage("of another run")
+            raise OfAnotherRun
         text = open_untrusted(self._down.decrypt, packet.nonce, packet.rest, packet.header)
         if not is_current:
             return packet, text
