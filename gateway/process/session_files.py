@@ -42,8 +42,6 @@ class Sessions:
     """The operator's certificate (`--tls-cert`)."""
     own: Certificate | None = None
     """Else the one that was made here."""
-    fingerprint: str = ""
-    """The SHA-256 of the certificate that was made here, in hexadecimal; empty: none was."""
     why_not_kept: str = ""
     """Why the files are of this run alone, so that a later one has another secret, and another certificate of its own;
     empty: they are kept."""
@@ -52,6 +50,11 @@ class Sessions:
     def shown(self) -> Certificate | None:
         """The certificate for clients that speak TLS at ordinary listeners; None: they can not."""
         return self.operators or self.own
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the certificate that clients are shown, in hexadecimal; empty: they are shown none."""
+        return self.shown.sha256 if self.shown is not None else ""
 
 
 def without_files() -> Sessions:
@@ -85,8 +88,7 @@ def _open(config: Config, path: Path) -> Sessions:
     keys = SessionKeys(_read_or_make(path))
     if config.tls is not None:
         return Sessions(keys, path, Certificate(config.tls))
-    made = _own_certificate(path.with_name(f"{path.name}.pem"))
-    return Sessions(keys, path, None, made, made.sha256)
+    return Sessions(keys, path, own=_own_certificate(path.with_name(f"{path.name}.pem")))
 
 
 def warn(config: Config, sessions: Sessions) -> None:

@@ -1,7 +1,9 @@
 """gateway/process/reload.py: the report is complete, and what it calls changed has changed."""
 
 import datetime
+import hashlib
 import shutil
+import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import fields, replace
@@ -199,6 +201,13 @@ def make_certificate(folder: Path, name: str, days: int = 1) -> tuple[Path, Path
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     private.chmod(0o600)
     return certificate, private
+
+
+def test_the_fingerprint_of_an_operators_certificate_is_told_too(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "one")
+    der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+    config = a_config(data=tmp_path, tls_certificate=certificate, tls_key=key)
+    assert open_sessions(config, ExitStack()).fingerprint == hashlib.sha256(der).hexdigest()
 
 
 async def test_a_certificate_is_read_again_also_from_another_file(tmp_path: Path) -> None:
