@@ -63,8 +63,8 @@ class Config:
     """In `configure`'s result the TLS listeners too, behind the others."""
     tls_listeners: tuple[Listener, ...] = setting(
         (),
-        "Like `--tcp`, for clients that speak TLS (1.2 or newer). Needs `--tls-cert` and `--tls-key`. The chat itself"
-        " goes by UDP, in clear text.",
+        "Like `--tcp`, for clients that speak TLS (1.2 or newer). Needs `--tls-cert` and `--tls-key`. Chat of"
+        " version 1 still goes by UDP, in clear text.",
         flag="--tls",
         parse=partial(parse_listener, tls=True),
         metavar="HOST:PORT[=DIALECT][,OPTION=VALUE...]",

@@ -37,7 +37,8 @@ class Settings:
 
     idle_timeout_s: float = setting(
         100.0,
-        "Seconds without a datagram after which a member is removed; if it is the host, its room closes.",
+        "Seconds without a datagram (of version 2 at least 40) after which a member is removed; if it is the host, its"
+        " room closes.",
         at_least=0.5,
         at_most=MAX_IDLE_MS / 1000,
         metavar="SECONDS",
