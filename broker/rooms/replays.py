@@ -9,7 +9,7 @@ from ..store.interface import Chunk
 from .directory import Directory
 
 REPLAY_SIZE = 2**18
-"""Characters of the texts in one answer; for more, the gateway asks again."""
+"""Characters of the texts in one answer; for more, the gateway asks again. Some 64 of the longest messages."""
 
 Read = Callable[[int, int, int], Sequence[Chunk]]
 """`Store.read` of the room's shard."""
@@ -43,14 +43,18 @@ def steps(directory: Directory, question: Replay) -> Steps:
     if len(entries) < question.limit:
         # The store has no more. Later entries of the directory are being committed, and will be published then.
         last = min(last, chunks[-1].last if chunks else after)
+    first = entries[0].offset if entries else last + 1
+    return backbone.Replayed(question.room, epoch, first, last, _fitting(entries, question.newest))
+
+
+def _fitting(entries: list[Entry], newest: bool) -> list[Entry]:
+    """Return the first entries, or the last ones, that fit one answer; one of them in any case."""
     size = 0
-    for count, entry in enumerate(entries):
+    for count, entry in enumerate(reversed(entries) if newest else entries):
         size += len(entry.text)
         if size > REPLAY_SIZE and count:
-            del entries[count:]
-            break
-    first = entries[0].offset if entries else last + 1
-    return backbone.Replayed(question.room, epoch, first, last, entries)
+            return entries[-count:] if newest else entries[:count]
+    return entries
 
 
 def _shared_until(directory: Directory, question: Replay) -> Generator[tuple[int, int, int], Sequence[Chunk], int]:

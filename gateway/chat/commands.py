@@ -223,15 +223,18 @@ class Commands(Component):
             # A log that was cut may begin with what has been found already.
             limit = found[0].offset if found else before or inf
             messages = [e for e in answer.entries if e.kind in audience.BY_MEMBERS and e.offset < limit] + found
-            goes_on = after > 0 and answer.first == after + 1 and answer.epoch == epoch
+            # Of long entries one answer has the last ones only.
+            reached = answer.entries[0].offset - 1 if answer.entries else after
+            goes_on = reached > 0 and answer.first == after + 1 and answer.epoch == epoch
             if len(messages) < count and goes_on and portions > 1:
-                self._look_back(member, count, after, messages, portions - 1, now, before=before)
+                self._look_back(member, count, reached, messages, portions - 1, now, before=before)
             elif messages:
                 self._send(member, command_answers.history_datagrams(member, messages[-count:], before))
             else:
                 self._answer(member, Phrase.NO_HISTORY)
 
-        self._ask(member, Replay(member.room.id, epoch, after, PORTION), Replayed, now, looked)
+        question = Replay(member.room.id, epoch, after, max(end - after, 1), newest=True)
+        self._ask(member, question, Replayed, now, looked)
 
     def _answer(self, member: Member, which: Phrase, about: str = "") -> None:
         style = member.dialect.down

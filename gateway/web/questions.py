@@ -82,17 +82,21 @@ class Looking:
 
         def looked(answer: Replayed, now: float) -> None:
             entries = [entry for entry in answer.entries if after < entry.offset <= end]
-            if self._add(reversed(entries)) and after > 0 and answer.first == after + 1:
-                self._look_back(after, now)
+            # Of long entries one answer has the last ones only.
+            reached = answer.entries[0].offset - 1 if answer.entries else after
+            if self._add(reversed(entries)) and reached > 0 and answer.first == after + 1:
+                self._look_back(reached, now)
             else:
                 self._reply()
 
         if end <= 0:
             self._reply()
         else:
-            self._ask(after, end - after, now, looked)
+            self._ask(after, end - after, now, looked, newest=True)
 
-    def _ask(self, after: int, limit: int, now: float, looked: Callable[[Replayed, float], None]) -> None:
+    def _ask(
+        self, after: int, limit: int, now: float, looked: Callable[[Replayed, float], None], *, newest: bool = False
+    ) -> None:
         self._portions -= 1
         room = self.member.room
 
@@ -102,7 +106,8 @@ class Looking:
             else:
                 self.on_error(Error.INTERNAL, _AWAY)
 
-        self.rules.core.routes.ask(room.shard, Replay(room.id, room.epoch, after, limit), now, answered)
+        question = Replay(room.id, room.epoch, after, limit, newest=newest)
+        self.rules.core.routes.ask(room.shard, question, now, answered)
 
     def _reply(self) -> None:
         room = self.member.room

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.rooms import replays
 from gateway.chat import render, room_events
 from gateway.chat.command_answers import PAGE
 from gateway.chat.commands import HISTORY, PORTION, PORTIONS
@@ -394,6 +395,24 @@ def test_history_is_what_was_said_last_oldest_first(pair: TwoGateways) -> None:
     assert [answer["before"], *(each["said"] for each in answer["messages"])] == [4, "one"]
 
 
+def test_history_of_long_messages_is_what_was_said_last(pair: TwoGateways, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, guest = pair.enter(pair.a, "tcrp"), pair.enter(pair.b)
+    texts = [f"{number:09}" for number in range(20)]
+    for text in texts:
+        pair.type(host, text)
+    monkeypatch.setattr(replays, "REPLAY_SIZE", 80)
+
+    def history(line: str) -> list[tuple[int, str]]:
+        objects(guest)
+        pair.type(guest, line)
+        return [(each["n"], each["said"]) for answer in objects(guest) for each in answer["messages"]]
+
+    found = history("/history 14")
+    assert [said for _, said in found] == texts[-14:]
+    assert history("/history 3") == found[-3:]
+    assert history(f"/history 3 {found[10][0]}") == found[7:10]
+
+
 def test_too_many_questions_are_not_answered(pair: TwoGateways) -> None:
     host = pair.enter(pair.a, "tcrp")
     for _ in range(int(COMMANDS / QUESTION) + 10):
@@ -463,7 +482,11 @@ def test_history_looks_as_far_back_as_it_must_and_may() -> None:
     gateway.enter(1, "tcrp", offset=1_700, address=address_of(1)).options = ALL
 
     def portion(after: int, *entries: Entry, first: int = 0, epoch: int = 1) -> backbone.Replayed:
-        return backbone.Replayed(1, epoch, first or after + 1, 1_700, list(entries))
+        known = {each.offset: each for each in entries}
+        offsets = range(first or after + 1, max([after + 500, *known]) + 1)
+        return backbone.Replayed(
+            1, epoch, offsets[0], 1_700, [known.get(at, entry(at, EntryKind.JOINED, 2)) for at in offsets]
+        )
 
     def history() -> list[str]:
         (raw,) = gateway.outbound.to(address_of(1))[-1:]
@@ -483,7 +506,7 @@ def test_history_looks_as_far_back_as_it_must_and_may() -> None:
         portion(700),
         portion(200, said(300, 2, "b"), said(301, 2, "c")),
         portion(0, said(100, 2, "a")),
-    ) == [(1_200, 500), (700, 500), (200, 500), (0, 500)]
+    ) == [(1_200, 500), (700, 500), (200, 500), (0, 200)]
     assert history() == ["a", "b", "c", "d"]
     # To the log's: what it holds is told once, though it may begin with what is known already.
     gateway.receive(1, "/history 5", address_of(1))
@@ -503,7 +526,7 @@ def test_history_looks_as_far_back_as_it_must_and_may() -> None:
     assert asked_back(gateway, portion(749, *entries)) == [(749, 500)]
     assert history() == ["b", "c"]
     gateway.receive(1, "/history 5 3", address_of(1))
-    assert asked_back(gateway, portion(0, said(2, 2, "a"), said(3, 2, "b"))) == [(0, 500)]
+    assert asked_back(gateway, portion(0, said(2, 2, "a"), said(3, 2, "b"))) == [(0, 2)]
     assert history() == ["a"]
     # The broker goes away meanwhile: that is the answer, and the only one.
     gateway.outbound.sent.clear()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.config import Limits
+from broker.rooms import replays
 from gateway.settings import Settings
 from tests.support.fakes import FakeClient, Node, Weather, World
 from tests.support.properties import examples
@@ -169,6 +170,23 @@ def test_a_member_whose_address_comes_late_hears_what_waits_for_it(seed: int) ->
     crowd.talk(30)
     crowd.world.settle()
     crowd.check()
+
+
+def test_a_new_member_hears_the_last_words_of_before_also_if_they_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replays, "REPLAY_SIZE", 80)
+    world = World(1, settings=Settings(history=4))
+    node = world.start_gateway()
+    host = world.enter_now(node, "den")
+    for number in range(20):
+        host.send(node, f"{number:09}")
+        world.run(0.02)
+    late = world.enter(node, "den")
+    world.run_until(lambda: late.is_ready)
+    late.send(node)
+    host.send(node, "next")
+    world.settle()
+    said = [told.offset for told in world.broker.log(host.member.room) if told.kind == EntryKind.SAID]
+    assert late.offsets() == said[-5:]
 
 
 @pytest.mark.parametrize("weather", ["slow", "news dropped", "everything"])

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from broker.rooms import replays
 from tests.gateway.web.surfing import Surfer
 from tests.support.fakes import Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
@@ -481,6 +482,18 @@ def test_history_goes_both_ways_in_portions(world: World, node: Node) -> None:
     assert texts(limit=2, since=since) == ["18", "19"]
     wrong = alice.ask(history={"channel": "den", "limit": 2, "since": {"offset": 3, "epoch": "9"}})
     assert wrong["code"] == Error.BAD_REQUEST
+
+
+def test_history_of_long_messages_has_no_holes(world: World, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = Surfer(world, node)
+    alice.enter()
+    texts = [f"{number:09}" for number in range(20)]
+    for text in texts:
+        alice.say(text)
+    world.run(0.5)
+    monkeypatch.setattr(replays, "REPLAY_SIZE", 80)
+    found = alice.ask(history={"channel": "den", "limit": 14, "reverse": True})["publications"]
+    assert [pub["data"]["text"] for pub in found] == texts[:-15:-1]
 
 
 def test_presence_and_the_rooms(world: World, node: Node) -> None:

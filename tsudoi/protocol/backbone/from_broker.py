@@ -90,7 +90,8 @@ class Replayed(Wire, tag=23):
     room: Number
     epoch: Number
     first: Number
-    """Offset of the first available entry; without entries, the room's last offset plus one."""
+    """Offset of the first available entry, also where `Replay.newest` leaves it out; without entries, the room's last
+    offset plus one."""
     last: Number
     """The room's last offset. If the entries end before it, ask again."""
     entries: list[Entry]

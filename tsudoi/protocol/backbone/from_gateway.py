@@ -117,6 +117,8 @@ class Replay(Wire, tag=14):
     at_ms: Number = 0
     """When the entry at the offset `after` was stamped, as the gateway received it; 0: not known. If the log has
     another entry there, or none, the broker continues from an older store than the gateway has seen."""
+    newest: bool = False
+    """If the entries are too long for one answer, leave out the first ones, not the last."""
 
 
 class Reconcile(Wire, tag=15):
