@@ -165,5 +165,5 @@ def ping_command(context: click.Context, http: HostPort | None, timeout: float) 
     from .process.ask_health import ask  # only here: a gateway that serves needs no client of HTTP
 
     healthy, text = ask(str(place), timeout)
-    click.echo(text, err=not healthy)
+    click.echo(text if healthy else f"gateway: {text}", err=not healthy)
     sys.exit(0 if healthy else 1)

@@ -19,7 +19,7 @@ def ask(place: str, timeout_s: float) -> tuple[bool, str]:
         answer = connection.getresponse()
         return answer.status == 200, answer.read(1000).decode(errors="replace").strip()
     except (OSError, http.client.HTTPException, UnicodeError) as exc:
-        return False, f"no answer from {place!r}: {exc}"
+        return False, f"no answer from {place!r}: {getattr(exc, 'strerror', None) or exc}"
 
 
 if __name__ == "__main__":

@@ -141,7 +141,8 @@ def test_ping_says_that_nobody_answers(monkeypatch: pytest.MonkeyPatch, capfd: p
         place = f"127.0.0.1:{free.getsockname()[1]}"
         status, stderr = run(monkeypatch, capfd, "--http", place, "ping", "--timeout", "0.5")
     assert status == 1
-    assert stderr.startswith(f"no answer from {place!r}: ")
+    assert stderr.startswith(f"gateway: no answer from {place!r}: ")
+    assert "Errno" not in stderr
     assert stderr.count("\n") == 1
 
 
