@@ -135,6 +135,11 @@ def test_an_output_without_japanese_does_not_stop_it(tmp_path: Path) -> None:
         assert "\\u90e8\\u5c4b1" in shown.text
 
 
+def told(stderr: str) -> list[str]:
+    """Return its lines, without a warning of machines that allow few open files."""
+    return [line for line in stderr.splitlines() if "the limit of open files" not in line]
+
+
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-m", "gateway", "identify", "--udp", "127.0.0.1:0", "--tcp"]
@@ -142,15 +147,15 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
             [*command, f"127.0.0.1:{taken.getsockname()[1]}"], cwd=ROOT, capture_output=True, text=True, timeout=60
         )
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "can not listen on TCP" in done.stderr
+    (line,) = told(done.stderr)
+    assert "can not listen on TCP" in line
 
 
 def test_a_full_device_is_one_line() -> None:
     command = [sys.executable, "-m", "gateway", "identify", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]
     with open("/dev/full", "wb") as full:
         done = forked.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (1, "gateway: can not write the output: No space left on device\n")
+    assert (done.returncode, told(done.stderr)) == (1, ["gateway: can not write the output: No space left on device"])
 
 
 def test_a_reader_that_goes_ends_it_quietly(tmp_path: Path) -> None:
