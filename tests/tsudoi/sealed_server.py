@@ -86,6 +86,8 @@ class SealedServer:
         self.datagrams: list[bytes] = []
         self.addresses: set[Address] = set()
         self.requests: list[dict[str, Any]] = []
+        self.behind_names = ""
+        """What names that it gives have behind those that are asked for."""
         self.address: Server
 
     def later(self, seconds: float, act: Any) -> None:
@@ -148,6 +150,7 @@ class SealedServer:
     def _grant(self, room: Room, name: str, suite: str) -> Grant:
         size, check = KEY_SIZES[suite], 0 if suite == PLAIN else CHECK_KEY_SIZE
         session, up, down, checks = (secrets.token_bytes(n) for n in (16, size, size, check))
+        name += self.behind_names
         room.joined += 1
         grant = Grant(session, suite, up, down, checks, name, room.joined, room.epoch, room.last)
         room.members[session] = Member(grant)

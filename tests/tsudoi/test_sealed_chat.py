@@ -1,6 +1,7 @@
 """The SDK in version 2 against the model server: real sockets, in the same process."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -360,6 +361,18 @@ async def test_a_member_that_the_server_does_not_know_any_more_joins_again_and_m
             assert (await hear(bob)).text == "three"
 
 
+async def test_a_member_that_joins_again_asks_for_the_name_that_its_user_wants(impatient: Settings) -> None:
+    """Not for that which the server has given it meanwhile, and would give a longer one for."""
+    async with sealed_server() as server, await create(server, settings=impatient) as alice:
+        server.behind_names = "#2"
+        for _ in range(2):
+            lose_secret(server.rooms["部屋"])
+            alice.post("lost")
+            assert [event async for event in up_to(alice, tsudoi.Rejoined)]
+            assert alice.name == "alice#2"
+        assert [request["name"] for request in server.requests] == ["alice"] * 3
+
+
 async def test_a_room_that_is_gone_with_the_membership_ends_it_in_one_sentence(impatient: Settings) -> None:
     async with sealed_server() as server, await create(server, settings=impatient) as alice:
         await alice.say("one")
@@ -539,6 +552,26 @@ async def test_a_server_that_hangs_up_is_away_whenever_it_does() -> None:
             address = tsudoi.Server("127.0.0.1", server.sockets[0].getsockname()[1])
             with pytest.raises(tsudoi.ServerUnreachable, match="it hung up"):
                 await tsudoi.join("den", name="alice", server=address, settings=settings, dialect=dialect)
+
+
+async def test_of_two_addresses_one_that_hangs_up_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a proxy does that accepts, and reaches no server."""
+    hung_up = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hung_up.append(await reader.read(65536))
+        writer.close()
+
+    async def getaddrinfo(host: str, port: int, type: int, **_: Any) -> list[Any]:
+        assert host == "localhost"
+        return [(socket.AF_INET, type, 0, "", (each, port)) for each in ("127.0.0.2", "127.0.0.1")]
+
+    async with sealed_server() as server, await asyncio.start_server(hang_up, "127.0.0.2", server.address.tcp):
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+        address = replace(server.address, host="localhost")
+        async with await tsudoi.create("den", name="alice", server=address, settings=QUICK) as alice:
+            assert await alice.say("hello") == 1
+        assert hung_up
 
 
 async def test_a_server_of_version_1_that_grants_a_token_is_of_another_version() -> None:

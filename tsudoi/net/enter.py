@@ -139,6 +139,20 @@ class _Wanted:
         return self.signed_token or self.name
 
 
+@dataclass(slots=True)
+class _Name:
+    """The name that the user asks for, beside the one that the server gives: `alice#2` while there is an `alice`."""
+
+    asked: str
+    given: str
+
+    def asked_for(self, name: str) -> str:
+        """Return the name to ask for by a member who has this one now: another one than `given` is from `/nick`."""
+        if name != self.given:
+            self.asked = self.given = name
+        return self.asked or name
+
+
 async def _enter(wanted: _Wanted) -> ChatClient:
     dialect, name, token, password = _dialect(wanted.dialect), wanted.name, wanted.signed_token, wanted.password
     _check(wanted.server)
@@ -217,11 +231,14 @@ async def _enter_sealed(attempt: Attempt, wanted: _Wanted) -> ChatClient:
 
     async def join_again(prove: Prove) -> HandshakeResult:
         again = Attempt()
-        user = wanted.signed_token or chat.name
+        user = wanted.signed_token or name.asked_for(chat.name)
         joining = shake_hands(again, Operation.JOIN, user, chat.server, prove)
-        return await leave_if_cancelled(again, joining, leave)
+        result = await leave_if_cancelled(again, joining, leave)
+        name.given = clean_line(result.grant.name)
+        return result
 
     entered = await shake_hands(attempt, wanted.operation, wanted.user, wanted.server)
+    name = _Name(wanted.name, clean_line(entered.grant.name))
     chat = SealedChat(VERSION_2, room, entered, wanted.server, settings, join_again)
     await chat.open()
     return chat

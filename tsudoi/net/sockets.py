@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from tsudoi.settings import Settings
 
 HAPPY_EYEBALLS_S = 0.25
 """How long one address of a server may take to answer before the next one is tried too."""
+HUNG_UP = (ConnectionResetError, EOFError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""The server closed the connection, or a proxy before it."""
 RECEIVE_BUFFER = 1 << 20
 """Bytes of datagrams that may wait while this process is busy; the kernel may grant less."""
 
@@ -125,11 +127,34 @@ async def open_connection(
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to the first of the server's addresses that answers: a second one is tried after 0.25 s (RFC 8305).
 
-    uvloop does not know how: there one address is tried after the other has failed.
+    uvloop does not know how: there one address is tried after the other has failed. An address that accepts and hangs
+    up during the handshake of TLS, as a proxy that reaches no server does, has not answered.
     """
-    is_able = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
-    more: dict[str, Any] = {"happy_eyeballs_delay": HAPPY_EYEBALLS_S} if is_able else {}
-    return await asyncio.open_connection(server.host, server.tcp, ssl=context, **more)
+    loop = asyncio.get_running_loop()
+    more: dict[str, Any] = {"happy_eyeballs_delay": HAPPY_EYEBALLS_S} if isinstance(loop, asyncio.BaseEventLoop) else {}
+    try:
+        return await asyncio.open_connection(server.host, server.tcp, ssl=context, **more)
+    except HUNG_UP as exc:
+        # Which of them it was is not known.
+        addresses = await loop.getaddrinfo(server.host, server.tcp, type=socket.SOCK_STREAM)
+        for family, _, _, _, address in addresses if len(addresses) > 1 else ():
+            with suppress(OSError, EOFError):
+                return await _open_address(family, address, server.host, context)
+        raise exc
+
+
+async def _open_address(
+    family: int, address: tuple[Any, ...], host: str, context: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to one address of a host."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+        return await asyncio.open_connection(sock=sock, ssl=context, server_hostname=context and host)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def tls_context(authorities: Path | None) -> ssl.SSLContext:

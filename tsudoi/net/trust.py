@@ -14,7 +14,7 @@ from ipaddress import ip_address
 
 from tsudoi.errors import OtherVersion, ServerNotTrusted, ServerUnreachable
 from tsudoi.net.known_servers import BY_AUTHORITY, KnownServers
-from tsudoi.net.sockets import ServerStream, closing, connected, open_connection, reason, tls_context
+from tsudoi.net.sockets import HUNG_UP, ServerStream, closing, connected, open_connection, reason, tls_context
 from tsudoi.server_address import Server
 from tsudoi.settings import Settings
 
@@ -102,7 +102,7 @@ async def _open(server: Server, settings: Settings, *, verify: bool) -> ServerSt
         raise ServerUnreachable(f"no server answers at {server} within {settings.connect_timeout_s:g} s") from exc
     except ssl.SSLCertVerificationError:
         raise
-    except (ConnectionResetError, EOFError, ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
+    except HUNG_UP as exc:
         # It stops, or a balancer before it reaches none. A server of version 1 would have answered with a refusal.
         raise ServerUnreachable(f"no server answers at {server}: it hung up") from exc
     except ssl.SSLError as exc:
