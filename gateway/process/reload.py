@@ -70,7 +70,7 @@ def _apply(
     if service.certificate is not None and certificate is not None:
         service.config = replace(service.config, tls_certificate=new.tls_certificate, tls_key=new.tls_key)
         if service.certificate.replace(certificate):
-            report.changed.append("certificate")
+            report.changed.append(f"certificate (SHA-256 {service.certificate.sha256})")
         warn_of_certificate(service.certificate)
     settings = replace(new.settings, auth=old.settings.auth)
     if service.verifier is not None and keys is not None:

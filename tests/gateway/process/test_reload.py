@@ -217,8 +217,11 @@ async def test_a_certificate_is_read_again_also_from_another_file(tmp_path: Path
 
     one = shown("one")
     service = Service(one, [f"{IPC}{tmp_path}/b"], sessions=open_sessions(one, ExitStack()))
-    report = prepare(service, lambda: shown("two"))()
-    assert all_in(report) == report.changed == ["certificate"]
+    two = shown("two")
+    report = prepare(service, lambda: two)()
+    assert two.tls_certificate is not None
+    der = ssl.PEM_cert_to_DER_cert(two.tls_certificate.read_text())
+    assert all_in(report) == report.changed == [f"certificate (SHA-256 {hashlib.sha256(der).hexdigest()})"]
     report = prepare(service, lambda: a_config())()
     assert report.needs_restart == ["tls", "tls-cert", "tls-key"]
     await service.stop()
