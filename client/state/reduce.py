@@ -163,7 +163,8 @@ def _load_older(state: State, name: str, at: datetime) -> Result:
     room = state.room(name)
     if room is None or room.ended or room.has_all or (before := timeline.oldest(room.items)) is None:
         return state, []
-    if room.asked_older_at is not None and at < room.asked_older_at + ASK_AGAIN:
+    # Lines before those that are there would be asked for while a part of these is missing, and leave a hole.
+    if room.awaited is not None or (room.asked_older_at is not None and at < room.asked_older_at + ASK_AGAIN):
         return state, []
     if len(room.items) >= MAX_ITEMS:
         return _change(state, name, lambda room: replace(room, has_all=True, is_cut=True))

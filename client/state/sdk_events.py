@@ -93,9 +93,10 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
         case tsudoi.Answered(code="topic-is"):
             room = replace(room, topic=event.about)
         case tsudoi.Answered(code="no-history"):
-            shows, is_older = "history" not in room.silent, room.asked_older_at is not None
-            room = replace(room, silent=room.silent - {"history"}, asked_older_at=None, has_all=True, is_cut=is_older)
-            room = replace(room, awaited=None)
+            shows = room.awaited is not None and room.awaited.by_user
+            is_cut = room.is_cut or room.asked_older_at is not None
+            room = replace(room, silent=room.silent - {"history"}, asked_older_at=None, has_all=True)
+            room = replace(room, awaited=None, is_cut=is_cut)
             if not shows:
                 return room, []
         case tsudoi.Answered(code="usage") if room.asked_older_at is not None:

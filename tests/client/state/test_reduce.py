@@ -239,6 +239,28 @@ def test_old_lines_of_which_a_part_does_not_come_are_asked_for_again() -> None:
     assert [item.offset for item in den(state).items if isinstance(item, Speech)] == [1, 2, 3, 4]
 
 
+def test_still_older_lines_are_not_asked_for_before_all_parts_have_come() -> None:
+    state, commands = after(entered(), heard(older(200, 20)), at_top())
+    line = "/history 50 181"
+    assert commands[-1] == Ask("den", line)
+    state, _ = after(asked(line), part(*range(131, 150), of=50), state=state)
+    assert after(at_top(9), state=state)[1] == []
+    state, commands = after(AnswerDue("den", line), state=state)
+    assert commands == [Ask("den", line)]
+    state, _ = after(asked(line), part(*range(150, 181), of=50), state=state)
+    assert after(at_top(9), state=state)[1] == [Ask("den", "/history 50 131")]
+
+
+def test_that_nothing_is_older_is_told_to_a_user_who_asked_alone() -> None:
+    nothing = heard(Answered("no-history", "", None, "?"))
+    state, _ = after(entered(), heard(older(200, 20)), at_top(), asked("/history 50 181"))
+    state, _ = after(asked("/history 50 181"), nothing, nothing, state=state)  # the first answer was late
+    assert den(state).is_cut
+    assert not [item for item in den(state).items if isinstance(item, Note)][1:]
+    state, _ = after(Asked("den", "history", by_user=True, line="/history"), nothing, state=state)
+    assert [item for item in den(state).items if isinstance(item, Note)][1:]
+
+
 def test_parts_of_lines_before_a_position_add_up() -> None:
     first = Entered("den", "alice", AT, position=(1, 8))
     state, commands = after(first)

@@ -286,6 +286,7 @@ def test_scrolling_up_loads_older_lines_once_and_stays_in_place() -> None:
 
 def test_the_oldest_line_is_told_to_be_the_first_that_the_server_keeps() -> None:
     async def scene(stage: Stage) -> None:
+        await stage.hear(Listed("history", (), 0, 1, 1, ""))
         await stage.hear(*(Message("bob", f"line {n}", 5 + n) for n in range(30)))
         for _ in range(5):
             await stage.press("pageup")
