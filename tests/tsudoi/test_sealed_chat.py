@@ -554,8 +554,11 @@ async def test_a_server_that_hangs_up_is_away_whenever_it_does() -> None:
                 await tsudoi.join("den", name="alice", server=address, settings=settings, dialect=dialect)
 
 
-async def test_of_two_addresses_one_that_hangs_up_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a proxy does that accepts, and reaches no server."""
+@pytest.mark.parametrize("is_near", [True, False])
+async def test_of_two_addresses_one_that_hangs_up_is_passed_over(
+    is_near: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a proxy does that accepts, and reaches no server; of a server elsewhere the certificate is looked at first."""
     hung_up = []
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -568,8 +571,10 @@ async def test_of_two_addresses_one_that_hangs_up_is_passed_over(monkeypatch: py
 
     async with sealed_server() as server, await asyncio.start_server(hang_up, "127.0.0.2", server.address.tcp):
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
-        address = replace(server.address, host="localhost")
-        async with await tsudoi.create("den", name="alice", server=address, settings=QUICK) as alice:
+        if not is_near:
+            elsewhere(server, monkeypatch)
+        address, settings = replace(server.address, host="localhost"), remembered(tmp_path / "known_servers")
+        async with await tsudoi.create("den", name="alice", server=address, settings=settings) as alice:
             assert await alice.say("hello") == 1
         assert hung_up
 

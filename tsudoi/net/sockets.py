@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,8 +138,14 @@ async def open_connection(
         # Which of them it was is not known.
         addresses = await loop.getaddrinfo(server.host, server.tcp, type=socket.SOCK_STREAM)
         for family, _, _, _, address in addresses if len(addresses) > 1 else ():
-            with suppress(OSError, EOFError):
+            try:
                 return await _open_address(family, address, server.host, context)
+            except HUNG_UP:
+                continue
+            except ssl.SSLError:
+                raise  # a server is there, and the caller decides about its certificate
+            except OSError:
+                continue
         raise exc
 
 
