@@ -189,15 +189,14 @@ class DatagramIo:
 
     def send(self, payload: bytes, recipients: PreparedRecipients, skip: int) -> Leftover:
         """Send a payload to all recipients except slot `skip`; return the datagrams that the kernel had no room for."""
-        count = len(recipients)
+        count, sizes = len(recipients), (len(payload),)
+        load(payload)
         if skip < 0:
-            load(payload)
             sent = _sendmmsg(self._fd, recipients.start, count, _DONTWAIT)
-            return [] if sent == count else self._send_part((payload,), recipients, max(sent, 0), count)
-        left = self._send_part((payload,), recipients, 0, skip)
-        if left:
-            return left + [(payload, recipients.address_in(slot)) for slot in range(skip + 1, count)]
-        return self._send_part((payload,), recipients, skip + 1, count)
+            return [] if sent == count else self._send_slots(recipients, max(sent, 0), count, sizes, payload)
+        if left := self._send_slots(recipients, 0, skip, sizes, payload):
+            return left + all_of((payload,), (-1,), recipients, range(skip + 1, count))
+        return self._send_slots(recipients, skip + 1, count, sizes, payload)
 
     def send_many(self, payloads: Sequence[bytes], skips: Sequence[int], recipients: PreparedRecipients) -> Leftover:
         """Send several payloads as `send` does, each except to the slot at the same place in `skips`."""
@@ -279,22 +278,29 @@ class DatagramIo:
         self, recipients: PreparedRecipients, slot: int, end: int, sizes: Sequence[int], payload: bytes | None = None
     ) -> Leftover:
         """Send to slots what their headers point at, one `payload` or (None) each its own; return what had no room."""
-        left = Leftover()
-        while slot < end and not left:
+        while slot < end:
             sent = _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, end - slot, _DONTWAIT)
             if sent > 0:
                 slot += sent
-                continue
-            refusal, address = ctypes.get_errno(), recipients.address_in(slot)
-            burst = segments.cut(own_payload(slot) if payload is None else payload, sizes)
-            taken = 0 if refusal in RETRY else self._send_refused(burst, address, refusal)
-            left = [(each, address) for each in burst[taken:]]
-            slot += 1
-            if payload is not None:
-                load(payload)  # what was sent alone may have taken its place
+            elif left := self._send_apart(recipients, slot, end, sizes, payload):
+                return left
+            else:
+                slot += 1
+        return []
+
+    def _send_apart(
+        self, recipients: PreparedRecipients, slot: int, end: int, sizes: Sequence[int], payload: bytes | None
+    ) -> Leftover:
+        """Send what the kernel has just refused for a slot; without room return it, and all up to the slot `end`."""
+        refusal, address = ctypes.get_errno(), recipients.address_in(slot)
+        burst = segments.cut(own_payload(slot) if payload is None else payload, sizes)
+        taken = 0 if refusal in RETRY else self._send_refused(burst, address, refusal)
+        if payload is not None:
+            load(payload)  # what was sent alone may have taken its place
+        left = [(each, address) for each in burst[taken:]]
         return left and left + [
             (each, recipients.address_in(at))
-            for at in range(slot, end)
+            for at in range(slot + 1, end)
             for each in segments.cut(own_payload(at) if payload is None else payload, sizes)
         ]
 
