@@ -58,8 +58,9 @@ _CONTROL_SIZE_AT = 40 // 4
 class DatagramIo:
     """Receives at a socket, and sends from it."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, on_refused_burst: Callable[[int], object] = lambda refusal: None) -> None:
+        """`on_refused_burst` is called with the kernel's error when bursts of a size are not sent any more."""
+        self._sock, self._on_refused_burst = sock, on_refused_burst
         self._fd = sock.fileno()
         self._is_behind = False
         """The last drain left datagrams in the kernel."""
@@ -100,11 +101,16 @@ class DatagramIo:
         self._data_view = memoryview(self._data)
         self._names_view = memoryview(self._names)
         self._controls_view = memoryview(self._controls)
-        self.largest_segment = segments.LARGEST if self._set_segment_size(0) else 0
+        self.largest_segment = 0
         """Bytes of the largest datagram that is sent in segments: less than what the kernel has refused."""
+        self.forget_refusals()
         self._single = PreparedRecipients()
         self._sent_to = b""
         """The address in `_single`."""
+
+    def forget_refusals(self) -> None:
+        """Send bursts of all sizes again, if the kernel can cut them."""
+        self.largest_segment = segments.LARGEST if self._set_segment_size(0) else 0
 
     def drain(self, batches: int, on_batch: OnBatch) -> int:
         """Receive up to so many batches, and hand each of them over; return how many datagrams these were."""
@@ -308,9 +314,10 @@ class DatagramIo:
         """Send one by one the datagrams that the kernel refused; return for how many it had room.
 
         If it takes the first one of several alone, the burst was the cause: the network device does not cut (EIO), or
-        the datagrams do not fit the way's MTU (EINVAL). Then no more such bursts are sent from this socket. Else it is
-        the address: no route, no permission, a port 0. Bursts to others stay. Or the local address is gone (EINVAL,
-        EADDRNOTAVAIL): the kernel then chooses one. It is tried again with the next datagram, since it may come back.
+        the datagrams do not fit the way's MTU (EINVAL). Then no more such bursts are sent from this socket until
+        `forget_refusals`. Else it is the address: no route, no permission, a port 0. Bursts to others stay. Or the
+        local address is gone (EINVAL, EADDRNOTAVAIL): the kernel then chooses one. It is tried again with the next
+        datagram, since it may come back.
         """
         if len(burst) == 1:
             peer = sockaddr.peer(address)
@@ -325,6 +332,7 @@ class DatagramIo:
         taken = int(_sendmmsg(self._fd, self._single.start, 1, _DONTWAIT) == 1)
         if taken:
             self.largest_segment = 0 if refusal == errno.EIO else len(burst[0]) - 1
+            self._on_refused_burst(refusal)
         while taken < len(burst) and self.send_to(burst[taken], address):
             taken += 1
         self._set_segment_size(len(burst[0]))

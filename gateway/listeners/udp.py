@@ -2,12 +2,14 @@
 
 import asyncio
 import errno
+import os
 import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from tsudoi.ops import logs
 from tsudoi.protocol.errors import SettingError
 
 from ..chat.members import Recipients
@@ -27,6 +29,8 @@ RECEIVE_BUFFER = 8 * 2**20
 SEND_BUFFER = 4 * 2**20
 OUTBOX = 50_000
 """Datagrams that wait while the kernel's send buffer is full; beyond that the newest are dropped and counted."""
+BURSTS_AGAIN_S = 300.0
+"""After so long bursts (`segments.py`) that the kernel refused are tried again: the cause may be gone."""
 
 # Not in Python's socket module: with CAP_NET_ADMIN they set a buffer beyond the system's limit.
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
@@ -42,6 +46,8 @@ _SO_MEMINFO, _MEMINFO_NUMBERS = 55, 9
 _MEMINFO = struct.Struct(f"={_MEMINFO_NUMBERS}I")
 _WRAP = 2**32
 """The kernel counts drops to here, and from 0 again."""
+
+logger = logs.get("gateway.udp")
 
 OnDatagrams = Callable[[int, list[tuple[bytes, bytes]], float], None]
 """Called with the index of the listener, and what `sendmmsg.OnBatch` gets."""
@@ -70,7 +76,9 @@ class UDPServer:
         self._on_drained = on_drained
         self._sock = bind_udp(listener) if inherited is None else socket.socket(fileno=inherited)
         self.listener = Listener(listener.host, self._sock.getsockname()[1])
-        self._io = DatagramIo(self._sock)
+        self._io = DatagramIo(self._sock, self._on_refused_burst)
+        self._bursts_again: asyncio.TimerHandle | None = None
+        self._logged_refusals: set[int] = set()
         is_ipv6 = self._sock.family == socket.AF_INET6
         takes_both = is_ipv6 and not self._sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
         self.bound = Bound(is_ipv6, takes_both, self._io.learns_local)
@@ -160,6 +168,8 @@ class UDPServer:
         self._loop.remove_reader(self._sock)
         self._writable()
         self._loop.remove_writer(self._sock)
+        if self._bursts_again is not None:
+            self._bursts_again.cancel()
         if self._lane is not None:
             self._lane.close()
         self._sock.close()
@@ -207,6 +217,24 @@ class UDPServer:
     def _on_pings(self, datagrams: list[tuple[bytes, bytes]], waited_s: float) -> None:
         self._on_batch(datagrams, waited_s)
         self._on_drained()
+
+    def _on_refused_burst(self, refusal: int) -> None:
+        """Try such bursts again later, and log the refusal, once for each error."""
+        if self._bursts_again is None:
+            self._bursts_again = self._loop.call_later(BURSTS_AGAIN_S, self._allow_bursts)
+        if refusal not in self._logged_refusals:
+            self._logged_refusals.add(refusal)
+            logger.warning(
+                "the kernel does not send several datagrams at once: they are sent one by one, at more CPU time",
+                listener=str(self.listener),
+                why=os.strerror(refusal),
+                largest=self._io.largest_segment,
+                tried_again_s=BURSTS_AGAIN_S,
+            )
+
+    def _allow_bursts(self) -> None:
+        self._bursts_again = None
+        self._io.forget_refusals()
 
     def _queue(self, left: list[tuple[bytes, bytes]]) -> None:
         if not self._outbox:

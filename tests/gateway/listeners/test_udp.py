@@ -300,3 +300,23 @@ async def test_a_filter_that_another_left_in_a_socket_is_taken_out() -> None:
             client.sendto(b"hello", inherited.getsockname())
         assert server.receive() == 1
         server.close()
+
+
+def test_bursts_that_the_kernel_refused_are_logged_once_and_tried_again(
+    receivers: list[socket.socket], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(udp, "BURSTS_AGAIN_S", 0.05)
+    so_no_check = 11  # without checksums the kernel cuts nothing (udp_send_skb in net/ipv4/udp.c)
+
+    async def play() -> None:
+        server, payloads = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing), [b"one", b"two", b"six"]
+        for refuses in (1, 1, 0):
+            server._sock.setsockopt(socket.SOL_SOCKET, so_no_check, refuses)
+            server.send_many_to(name_of(receivers[0]), payloads)
+            assert take_all(receivers[0]) == payloads
+            assert (server._io.largest_segment < 3) == refuses
+            await until(lambda: server._io.largest_segment > 3)
+        server.close()
+
+    asyncio.run(play())
+    assert capsys.readouterr().out.count("one by one") == 1
