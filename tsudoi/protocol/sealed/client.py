@@ -76,7 +76,7 @@ class SealedClient:
         self._down = Downlink(grant.epoch, grant.offset)
         self._events: list[ClientEvent] = []
         self._early: deque[tuple[bytes, int]] = deque(maxlen=EARLY)
-        """Packets of other runs that came while this client resumes: some may have overtaken the answer."""
+        """Packets of other runs that came while this client resumes, and open: some may have overtaken the answer."""
         self._ended: tuple[Ended, int, float] | None = None
         """The end as the server tells it, the offset up to which this client gets entries (0: not told), and until when
         to wait for these."""

@@ -61,7 +61,7 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 class OfAnotherRun(MalformedMessage):
-    """A packet is of a run that is not the present one, and does not begin one."""
+    """A packet that opens is of a run that is not the present one, and does not begin one."""
 
 
 class Link:
@@ -308,9 +308,9 @@ class Link:
         is_current = packet.run == self._run and self._run != NO_RUN
         if is_current and self._window.has(packet.count):
             raise MalformedMessage("it has come before")
+        text = open_untrusted(self._down.decrypt, packet.nonce, packet.rest, packet.header)
         if not is_current and packet.kind != Kind.BODY:
             raise OfAnotherRun
-        text = open_untrusted(self._down.decrypt, packet.nonce, packet.rest, packet.header)
         if not is_current:
             return packet, text
         self._window.add(packet.count)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.tsudoi.protocol.sealed.bad_network import Person, Weather, World
 from tsudoi.protocol.errors import MalformedMessage
-from tsudoi.protocol.sealed.client import MAX_SAID, SealedClient
+from tsudoi.protocol.sealed.client import EARLY, MAX_SAID, SealedClient
 from tsudoi.protocol.sealed.client_events import (
     Away,
     Back,
@@ -31,6 +31,7 @@ from tsudoi.protocol.sealed.client_pings import UNASKED_S
 from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
 from tsudoi.protocol.sealed.lines import Resume
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, parse_untrusted, serialize_header
+from tsudoi.protocol.sealed.suites import cipher
 
 CALM = Weather(loss=0.0, doubling=0.0, jitter_s=0.0, clients=2)
 
@@ -263,6 +264,29 @@ def test_forged_replayed_and_changed_packets_change_nothing() -> None:
         bob.client.receive(data, world.now)
         world._flush(bob)
     assert (len(bob.events), len(world.up_nonces)) == (seen, sent)
+
+
+def test_forged_packets_take_no_place_of_those_that_overtake_the_answer_to_a_resume() -> None:
+    dice = Random(1)
+    session, run = dice.randbytes(16), dice.randbytes(6)
+    grant = Grant(session, "aes-128-gcm", bytes(16), dice.randbytes(16), bytes(32), "bob", 1, 1, 0)
+    client = SealedClient(grant, 0.0, Random(1))
+    client.tick(0.0)
+    (asked,) = client.datagrams_to_send()
+    seal = cipher(grant.suite, grant.down).encrypt
+
+    def sealed(count: int, body: bytes) -> bytes:
+        header = serialize_header(Kind.BODY, session, run, count)
+        return header + seal(header[18:], body, header)
+
+    client.receive(sealed(2, b'[0,1]\n[1,"alice","hello"]'), 0.1)
+    for kind in (Kind.BODY, Kind.PART):
+        for count in range(EARLY):
+            client.receive(serialize_header(kind, session, dice.randbytes(6), count) + bytes(60), 0.1)
+    to = parse_untrusted(asked.data).count
+    answer = b'{"resumed":{"to":%d,"epoch":1,"offset":0,"said":0,"name":"bob","state":"complete"}}' % to
+    client.receive(sealed(1, answer), 0.2)
+    assert [event.offset for event in client.events() if isinstance(event, Delivered)] == [1]
 
 
 @given(st.binary(max_size=1_300))
