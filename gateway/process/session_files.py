@@ -73,14 +73,17 @@ def open_sessions(config: Config, stack: ExitStack | AsyncExitStack) -> Sessions
     has temporary files, until the end of `stack`.
 
     Raises:
-        SettingError: a file can not be read, or has something else.
+        SettingError: a file can not be read, or has something else; or there is no place for temporary ones either.
     """
     try:
         return _open(config, config.session_file)
     except _NoPlace as exc:
         if config.session_secret is not None or not config.broker:
             raise
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tsudoi-"))  # mode 0700
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tsudoi-"))  # mode 0700
+        except OSError as other:
+            raise SettingError(f"{exc}; nor is there a temporary folder: {other.strerror}") from exc
         return dataclasses.replace(_open(config, Path(folder, "session-secret")), why_not_kept=str(exc))
 
 

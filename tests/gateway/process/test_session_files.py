@@ -75,6 +75,15 @@ def test_where_nothing_can_be_kept_that_is_said(tmp_path: Path, monkeypatch: pyt
     assert without_files().shown is None
 
 
+def test_without_a_place_for_temporary_files_either_that_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(SettingError, match=r"session-secret.*nor is there a temporary folder: No such file"):
+        opened(Config(data=tmp_path / "file", broker=("tcp://127.0.0.1:1",)))
+
+
 @pytest.mark.parametrize("content", ["", "x" * 64, "ab" * 31, "ab" * 65, ("ab" * 32 + "\n") * 9, "é"])
 def test_a_file_with_something_else_is_a_mistake(tmp_path: Path, content: str) -> None:
     path = tmp_path / "secret"
