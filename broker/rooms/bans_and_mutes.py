@@ -96,7 +96,8 @@ class BansAndMutes:
     def lift(self, room: int, kind: RestrictionKind, who: str) -> list[Restriction]:
         """Lift the restrictions of a kind on a name, or on an address; return those that were there.
 
-        One that was placed on a member covers both: the name lifts it wholly, the address for the address only.
+        A restriction of a member covers its name and its address: lifting the name lifts both, lifting the address
+        leaves the name restricted.
         """
         name, ip = who or None, rate_key(who) or None
         held = [each for each in self._rooms.get(room, {}).values() if each.kind == kind]

@@ -66,9 +66,9 @@ class AddressMoves(Component):
         return True
 
     def _displace(self, member: Member) -> None:
-        """Let a member that is heard for the first time displace the member at its address, whose client may have
-        ended.
+        """Let a member that is heard for the first time displace the one at its address.
 
+        The client of that one may have ended.
         A displaced member of the same room is sent nothing until it is heard again, so that the client hears all once.
         One of another room gets no closing words meanwhile, at which the client would quit. Only a datagram from the
         host of the handshake does this, since a source can be forged.

@@ -76,11 +76,10 @@ class Publisher:
         return items
 
     def welcome(self, accepted: int, now: float) -> None:
-        """Begin to send: the broker knows this gateway and has accepted everything up to `accepted`. Send the rest
-        again.
+        """Begin to send: the broker knows this gateway, and has accepted everything up to `accepted`.
 
-        If it had accepted more before, it has forgotten this gateway, and the items get new numbers. If it has accepted
-        numbers that were never given here, they say nothing about the items here.
+        The rest is sent again. If the broker had accepted more before, it has forgotten this gateway, and the items get
+        new numbers. If it has accepted numbers that were never given here, they say nothing about the items here.
         """
         if accepted < self.accepted:
             self._highest = accepted  # the numbers above it are given anew

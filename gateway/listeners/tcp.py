@@ -170,7 +170,7 @@ class TCPServer(StreamServer[Connection]):
         return verdict
 
     def _longest_silent(self, address: str) -> Connection | None:
-        """Return the connection of an address whose client has been silent for longest, when it was to send.
+        """Return the connection of an address that has waited longest for its client to send.
 
         It is closed in favour of a new one, so idle connections of one classmate do not shut out the others. A client
         that means to join is safe: it sends its request at once, and `--address-connections` others would go before it.

@@ -208,8 +208,10 @@ class SealedGroup(Collecting):
         return self._begun.get(member, self.after)
 
     def rest_of(self, member: int, to: int) -> list[bytes]:
-        """Return the bodies with a member's own entries since the last common body, up to the offset `to`. Call `flush`
-        first."""
+        """Return the bodies with a member's own entries since the last common body, up to the offset `to`.
+
+        Call `flush` first.
+        """
         if to <= (after := self.after_of(member)):
             return []
         return pack(after, to, self._own.get(member, ()))

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 REPEAT_S = 0.03
 """Time between two calls of `repeat`."""
 LATE_S = 1.5 * REPEAT_S
-"""Time between two calls above which the event loop is behind: then most bursts have not ended, their next bodies wait
-in it. To repeat bodies meanwhile took a tenth of all time (benchmarks, "sealed")."""
+"""Time between two calls of `repeat` above which the event loop is behind. Then most bursts have not ended: their next
+bodies wait in the gateway. Repeating bodies meanwhile took a tenth of all time (benchmarks, "sealed")."""
 MOST_LATE = 3
-"""Late calls in a row that do not count: a lost last body shows while the loop is behind, too."""
+"""Late calls in a row after which one counts all the same, so that lost last bodies are repeated in a busy gateway too.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -163,7 +164,7 @@ class Sender:
         return self._is_repeating
 
     def _is_behind(self, now: float) -> bool:
-        """Return whether this call of `repeat` is so late that bursts are taken to go on."""
+        """Return whether this call of `repeat` is too late to tell that a burst has ended."""
         is_late = self._repeated is not None and now - self._repeated > LATE_S
         self._late = self._late + 1 if is_late and self._late < MOST_LATE else 0
         return self._late > 0

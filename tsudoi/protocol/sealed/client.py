@@ -415,10 +415,9 @@ class SealedClient:
         return max(STANDS_S, self._link.suspect_s) if self._in_vain < IN_VAIN else IN_VAIN_S
 
     def _look_for_progress(self, now: float) -> None:
-        """Resume by TCP if the server answers, and yet holes stay open or lines are not kept: UDP then carries small
-        packets only.
+        """Resume by TCP if the server answers, and yet holes stay open or lines are not kept.
 
-        A server whose broker is away answers no `resume`.
+        UDP then carries small packets only. A server whose broker is away answers no `resume`.
         """
         if self._down.deadline() is None and not self._up.waiting:
             self._stands_since, self._in_vain = None, 0
