@@ -42,13 +42,14 @@ _SPEAKS = (slash_commands.Whisper, slash_commands.Reply, slash_commands.Act, sla
 def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> None:
     """Carry out a member's command, if it may give it. `/password NEW` comes as its hash instead (`lock`)."""
     command = slash_commands.parse_untrusted(line)
+    word, arguments, *_ = *line[1:].split(maxsplit=1), "", ""
     needs_host = isinstance(command, _HOSTS) or (isinstance(command, slash_commands.Topic) and command.text is not None)
     if needs_host and not member.may_moderate:
-        directory.answer(member, Phrase.NOT_HOST, "", wall_ms)
+        directory.answer(member, Phrase.NOT_HOST, f"/{word.lower()}", wall_ms)
     elif isinstance(command, _SPEAKS) and member.muted_until_ms > wall_ms:
         notify_muted(directory, member, wall_ms)
     else:
-        _Run(directory, member, wall_ms).do(command)
+        _Run(directory, member, wall_ms, is_quoted=arguments.startswith('"')).do(command)
 
 
 def speaks(line: str) -> bool:
@@ -63,7 +64,7 @@ def lock(directory: Directory, member: Member, password_hash: str, wall_ms: int)
     if member.may_moderate:
         directory.set_password(member.room, password_hash, member, wall_ms)
     else:
-        directory.answer(member, Phrase.NOT_HOST, "", wall_ms)
+        directory.answer(member, Phrase.NOT_HOST, "/password", wall_ms)
     return True
 
 
@@ -79,11 +80,13 @@ def notify_muted(directory: Directory, member: Member, wall_ms: int) -> None:
 class _Run:
     """One command of one member."""
 
-    def __init__(self, directory: Directory, member: Member, wall_ms: int) -> None:
+    def __init__(self, directory: Directory, member: Member, wall_ms: int, is_quoted: bool) -> None:
+        """`is_quoted`: the name is in quotes, so all of it was meant."""
         self._directory = directory
         self._member = member
         self._room = member.room
         self._wall_ms = wall_ms
+        self._is_quoted = is_quoted
 
     def do(self, command: slash_commands.Command | slash_commands.Unknown | slash_commands.Misused) -> None:
         directory, member, room, wall_ms = self._directory, self._member, self._room, self._wall_ms
@@ -223,7 +226,7 @@ class _Run:
     def _answer_absent(self, name: str, command: str) -> None:
         """Answer that there is no such member; or how the command is written, if more follows a member's name."""
         first, *more = name.split()
-        if more and self._room.called(_normal(first)):
+        if more and not self._is_quoted and self._room.called(_normal(first)):
             self._answer(Phrase.USAGE, HELP[command][0])
         else:
             self._answer(Phrase.NO_SUCH_MEMBER, name)

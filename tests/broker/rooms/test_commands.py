@@ -125,6 +125,9 @@ def test_more_than_minutes_behind_a_members_name_is_answered_with_how_the_comman
     assert answers(room.does(room.alice, f"/{command} zoe 5 too loud")) == [
         ("alice", Phrase.NO_SUCH_MEMBER, "zoe 5 too loud")
     ]
+    for minutes in ("", " 5"):  # in quotes all of it is a name
+        quoted = f'/{command} "bob the second"{minutes}'
+        assert answers(room.does(room.alice, quoted)) == [("alice", Phrase.NO_SUCH_MEMBER, "bob the second")]
     spaced, members = room.join(user="bob 5 b", token=3), room.core.directory.members
     room.does(room.alice, f"/{command} bob 5 b")
     assert members[spaced.member].muted_until_ms if command == "mute" else spaced.member not in members
@@ -201,7 +204,7 @@ def test_questions_are_answered_in_pages(room: Room) -> None:
     ],
 )
 def test_only_the_host_may(room: Room, line: str) -> None:
-    assert answers(room.does(room.bob, line)) == [("bob", Phrase.NOT_HOST, "")]
+    assert answers(room.does(room.bob, line)) == [("bob", Phrase.NOT_HOST, line.split()[0])]
 
 
 @pytest.mark.parametrize("line", ["/kick alice", "/ban alice", "/mute alice", "/host alice"])
@@ -369,7 +372,7 @@ def test_the_host_hands_over(room: Room) -> None:
     (entry,) = room.does(room.alice, "/host bob")
     assert (entry.kind, entry.sender, entry.peer_name) == (EntryKind.HOST, "bob", "alice")
     room.restart()
-    assert answers(room.does(room.alice, "/close")) == [("alice", Phrase.NOT_HOST, "")]
+    assert answers(room.does(room.alice, "/close")) == [("alice", Phrase.NOT_HOST, "/close")]
     (entry,) = room.does(room.bob, "/close")
     assert (entry.kind, entry.code) == (EntryKind.CLOSED, LeaveReason.HOST_CLOSED)
     assert "den" not in room.core.directory.by_name
@@ -554,7 +557,7 @@ def test_the_host_is_told_what_holds(room: Room) -> None:
 def test_what_holds_is_the_hosts_to_know(room: Room) -> None:
     question = Bans(room.bob.room, room.bob.member, 0, 20)
     assert room.ask(B, question) == Done()
-    assert answers(room.news_since()) == [("bob", Phrase.NOT_HOST, "")]
+    assert answers(room.news_since()) == [("bob", Phrase.NOT_HOST, "/bans")]
     # Nor another gateway's, whatever member it names.
     assert room.ask(B, Bans(room.alice.room, room.alice.member, 0, 20)) == Done()
     assert room.news_since() == []
@@ -589,10 +592,10 @@ def test_a_password_is_hashed_first_and_set_in_the_order_of_the_commands(room: R
 def test_a_password_is_set_by_the_host_at_its_place_in_the_order(room: Room) -> None:
     room.handle(B, Request(50, HashPassword(room.bob.room, room.bob.member, "moon")))
     assert room.turn().passwords == []
-    assert answers(room.news_since()) == [("bob", Phrase.NOT_HOST, "")]
-    assert answers(lock(room, room.bob)) == [("bob", Phrase.NOT_HOST, "")]
+    assert answers(room.news_since()) == [("bob", Phrase.NOT_HOST, "/password")]
+    assert answers(lock(room, room.bob)) == [("bob", Phrase.NOT_HOST, "/password")]
     room.does(room.alice, "/host bob")
-    assert answers(lock(room, room.alice)) == [("alice", Phrase.NOT_HOST, "")]
+    assert answers(lock(room, room.alice)) == [("alice", Phrase.NOT_HOST, "/password")]
     assert room.core.directory.by_name["den"].password_hash == ""
 
 

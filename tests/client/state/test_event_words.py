@@ -29,7 +29,7 @@ EVENTS: list[tsudoi.Event] = [
     tsudoi.LockChanged("bob", True, 1, "?"),
     tsudoi.LockChanged("bob", False, 1, "?"),
     tsudoi.Announced("hi", 1, "?"),
-    tsudoi.Answered("not-host", "", None, "?"),
+    tsudoi.Answered("not-host", "/kick", None, "?"),
     tsudoi.Answered("no-such-member", "bob", None, "?"),
     tsudoi.Listed("who", (tsudoi.Person("bob", True, 70),), 1, 1, 1, "?"),
     tsudoi.Listed("rooms", (tsudoi.RoomInfo("den", 2, True),), 1, 1, 1, "?"),

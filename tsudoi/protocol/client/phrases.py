@@ -38,7 +38,7 @@ class Phrase(IntEnum):
     )
     USAGE = 2, "Usage: {arg}", "使い方: {arg}"
     NO_SUCH_MEMBER = 3, "There is nobody called {arg} in this room.", "{arg} さんはこのルームにいません。"
-    NOT_HOST = 4, "Only the host can do that.", "ホストだけができる操作です。"
+    NOT_HOST = 4, "Only the host can do that: {arg}", "ホストだけができる操作です: {arg}"
     NAME_TAKEN = 5, "The name {arg} is taken.", "{arg} という名前は使われています。"
     BAD_NAME = 6, "That can not be a name.", "その名前は使えません。"
     MISLEADING_NAME = (
