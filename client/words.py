@@ -242,6 +242,7 @@ LEAVE_AS_HOST_UNKNOWN = Words(
     "あなたは {room} のホストです。退室するとルームは全員に対して閉じます。退室しますか。",
 )
 QUESTION_KEYS = Words("y: yes   n: no", "y: はい   n: いいえ")
+LEAVING_KEYS = Words("Ctrl-C: yes   Esc: no", "Ctrl-C: はい   Esc: いいえ")
 PASSWORD_KEYS = Words("Enter: enter the room   Esc: not now", "Enter: 入室   Esc: やめる")
 
 # --- keys, and the client's own commands ---

@@ -88,6 +88,7 @@ class ChatApp(App[None]):
         Binding("pagedown", "page(1)", priority=True),
         Binding("ctrl+end,alt+end", "end", priority=True),
         Binding("ctrl+l", "redraw", priority=True),
+        Binding("escape", "stay"),
         Binding("ctrl+q", "nothing", priority=True),
         Binding("ctrl+z", "suspend", priority=True),
         *(Binding(f"alt+{number}", f"go({number})", priority=True) for number in range(1, 10)),
@@ -122,6 +123,8 @@ class ChatApp(App[None]):
         self._drawn_at = 0.0
         self._entering: set[str] = set()
         """Rooms that are being entered."""
+        self._confirm: Confirm | None = None
+        """The question whether to leave, while it stands."""
 
     # --- the screen ---
 
@@ -152,7 +155,7 @@ class ChatApp(App[None]):
             yield Rows("people")
         yield Rows("banner")
         earlier = list(self._history.load_history_strings())[::-1]
-        yield Composer(earlier, self._complete, self._submit, lambda: self._leave(self.state.current))
+        yield Composer(earlier, self._complete, self._submit, self._finish)
         yield Rows("keys")
 
     def on_mount(self) -> None:
@@ -290,7 +293,9 @@ class ChatApp(App[None]):
         self.dispatch(FocusChanged(False))
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
-        """Let the composer grow."""
+        """Let the composer grow. One that types on does not leave."""
+        if event.text_area.text:
+            self.action_stay()
         self._fit_composer(event.text_area)
 
     def _fit_composer(self, composer: TextArea) -> None:
@@ -409,6 +414,7 @@ class ChatApp(App[None]):
         intent = understand(text, self.state.shown)
         if intent is None:
             return
+        self.action_stay()
         self._history.store_string(text)
         self.query_one(Timeline).end()
         self._do(intent)
@@ -509,13 +515,36 @@ class ChatApp(App[None]):
         """Ask a host before its room closes for others."""
         if not room.is_host or room.others == 0:
             return True
+        if self._confirm is not None:  # a second Ctrl-C came before the question stood
+            return False
         question = words.LEAVE_AS_HOST if room.others else words.LEAVE_AS_HOST_UNKNOWN
         text = question.text(self._language, room=room.name, others=room.others or 0)
-        return await self.push_screen_wait(Confirm(text, words.QUESTION_KEYS.text(self._language))) is True
+        confirm = self._confirm = Confirm(text, words.LEAVING_KEYS.text(self._language))
+        try:
+            await self.screen_stack[0].mount(confirm)
+            return await confirm.answer
+        finally:
+            self._confirm = None
+            confirm.remove()
+
+    def action_stay(self) -> None:
+        """Answer no if the user is asked whether to leave."""
+        if self._confirm is not None:
+            self._confirm.no()
+
+    def _finish(self) -> None:
+        """Ctrl-D on an empty line."""
+        if self._confirm is not None:
+            self._confirm.yes()
+        else:
+            self._leave(self.state.current)
 
     def on_composer_interrupted(self) -> None:
         """Ctrl-C on an empty line."""
-        self._quit()
+        if self._confirm is not None:
+            self._confirm.yes()
+        else:
+            self._quit()
 
     def _tell(self, text: str, tone: Tone = Tone.QUIET) -> None:
         self.dispatch(Told(text, self._now(), tone=tone))

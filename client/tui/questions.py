@@ -1,6 +1,7 @@
 """Questions that stand over the screen: shall a room be closed, what is its password."""
 
-from typing import TypeVar
+import asyncio
+import math
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -15,9 +16,8 @@ from ..state.columns import plain, wrap
 from .colours import strip
 from .keys import act, is_text
 
-_T = TypeVar("_T")
-_YES, _NO = frozenset("yYｙＹは"), frozenset("nNｎＮい")
-"""The last ones begin はい and いいえ."""
+SEEN_S = 0.8
+"""So long a question stands, with no yes before it, until yes counts: longer than a held key waits to be repeated."""
 
 
 class Wrapped(Widget):
@@ -38,38 +38,34 @@ class Wrapped(Widget):
         return strip(((lines[y], self._style),) if y < len(lines) else (), self.size.width)
 
 
-class _Question(ModalScreen[_T]):
-    """A question, and the keys that answer it."""
+class Confirm(Vertical):
+    """Asks yes or no over the screen. It takes no keys: what is typed on goes to the composer, as always."""
 
     def __init__(self, question: str, keys: str) -> None:
-        super().__init__()
-        self._question = question
-        self._keys = keys
-        self._is_answered = False
+        super().__init__(Wrapped(question), Wrapped(keys, "quiet"), classes="question")
+        self.answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._yes_from = math.inf
+        """The event loop's time from which on yes counts; never before the question is drawn."""
 
-    def _answer(self, answer: _T) -> None:
-        """End with the first answer: keys that were typed behind it may come before the question is off the screen."""
-        if not self._is_answered:
-            self._is_answered = True
-            self.dismiss(answer)
+    def on_mount(self) -> None:
+        """Note when it is drawn."""
+        self.call_after_refresh(self._drawn)
 
+    def _drawn(self) -> None:
+        self._yes_from = asyncio.get_running_loop().time() + SEEN_S
 
-class Confirm(_Question[bool]):
-    """Asks yes or no."""
+    def yes(self) -> None:
+        """Answer yes, if the user has seen what was asked; a held Ctrl-C has not."""
+        now = asyncio.get_running_loop().time()
+        if now < self._yes_from:
+            self._yes_from = max(self._yes_from, now + SEEN_S)
+        elif not self.answer.done():
+            self.answer.set_result(True)
 
-    def compose(self) -> ComposeResult:
-        """See Textual."""
-        with Vertical(classes="question"):
-            yield Wrapped(self._question)
-            yield Wrapped(self._keys, "quiet")
-
-    def on_key(self, event: Key) -> None:
-        """Take the answer; a second Ctrl-C or Ctrl-D means yes. Enter means nothing: `/leave` ends with it."""
-        event.stop()
-        if event.key in ("ctrl+c", "ctrl+d") or event.character in _YES:
-            self._answer(True)
-        elif event.key == "escape" or event.character in _NO:
-            self._answer(False)
+    def no(self) -> None:
+        """Answer no."""
+        if not self.answer.done():
+            self.answer.set_result(False)
 
 
 class _Password(Input):
@@ -85,8 +81,20 @@ class _Password(Input):
             event.prevent_default()
 
 
-class AskPassword(_Question[str | None]):
+class AskPassword(ModalScreen[str | None]):
     """Asks for a room's password, which is neither shown nor kept."""
+
+    def __init__(self, question: str, keys: str) -> None:
+        super().__init__()
+        self._question = question
+        self._keys = keys
+        self._is_answered = False
+
+    def _answer(self, answer: str | None) -> None:
+        """End with the first answer: keys that were typed behind it may come before the question is off the screen."""
+        if not self._is_answered:
+            self._is_answered = True
+            self.dismiss(answer)
 
     def compose(self) -> ComposeResult:
         """See Textual."""

@@ -12,6 +12,7 @@ from textual.timer import Timer
 
 import tsudoi
 from client import words
+from client.tui import questions
 from client.tui.timeline import Timeline
 from tests.client.fake_chat import FakeChat, FakeChatWithReceipts
 from tests.client.playing import Stage, play
@@ -117,17 +118,18 @@ def test_ctrl_c_clears_the_line_first_and_then_ends() -> None:
     play(scene)
 
 
-def test_a_host_is_asked_before_the_room_closes_for_others() -> None:
+def test_a_host_is_asked_before_the_room_closes_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(stage: Stage) -> None:
         await stage.hear(people("alice", "bob", host="alice"))
         for leave in ("ctrl+c", "ctrl+d"):
             await stage.press(leave)
             assert "You are the host of den" in stage.screen
-            await stage.press("n")
+            await stage.press("escape")
             assert "You are the host" not in stage.screen
             assert stage.app.is_running
+        monkeypatch.setattr(questions, "SEEN_S", 0.0)
         await stage.type("/leave")
-        await stage.press("y")
+        await stage.press("ctrl+c")
         assert stage.den.left
         assert not stage.app.is_running
 
