@@ -14,6 +14,11 @@ ENTER_S = 30.0
 PATIENT = tsudoi.Settings(connect_timeout_s=ENTER_S, answer_timeout_s=ENTER_S)
 
 
+def _more(line: int, each: int) -> str:
+    """Return what one line in `each` has behind its text: so much that it goes in several parts."""
+    return "" if line % each else " " + "long" * 480
+
+
 @dataclass(slots=True)
 class SealedSeen:
     """What one member of version 2 has said and heard."""
@@ -114,12 +119,12 @@ class SealedChaosClient:
             self._at = self.gateway
             chat.go_to(self._index[self.gateway])
         self.lines_sent += 1
-        line = chat.post(self._text_of(self.plan.id, self.lines_sent))
+        line = chat.post(self._text_of(self.plan.id, self.lines_sent) + _more(self.lines_sent, 7))
         self._seen.said[line.number] = line.text
         self._start(self._settle(line))
         if self._friends:
             friend = self._friends[self.lines_sent % len(self._friends)]
-            chat.post(f"/msg {friend} whisper {self.lines_sent} of {self.plan.id}")
+            chat.post(f"/msg {friend} whisper {self.lines_sent} of {self.plan.id}" + _more(self.lines_sent, 5))
         return self.lines_sent
 
     def nudge(self) -> None:
