@@ -195,11 +195,12 @@ class DatagramIo:
 
     def send(self, payload: bytes, recipients: PreparedRecipients, skip: int) -> Leftover:
         """Send a payload to all recipients except slot `skip`; return the datagrams that the kernel had no room for."""
-        count, sizes = len(recipients), (len(payload),)
+        count = len(recipients)
         load(payload)
         if skip < 0:
             sent = _sendmmsg(self._fd, recipients.start, count, _DONTWAIT)
-            return [] if sent == count else self._send_slots(recipients, max(sent, 0), count, sizes, payload)
+            return [] if sent == count else self._send_slots(recipients, max(sent, 0), count, (len(payload),), payload)
+        sizes = (len(payload),)
         if left := self._send_slots(recipients, 0, skip, sizes, payload):
             return left + all_of((payload,), (-1,), recipients, range(skip + 1, count))
         return self._send_slots(recipients, skip + 1, count, sizes, payload)
