@@ -128,7 +128,6 @@ ORDERS: list[tuple[str, Order, bytes]] = [
     ("/topic -", lambda r: r.set_topic(""), tell("topic", n=1, name="alice", topic="")),
     ("/topic -", lambda r: r.set_topic(""), say_no("no-topic")),
     ("/password", lambda r: r.set_password(""), say_no("no-password")),
-    ("/password", lambda r: r.set_password(" "), tell("unlocked", n=1, name="alice")),
     ("/password moon", lambda r: r.set_password("moon"), tell("locked", n=1, name="alice")),
     ("/host bob", lambda r: r.hand_over("bob"), tell("host", n=1, name="bob", by="alice")),
     ("/close", lambda r: r.close_room(), tell("closed")),
@@ -203,6 +202,14 @@ def test_each_answer_of_the_broker_is_an_outcome() -> None:
     done = set(re.findall(r'"([\w-]+)"', inspect.getsource(room_commands)))
     assert len(codes) > 15
     assert codes - REFUSALS - done == {"name-muted"}  # an event of the room says so, too
+
+
+async def test_a_blank_password_does_not_unlock_the_room() -> None:
+    async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+        fake.answers["/password"] = [tell("unlocked", n=1, name="alice")]
+        for blank in (" ", "\n", "\x07"):
+            with pytest.raises(tsudoi.InvalidText):
+                await room.set_password(blank)
 
 
 async def test_a_name_that_misleads_is_refused() -> None:

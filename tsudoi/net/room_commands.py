@@ -183,9 +183,15 @@ class Commands(ABC):
         )
 
     async def set_password(self, password: str) -> None:
-        """Set the password that joining needs from now on; empty: none. For the host."""
+        """Set the password that joining needs from now on; empty: none. For the host.
+
+        The server takes it without control characters, or white space around it. If nothing is left of one that is not
+        empty, InvalidText is raised: the room is not unlocked by mistake.
+        """
         lock, has_none = _as_taken(slash_commands.Lock(password)), _answers("no-password")
         locked = bool(lock.password)
+        if password and not locked:
+            raise errors.InvalidText("the password has white space and control characters only")
         await self._act(
             lock,
             lambda e: (isinstance(e, events.LockChanged) and e.locked == locked) or (not locked and has_none(e)),
