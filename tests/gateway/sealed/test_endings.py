@@ -291,6 +291,38 @@ def test_a_client_without_an_answer_tells_after_a_while_what_it_lacks() -> None:
     assert ends(guest)[0].reason == "closed"
 
 
+def lose_long_lines(people: People, person: Person, until: float) -> None:
+    """Let no part of a long line reach a person before a time."""
+    outbound = people.world.nodes[0].gateway.outbound
+    down = outbound.on_send
+    assert down is not None
+
+    def without_parts(listener: int, address: bytes, data: bytes) -> None:
+        if address != person.address or people.world.now >= until or parse_untrusted(data).kind != Kind.PART:
+            down(listener, address, data)
+
+    outbound.on_send = without_parts
+
+
+def test_a_line_before_the_end_is_waited_for_as_long_as_the_server_tells_the_end() -> None:
+    people, host, guest = two_who_chat()
+    lose_long_lines(people, guest, people.world.now + 15.0)
+    people.say(host, "line 0 " + "x" * 3700)
+    people.say(host, "/leave")
+    people.run_until(lambda: bool(ends(guest)), 30.0)
+    assert len(guest.losses()) == 1, guest.losses()
+    assert (ends(guest)[0].is_whole, said_to(guest)) == (True, 1)
+
+
+def test_it_is_waited_for_a_minute_at_most() -> None:
+    people, host, guest = two_who_chat()
+    lose_long_lines(people, guest, people.world.now + 1000.0)
+    people.say(host, "line 0 " + "x" * 3700)
+    people.say(host, "/kick guest")
+    people.run_until(lambda: bool(ends(guest)), 61.0)
+    assert [type(event) for event in guest.losses()] == [Gap, Ended]
+
+
 def test_a_member_of_a_closed_room_that_was_away_hears_it_to_its_end() -> None:
     people, host, guest = two_who_chat()
     miss_what_comes(people, guest, 5, host)

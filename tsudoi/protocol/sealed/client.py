@@ -22,7 +22,10 @@ from .lines import Covered, Down, DownLine, Resumed, SaidLine, UpLine, bodies_of
 from .packets import Kind, Packet
 
 LINGER_S = 10.0
-"""How long entries before the end of a membership are waited for, when they are known to be missing."""
+"""How long entries before the end of a membership are waited for, when they are known to be missing and the server
+tells the end no more."""
+LAST_LINGER_S = 60.0
+"""How long they are waited for at most: as long as a server has a closed room."""
 LEFT = "left"
 """The ending that the client has asked for: it waits for no entries before that."""
 MOVING_S = 300.0
@@ -78,8 +81,10 @@ class SealedClient:
         self._early: deque[tuple[bytes, int]] = deque(maxlen=EARLY)
         """Packets of other runs that came while this client resumes, and open: some may have overtaken the answer."""
         self._ended: tuple[Ended, int, float] | None = None
-        """The end as the server tells it, the offset up to which this client gets entries (0: not told), and until when
-        to wait for these."""
+        """The end as the server tells it, the offset up to which this client gets entries (0: not told), and when it
+        was first told."""
+        self._ends_at = 0.0
+        """When to wait for these no longer."""
         self._leave_at: float | None = None
         self._dice = dice
         self._is_rerouted = False
@@ -167,7 +172,7 @@ class SealedClient:
             return None
         times = [self._link.deadline()]
         if self._ended is not None:
-            times.append(self._ended[2])
+            times.append(self._ends_at)
         if self._move_at is not None:
             times.append(self._move_at[0])
         if self._link.is_resumed:
@@ -311,7 +316,8 @@ class SealedClient:
             self._down.note_last(line.epoch, line.last, now)
         elif line.ended is not None:
             if self._ended is None:
-                self._ended = Ended(line.ended, line.text), line.last, now + LINGER_S
+                self._ended = Ended(line.ended, line.text), line.last, now
+            self._ends_at = min(now + LINGER_S, self._ended[2] + LAST_LINGER_S)
             if line.ended != LEFT:
                 self._down.note_last(self._down.epoch, line.last, now)
         elif line.moving is not None:
@@ -372,7 +378,7 @@ class SealedClient:
 
     def _send(self, now: float) -> None:
         """Send what is due, and see what is overdue."""
-        if self._ended is not None and now >= self._ended[2] and not self.has_ended:
+        if self._ended is not None and now >= self._ends_at and not self.has_ended:
             self._end(*self._ended[:2], now)
         if self.has_ended:
             return
