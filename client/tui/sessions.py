@@ -32,9 +32,7 @@ class Connect(Protocol):
 class _Seat:
     chat: ChatClient
     wished: str
-    """The name that was asked for."""
-    given: str
-    """The name with which the user came in."""
+    """The name that the user asks for, at last by `/nick`; the server may have given another one."""
     lines: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -69,7 +67,7 @@ class Sessions:
         """Create or join a room; raise ClientError. One that was removed keeps the name of its `/nick`."""
         seat, wished = self._seats.get(room), self._wished
         if seat is not None and wished:
-            wished = seat.wished if seat.chat.name == seat.given else seat.chat.name
+            wished = seat.wished
         self._seat(await self._connect(room, creates=creates, password=password, name=wished), creates, wished)
 
     def add(self, chat: ChatClient, is_host: bool) -> None:
@@ -77,7 +75,7 @@ class Sessions:
         self._seat(chat, is_host, self._wished)
 
     def _seat(self, chat: ChatClient, is_host: bool, wished: str) -> None:
-        seat = self._seats[chat.room] = _Seat(chat, wished, chat.name)
+        seat = self._seats[chat.room] = _Seat(chat, wished)
         self._dispatch(
             Entered(
                 chat.room,
@@ -129,6 +127,8 @@ class Sessions:
                 text = words.LOST_EVENTS.text(self._language, count=chat.dropped - dropped)
                 self._dispatch(Told(text, self._now(), chat.room, Tone.LOUD))
                 dropped = chat.dropped
+            if isinstance(event, tsudoi.Renamed) and event.to == chat.name:
+                seat.wished = event.to
             self._dispatch(Heard(chat.room, event, self._now(), chat.name))
         if self._seats.get(chat.room) is seat:
             self._dispatch(Ended(chat.room, words.LEFT.text(self._language), self._now()))

@@ -16,7 +16,18 @@ from client.tui import questions
 from client.tui.timeline import Timeline
 from tests.client.fake_chat import FakeChat, FakeChatWithReceipts
 from tests.client.playing import Stage, play
-from tsudoi import Joined, Kicked, Listed, Message, Person, Private, RoomClosed, WrongPassword
+from tsudoi import (
+    Joined,
+    Kicked,
+    Listed,
+    Message,
+    Person,
+    Private,
+    Rejoined,
+    Renamed,
+    RoomClosed,
+    WrongPassword,
+)
 
 
 def people(*names: str, host: str = "") -> Listed:
@@ -411,8 +422,11 @@ def test_a_user_who_was_removed_comes_back_with_the_name_that_it_has_taken() -> 
         await come_back()
         assert "You are in den, alice." in stage.screen
         stage.den.name = "ally"
+        await stage.hear(Renamed("alice", "ally", 4, "alice is ally now."))
         await come_back()
         assert "You are in den, ally." in stage.screen
+        stage.den.name = "ally 2"  # the server had lost the membership
+        await stage.hear(Rejoined("ally 2"))
         await come_back()
         assert stage.den.name == "ally"
 
