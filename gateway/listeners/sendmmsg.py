@@ -315,9 +315,9 @@ class DatagramIo:
         """Send one by one the datagrams that the kernel refused; return for how many it had room.
 
         If it takes the first one of several alone, the burst was the cause: the network device does not cut (EIO), or
-        the datagrams do not fit the way's MTU (EINVAL). Then no more such bursts are sent from this socket until
-        `forget_refusals`. Else it is the address: no route, no permission, a port 0. Bursts to others stay. Or the
-        local address is gone (EINVAL, EADDRNOTAVAIL): the kernel then chooses one. It is tried again with the next
+        the datagrams do not fit the way's MTU (EINVAL, EMSGSIZE). Then no more such bursts are sent from this socket
+        until `forget_refusals`. Else it is the address: no route, no permission, a port 0. Bursts to others stay. Or
+        the local address is gone (EINVAL, EADDRNOTAVAIL): the kernel then chooses one. It is tried again with the next
         datagram, since it may come back.
         """
         if len(burst) == 1:
