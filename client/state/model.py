@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from tsudoi.protocol.client.words import Language
 
+from .items import Items
+
 MAX_ITEMS = 12_000
 """Items of one room that are held, more than the 10,000 entries that a server's log keeps by default; when there are a
 tenth more, the oldest go. So many are loaded by scrolling, too."""
@@ -126,7 +128,7 @@ class Room:
 
     name: str
     me: str
-    items: tuple[Item, ...] = ()
+    items: Items = field(default_factory=Items)
     people: tuple[Person, ...] = ()
     """Sorted: the host, then by name. In a big room the first of them."""
     count: int = 0

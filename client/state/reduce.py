@@ -30,9 +30,9 @@ from .events import (
     Shown,
     Told,
 )
+from .items import Items
 from .model import MAX_ITEMS, Awaited, End, Mark, Note, Room, Speech, State, Tone
 from .sdk_events import OLDER, append, end_membership, take_sdk_event
-from .timeline import Items
 
 FIRST_HISTORY = 20
 """Lines from before that are shown in a room that was just entered."""
@@ -105,7 +105,7 @@ def _entered(state: State, event: Entered) -> Result:
     room = Room(
         event.room,
         event.me,
-        items=_items_before(old, event) if old else (),
+        items=_items_before(old, event) if old else Items(),
         epoch=event.position and event.position[0],
         echoes=event.echoes,
         has_receipts=event.has_receipts,
@@ -126,7 +126,7 @@ def _entered(state: State, event: Entered) -> Result:
 
 
 def _without_note(room: Room, text: str) -> Room:
-    kept = tuple(item for item in room.items if not (isinstance(item, Note) and item.text == text))
+    kept = Items(item for item in room.items if not (isinstance(item, Note) and item.text == text))
     return room if len(kept) == len(room.items) else replace(room, items=kept)
 
 

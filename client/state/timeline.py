@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from .items import Items
 from .model import MAX_ITEMS, Item, Mark, Note, Speech, SpeechKind
 
 NEW_LOG = 100
 """A line that would stand this many lines further up is not late: the positions have begun anew."""
-
-Items = tuple[Item, ...]
 
 
 def add(items: Items, item: Item) -> Items:
@@ -20,7 +19,7 @@ def add(items: Items, item: Item) -> Items:
     if isinstance(item, Speech) and item.mark is not Mark.NONE and item.number == 0:
         items, item = _claim(items, item)
     if isinstance(item, Speech) and item.mark is Mark.WAITING:
-        return _bounded((*items, item))
+        return _bounded(items.append(item))
     end = _waiting_from(items)
     place = end
     if item.offset is not None and (last := _newest(items, end)) is not None and item.offset <= last:
@@ -29,7 +28,8 @@ def add(items: Items, item: Item) -> Items:
             return items
         if end - place > NEW_LOG:
             items, place = forget_positions(items), end
-    return _bounded((*items[:place], item, *items[place:]))
+    longer = items.append(item) if place == len(items) else Items((*items[:place], item, *items[place:]))
+    return _bounded(longer)
 
 
 def add_past(items: Items, past: Iterable[Speech]) -> Items:
@@ -42,7 +42,7 @@ def add_past(items: Items, past: Iterable[Speech]) -> Items:
         if line.mark is not Mark.NONE:
             items, line = _claim(items, line)
         place = _by_time(items, _place(items, _waiting_from(items), line.offset or 0), line)
-        items = (*items[:place], line, *items[place:])
+        items = Items((*items[:place], line, *items[place:]))
     return items
 
 
@@ -52,28 +52,35 @@ def keep(items: Items, number: int, offset: int | None, at: datetime) -> Items:
     One that has waited stands below lines that came meanwhile, so its time is that of now, as theirs is. A whisper is
     removed: the server sends it back when it was delivered, and does not if no member has that name.
     """
-    for place, item in enumerate(items):
-        if isinstance(item, Speech) and item.number == number:
-            if item.mark is Mark.KEPT:  # it came back before
-                return items
-            rest = (*items[:place], *items[place + 1 :])
-            if item.kind is SpeechKind.WHISPERED:
-                return rest
-            return add(rest, replace(item, mark=Mark.KEPT, offset=offset, at=at))
-    return items
+    found = _line(items, number)
+    if found is None or found[1].mark is Mark.KEPT:  # it came back before
+        return items
+    place, line = found
+    rest = Items((*items[:place], *items[place + 1 :]))
+    if line.kind is SpeechKind.WHISPERED:
+        return rest
+    return add(rest, replace(line, mark=Mark.KEPT, offset=offset, at=at))
 
 
 def mark(items: Items, number: int, mark: Mark, why: str = "") -> Items:
     """Return the items with an own line marked."""
-    return tuple(
-        replace(item, mark=mark, why=why) if isinstance(item, Speech) and item.number == number else item
-        for item in items
-    )
+    if (found := _line(items, number)) is None:
+        return items
+    place, line = found
+    return Items((*items[:place], replace(line, mark=mark, why=why), *items[place + 1 :]))
+
+
+def _line(items: Items, number: int) -> tuple[int, Speech] | None:
+    """Return the place of an own line, and the line; it is one of the last."""
+    for place in range(len(items) - 1, -1, -1):
+        if isinstance(item := items[place], Speech) and item.number == number:
+            return place, item
+    return None
 
 
 def forget_positions(items: Items) -> Items:
     """Return the items without their positions, after the server has lost its log: new ones begin again."""
-    return tuple(item if item.offset is None else replace(item, offset=None) for item in items)
+    return Items(item if item.offset is None else replace(item, offset=None) for item in items)
 
 
 def oldest(items: Items) -> int | None:
@@ -91,7 +98,7 @@ def _claim(items: Items, line: Speech) -> tuple[Items, Speech]:
             and item.mark in (Mark.SENT, Mark.WAITING, Mark.KEPT)
             and (item.text, item.kind) == (line.text, line.kind)
         ):
-            rest = (*items[:at], *items[at + 1 :])
+            rest = Items((*items[:at], *items[at + 1 :]))
             if item.kind is SpeechKind.WHISPERED:
                 return rest, line
             return rest, replace(item, mark=Mark.KEPT, offset=line.offset)
@@ -143,4 +150,4 @@ def _is_there(items: Items, place: int, item: Item) -> bool:
 
 
 def _bounded(items: Items) -> Items:
-    return items[-MAX_ITEMS:] if len(items) > MAX_ITEMS + MAX_ITEMS // 10 else items
+    return Items(items[-MAX_ITEMS:]) if len(items) > MAX_ITEMS + MAX_ITEMS // 10 else items

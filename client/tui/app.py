@@ -397,7 +397,7 @@ class ChatApp(App[None]):
             self._tell(f"{key}  {does.text(self._language)}", Tone.TABLE)
         waiting, means = words.MARK_WAITING.text(self._language), words.MARK_WAITING_MEANS.text(self._language)
         self._tell(f"[{waiting}]  {means}", Tone.TABLE)
-        items = self.state.current.items if self.state.current else ()
+        items = self.state.current.items if self.state.current else []
         if first := next((item for item in reversed(items) if isinstance(item, Note) and item.text == head), None):
             self.query_one(Timeline).reveal(first)
 

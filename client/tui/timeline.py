@@ -1,5 +1,6 @@
 """The lines of the shown room, which scroll; new ones come at the bottom, older ones are loaded at the top."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual.events import MouseScrollDown, MouseScrollUp
@@ -18,6 +19,8 @@ from .colours import STYLES, strip
 
 WHEEL = 3
 """Lines that a step of the mouse's wheel moves."""
+_GONE = 1_000
+"""Items whose lines are kept although they are not in the room any more, so that they are not looked for each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,11 @@ class Timeline(Widget, can_focus=False):
             self._lines.extend(lines)
             if item is not None:
                 self._items.append(_Placed(item, place, len(self._lines)))
-        if len(self._cache) > 2 * len(self._items) + 1_000:
+        if len(self._cache) > len(self._items) + _GONE:
             kept = {id(placed.item) for placed in self._items}
             self._cache = {number: found for number, found in self._cache.items() if number in kept}
 
-    def _unchanged(self, items: tuple[Item, ...]) -> int:
+    def _unchanged(self, items: Sequence[Item]) -> int:
         """Return how many items from the first on are those that are laid out."""
         pairs = enumerate(zip(self._items, items, strict=False))
         return next((at for at, (placed, item) in pairs if placed.item is not item), min(len(self._items), len(items)))

@@ -7,6 +7,7 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client.state.items import Items
 from client.state.model import MAX_ITEMS, Item, Mark, Note, Speech
 from client.state.timeline import add, add_past, forget_positions, keep, mark, oldest
 
@@ -17,14 +18,14 @@ def said(offset: int | None, text: str = "", mark: Mark = Mark.NONE, number: int
     return Speech("bob", text or f"line {offset}", AT, offset, mark=mark, number=number)
 
 
-def built(*lines: Item) -> tuple[Item, ...]:
-    items: tuple[Item, ...] = ()
+def built(*lines: Item) -> Items:
+    items = Items()
     for line in lines:
         items = add(items, line)
     return items
 
 
-def texts(items: tuple[Item, ...]) -> list[str]:
+def texts(items: Items) -> list[str]:
     return [item.text for item in items]
 
 
@@ -112,14 +113,14 @@ def test_positions_that_begin_anew_do_not_hide_new_lines() -> None:
 
 def test_the_oldest_lines_go_first() -> None:
     full = MAX_ITEMS * 11 // 10
-    items = tuple(said(offset) for offset in range(full))
+    items = Items(said(offset) for offset in range(full))
     added = add(items, said(full))
     assert (len(added), added[0].offset) == (MAX_ITEMS, full + 1 - MAX_ITEMS)
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.booleans()), max_size=40))
 def test_positions_always_rise(lines: list[tuple[int, bool]]) -> None:
-    items: tuple[Item, ...] = ()
+    items = Items()
     for offset, is_past in lines:
         items = add_past(items, [said(offset)]) if is_past else add(items, said(offset))
     offsets = [item.offset for item in items if item.offset is not None]

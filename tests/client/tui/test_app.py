@@ -12,7 +12,9 @@ from textual.timer import Timer
 
 import tsudoi
 from client import words
+from client.state import timeline as state_timeline
 from client.tui import questions
+from client.tui import timeline as tui_timeline
 from client.tui.timeline import Timeline
 from tests.client.fake_chat import FakeChat, FakeChatWithReceipts
 from tests.client.playing import Stage, play
@@ -125,6 +127,19 @@ def test_ctrl_c_clears_the_line_first_and_then_ends() -> None:
         assert "\nhi" not in stage.screen
         await stage.press("ctrl+c")
         assert not stage.app.is_running
+
+    play(scene)
+
+
+def test_the_lines_of_messages_that_are_gone_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_timeline, "MAX_ITEMS", 100)
+    monkeypatch.setattr(tui_timeline, "_GONE", 10)
+
+    async def scene(stage: Stage) -> None:
+        for first in range(1, 400, 20):
+            await stage.hear(*(Message("bob", f"line {number}", number) for number in range(first, first + 20)))
+        shown = stage.app.query_one(Timeline)
+        assert len(shown._cache) <= 100 + 100 // 10 + 10
 
     play(scene)
 
