@@ -38,7 +38,10 @@ class Items(Sequence["Item"]):
     def __getitem__(self, at: slice) -> Sequence["Item"]: ...
     def __getitem__(self, at: int | slice) -> "Item | Sequence[Item]":
         places = range(self._length)[at]
-        return self._shared[places] if isinstance(places, int) else [self._shared[place] for place in places]
+        if isinstance(places, int):
+            return self._shared[places]
+        assert places.step == 1
+        return self._shared[places.start : places.stop]
 
     def __iter__(self) -> Iterator["Item"]:
         return islice(self._shared, self._length)
