@@ -1,6 +1,7 @@
 """The SDK in version 2 against the model server: real sockets, in the same process."""
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -55,6 +56,34 @@ async def test_what_is_said_is_kept_and_heard_and_nothing_can_be_read_on_the_way
         assert await bob.say("heard") == 2
         assert await hear(alice) == Message("bob", "heard", 2)
         assert not any(b"secret" in data or b"alice" in data for data in server.datagrams)
+
+
+async def test_a_client_is_refused_to_other_event_loops_and_threads_before_it_sends_anything() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, _):
+        for use in (
+            partial(alice.post, "a"),
+            partial(asyncio.run, alice.say("b")),
+            partial(asyncio.run, alice.leave()),
+        ):
+            with pytest.raises(RuntimeError, match="belongs to the event loop"):
+                await asyncio.to_thread(use)
+        assert await alice.say("hello") == 1
+        assert await hear(bob) == Message("alice", "hello", 1)
+
+
+async def test_the_child_after_a_fork_seals_no_packets_with_nonces_of_its_parent() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, _):
+        if not (child := os.fork()):
+            try:
+                asyncio.run(asyncio.wait_for(alice.say("of the child"), 1))
+            except RuntimeError:
+                os._exit(0)
+            finally:
+                os._exit(1)
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+        assert status == 0
+        assert await alice.say("of the parent") == 1
+        assert await hear(bob) == Message("alice", "of the parent", 1)
 
 
 @pytest.mark.uvloop

@@ -43,6 +43,7 @@ class ChatClient(Commands):
         self.closed = False
         """Whether the membership has ended; events that came before can still be read."""
         super().__init__(dialect.down.form in WITH_VALUES, settings.answer_timeout_s)
+        self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._membership = membership
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -205,8 +206,21 @@ class ChatClient(Commands):
             await asyncio.sleep(-self._allowance / rate)
 
     def _check_inside(self) -> None:
+        self._check_loop()
         if self.closed:
             raise errors.NotInRoom(f"not in {self.room} any more")
+
+    def _check_loop(self) -> None:
+        """Raise RuntimeError in another event loop, in another thread, and in the child after `os.fork`.
+
+        A child that went on would seal its packets with the nonces and line numbers of its parent.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is not self._loop:
+            raise RuntimeError("this client belongs to the event loop, thread and process in which it was made")
 
     def _keep(self, event: Event) -> None:
         if self._inbox.qsize() >= self._settings.queue_size:

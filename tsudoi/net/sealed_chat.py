@@ -49,7 +49,6 @@ class SealedChat(ChatClient):
         grant, addresses, self._first_seen = entered
         super().__init__(dialect, SealedMembership(dialect, room, grant.name), room, server, settings)
         self._ask_again_s = ASK_AGAIN_S
-        self._loop = asyncio.get_running_loop()
         self._core = SealedClient(grant, self._loop.time(), SystemRandom(), len(addresses), has_tcp=True)
         self._sockets = RoamingSockets(addresses, self._received, self._moved, self._woken)
         self._tcp = TcpWays(addresses, server, self._received, self._lost)
@@ -109,6 +108,7 @@ class SealedChat(ChatClient):
 
         If this is cancelled, the next call does not wait for lines.
         """
+        self._check_loop()
         if not self.closed and not self._leaves_at_once:
             try:
                 async with asyncio.timeout(self._settings.flush_s):
