@@ -13,6 +13,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import AppBlur, AppFocus, Resize
 from textual.geometry import Offset, Size
+from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 import tsudoi
@@ -88,7 +89,6 @@ class ChatApp(App[None]):
         Binding("pagedown", "page(1)", priority=True),
         Binding("ctrl+end,alt+end", "end", priority=True),
         Binding("ctrl+l", "redraw", priority=True),
-        Binding("escape", "stay"),
         Binding("ctrl+q", "nothing", priority=True),
         Binding("ctrl+z", "suspend", priority=True),
         *(Binding(f"alt+{number}", f"go({number})", priority=True) for number in range(1, 10)),
@@ -106,6 +106,8 @@ class ChatApp(App[None]):
         driver: type[Any] | None = PatientDriver,
     ) -> None:
         """`wished`: the user's name; `first`: the client that has entered a room, and whether it is host."""
+        self._confirm: Confirm | None = None
+        """The question whether to leave, while it stands."""
         # Told here, before the theme is: else NO_COLOR would make the terminal's colours black.
         super().__init__(driver_class=driver, ansi_color=True)
         self.theme = "ansi-dark"
@@ -123,10 +125,14 @@ class ChatApp(App[None]):
         self._drawn_at = 0.0
         self._entering: set[str] = set()
         """Rooms that are being entered."""
-        self._confirm: Confirm | None = None
-        """The question whether to leave, while it stands."""
 
     # --- the screen ---
+
+    @property
+    def focused(self) -> Widget | None:
+        """What gets the keys, for Textual: the composer, also while the user is asked whether to leave."""
+        is_asked = self._confirm is not None and self.screen is self._confirm
+        return self.screen_stack[0].focused if is_asked else super().focused
 
     @property
     def cursor_position(self) -> Offset:
@@ -160,7 +166,7 @@ class ChatApp(App[None]):
 
     def on_mount(self) -> None:
         """Begin."""
-        self.query_one(Composer).focus()
+        self.screen_stack[0].query_one(Composer).focus()
         self.set_interval(TERMINAL_CHECK_S, self._check_terminal)
         self.sessions.add(*self._first)
         self._draw()
@@ -295,7 +301,7 @@ class ChatApp(App[None]):
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Let the composer grow. One that types on does not leave."""
         if event.text_area.text:
-            self.action_stay()
+            self._stay()
         self._fit_composer(event.text_area)
 
     def _fit_composer(self, composer: TextArea) -> None:
@@ -330,7 +336,7 @@ class ChatApp(App[None]):
 
     def _when_typed(self, show: Callable[[], None]) -> None:
         """Show another room behind the keys that were pressed before: they may still wait for the composer."""
-        self.query_one(Composer).call_later(show)
+        self.screen_stack[0].query_one(Composer).call_later(show)
 
     def action_turn(self, step: int) -> None:
         """Show the next room, or the one before."""
@@ -364,15 +370,15 @@ class ChatApp(App[None]):
         """Scroll to where the new lines begin."""
         room = self.state.current
         if room is not None and room.first_unread is not None:
-            self.query_one(Timeline).reveal(room.first_unread)
+            self.screen_stack[0].query_one(Timeline).reveal(room.first_unread)
 
     def action_page(self, direction: int) -> None:
         """Scroll."""
-        self.query_one(Timeline).page(direction)
+        self.screen_stack[0].query_one(Timeline).page(direction)
 
     def action_end(self) -> None:
         """Scroll to the newest line."""
-        self.query_one(Timeline).end()
+        self.screen_stack[0].query_one(Timeline).end()
 
     def action_panel(self, panel: str) -> None:
         """Show or hide a panel."""
@@ -399,7 +405,7 @@ class ChatApp(App[None]):
         self._tell(f"[{waiting}]  {means}", Tone.TABLE)
         items = self.state.current.items if self.state.current else []
         if first := next((item for item in reversed(items) if isinstance(item, Note) and item.text == head), None):
-            self.query_one(Timeline).reveal(first)
+            self.screen_stack[0].query_one(Timeline).reveal(first)
 
     # --- what the user types ---
 
@@ -414,9 +420,9 @@ class ChatApp(App[None]):
         intent = understand(text, self.state.shown)
         if intent is None:
             return
-        self.action_stay()
+        self._stay()
         self._history.store_string(text)
-        self.query_one(Timeline).end()
+        self.screen_stack[0].query_one(Timeline).end()
         self._do(intent)
 
     def _do(self, intent: Say | Enter | Go | Leave | Quit | ShowHelp | Nameless) -> None:
@@ -521,16 +527,17 @@ class ChatApp(App[None]):
         text = question.text(self._language, room=room.name, others=room.others or 0)
         confirm = self._confirm = Confirm(text, words.LEAVING_KEYS.text(self._language))
         try:
-            await self.screen_stack[0].mount(confirm)
+            await self.push_screen(confirm)
             return await confirm.answer
         finally:
             self._confirm = None
-            confirm.remove()
+            if self.is_running and self.screen is confirm:
+                self.pop_screen()
 
-    def action_stay(self) -> None:
+    def _stay(self) -> None:
         """Answer no if the user is asked whether to leave."""
         if self._confirm is not None:
-            self._confirm.no()
+            self._confirm.action_no()
 
     def _finish(self) -> None:
         """Ctrl-D on an empty line."""

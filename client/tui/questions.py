@@ -2,8 +2,10 @@
 
 import asyncio
 import math
+from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.events import Key
 from textual.geometry import Size
@@ -38,14 +40,27 @@ class Wrapped(Widget):
         return strip(((lines[y], self._style),) if y < len(lines) else (), self.size.width)
 
 
-class Confirm(Vertical):
-    """Asks yes or no over the screen. It takes no keys: what is typed on goes to the composer, as always."""
+class Confirm(ModalScreen[None]):
+    """Asks yes or no over the screen. It takes no keys: what is typed on goes to the composer, as always.
+
+    A screen of its own, because Textual breaks wide characters where a widget below ends.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "no")]
 
     def __init__(self, question: str, keys: str) -> None:
-        super().__init__(Wrapped(question), Wrapped(keys, "quiet"), classes="question")
+        super().__init__()
+        self._question = question
+        self._keys = keys
         self.answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._yes_from = math.inf
         """The event loop's time from which on yes counts; never before the question is drawn."""
+
+    def compose(self) -> ComposeResult:
+        """See Textual."""
+        with Vertical(classes="question"):
+            yield Wrapped(self._question)
+            yield Wrapped(self._keys, "quiet")
 
     def on_mount(self) -> None:
         """Note when it is drawn."""
@@ -62,7 +77,7 @@ class Confirm(Vertical):
         elif not self.answer.done():
             self.answer.set_result(True)
 
-    def no(self) -> None:
+    def action_no(self) -> None:
         """Answer no."""
         if not self.answer.done():
             self.answer.set_result(False)

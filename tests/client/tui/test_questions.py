@@ -72,7 +72,7 @@ def test_what_is_typed_on_is_no_answer_but_stays_in_the_composer(text: str, is_s
         await host_leaves(stage, *text)
         assert not stage.den.left
         assert "You are the host of den" not in stage.screen
-        assert stage.app.query_one(Composer).text == text
+        assert stage.app.screen_stack[0].query_one(Composer).text == text
         await stage.press("enter")
         assert stage.den.said[1:] == [text]
 
@@ -85,7 +85,7 @@ def test_lines_that_are_pasted_into_a_question_are_said(is_seen: None) -> None:
         assert not stage.den.left
         assert "You are the host of den" not in stage.screen
         assert stage.den.said[1:] == ["はい", "yes"]
-        assert stage.app.query_one(Composer).text == "y"
+        assert stage.app.screen_stack[0].query_one(Composer).text == "y"
 
     play(scene, is_host=True)
 
@@ -114,11 +114,12 @@ def test_a_password_is_taken_once_and_may_have_wide_spaces() -> None:
     play(scene)
 
 
-@pytest.mark.parametrize("size", [(20, 7), (10, 24)])
-def test_a_question_is_whole_on_a_tiny_screen(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(20, 7), (10, 24), (80, 24), (82, 24)])
+def test_a_question_is_whole_on_a_tiny_screen_and_over_others_edges(size: tuple[int, int]) -> None:
     async def scene(stage: Stage) -> None:
         await host_leaves(stage, asks="あなたは")
-        assert "退室しますか。Ctrl-C:はいEsc:いいえ" in "".join(stage.screen.split())
+        text = "".join(stage.screen.replace("│", "").split())
+        assert text.count("ルームは全員に対して閉じます（ほかに1人）。退室しますか。Ctrl-C:はいEsc:いいえ") == 1
         await stage.press("escape")
 
     play(scene, size, is_host=True, language="ja")
