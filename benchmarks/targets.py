@@ -103,10 +103,9 @@ _SEALED_LARGE = (
     " fifth of it. What bare `sendmmsg` can send here stands beside it."
 )
 _SEALED_LINES = (
-    "Of 21 to 25 µs for a line, a third goes into the packets down, a fifth is its way up (opening, limits,"
-    " publishing), a seventh the broker's, as much goes until it is encoded for the room, a tenth into repeats of last"
-    " bodies; the rest is the transaction's and the event loop's. Only what goes down is shared by the members that"
-    " hear it. To go lower: a call that seals many."
+    "Of 20 µs for a line, a third goes into the packets down, a fifth is its way up (opening, limits, publishing), a"
+    " sixth the broker's, as much goes until it is encoded for the room; the rest is the transaction's and the event"
+    " loop's. Only what goes down is shared by the members that hear it. To go lower: a call that seals many."
 )
 _SHARED = "Brokers, two PostgreSQL servers and the load share the cores of this machine."
 _ROUND_TRIP = (
