@@ -91,7 +91,8 @@ clean: ## remove what the targets above made (not data/)
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Installed again only when the lock file is newer than the stamp, so the second `make run` starts at once.
+# Installed again only when the lock file is newer than the stamp, so the second `make run` starts at once. Where Debian's python3-venv is
+# missing, `venv` fails and leaves an environment without pip.
 $(VENV)/run.stamp: requirements.txt
 $(VENV)/dev.stamp: requirements-dev.txt
 $(VENV)/fuzz.stamp: requirements-fuzz.txt
@@ -99,7 +100,7 @@ $(VENV)/%.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "tsudoi needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not found)." >&2; \
 		echo "Name one that is:  make $(MAKECMDGOALS) PYTHON=python3.13" >&2; exit 1; }
-	@$(python) -c '' 2>/dev/null || { echo "Making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear $(VENV); }
+	@$(pip) --version >/dev/null 2>&1 || { echo "Making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "Installing what $< locks"
 	@$(pip) install -qq --require-hashes --requirement $<
 	@touch $@
