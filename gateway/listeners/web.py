@@ -4,9 +4,10 @@ import asyncio
 import socket
 from collections.abc import Callable, Collection
 from functools import partial
+from pathlib import Path
 from time import monotonic, time
 
-from tsudoi.ops import logs
+from tsudoi.ops import logs, web_files
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.client.refusals import ADDRESS_IS_FULL
@@ -16,7 +17,6 @@ from ..chat.members import Recipients
 from ..chat.stream_group import PendingGroups, StreamGroup
 from ..join.admission import AdmissionRules
 from ..join.quotas import Verdict
-from ..web import page_files
 from ..web.conversation import Command, Conversation, Finish, Message, Opened, Report, Send, text_frame
 from ..web.crowded import find_spare, in_rooms
 from ..web.rules import FRAMES, FRAMES_S, PING_S, PONG_S
@@ -39,6 +39,9 @@ NO_ROOM_S = 2.0
 that was refused a place in a room gives way at once, so a user can not keep the places for newcomers that way."""
 SLICE = 2_048
 """Bytes that are read of a client before its frames are counted."""
+
+PAGE_FOLDER = Path(__file__).parents[1] / "web" / "page"
+"""The folder with the files of the page for members."""
 
 logger = logs.get("gateway.web")
 
@@ -229,7 +232,7 @@ class WebServer(HttpServer[WebConnection]):
         super().__init__(rules.counters, settle, certificate, partial(WebConnection, self))
         self.rules = rules
         self.origins = origins
-        self.page = page_files.load()
+        self.page = web_files.load(PAGE_FOLDER)
         self.pending = PendingGroups(text_frame, lambda: self.loop.call_soon(self.pending.flush))
         self.log = HandshakeLog()
         self.resting = Deadlines(float(PING_S))

@@ -34,13 +34,14 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import tsudoi
-from gateway.web import page_files
+from gateway.listeners.web import PAGE_FOLDER
 from scenarios.ports import steady_port
 from tests.integration.test_webhook import Issuer
 from tests.support.patched_brokers import TrimmingBroker
 from tests.support.services import HEAR_S, Broker, Gateway, at
 from tests.support.services import hear as hear_up_to
 from tests.support.waiting import until
+from tsudoi.ops import web_files
 from tsudoi.protocol.web.codes import Close, Error
 
 HERE = "127.0.0.1"
@@ -282,7 +283,7 @@ def test_the_page_is_served_and_other_pages_may_not_connect(shared: Shared) -> N
             connection = http.client.HTTPConnection(host, port, timeout=HEAR_S)
             connection.connect()
             kept, found = connection.sock, []
-            for path in page_files.load():
+            for path in web_files.load(PAGE_FOLDER):
                 connection.request("GET", path)
                 response = connection.getresponse()
                 response.read()

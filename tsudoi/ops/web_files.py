@@ -1,16 +1,14 @@
-"""Serve the files of a page for browsers: a fixed list of names, so that no path can lead anywhere else.
+"""Serve the files of a page for browsers: those that its folder has at the start, so no path can lead anywhere else.
 
 The pages of gateway and operator share the files in `page/`: colours, plain controls, and helpers that make elements.
 """
 
 import gzip
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 SHARED_FOLDER = Path(__file__).with_name("page")
-SHARED = ("dialog.js", "dom.js", "icon.svg", "look.css")
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -44,10 +42,12 @@ class PageFile:
     """Its ETag, a weak one, since it is that of both forms: a browser that has it is answered 304."""
 
 
-def load(folder: Path, names: Iterable[str]) -> dict[str, PageFile]:
+def load(folder: Path) -> dict[str, PageFile]:
     """Return the files of a page, and those that all pages share, by their paths in addresses; `index.html` at `/`."""
     found = {}
-    for path in (*(folder / name for name in names), *(SHARED_FOLDER / name for name in SHARED)):
+    for path in (*folder.iterdir(), *SHARED_FOLDER.iterdir()):
+        if path.suffix not in _TYPES:
+            continue  # an editor's copy, for example
         body = path.read_bytes()
         tag = f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
         place = "/" if path.name == "index.html" else f"/{path.name}"

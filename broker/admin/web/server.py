@@ -17,22 +17,6 @@ from tsudoi.ops.net.http import bind
 from .requests import MAX_BODY, Ask, Request, Requests, Response, refusal
 
 FOLDER = Path(__file__).with_name("page")
-FILES = (
-    "api.js",
-    "index.html",
-    "main.js",
-    "numbers.js",
-    "page.css",
-    "state.js",
-    "view-actions.js",
-    "view-health.js",
-    "view-members.js",
-    "view-plots.js",
-    "view-rooms.js",
-    "view-tables.js",
-    "words.js",
-)
-"""What is served beside `web_files.SHARED`. A new file is listed here."""
 AT_ONCE = 32
 """Connections at once; one more is closed."""
 REQUEST_S = 20.0
@@ -46,7 +30,7 @@ class PageServer:
 
     def __init__(self, place: HostPort, token: str, hosts: Sequence[str], ask: Ask) -> None:
         """Bind and serve; raise SettingError if the address can not be bound. `ask` is called in threads."""
-        self.requests = requests = Requests(token, hosts, web_files.load(FOLDER, FILES), ask)
+        self.requests = requests = Requests(token, hosts, web_files.load(FOLDER), ask)
 
         class Handler(BaseHTTPRequestHandler):
             server_version, sys_version = "tsudoi", ""

@@ -2,6 +2,7 @@
 
 import gc
 import gzip
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from gateway.web import page_files
+from gateway.listeners.web import PAGE_FOLDER
 from gateway.web.conversation import (
     MAX_HEAD,
     MAX_MESSAGE,
@@ -24,10 +25,11 @@ from gateway.web.conversation import (
     Send,
     text_frame,
 )
+from tsudoi.ops import web_files
 from tsudoi.protocol.web.codes import Close
 
 HOST = "127.0.0.1:9080"
-PAGE = page_files.load()
+PAGE = web_files.load(PAGE_FOLDER)
 
 
 def written(commands: list[object]) -> bytes:
@@ -75,7 +77,7 @@ def frame(data: bytes, opcode: Opcode = Opcode.TEXT, fin: bool = True) -> bytes:
 
 def test_the_page_is_served_with_the_headers_that_bound_it() -> None:
     status, headers, body = get("/")
-    assert (status, body) == (200, (page_files.FOLDER / "index.html").read_bytes())
+    assert (status, body) == (200, (PAGE_FOLDER / "index.html").read_bytes())
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -88,15 +90,23 @@ def test_browsers_that_take_gzip_get_it(accepted: str, zipped: bool) -> None:
     _, headers, body = get("/main.js", Accept_Encoding=accepted)
     assert headers.get("Content-Encoding") == ("gzip" if zipped else None)
     assert headers["Content-Length"] == str(len(body))
-    assert (gzip.decompress(body) if zipped else body) == (page_files.FOLDER / "main.js").read_bytes()
+    assert (gzip.decompress(body) if zipped else body) == (PAGE_FOLDER / "main.js").read_bytes()
     status, _, nothing = get("/main.js", Accept_Encoding=accepted, If_None_Match=headers["ETag"])
     assert (status, nothing) == (304, b"")
 
 
-def test_each_file_of_the_page_is_served_and_nothing_else_of_the_folder() -> None:
-    assert {path.name for path in page_files.FOLDER.iterdir()} == set(page_files.FILES)
+def test_each_file_of_the_page_is_served() -> None:
+    names = {path.name for folder in (PAGE_FOLDER, web_files.SHARED_FOLDER) for path in folder.iterdir()}
+    assert {"/", *(f"/{name}" for name in names - {"index.html"})} == set(PAGE)
     for path in PAGE:
         assert get(path)[0] == 200
+
+
+def test_what_an_editor_leaves_in_the_folder_is_not_served(tmp_path: Path) -> None:
+    for name in ("main.js", "main.js~", ".main.js.swp"):
+        (tmp_path / name).write_text("0")
+    assert "/main.js" in (found := web_files.load(tmp_path))
+    assert not {"/main.js~", "/.main.js.swp"} & set(found)
 
 
 @pytest.mark.parametrize(

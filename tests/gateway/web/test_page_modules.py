@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from gateway.web import page_files
+from gateway.listeners.web import PAGE_FOLDER
 from tests.support.browser import need
 from tsudoi.ops import web_files
 
@@ -16,7 +16,7 @@ def test_the_modules_that_decide(tmp_path: Path) -> None:
     node = shutil.which("node")
     need(node, "node is not there: apt-get install nodejs")
     assert node is not None
-    shutil.copytree(page_files.FOLDER, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(PAGE_FOLDER, tmp_path, dirs_exist_ok=True)
     shutil.copytree(TESTS, tmp_path / "tests")
     shutil.copy(VECTORS, tmp_path / "tests")
     (tmp_path / "package.json").write_text('{"type": "module"}')
@@ -27,12 +27,13 @@ def test_the_modules_that_decide(tmp_path: Path) -> None:
 
 
 def test_a_first_load_is_small() -> None:
-    files = page_files.load().values()
+    files = web_files.load(PAGE_FOLDER).values()
     assert sum(len(file.zipped) for file in files) <= 60 * 1024
 
 
 def test_every_module_is_asked_for_at_once() -> None:
     """A module that only another one names would come a round trip later."""
-    index = (page_files.FOLDER / "index.html").read_text(encoding="utf-8")
-    for name in (*page_files.FILES, *web_files.SHARED):
+    index = (PAGE_FOLDER / "index.html").read_text(encoding="utf-8")
+    for path in (*PAGE_FOLDER.iterdir(), *web_files.SHARED_FOLDER.iterdir()):
+        name = path.name
         assert name.endswith((".html", "-unread.svg")) or f'href="{name}"' in index or f'src="{name}"' in index

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from broker.admin.web.requests import PATH, WRONG_TOKEN_S, Request, Requests, Response
-from broker.admin.web.server import FILES, FOLDER
+from broker.admin.web.server import FOLDER
 from tsudoi.ops import web_files
 from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.backbone.admin_frames import AdminRefused, Answer, Done, Question
@@ -27,7 +27,7 @@ class Server:
         self.asked: list[Question] = []
         self.answers: Answer | BackboneError = Done(1)
         self.missing: dict[str, str] = {}
-        self.requests = Requests(TOKEN, hosts, web_files.load(FOLDER, FILES), self._ask)
+        self.requests = Requests(TOKEN, hosts, web_files.load(FOLDER), self._ask)
 
     def _ask(self, question: Question) -> tuple[Answer, Mapping[str, str]]:
         self.asked.append(question)
