@@ -17,7 +17,6 @@ from ..sealed.receive import SealedReceiver
 from ..sealed.resuming import Resuming
 from ..sealed.saying import Saying
 from ..sealed.sender import Sender
-from ..sealed.silence import Silence
 from ..sealed.taking_over import TakingOver
 from ..sealed.wants import Wants
 from ..settings import Settings
@@ -102,10 +101,10 @@ class ChatCore:
         # Members of version 2.
         self.sealed_sender = sender = Sender(keys, out, counters)
         sender.streams = self.streams
+        leaving.detach = sender.detach
         sender.carried.listener = len(listeners)
         self.draining = Draining(members)
-        silence = Silence(members.standstills)
-        resuming = Resuming(*shared, sender, self.streams, silence)
+        resuming = Resuming(*shared, sender, self.streams)
         taking_over = TakingOver(*shared, sender, resuming, moves)
         self._handover = Handover(
             *(*shared, groups, catch_up, moves, closed, leaving, entering, self.unknown_tokens, taking_over)
@@ -113,7 +112,7 @@ class ChatCore:
         saying = Saying(*shared, self.speak, commands, leaving)
         wants = Wants(*shared, fencing)
         self.sealed = SealedReceiver(
-            *(*shared, sender, resuming, saying, wants, leaving, silence, self.flooding, self.broker_away)
+            *(*shared, sender, resuming, saying, wants, leaving, self.flooding, self.broker_away)
         )
         self.deliver.on_numbered = saying.note_kept
         receiver = Receiver(
@@ -213,7 +212,7 @@ class ChatCore:
             self.routes.postpone(stood_still_s)
         self.routes.tick(now)
         self.flooding.tick(now)
-        self.leaving.tick(now, self.routes.is_alive)
+        self.leaving.tick(now)
         self.deliver.tick(now)
         self.broker_away.tick(now)
         self.sealed.tick(now)

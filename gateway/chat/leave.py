@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tsudoi.protocol.backbone import Item, room_topic
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -9,8 +10,11 @@ from tsudoi.protocol.web.codes import Ending
 
 from .groups import Groups
 from .idle import IdleWheel
-from .members import Member, Room
+from .members import Member
 from .outbound import Component
+
+if TYPE_CHECKING:
+    from ..sealed.link import SealedLink
 
 LEAVING_S = 10.0
 """After this time a leaving member is dropped even without news of it: the broker no longer knew it."""
@@ -22,6 +26,8 @@ class Leaving(Component):
 
     groups: Groups
     idle: IdleWheel = field(init=False)
+    detach: "Callable[[SealedLink], object]" = field(init=False)
+    """Set by `ChatCore`: sends a member of version 2 nothing more until it resumes."""
     _leaving: dict[int, tuple[float, Member, Item]] = field(default_factory=dict)
     """Member id → since when it leaves, and the item that was published."""
 
@@ -47,21 +53,18 @@ class Leaving(Component):
             if member.room.shard == shard and member.room.members.get(member.id) is member:
                 self.routes.publish(shard, left)
 
-    def tick(self, now: float, is_alive: Callable[[int, float], bool]) -> None:
-        """Let idle members leave, and drop those that have been leaving for `LEAVING_S`.
-
-        `is_alive` tells whether the broker of a shard is there.
-        """
-        for member in self.idle.expired(now):
-            self.leave(member, LeaveReason.IDLE, now)
-        self._drop_overdue(now, is_alive)
-
-    def _drop_overdue(self, now: float, is_alive: Callable[[int, float], bool]) -> None:
+    def tick(self, now: float) -> None:
+        """Let idle members leave, detach silent ones of version 2, and drop those that leave for too long."""
+        for member in self.idle.over(now):
+            if member.stream is not None and member.sealed is not None:
+                self.detach(member.sealed)
+            else:
+                self.leave(member, LeaveReason.IDLE, now)
         for member_id, (since, member, left) in list(self._leaving.items()):
             if now - since < LEAVING_S:
                 break
             shard = member.room.shard
-            if not is_alive(shard, now):
+            if not self.routes.is_alive(shard, now):
                 continue
             del self._leaving[member_id]
             if member.room.members.get(member_id) is member:
@@ -80,9 +83,5 @@ class Leaving(Component):
         self.groups.leave(member)
         self.members.remove(member)
         self.idle.removed(len(self.members))
-        if not room.members:
-            self._forget(room)
-
-    def _forget(self, room: Room) -> None:
-        if self.members.remove_room(room):
+        if not room.members and self.members.remove_room(room):
             self.out.unsubscribe(room.shard, room_topic(room.id))

@@ -49,7 +49,6 @@ class SealedLink:
         "address",
         "count",
         "head",
-        "is_watched",
         "listener",
         "member",
         "parts",
@@ -78,8 +77,6 @@ class SealedLink:
         """The first bytes of each packet of this run; empty: it is not served."""
         self._loose: list[bytes] | None = None
         """Answers that wait for the end of the turn."""
-        self.is_watched = False
-        """It is in `silence.Silence`."""
 
     # --- the run -----------------------------------------------------------------------------------------------------
 

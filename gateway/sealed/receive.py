@@ -35,7 +35,6 @@ from .link import SealedLink
 from .resuming import Resuming
 from .saying import Saying
 from .sender import Sender
-from .silence import Silence
 from .wants import Wants
 
 ASKS, ASKS_S = 100, 2.0
@@ -51,7 +50,6 @@ class SealedReceiver(Component):
     saying: Saying
     wants: Wants
     leaving: Leaving
-    silence: Silence
     flooding: Flooding
     broker_away: BrokerAway
     _asked: dict[SealedLink, int] = field(default_factory=dict)
@@ -171,12 +169,7 @@ class SealedReceiver(Component):
         self.resuming.link(member, session)
 
     def tick(self, now: float) -> None:
-        """Detach silent members; every `TICK_S` drop ciphers and parts of bodies that are not in use.
-
-        `now` is monotonic seconds.
-        """
-        for link in self.silence.over(now):
-            self.sender.detach(link)
+        """Every `TICK_S` drop ciphers and parts of bodies that are not in use; `now` is monotonic seconds."""
         if now - self._ticked_at < TICK_S:
             return
         self._ticked_at = now

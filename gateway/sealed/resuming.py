@@ -40,7 +40,6 @@ from .keys import PLACE
 from .link import SealedLink, check_packet
 from .numbered import NumberedLines
 from .sender import Sender
-from .silence import Silence
 from .wants import resumed
 
 RETRY_SIZE = HEADER_SIZE + CHECK_SIZE
@@ -95,7 +94,6 @@ class Resuming(Component):
 
     sender: Sender
     streams: Streams
-    silence: Silence
     _pending: dict[bytes, _Pending] = field(default_factory=dict)
     _resumes: dict[bytes, int] = field(default_factory=dict)
     """Session → the highest count of a `resume` that was opened."""
@@ -277,7 +275,6 @@ class Resuming(Component):
         link.bind(pending.listener, pending.address, pending.count)
         member.listener = pending.listener
         self.streams.attach(member, link, now)
-        self.silence.begin(link, now)
         # Now, and not when the member has caught up: its client is recalled if this gateway is killed meanwhile.
         self.streams.groups.publish_address(member, missed.offset)
         self._runs.pop(link.session, None)

@@ -7,12 +7,13 @@ from typing import cast
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.chat.idle import REMOVED_SLACK, IdleWheel
+from gateway.chat.idle import REMOVED_SLACK, SILENT_S, IdleWheel
 from gateway.chat.members import Member, Members, Room, Stream
 from gateway.sealed.link import SealedLink
 from gateway.settings import Settings
 from tests.support.fakes import a_grant, token_of
-from tsudoi.protocol.client.dialects import TCRP
+from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.dialects import TCRP, TSUDOI_2
 
 
 class Served(Members):
@@ -32,50 +33,77 @@ class Served(Members):
         self.wheel.removed(len(self))
 
 
-def a_member(members: "Served", number: int, now: float) -> Member:
+def a_member(members: "Served", number: int, now: float, dialect: Dialect = TCRP) -> Member:
     granted = a_grant(number)
     if granted.room not in members.rooms:
         members.rooms[granted.room] = Room.from_grant(granted)
-    return Member.from_grant(granted, token_of(number), TCRP, bytes(4), members.rooms[granted.room], now)
+    return Member.from_grant(granted, token_of(number), dialect, bytes(4), members.rooms[granted.room], now)
 
 
 def test_a_silent_member_is_found_when_its_time_is_up() -> None:
     members = Served(5.0)
     member = a_member(members, 1, 10.0)
     members.add(member)
-    assert list(members.wheel.expired(14.9)) == []
-    assert list(members.wheel.expired(16.0)) == [member]
+    assert list(members.wheel.over(14.9)) == []
+    assert list(members.wheel.over(16.0)) == [member]
 
 
 def test_a_member_is_found_though_nobody_looked_before() -> None:
     members = Served(0.5)
     member = a_member(members, 1, 10.0)
     members.add(member)
-    assert list(members.wheel.expired(500.0)) == [member]
+    assert list(members.wheel.over(500.0)) == [member]
+
+
+def serve(member: Member, now: float) -> None:
+    """Begin a run of a member of version 2."""
+    member.seen = now
+    member.sealed = cast(SealedLink, object())
+    member.stream = cast(Stream, object())
 
 
 def test_a_member_of_version_2_is_found_when_its_time_is_up() -> None:
     members = Served(100.0)
-    member = a_member(members, 1, 0.0)
+    member = a_member(members, 1, 0.0, TSUDOI_2)
     members.add(member)
-    member.sealed = cast(SealedLink, object())
-    member.stream = cast(Stream, object())  # it is served when it is looked at
-    member.seen = 70.0
-    assert list(members.wheel.expired(101.0)) == []
+    serve(member, 0.0)
+    assert list(members.wheel.over(39.9)) == []
+    assert list(members.wheel.over(41.0)) == [member]  # to be detached
     member.stream = None
-    assert list(members.wheel.expired(169.0)) == []
-    assert list(members.wheel.expired(171.0)) == [member]
+    assert list(members.wheel.over(99.9)) == []
+    assert list(members.wheel.over(101.0)) == [member]  # to leave
+    assert list(members.wheel.over(500.0)) == []
 
 
 def test_a_member_of_version_2_stays_while_it_is_served() -> None:
     members = Served(5.0)
-    member = a_member(members, 1, 0.0)
+    member = a_member(members, 1, 0.0, TSUDOI_2)
     members.add(member)
-    member.sealed = cast(SealedLink, object())
-    member.stream = cast(Stream, object())
-    assert list(members.wheel.expired(39.0)) == []
+    serve(member, 0.0)
+    assert list(members.wheel.over(39.0)) == []
+    assert list(members.wheel.over(41.0)) == [member]
     member.stream = None
-    assert list(members.wheel.expired(41.0)) == [member]
+    assert list(members.wheel.over(42.0)) == [member]
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from(["serve", "hear", "nothing"])), max_size=30))
+def test_a_silent_member_of_version_2_is_detached_in_time_whenever_it_began_to_be_served(
+    steps: list[tuple[int, str]],
+) -> None:
+    members = Served(1e6)
+    member = a_member(members, 1, 0.0, TSUDOI_2)
+    members.add(member)
+    now = 0
+    for seconds_, what in steps:
+        for _ in range(seconds_):
+            now += 1
+            for found in members.wheel.over(now):
+                assert found.stream is not None
+                assert now - found.seen >= SILENT_S
+                found.stream = None
+            assert member.stream is None or now - member.seen <= SILENT_S + 1
+        if what == "serve" or (what == "hear" and member.stream is not None):
+            serve(member, now)
 
 
 def test_a_member_that_leaves_is_not_found() -> None:
@@ -83,7 +111,7 @@ def test_a_member_that_leaves_is_not_found() -> None:
     member = a_member(members, 1, 10.0)
     members.add(member)
     member.leaving = True
-    assert list(members.wheel.expired(100.0)) == []
+    assert list(members.wheel.over(100.0)) == []
 
 
 def test_removed_members_are_freed_before_their_time_out() -> None:
@@ -96,17 +124,17 @@ def test_removed_members_are_freed_before_their_time_out() -> None:
     kept = [each for each in gc.get_objects() if isinstance(each, Member) and each.room is stays.room]
     assert stays in kept
     assert len(kept) <= REMOVED_SLACK + 3
-    assert list(members.wheel.expired(500.0)) == [stays]
+    assert list(members.wheel.over(500.0)) == [stays]
 
 
 def test_clocks_may_stand_still_or_jump() -> None:
     members = Served(5.0)
-    assert list(members.wheel.expired(10.0)) == []
+    assert list(members.wheel.over(10.0)) == []
     member = a_member(members, 1, 10.0)
     members.add(member)
     for now in (10.0, 10.0, 12.0, 12.0):
-        assert list(members.wheel.expired(now)) == []
-    assert list(members.wheel.expired(100_000.0)) == [member]
+        assert list(members.wheel.over(now)) == []
+    assert list(members.wheel.over(100_000.0)) == [member]
 
 
 def seconds(least: float, most: float) -> st.SearchStrategy[float]:
@@ -138,7 +166,7 @@ def test_members_are_found_within_a_second_after_their_time_and_never_before(
         if members.settings.idle_timeout_s != idle_s[turn // 7 % len(idle_s)]:
             members.settings.idle_timeout_s = idle_s[turn // 7 % len(idle_s)]
             changed_in = math.floor(now)
-        for found in list(members.wheel.expired(now)):
+        for found in list(members.wheel.over(now)):
             assert now - found.seen >= members.settings.idle_timeout_s
             del there[found.id]
             members.remove(found)
@@ -155,10 +183,10 @@ def test_a_shorter_time_out_holds_for_those_who_are_there() -> None:
     members = Served(100.0)
     member = a_member(members, 1, 10.0)
     members.add(member)
-    assert list(members.wheel.expired(20.0)) == []
+    assert list(members.wheel.over(20.0)) == []
     members.settings.idle_timeout_s = 2.0
-    assert list(members.wheel.expired(20.2)) == []
-    assert list(members.wheel.expired(21.1)) == [member]
+    assert list(members.wheel.over(20.2)) == []
+    assert list(members.wheel.over(21.1)) == [member]
 
 
 def test_a_longer_time_out_holds_for_those_who_are_there() -> None:
@@ -166,5 +194,5 @@ def test_a_longer_time_out_holds_for_those_who_are_there() -> None:
     member = a_member(members, 1, 10.0)
     members.add(member)
     members.settings.idle_timeout_s = 50.0
-    assert list(members.wheel.expired(59.9)) == []
-    assert list(members.wheel.expired(61.0)) == [member]
+    assert list(members.wheel.over(59.9)) == []
+    assert list(members.wheel.over(61.0)) == [member]

@@ -1,23 +1,17 @@
-"""gateway/sealed/packing.py, silence.py and suite_choice.py"""
+"""gateway/sealed/packing.py and suite_choice.py"""
 
 import json
 import re
-from dataclasses import dataclass
-from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.chat.standstills import Standstills
-from gateway.sealed.link import SealedLink
 from gateway.sealed.packing import even, merge, pack
-from gateway.sealed.silence import SILENT_S, Silence
 from gateway.sealed.suite_choice import choose_suite
 from tsudoi.protocol.client import notices
 from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.sealed.lines import offset_of, serialize_said
-from tsudoi.protocol.sealed.packets import NO_RUN
 from tsudoi.protocol.sealed.parts import MAX_BODY, MAX_WHOLE
 
 LINES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3_000)), max_size=40)
@@ -62,35 +56,6 @@ def test_even_bodies_have_one_size_but_the_last(sizes: list[int]) -> None:
     assert [json.loads(body) for body in evened] == [json.loads(body) for body in bodies]
     assert {len(body) for body in evened[:-1]} <= {max(sizes)}
     assert len(evened[-1]) <= max(sizes)
-
-
-@dataclass
-class _Member:
-    seen: float
-    sealed: object = None
-
-
-@dataclass(eq=False)
-class _Link:
-    member: _Member
-    run: bytes = b"run"
-    is_watched: bool = False
-
-
-def test_a_link_is_silent_when_nothing_has_come_for_long() -> None:
-    silence = Silence(Standstills())
-    links = [_Link(_Member(100.0)) for _ in range(3)]
-    for link in links:
-        link.member.sealed = link
-        silence.begin(cast(SealedLink, link), 100.0)
-    found: list[object] = []
-    for second in range(int(2 * SILENT_S)):
-        now = 100.0 + second
-        if second == 30:
-            links[1].member.seen = now
-            links[2].run = NO_RUN
-        found += [(second, links.index(cast(_Link, link))) for link in silence.over(now)]
-    assert found == [(41, 0), (71, 1)]
 
 
 @pytest.mark.parametrize(
