@@ -27,6 +27,7 @@ from .state.event_words import ending, greeting, notice
 from .state.mentions import mentions
 
 _YES = frozenset({"y", "yes", "ｙ", "はい"})
+_NO = frozenset({"n", "no", "ｎ", "いいえ"})
 _QUIET = f"3;38;5;{palette.QUIET}"
 _LOUD = f"1;38;5;{palette.LOUD}"
 
@@ -124,18 +125,22 @@ async def _receive(room: tsudoi.ChatClient, screen: Screen, hosting: Hosting, la
         _show(event, room, language)
 
 
-async def _may_leave(question: str, screen: Screen, language: Language) -> bool:
-    """Ask a host before the room closes for others; a second Ctrl-C or Ctrl-D means yes."""
+async def _may_leave(question: str, screen: Screen, language: Language) -> tuple[bool, str]:
+    """Ask a host before the room closes for others; a second Ctrl-C or Ctrl-D means yes.
+
+    Return the answer, and what the user typed on instead of one: that is a no.
+    """
     if not question:
-        return True
+        return True, ""
     keys = words.QUESTION_KEYS.text(language)
     _tell(f"{question} {keys}" if is_dumb_terminal() else question)
     session: PromptSession[str] = PromptSession(input=Keys(sys.stdin))  # with no history: it is for lines
     try:
         answer = await _read(session, screen, f"{keys}: ")
     except (EOFError, KeyboardInterrupt):
-        return True
-    return answer.strip().lower() in _YES
+        return True, ""
+    word = answer.strip().lower()
+    return word in _YES, "" if word in _YES | _NO else answer
 
 
 async def _type_raw(
@@ -149,16 +154,19 @@ async def _type_raw(
 async def _type(
     room: tsudoi.ChatClient, session: PromptSession[str], screen: Screen, hosting: Hosting, language: Language
 ) -> None:
+    typed = ""
     while True:
         try:
-            line = await _read(session, screen, lambda: ANSI(f"{_name(room.name)}: "))  # /nick changes it
+            line = await _read(session, screen, lambda: ANSI(f"{_name(room.name)}: "), typed)  # /nick changes it
         except (EOFError, KeyboardInterrupt):
             line = "/leave"
+        typed = ""
         match line.strip().replace("／", "/").split():
             case []:
                 continue
             case ["/quit" | "/exit" | "/leave"]:
-                if await _may_leave(hosting.question(room.room, language), screen, language):
+                leaves, typed = await _may_leave(hosting.question(room.room, language), screen, language)
+                if leaves:
                     return
             case ["/help"]:
                 _tell(words.PLAIN_HELP.text(language))
@@ -168,13 +176,14 @@ async def _type(
                 await _say(room, line, language)
 
 
-async def _read(session: PromptSession[str], screen: Screen, prompt: AnyFormattedText) -> str:
+async def _read(session: PromptSession[str], screen: Screen, prompt: AnyFormattedText, typed: str = "") -> str:
+    """Return a line that the user types; `typed` stands there already, except in a dumb terminal."""
     # While a line is typed, what is printed takes the keys from the user for a moment.
     screen.above.finish()
     if is_dumb_terminal():  # with no prompt: what is printed would stand behind it, as if the user said it
         return await read_cooked_line()
     # Its handler of SIGINT would leave none behind: Ctrl-C could not cut the waiting at the end short.
-    return await session.prompt_async(prompt, handle_sigint=False)
+    return await session.prompt_async(prompt, default=typed, handle_sigint=False)
 
 
 async def _say(room: tsudoi.ChatClient, line: str, language: Language) -> None:

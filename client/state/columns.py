@@ -97,8 +97,12 @@ def _may_break(text: str, at: int) -> bool:
     return is_wide and after not in _NOT_FIRST and before not in _NOT_LAST
 
 
-_NOT_FIRST = frozenset("、。，．・：；？！ー）」』】〕〉》ぁぃぅぇぉっゃゅょァィゥェォッャュョ々,.:;?!)]")
-_NOT_LAST = frozenset("（「『【〔〈《([")
+_NOT_FIRST = frozenset(
+    "、。，．・：；？！‼⁇⁈⁉…‥）」』】〕〉》］｝〙〗｠”’々〻ー゠〜～ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ゛゜ゝゞヽヾ"
+    "､｡･｣ｰﾞﾟｧｨｩｪｫｯｬｭｮ%％‰℃,.:;?!)]}"
+)
+_NOT_LAST = frozenset("（「『【〔〈《［｛〘〖｟“‘([{")
+"""As JIS X 4051 has them, in wide and narrow forms."""
 
 
 def span_width(line: Iterable[Span]) -> int:

@@ -330,6 +330,13 @@ def test_a_host_is_asked_before_the_room_closes_for_others(leave: str, tmp_path:
         terminal.wait_for_prompt_after("still here")
         terminal.type(leave)
         terminal.wait_for_prompt_after("still here", "n: no:")
+        terminal.type("typed on\r")
+        terminal.wait_for("alice: typed on")
+        terminal.type("!\r")
+        served.hears(b"typed on!")
+        terminal.wait_for_prompt_after("typed on!")
+        terminal.type(leave)
+        terminal.wait_for_prompt_after("typed on!", "n: no:")
         terminal.type("y\r")
         assert terminal.wait() == 0
         served.hears(b"/leave")
