@@ -6,7 +6,7 @@ side by side: a family as its members, a flag as its letters.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from rich.cells import cell_len, get_character_cell_size
@@ -64,7 +64,11 @@ def wrap(text: str, columns: int) -> list[str]:
     It breaks behind spaces, and beside wide characters, as Japanese is broken; a word that is too long is broken
     anywhere. Closing brackets and marks of punctuation do not begin a line, opening brackets do not end one.
     """
-    lines: list[str] = []
+    return list(wrapped(text, columns)) or [""]
+
+
+def wrapped(text: str, columns: int) -> Iterator[str]:
+    """Give the lines of `wrap` one by one; none for an empty text."""
     start = 0
     while start < len(text):
         end = _overflow(text, start, columns)
@@ -72,11 +76,10 @@ def wrap(text: str, columns: int) -> list[str]:
             end = next((at for at in range(end, start, -1) if _may_break(text, at)), end)
             while end - 1 > start and get_character_cell_size(text[end]) == 0:
                 end -= 1
-        lines.append(text[start:end].rstrip(" ") if end < len(text) else text[start:end])
+        yield text[start:end].rstrip(" ") if end < len(text) else text[start:end]
         start = end
         while start < len(text) and text[start] == " " and end < len(text):
             start += 1
-    return lines or [""]
 
 
 def _overflow(text: str, start: int, columns: int) -> int:

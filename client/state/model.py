@@ -189,6 +189,8 @@ class Panels:
 
     rooms: bool | None = None
     people: bool | None = None
+    latest: str = ""
+    """The one that was asked for last: it stays where there is no room for both."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def reduce(state: State, event: Event) -> Result:
         case ScrolledToTop(name, at):
             return _load_older(state, name, at)
         case PanelToggled(panel, is_visible):
-            panels = replace(state.panels, **{panel: not is_visible})
+            panels = replace(state.panels, **{panel: not is_visible}, latest=panel)
             return replace(state, panels=panels), []
 
 

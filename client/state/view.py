@@ -9,7 +9,7 @@ from itertools import chain
 from tsudoi.protocol.client.words import Language
 
 from .. import palette, words
-from .columns import Line, Span, cut, fit, plain, span_width, width, wrap
+from .columns import Line, Span, cut, fit, plain, span_width, width, wrap, wrapped
 from .model import MAX_ITEMS, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 
 _COMPACT = 56
@@ -52,9 +52,13 @@ def layout(state: State, columns: int, rows: int) -> Layout:
     """Return the panels that the user wants, or else those for which there is room; the last rows are the timeline's
     and the composer's."""
     wanted = state.panels
+    rooms = columns >= MIN_BOTH if wanted.rooms is None else wanted.rooms
+    people = columns >= MIN_PEOPLE if wanted.people is None else wanted.people
+    if rooms and people and columns - ROOM_COLUMNS - PEOPLE_COLUMNS < _MIN_TIME:
+        rooms, people = wanted.latest == "rooms", wanted.latest != "rooms"
     return Layout(
-        columns >= MIN_BOTH if wanted.rooms is None else wanted.rooms,
-        columns >= MIN_PEOPLE if wanted.people is None else wanted.people,
+        rooms,
+        people,
         rows >= MIN_TITLE,
         rows >= MIN_KEYS,
         min(max(rows // 3, 1), 6),
@@ -122,7 +126,7 @@ def _mark(item: Speech, language: Language) -> str:
 
 def _speech_head(item: Speech, columns: int) -> tuple[Line, bool]:
     """Return what stands between time and text, and whether it is a column of its own."""
-    limit = _NAME_COLUMNS if columns >= _COMPACT else max((columns - _TIME_COLUMNS - 10) // 2, 3)
+    limit = _NAME_COLUMNS if columns >= _COMPACT else max((columns - _TIME_COLUMNS - 10) // 2, min(columns // 3, 6))
     name, named = _shortened(item.sender, limit), colour(item.sender)
     to: Line = (("→" if columns < _COMPACT else "→ ", "quiet"), (_shortened(item.to, limit), colour(item.to)))
     if columns < _COMPACT:
@@ -217,7 +221,7 @@ def _first_line(text: str, space: int) -> str:
     """Return what stands beside the head."""
     if width(text) <= space:
         return text
-    return "" if space < 8 else wrap(text, space)[0]
+    return "" if space < 8 else next(wrapped(text, space))
 
 
 def _rule(text: str, style: str, columns: int) -> Line:

@@ -13,14 +13,14 @@ from tsudoi.protocol.client.words import Language
 
 from ..state.columns import Line
 from ..state.columns import width as cells
-from ..state.model import Item, Room
+from ..state.model import MAX_ITEMS, Item, Room
 from ..state.view import copied, item_lines, timeline
 from .colours import STYLES, strip
 
 WHEEL = 3
 """Lines that a step of the mouse's wheel moves."""
-_GONE = 1_000
-"""Items whose lines are kept although they are not in the room any more, so that they are not looked for each time."""
+_OTHERS = MAX_ITEMS
+"""Items whose lines are kept although they are not in the shown room: that it is shown again costs no wrapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Timeline(Widget, can_focus=False):
             self._lines.extend(lines)
             if item is not None:
                 self._items.append(_Placed(item, place, len(self._lines)))
-        if len(self._cache) > len(self._items) + _GONE:
+        if len(self._cache) > len(self._items) + _OTHERS:
             kept = {id(placed.item) for placed in self._items}
             self._cache = {number: found for number, found in self._cache.items() if number in kept}
 

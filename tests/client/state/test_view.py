@@ -7,7 +7,9 @@ import pytest
 
 from client.state import view
 from client.state.columns import Line, span_width
+from client.state.events import PanelToggled
 from client.state.model import Mark, Note, Person, Room, Speech, SpeechKind, State
+from client.state.reduce import reduce
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ROOMS = (
@@ -116,6 +118,27 @@ def test_a_low_screen_has_the_timeline_and_the_composer() -> None:
     low, usual = view.layout(State(), 40, 3), view.layout(State(), 80, 24)
     assert (low.title, low.keys, low.composer) == (False, False, 1)
     assert (usual.title, usual.keys, usual.composer) == (True, True, 6)
+
+
+def test_where_there_is_no_room_for_both_panels_the_one_asked_for_last_is_shown() -> None:
+    def shown(*toggled: str, columns: int = 40) -> tuple[bool, bool]:
+        state = State()
+        for panel in toggled:
+            is_visible = getattr(view.layout(state, columns, 20), panel)
+            state, _ = reduce(state, PanelToggled(panel, is_visible))
+        laid_out = view.layout(state, columns, 20)
+        return laid_out.rooms, laid_out.people
+
+    assert shown("people", "rooms") == (True, False)
+    assert shown("rooms", "people") == (False, True)
+    assert shown("people", "rooms", "rooms") == (False, True)
+    assert shown("people", "rooms", "people") == (False, True)
+    assert shown("rooms", columns=80) == (True, True)
+
+
+def test_beside_a_panel_in_a_narrow_screen_names_can_still_be_told_apart() -> None:
+    heads = [text(view.item_lines(Speech(name, "hi", AT), 22, "ja")[0]) for name in ("さくら", "さゆり")]
+    assert heads == ["さくら: hi", "さゆり: hi"]
 
 
 def test_a_banner_has_no_more_rows_than_it_may() -> None:

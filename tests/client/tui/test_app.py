@@ -13,6 +13,7 @@ from textual.timer import Timer
 import tsudoi
 from client import words
 from client.state import timeline as state_timeline
+from client.state import view
 from client.tui import questions
 from client.tui import timeline as tui_timeline
 from client.tui.timeline import Timeline
@@ -133,13 +134,35 @@ def test_ctrl_c_clears_the_line_first_and_then_ends() -> None:
 
 def test_the_lines_of_messages_that_are_gone_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state_timeline, "MAX_ITEMS", 100)
-    monkeypatch.setattr(tui_timeline, "_GONE", 10)
+    monkeypatch.setattr(tui_timeline, "_OTHERS", 10)
 
     async def scene(stage: Stage) -> None:
         for first in range(1, 400, 20):
             await stage.hear(*(Message("bob", f"line {number}", number) for number in range(first, first + 20)))
         shown = stage.app.query_one(Timeline)
         assert len(shown._cache) <= 100 + 100 // 10 + 10
+
+    play(scene)
+
+
+def test_a_long_room_that_is_shown_again_is_not_wrapped_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapped = []
+
+    def item_lines(item: Any, *more: Any) -> Any:
+        wrapped.append(item)
+        return view.item_lines(item, *more)
+
+    monkeypatch.setattr(tui_timeline, "item_lines", item_lines)
+
+    async def scene(stage: Stage) -> None:
+        await stage.hear(*(Message("bob", f"line {number}", number) for number in range(1_500)))
+        await stage.type("/create garden")
+        wrapped.clear()
+        await stage.press("ctrl+n")
+        await stage.press("ctrl+n")
+        await stage.press("ctrl+n")
+        assert "line 1499" in stage.screen
+        assert len(wrapped) < 10
 
     play(scene)
 
