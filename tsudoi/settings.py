@@ -45,3 +45,12 @@ class Settings:
     rate_per_s: float = 800.0
     """Messages a second after a burst, less than the limit at which servers drop; `say` waits where it must. 0: no
     limit."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for values with which a client would hang, or go without seals by a typing error."""
+        for name in ("queue_size", "burst", "lines_waiting"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"Settings.{name} is to be 1 or more, and is {getattr(self, name)}")
+        for name, allowed in (("security", ("sealed", "plain")), ("language", ("", "en", "ja"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"Settings.{name} is to be one of {allowed}, and is {getattr(self, name)!r}")

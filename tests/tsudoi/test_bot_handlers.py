@@ -118,12 +118,27 @@ def test_handlers_take_the_last_event_too() -> None:
     assert ends == ["?"]
 
 
-def test_a_decorator_without_its_argument_is_told_at_once() -> None:
+def test_a_decorator_with_a_wrong_argument_is_told_at_once() -> None:
     bot = tsudoi.Bot("den", name="bot")
-    with pytest.raises(AttributeError, match="lower"):
-        bot.command(test_a_bot_does_not_hear_itself)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="kind of event"):
-        bot.on(test_a_bot_does_not_hear_itself)  # type: ignore[arg-type, type-var]
+    names: tuple[Any, ...] = (test_a_bot_does_not_hear_itself, "", "two words", None)
+    for name in names:
+        with pytest.raises(TypeError, match="name the command, in one word"):
+            bot.command(name)
+    kinds: tuple[Any, ...] = (test_a_bot_does_not_hear_itself, "Joined", Joined("bob", 3, "?"))
+    for kind in kinds:
+        with pytest.raises(TypeError, match="kind of event"):
+            bot.on(kind)
+
+
+def test_a_command_that_returns_no_text_says_nothing_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    bot = tsudoi.Bot("den", name="bot")
+
+    @bot.command("count")  # type: ignore[type-var]
+    def count(call: tsudoi.Call) -> int:
+        return 42
+
+    assert hear(bot, Message("bob", "!count", 4)) == []
+    assert caplog.messages == ["what the command count returns is not said, as it is no str: 42"]
 
 
 def test_a_handler_that_fails_is_named_and_the_bot_goes_on(caplog: pytest.LogCaptureFixture) -> None:

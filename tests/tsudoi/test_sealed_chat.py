@@ -64,6 +64,7 @@ async def test_a_client_is_refused_to_other_event_loops_and_threads_before_it_se
             partial(alice.post, "a"),
             partial(asyncio.run, alice.say("b")),
             partial(asyncio.run, alice.leave()),
+            partial(asyncio.run, anext(alice)),
         ):
             with pytest.raises(RuntimeError, match="belongs to the event loop"):
                 await asyncio.to_thread(use)
@@ -172,6 +173,34 @@ async def test_a_queue_that_is_full_drops_the_oldest_and_keeps_the_order() -> No
             await alice.say(f"{number}")
         await until(lambda: bob.dropped == 4)
         assert [(await hear(bob)).text for _ in range(5)] == ["4", "5", "6", "7", "8"]
+
+
+async def test_messages_go_on_after_a_time_out() -> None:
+    async with sealed_server() as server, two(server) as (alice, bob, _):
+        messages = bob.messages()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(messages), 0.01)
+        await alice.say("late")
+        assert await asyncio.wait_for(anext(messages), 30) == Message("alice", "late", 1)
+
+
+async def test_what_is_no_text_is_told_in_a_sentence() -> None:
+    wrong: Any = 42
+    async with sealed_server() as server, await create(server) as alice:
+        with pytest.raises(TypeError, match="a text is to be a str, and is 42"):
+            await alice.say(wrong)
+        for what in ("name", "password", "signed_token"):
+            with pytest.raises(TypeError, match=f"{what} is to be a str, and is 42"):
+                await tsudoi.join("den", server=server.address, **{"name": "bob", what: wrong})
+        with pytest.raises(TypeError, match="settings is to be a Settings"):
+            await tsudoi.join("den", name="bob", server=server.address, settings=wrong)
+
+
+def test_settings_that_could_not_work_are_refused() -> None:
+    wrong: dict[str, Any] = {"security": "Sealed", "language": "fr", "queue_size": 0, "lines_waiting": 0, "burst": 0}
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match=f"Settings.{name} is to be"):
+            Settings(**{name: value})
 
 
 async def test_too_many_lines_are_refused_here() -> None:

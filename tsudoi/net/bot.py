@@ -91,7 +91,10 @@ class Bot:
 
         The first line of its docstring is shown by `help`, which every bot has that has commands.
         """
-        key = name.lower()  # here, so that `@bot.command` without a name fails, instead of losing the function
+        given: object = name
+        if not isinstance(given, str) or len(given.split()) != 1:  # such as `@bot.command` without a name
+            raise TypeError('name the command, in one word: @bot.command("roll")')
+        key = name.lower()
 
         def take(handler: _C) -> _C:
             self._commands[key] = handler
@@ -104,8 +107,10 @@ class Bot:
 
         What the bot itself says, does or whispers is no event here. A last event is: the chat is closed then.
         """
-        if inspect.isroutine(kind):  # `@bot.on` without a kind
-            raise TypeError("name a kind of event: @bot.on(tsudoi.Message)")
+        try:
+            isinstance(None, kind)
+        except TypeError:  # such as `@bot.on` without a kind, or a text
+            raise TypeError("name a kind of event: @bot.on(tsudoi.Message)") from None
 
         def take(handler: Callable[[ChatClient, _E], _R]) -> Callable[[ChatClient, _E], _R]:
             self._events.append((kind, handler))
@@ -202,8 +207,11 @@ class Bot:
         handler = self._commands.get(name, self._help if name == "help" and self._commands else None)
         if handler is not None:
             said = await self._try(handler, Call(chat, message.sender, name, text))
-            for piece in chat.pieces(chat.as_text(said)) if said else ():
-                await self._try(chat.say, piece)
+            if said is not None and not isinstance(said, str):
+                logger.error("what the command %s returns is not said, as it is no str: %.50r", name, said)
+            elif said:
+                for piece in chat.pieces(chat.as_text(said)):
+                    await self._try(chat.say, piece)
 
     def _help(self, call: Call) -> str:
         # With a head: a text that begins with a command would be one to other bots.
@@ -213,12 +221,11 @@ class Bot:
         )
         return "\n".join(("Commands:", *rows))
 
-    async def _try(self, handler: Callable[..., object], *arguments: object) -> str | None:
+    async def _try(self, handler: Callable[..., object], *arguments: object) -> object:
         name = getattr(handler, "__name__", repr(handler))
         try:
             said = handler(*arguments)
-            if inspect.isawaitable(said):
-                said = await said
+            return await said if inspect.isawaitable(said) else said
         except errors.NotInRoom:
             return None  # The last event follows.
         except errors.ClientError as exc:
@@ -227,7 +234,6 @@ class Bot:
         except Exception:
             logger.exception("the handler %s failed", name)
             return None
-        return said if isinstance(said, str) else None
 
 
 def _has_lost_its_host(ended: Event | None) -> bool:

@@ -18,6 +18,12 @@ from tsudoi.settings import Settings
 _HALF = "the text has half a character (a lone surrogate)"
 
 
+def check_type(what: str, value: object, kind: type) -> None:
+    """Raise TypeError for a value of another type: programs without type checks pass one."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{what} is to be a {kind.__name__}, and is {value!r:.50}")
+
+
 class ChatClient(Commands):
     """A member of a room. Iterate over it for events; at the end of an `async with` block it leaves the room.
 
@@ -67,17 +73,16 @@ class ChatClient(Commands):
         return self
 
     async def __anext__(self) -> Event:
+        self._check_loop()
         event = await self._inbox.get()
         if event is None:
             self._inbox.put_nowait(None)
             raise StopAsyncIteration
         return event
 
-    async def messages(self) -> AsyncIterator[Message]:
+    def messages(self) -> AsyncIterator[Message]:
         """Iterate over the members' messages alone."""
-        async for event in self:
-            if isinstance(event, Message):
-                yield event
+        return _Messages(self)
 
     @property
     def waiting(self) -> int:
@@ -181,6 +186,7 @@ class ChatClient(Commands):
         """Send no more keep-alives; the server then removes this member unless it sends messages."""
 
     def _check_text(self, text: str) -> None:
+        check_type("a text", text, str)
         if not text:
             raise errors.InvalidText("there is nothing to say: the text is empty")
         try:
@@ -232,3 +238,18 @@ class ChatClient(Commands):
         self.closed = True
         self._arrived.set()
         self._inbox.put_nowait(None)
+
+
+class _Messages:
+    """No generator: a time-out in `anext` would end that for good."""
+
+    def __init__(self, chat: ChatClient) -> None:
+        self._chat = chat
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        while not isinstance(event := await anext(self._chat), Message):
+            pass
+        return event

@@ -9,7 +9,7 @@ from typing import Any
 
 from tsudoi import errors
 from tsudoi.net.cancelled_entry import Attempt, leave_if_cancelled
-from tsudoi.net.chat import ChatClient
+from tsudoi.net.chat import ChatClient, check_type
 from tsudoi.net.datagram_chat import DatagramChat
 from tsudoi.net.rejoining import HandshakeResult, Prove
 from tsudoi.net.roaming import Address, addresses_of
@@ -96,7 +96,7 @@ async def rooms(
         ClientError: ServerUnreachable, or another of `tsudoi.errors`.
     """
     profile = _dialect(dialect)
-    _check(server)
+    _check_way(server, settings)
     if not profile.lists_rooms and not profile.join_lists_rooms:
         raise errors.NotInDialect(f"{profile.name} has no way to ask for the rooms")
     listing = ListRooms() if profile.lists_rooms else JoinList(profile)
@@ -114,10 +114,12 @@ def _dialect(name: str) -> Dialect:
         raise errors.NotInDialect(f"there is no dialect {name!r}; there are {', '.join(ALL_DIALECTS)}") from None
 
 
-def _check(server: object) -> None:
-    """Raise TypeError for a text: programs without type checks pass one."""
-    if not isinstance(server, Server):
+def _check_way(server: object, settings: object) -> None:
+    """Raise TypeError."""
+    if isinstance(server, str):
         raise TypeError(f"server is to be a tsudoi.Server, and is {server!r}: tsudoi.Server.parse reads HOST:TCP:UDP")
+    check_type("server", server, Server)
+    check_type("settings", settings, Settings)
 
 
 @dataclass(slots=True)
@@ -155,7 +157,10 @@ class _Name:
 
 async def _enter(wanted: _Wanted) -> ChatClient:
     dialect, name, token, password = _dialect(wanted.dialect), wanted.name, wanted.signed_token, wanted.password
-    _check(wanted.server)
+    _check_way(wanted.server, wanted.settings)
+    texts = {"room": wanted.room, "name": name, "password": password or "", "signed_token": token or ""}
+    for what, text in texts.items():
+        check_type(what, text, str)
     if token and not is_signed_token(token.strip()):
         raise errors.InvalidName(NOT_SIGNED)
     try:
