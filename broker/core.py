@@ -17,6 +17,7 @@ from .rooms import commands, rejoins, stream_lines
 from .rooms.directory import Directory
 from .rooms.gateway_leases import Gateway, Gateways
 from .rooms.handovers import Handovers
+from .rooms.ids import Ids
 from .rooms.lost_gateways import Ownership
 from .rooms.received_text import received_text
 from .rooms.records import Changes
@@ -57,9 +58,7 @@ class Core:
         instance: str,
         limits: Limits,
         now: float,
-        first_id: int = 0,
-        shard: int = 0,
-        shards: int = 1,
+        ids: Ids | None = None,
         counters: Counters | None = None,
         term: int = 0,
     ) -> None:
@@ -70,16 +69,15 @@ class Core:
             instance: a name of this run of the core; gateways learn from it that they have to say Hello again.
             limits: bounds that may change meanwhile.
             now: monotonic seconds.
-            first_id: see `Ids`; this run's own.
-            shard: its number.
-            shards: how many the store has.
+            ids: of this run and shard; None: those of a store with one shard.
             counters: those that other cores of the broker count in, too.
             term: in which the broker owns the shard.
         """
-        self.shard = shard
+        ids = ids or Ids()
+        self.shard = ids.shard
         self._pending = _Pending()
-        self.directory = Directory(snapshot, limits, first_id, shard, shards)
-        self.gateways = Gateways(list(self.directory.by_gateway), snapshot.accepted, now, shards > 1)
+        self.directory = Directory(snapshot, limits, ids)
+        self.gateways = Gateways(list(self.directory.by_gateway), snapshot.accepted, now, ids.shards > 1)
         self.counters = counters or Counters()
         self._instance, self._term = instance, term
         self.handovers = Handovers(self.directory, self.gateways, self.counters, self._answer, instance)

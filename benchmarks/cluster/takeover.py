@@ -15,6 +15,7 @@ from benchmarks.processes import BenchmarkError, proportional_size
 from benchmarks.runner import Row, Runner
 from broker.config import Limits
 from broker.core import Core
+from broker.rooms.ids import Ids
 from broker.store.interface import Batch, Chunk, MemberRow, RoomRow
 from broker.store.postgres import PostgresStore
 from broker.store.sharing import Broker as Registered
@@ -106,7 +107,7 @@ def large_shard(runner: Runner) -> list[Row]:
                 store.take([1])
                 snapshot = store.load(1)
                 loaded = time.perf_counter()
-                kept.append(Core(snapshot, "b", Limits(), time.monotonic(), 0, 1, SHARDS))
+                kept.append(Core(snapshot, "b", Limits(), time.monotonic(), Ids(0, 1, SHARDS)))
                 done = time.perf_counter()
             gc.enable()
             took.append((done - begun, loaded - begun, max(pauses), time.process_time() - used))

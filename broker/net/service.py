@@ -27,6 +27,7 @@ from ..config import Config, Limits
 from ..core import Core
 from ..counters import Counters
 from ..keys.allow_list import AllowList
+from ..rooms.ids import Ids
 from ..shards.advertised import advertised, advertised_admin
 from ..shards.cores import Cores
 from ..store.interface import Snapshot, Store, StoreInUse
@@ -169,8 +170,8 @@ class BrokerService:
 
 def new_core(config: Config, counters: Counters, shards: int, snapshot: Snapshot, shard: int, term: int = 0) -> Core:
     """Return the core of a shard, with its persistent rooms."""
-    run, first_id = secrets.token_hex(8), secrets.randbits(16)
-    core = Core(snapshot, run, config.limits, time.monotonic(), first_id, shard, shards, counters, term)
+    ids = Ids(secrets.randbits(16), shard, shards)
+    core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic(), ids, counters, term)
     _persist(core, config.persistent)
     return core
 

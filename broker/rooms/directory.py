@@ -23,7 +23,7 @@ from ..config import Limits
 from ..store.interface import MemberRow, RestrictionKind, RoomRow, Snapshot
 from .bans_and_mutes import BansAndMutes
 from .free_name import free_name
-from .ids import first_epoch
+from .ids import Ids, first_epoch
 from .index import REMOVED, Index
 from .records import Records
 from .room_and_member import Member, Room
@@ -49,16 +49,9 @@ class WrongShard(PeerError):
 class Directory(Index):
     """All rooms and members, and what may be done with them."""
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        limits: Limits | None = None,
-        first_id: int = 0,
-        shard: int = 0,
-        shards: int = 1,
-    ) -> None:
+    def __init__(self, snapshot: Snapshot, limits: Limits | None = None, ids: Ids | None = None) -> None:
         """Begin with what the store has; the arguments are those of `Core`."""
-        super().__init__(first_id, shard, shards)
+        super().__init__(ids or Ids())
         self.bans_and_mutes, self.posts = BansAndMutes(snapshot.restrictions), Posts(snapshot.posts)
         self.records = Records(self.bans_and_mutes, self.posts)
         self._renewed: set[int] = set()

@@ -10,11 +10,12 @@ TIME_SHIFT = 16
 class Ids:
     """Ids begin with the milliseconds of their creation, and grow."""
 
-    def __init__(self, first: int, shard: int = 0, shards: int = 1) -> None:
+    def __init__(self, first: int = 0, shard: int = 0, shards: int = 1) -> None:
         """Begin each millisecond with the number `first`, of which the last 16 bits count."""
         self._last = 0
         self._first = first & ((1 << TIME_SHIFT) - 1)
-        self._shard, self._shards = shard, shards
+        self.shard, self.shards = shard, shards
+        """The number of the shard, and how many the store has."""
 
     def seen(self, used: int) -> None:
         """Note an id that is in use."""
@@ -23,8 +24,8 @@ class Ids:
     def new(self, wall_ms: int) -> int:
         """Return a new id."""
         least = max(self._last + 1, wall_ms << TIME_SHIFT | self._first)
-        if self._shards > 1:
-            least += (self._shard - least) % self._shards
+        if self.shards > 1:
+            least += (self.shard - least) % self.shards
         # CPython allocates room for a carry with a sum, and keeps it; `| 0` copies the number without.
         self._last = least | 0
         return self._last

@@ -19,7 +19,7 @@ DEPARTED = 100_000
 class Index:
     """All rooms and members."""
 
-    def __init__(self, first_id: int, shard: int, shards: int) -> None:
+    def __init__(self, ids: Ids) -> None:
         self.rooms: dict[int, Room] = {}
         """Open rooms."""
         self.closed: dict[int, Room] = {}
@@ -36,8 +36,7 @@ class Index:
         """By the hash of the token, the members of version 2 that were removed last, by others."""
         self._rooms_from: dict[str, int] = {}
         """Rate-limit key of an IP address → open rooms that were created from it."""
-        self._ids = Ids(first_id, shard, shards)
-        self._shard, self._shards = shard, shards
+        self._ids = ids
 
     def find(self, name: RoomName) -> Room:
         """Return the open room of that name or raise RoomNotFound."""
@@ -47,7 +46,7 @@ class Index:
 
     def belongs(self, name: RoomName) -> bool:
         """Return whether a room of that name belongs to this shard."""
-        return shard_of(name, self._shards) == self._shard
+        return shard_of(name, self._ids.shards) == self._ids.shard
 
     def rooms_from(self, address: str) -> int:
         """Return how many open rooms were created from a rate-limit key of an IP address."""

@@ -16,6 +16,7 @@ from broker.net import membership
 from broker.net.membership import Membership
 from broker.net.ping import ping
 from broker.net.server import Server
+from broker.rooms.ids import Ids
 from broker.shards import reach
 from broker.shards.cores import Cores
 from broker.shards.spread import spread
@@ -45,7 +46,7 @@ class Broker:
 
         def new_core(snapshot: Snapshot, shard: int, term: int) -> Core:
             run, now = f"{bind} {time.monotonic()}", time.monotonic()
-            return Core(snapshot, run, limits, now, 0, shard, shared.shards, counters, term)
+            return Core(snapshot, run, limits, now, Ids(0, shard, shared.shards), counters, term)
 
         self.membership = Membership(self.store, self.server, new_core, self.server.endpoint, "")
         self.endpoint = self.server.endpoint
@@ -432,7 +433,7 @@ async def test_health_is_red_while_the_broker_is_registered_nowhere(tmp_path: Pa
 
 def test_limits_of_rooms_count_all_shards_of_the_broker() -> None:
     limits = Limits(rooms=3)
-    cores = Cores((Core(Snapshot(), "b", limits, 0.0, 0, shard, SHARDS) for shard in range(SHARDS)), SHARDS)
+    cores = Cores((Core(Snapshot(), "b", limits, 0.0, Ids(0, shard, SHARDS)) for shard in range(SHARDS)), SHARDS)
 
     def create(number: int) -> None:
         name = RoomName(f"room {number}")

@@ -9,6 +9,7 @@ from broker.counters import Counters as BrokerCounters
 from broker.net.incoming import Incoming
 from broker.net.membership import Membership
 from broker.net.zeromq import GatewaySockets
+from broker.rooms.ids import Ids
 from broker.shards.cores import Cores
 from broker.store.interface import Snapshot
 from broker.turn import Moment
@@ -80,7 +81,7 @@ class _Sharing:
 
 def incoming(data: bytes) -> None:
     """A broker that serves two of four shards."""
-    cores = Cores((Core(Snapshot(), "b", Limits(), 0.0, 0, shard, SHARDS) for shard in (0, 2)), SHARDS)
+    cores = Cores((Core(Snapshot(), "b", Limits(), 0.0, Ids(0, shard, SHARDS)) for shard in (0, 2)), SHARDS)
     sockets = _Sockets()
     told = Incoming(cores, cast(GatewaySockets, sockets), BrokerCounters())
     told.sharing = cast(Membership, _Sharing())

@@ -10,6 +10,7 @@ from broker.admin.shard_list import list_shards
 from broker.admin.spanning import Brokers, Incomplete
 from broker.config import Limits
 from broker.core import Core
+from broker.rooms.ids import Ids
 from broker.shards.cores import Cores
 from broker.store.interface import Snapshot
 from broker.store.sharing import Broker, View
@@ -43,7 +44,7 @@ class Operated:
 
     def _cores(self, me: str) -> Cores:
         own = [shard for shard, owner in enumerate(self.owners) if owner == me]
-        return Cores((Core(Snapshot(), me, Limits(), 0.0, 0, shard, SHARDS) for shard in own), SHARDS)
+        return Cores((Core(Snapshot(), me, Limits(), 0.0, Ids(0, shard, SHARDS)) for shard in own), SHARDS)
 
     def _list(self, me: str) -> admin_frames.Shards:
         brokers = [Broker("a", "tcp://a:1", "", False), Broker("b", "tcp://b:1", self.admin_of["b"], False)]
