@@ -39,8 +39,9 @@ class Incoming:
         self._cores = cores
         self._sockets = sockets
         self._counters = counters
-        self.sharing: Membership | None = None
-        """None: the store is on one machine, and all frames are for its one core."""
+        self.membership: Membership | None = None
+        """This broker's part among those that share the store; None: the store is on one machine, and all frames are
+        for its one core."""
         self.queue: FairQueue[_Frame] = FairQueue(WAITING)
         """Frames that are not handled yet."""
         self._lone: tuple[str, _Frame] | None = None
@@ -62,8 +63,8 @@ class Incoming:
             self.queue.serve(moment.now + TURN_S, time.monotonic, self._handle)
         for topic in self._sockets.subscribed():
             self._cores.subscribed(topic)
-        if self._asks and self.sharing is not None:
-            frame = self.sharing.frame()
+        if self._asks and self.membership is not None:
+            frame = self.membership.frame()
             for peer in self._asks:
                 self._sockets.answer(peer, frame)
             self._asks.clear()
@@ -119,8 +120,8 @@ class Incoming:
             core.handle_untrusted(peer, inner, self._moment, account)
         else:
             self._asks.add(peer)
-            if self.sharing is not None:
-                self.sharing.missed(shard, peer, inner, account)
+            if self.membership is not None:
+                self.membership.missed(shard, peer, inner, account)
 
     def _handle_unaddressed(self, peer: str, message: backbone.Upward) -> None:
         """Answer a frame for no shard: a gateway's question for the cluster, or another client's."""
@@ -134,5 +135,5 @@ class Incoming:
         """Let a client that is no gateway of ours know that a broker answers."""
         if self._cores.alone is not None:
             self._cores.alone.refuse(peer)
-        elif self.sharing is not None:
-            self._sockets.answer(peer, backbone.encode(backbone.Unknown(self.sharing.name)))
+        elif self.membership is not None:
+            self._sockets.answer(peer, backbone.encode(backbone.Unknown(self.membership.name)))

@@ -96,10 +96,7 @@ class Membership:
         """How many shards were served, as last logged."""
         self._moved = asyncio.Event()
         """Set at each look and each shard that is taken or given."""
-        server.membership = self
-        turns = server.turns
-        turns.may_serve, turns.on_lost = self.may_serve, self.lose
-        turns.incoming.sharing = self
+        server.turns.incoming.membership = self
 
     async def start(self) -> None:
         """Register, and serve shards as soon as there are some.

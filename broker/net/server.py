@@ -94,8 +94,6 @@ class Server:
         self.timers = Timers()
         self.before_tick: Callable[[], None] = lambda: None
         """Of the gateway in this process: its canary and its report are then in the same turn."""
-        self.membership: Membership | None = None
-        """This broker's part among those that share the store; None: they do not."""
         self.checked_at = time.monotonic()
         """When `_tick` last ran."""
 
@@ -114,6 +112,11 @@ class Server:
         """The only core of a store on one machine."""
         assert self.cores.alone is not None
         return self.cores.alone
+
+    @property
+    def membership(self) -> "Membership | None":
+        """See `Incoming`."""
+        return self.turns.incoming.membership
 
     @property
     def admin(self) -> AdminServer | None:

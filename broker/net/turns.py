@@ -78,12 +78,6 @@ class Turns:
         """Operators may have sent something."""
         self.trim_due = False
         """The next turn trims the logs first."""
-        self.may_serve: Callable[[], bool] | None = None
-        """If not, nothing is published or answered: another broker may own the shards soon. None: the store is on one
-        machine."""
-        self.on_lost: Callable[[str], None] | None = None
-        """Called if the store fails, or `may_serve` is false, with the reason; nothing of the turn goes out. None: the
-        broker ends then."""
         self._era = 0
         """Changes when all shards are dropped: a commit that runs then is one of the past."""
         self._ending: list[Callable[[], None]] = []
@@ -264,25 +258,25 @@ class Turns:
 
     def _fail(self, exc: StoreError) -> None:
         """Publish nothing more: stored entries must not follow entries that were not stored."""
-        if self.on_lost is not None:
-            self.on_lost(str(exc))
-            return
-        logger.error("stopping, as the store failed", why=exc)
-        self.give_up()
+        if self.incoming.membership is not None:
+            self.incoming.membership.lose(str(exc))
+        else:
+            logger.error("stopping, as the store failed", why=exc)
+            self.give_up()
 
     def _may_go_out(self) -> bool:
-        """Return whether something may be published; drop all shards if not."""
-        if self.may_serve is None or self.may_serve():
+        """Return whether something may be published; drop all shards if not: another broker may own them soon."""
+        membership = self.incoming.membership
+        if membership is None or membership.may_serve():
             return True
-        if self.on_lost is not None:
-            self.on_lost("the lease was not renewed in time")
+        membership.lose("the lease was not renewed in time")
         return False
 
     def _publish(self, work: _Work, ending: list[Callable[[], None]]) -> None:
         """Publish and answer a turn that is kept, then read logs; raise StoreError if that fails."""
-        if work and not self._may_go_out():
-            return
         is_alone = self.cores.alone is not None
+        if work and not is_alone and not self._may_go_out():
+            return
         for topic, body in work[0][1].news if is_alone else merged_news((core.shard, turn) for core, turn in work):
             self._sockets.publish(topic, body)
         answers: dict[str, list[bytes]] = {}

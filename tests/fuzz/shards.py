@@ -84,7 +84,7 @@ def incoming(data: bytes) -> None:
     cores = Cores((Core(Snapshot(), "b", Limits(), 0.0, Ids(0, shard, SHARDS)) for shard in (0, 2)), SHARDS)
     sockets = _Sockets()
     told = Incoming(cores, cast(GatewaySockets, sockets), BrokerCounters())
-    told.sharing = cast(Membership, _Sharing())
+    told.membership = cast(Membership, _Sharing())
     for kind, part in Pieces(data).each():
         sockets.frames.append(("ab"[kind & 1], part))
         told.drain(Moment(float(kind >> 1), 1))
