@@ -17,8 +17,8 @@ from tests.support.services import Broker, Gateway, at, hear_next
 from tests.support.waiting import until
 from tsudoi import Server, Settings
 from tsudoi.net import enter
-from tsudoi.net.roaming import Address, addresses_of
 from tsudoi.net.sealed_chat import SealedChat
+from tsudoi.net.sockets import Address, addresses_of
 
 DRAIN_S = 4.0
 LISTENERS = 12

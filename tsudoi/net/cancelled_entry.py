@@ -16,26 +16,19 @@ LEAVE_S = 2.0
 _Entered = TypeVar("_Entered")
 
 
-class Attempt:
-    """One attempt to enter."""
-
-    def __init__(self) -> None:
-        self.has_asked = False
-        """The request is on its way: there may be a member."""
-
-
 async def leave_if_cancelled(
-    attempt: Attempt, entering: Coroutine[Any, Any, _Entered], leave: Callable[[_Entered], Awaitable[None]]
+    asked: asyncio.Event, entering: Coroutine[Any, Any, _Entered], leave: Callable[[_Entered], Awaitable[None]]
 ) -> _Entered:
     """Return what `entering` returns. If this is cancelled after the request, go on until the answer, and leave.
 
-    Cancelled once more, or before the request, it ends at once.
+    `entering` sets `asked` when the request leaves: from then on there may be a member. Cancelled once more, or before
+    the request, it ends at once.
     """
     task = asyncio.create_task(entering, name="enter")
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        if not attempt.has_asked:
+        if not asked.is_set():
             task.cancel()
         with suppress(errors.ClientError, OSError, asyncio.CancelledError):  # OSError: the time is over, too
             async with asyncio.timeout(LEAVE_S):

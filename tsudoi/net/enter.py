@@ -1,5 +1,6 @@
 """Enter rooms, and list them."""
 
+import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -8,13 +9,12 @@ from functools import partial
 from typing import Any
 
 from tsudoi import errors
-from tsudoi.net.cancelled_entry import Attempt, leave_if_cancelled
+from tsudoi.net.cancelled_entry import leave_if_cancelled
 from tsudoi.net.chat import ChatClient, check_type
 from tsudoi.net.datagram_chat import DatagramChat
 from tsudoi.net.rejoining import HandshakeResult, Prove
-from tsudoi.net.roaming import Address, addresses_of
 from tsudoi.net.sealed_chat import SealedChat
-from tsudoi.net.sockets import ServerStream, UdpChannel, connected, reason
+from tsudoi.net.sockets import Address, ServerStream, UdpChannel, addresses_of, connected, reason
 from tsudoi.net.trust import connected_sealed
 from tsudoi.protocol import names
 from tsudoi.protocol.client import datagram
@@ -172,13 +172,13 @@ async def _enter(wanted: _Wanted) -> ChatClient:
         raise errors.InvalidText("the password has half a character (a lone surrogate)") from exc
     if password is not None and dialect.password_key is None:
         raise errors.NotInDialect(f"{dialect.name} has no passwords")
-    attempt = Attempt()
+    asked = asyncio.Event()
     is_version_2 = dialect is VERSION_2
-    entering = _enter_sealed(attempt, wanted) if is_version_2 else _enter_by_datagrams(attempt, wanted, dialect)
-    return await leave_if_cancelled(attempt, entering, lambda chat: chat.leave())
+    entering = _enter_sealed(asked, wanted) if is_version_2 else _enter_by_datagrams(asked, wanted, dialect)
+    return await leave_if_cancelled(asked, entering, lambda chat: chat.leave())
 
 
-async def _enter_by_datagrams(attempt: Attempt, wanted: _Wanted, dialect: Dialect) -> ChatClient:
+async def _enter_by_datagrams(asked: asyncio.Event, wanted: _Wanted, dialect: Dialect) -> ChatClient:
     """Enter a room in version 1."""
     room, server, settings = wanted.room, wanted.server, wanted.settings
     if lists_first(dialect):
@@ -190,7 +190,7 @@ async def _enter_by_datagrams(attempt: Attempt, wanted: _Wanted, dialect: Dialec
             raise errors.ServerUnreachable(f"no way to send to {server}: {reason(exc)}") from exc
         try:
             enter = Enter(dialect, wanted.operation, room, wanted.user, wanted.password, udp.getsockname()[1])
-            attempt.has_asked = True
+            asked.set()
             await stream.converse(enter, settings)
             if isinstance(enter.result, HandshakeRefused):
                 raise errors.refusal(enter.result.status, enter.result.reason, room)
@@ -204,13 +204,13 @@ async def _enter_by_datagrams(attempt: Attempt, wanted: _Wanted, dialect: Dialec
     return chat
 
 
-async def _enter_sealed(attempt: Attempt, wanted: _Wanted) -> ChatClient:
+async def _enter_sealed(asked: asyncio.Event, wanted: _Wanted) -> ChatClient:
     """Enter a room in version 2."""
     room, settings = wanted.room, wanted.settings
     is_sealed = settings.security == "sealed"
 
     async def shake_hands(
-        attempt: Attempt, operation: Operation, name: str, server: Server, prove: Prove | None = None
+        asked: asyncio.Event, operation: Operation, name: str, server: Server, prove: Prove | None = None
     ) -> HandshakeResult:
         suites = SEALED if is_sealed else (PLAIN,)
         enter = EnterSealed(operation, room, name, wanted.password, suites, settings.language)
@@ -219,7 +219,7 @@ async def _enter_sealed(attempt: Attempt, wanted: _Wanted) -> ChatClient:
                 await prove()
             # Asked before the server closes the connection: uvloop forgets it then.
             peer = stream.writer.get_extra_info("peername")
-            attempt.has_asked = True
+            asked.set()
             await stream.converse(enter, settings)
             addresses = await _udp_addresses(peer, server)
         if isinstance(enter.result, HandshakeRefused):
@@ -235,14 +235,14 @@ async def _enter_sealed(attempt: Attempt, wanted: _Wanted) -> ChatClient:
         await unwanted.leave()
 
     async def join_again(prove: Prove) -> HandshakeResult:
-        again = Attempt()
+        asked = asyncio.Event()
         user = wanted.signed_token or name.asked_for(chat.name)
-        joining = shake_hands(again, Operation.JOIN, user, chat.server, prove)
-        result = await leave_if_cancelled(again, joining, leave)
+        joining = shake_hands(asked, Operation.JOIN, user, chat.server, prove)
+        result = await leave_if_cancelled(asked, joining, leave)
         name.given = clean_line(result.grant.name)
         return result
 
-    entered = await shake_hands(attempt, wanted.operation, wanted.user, wanted.server)
+    entered = await shake_hands(asked, wanted.operation, wanted.user, wanted.server)
     name = _Name(wanted.name, clean_line(entered.grant.name))
     chat = SealedChat(VERSION_2, room, entered, wanted.server, settings, join_again)
     await chat.open()

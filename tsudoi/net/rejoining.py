@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeAlias
 
 from tsudoi import errors
-from tsudoi.net.roaming import Address
+from tsudoi.net.sockets import Address
 from tsudoi.protocol.sealed.grant import Grant
 
 ASK_S = 5.0

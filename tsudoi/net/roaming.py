@@ -7,26 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tsudoi.errors import ServerUnreachable
-from tsudoi.net.sockets import RECEIVE_BUFFER, reason
-from tsudoi.server_address import Server
+from tsudoi.net.sockets import RECEIVE_BUFFER, Address
 
 LOOK_S = 1.0
 """How often to look whether this machine has another address, or has slept."""
 SLEPT_S = 3.0
 """Seconds that the wall clock gains on the steady one while a machine sleeps."""
-
-Address = tuple[int, tuple[Any, ...]]
-"""Family, socket address."""
-
-
-async def addresses_of(server: Server) -> list[Address]:
-    """Return the addresses of a server's UDP port, best first; raise ServerUnreachable."""
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(server.host, server.udp, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as exc:
-        raise ServerUnreachable(f"no way to {server}: {reason(exc)}") from exc
-    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
 class RoamingSockets(asyncio.DatagramProtocol):

@@ -12,7 +12,8 @@ from tsudoi.events import LAST, Event, Kicked, Message, Renamed, RoomClosed, Ser
 from tsudoi.net.chat import ChatClient
 from tsudoi.net.line import Line
 from tsudoi.net.rejoining import Enter, HandshakeResult, Rejoining
-from tsudoi.net.roaming import RoamingSockets, addresses_of
+from tsudoi.net.roaming import RoamingSockets
+from tsudoi.net.sockets import Address, addresses_of
 from tsudoi.net.tcp_ways import TcpWays
 from tsudoi.pieces import command_in
 from tsudoi.protocol.client.dialect import Dialect
@@ -155,12 +156,15 @@ class SealedChat(ChatClient):
             NotInRoom, ServerUnreachable
         """
         self._check_inside()
-        indices = []
-        for address in await addresses_of(server):
-            indices.append(self._sockets.add(address))
-            self._tcp.put(indices[-1], address, server)
+        indices = [self._add(address, server) for address in await addresses_of(server)]
         self._core.set_servers(len(self._sockets.addresses))
         return indices[0]
+
+    def _add(self, address: Address, server: Server) -> int:
+        """Note an address of a gateway; return its index."""
+        index = self._sockets.add(address)
+        self._tcp.put(index, address, server)
+        return index
 
     def go_to(self, index: int) -> None:
         """Go on at another gateway that is known; raise NotInRoom."""
@@ -293,9 +297,7 @@ class SealedChat(ChatClient):
         """Go on as another member, from the position of the one before."""
         grant, addresses, first_seen = entered
         self._rejoining.stop()
-        indices = [self._sockets.add(address) for address in addresses]
-        for index, address in zip(indices, addresses, strict=True):
-            self._tcp.put(index, address, self.server)
+        indices = [self._add(address, self.server) for address in addresses]
         epoch, offset = self._core.position
         grant = msgspec.structs.replace(grant, epoch=epoch, offset=offset)
         self._core = SealedClient(

@@ -22,6 +22,8 @@ HAPPY_EYEBALLS_S = 0.25
 """How long one address of a server may take to answer before the next one is tried too."""
 HUNG_UP = (ConnectionResetError, EOFError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """The server closed the connection, or a proxy before it."""
+Address = tuple[int, tuple[Any, ...]]
+"""Family, socket address."""
 RECEIVE_BUFFER = 1 << 20
 """Bytes of datagrams that may wait while this process is busy; the kernel may grant less."""
 
@@ -190,13 +192,22 @@ def connected_udp(family: int, to: tuple[Any, ...], here: tuple[Any, ...] | None
     return udp
 
 
-async def udp_to(server: Server) -> socket.socket:
-    """Return a UDP socket to a server that this client has no connection to; raise ServerUnreachable."""
+async def addresses_of(server: Server) -> list[Address]:
+    """Return the addresses of a server's UDP port, best first; raise ServerUnreachable."""
     loop = asyncio.get_running_loop()
     try:
-        family, _, _, _, address = (await loop.getaddrinfo(server.host, server.udp, type=socket.SOCK_DGRAM))[0]
-        return connected_udp(family, address)
+        found = await loop.getaddrinfo(server.host, server.udp, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as exc:
+        raise ServerUnreachable(f"no way to {server}: {reason(exc)}") from exc
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+async def udp_to(server: Server) -> socket.socket:
+    """Return a UDP socket to a server that this client has no connection to; raise ServerUnreachable."""
+    best, *_ = await addresses_of(server)
+    try:
+        return connected_udp(*best)
+    except OSError as exc:
         raise ServerUnreachable(f"no way to {server}: {reason(exc)}") from exc
 
 

@@ -4,13 +4,11 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 from tsudoi.errors import ClientError
-from tsudoi.net.roaming import Address
-from tsudoi.net.sockets import tls_context
+from tsudoi.net.sockets import Address, tls_context
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed.client_path import server_of
 from tsudoi.protocol.sealed.tcp_framing import PacketReader, framed
@@ -24,13 +22,6 @@ UNSENT = 256 * 1024
 """Bytes that wait for a server that does not read; beyond it, packets are lost."""
 KEPT_S = 5.0
 """How long a connection that is not in use is kept: the server may still answer over it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    address: Address
-    """Of the server's UDP port."""
-    server: Server
 
 
 class _Connection(asyncio.Protocol):
@@ -111,13 +102,14 @@ class TcpWays:
             received: called with a packet and the way by which it came.
             lost: called with the way whose connection has ended, or could not be made.
         """
-        self._places = [_Place(address, server) for address in addresses]
+        self._places = [(address, server) for address in addresses]
+        """By index: the address of a server's UDP port, and the server."""
         self._received, self._lost = received, lost
         self._connections: dict[int, _Connection] = {}
 
     def put(self, index: int, address: Address, server: Server) -> None:
         """Set the address with an index, a known one or the next."""
-        self._places[index : index + 1] = [_Place(address, server)]
+        self._places[index : index + 1] = [(address, server)]
 
     def send(self, packet: bytes, way: int, *, is_fresh: bool) -> None:
         """Send a packet over the connection of a way; over a new one if there is none, or it `is_fresh`."""
@@ -126,9 +118,9 @@ class TcpWays:
             connection.close()
             connection = None
         if connection is None:
-            place = self._places[server_of(way)]
+            connect = partial(_connect, *self._places[server_of(way)])
             connection = self._connections[way] = _Connection(
-                partial(self._take, way), partial(self._lose, way), partial(_connect, place)
+                partial(self._take, way), partial(self._lose, way), connect
             )
         connection.used_at = asyncio.get_running_loop().time()
         connection.send(packet)
@@ -157,8 +149,8 @@ class TcpWays:
         self._lost(way)
 
 
-async def _connect(place: _Place, connection: _Connection) -> None:
-    (family, address), server = place.address, place.server
+async def _connect(udp: Address, server: Server, connection: _Connection) -> None:
+    family, address = udp
     context: ssl.SSLContext | None = tls_context(server.tls_ca) if server.tls else None
     await asyncio.get_running_loop().create_connection(
         lambda: connection,
