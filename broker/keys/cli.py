@@ -8,7 +8,6 @@ from tsudoi.ops.keyfiles import Owner, Role, check_name
 from tsudoi.protocol.errors import SettingError
 
 from ..config import Config
-from ..net.zap import make_pair
 from . import key_folder
 
 
@@ -39,7 +38,7 @@ def add_command(config: Config, name: str, operator: bool, out: Path | None, kee
         if keep and key_folder.exists(out):
             click.echo(f"{out} is there already")
             return
-        key_folder.add(config.keys_folder, owner, out, make_pair)
+        key_folder.add(config.keys_folder, owner, out)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     click.echo(f"{owner} is allowed, with --key {out}: bring that file there over a safe channel, and keep no copy")
@@ -51,7 +50,7 @@ def add_command(config: Config, name: str, operator: bool, out: Path | None, kee
 def own_command(config: Config, public: Path | None) -> None:
     """Make the broker's own key, if there is none. Its public half is for `keys make`."""
     try:
-        key_folder.make_own(config.keys_folder, public, make_pair)
+        key_folder.make_own(config.keys_folder, public)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     click.echo(f"the broker's own key is in {config.keys_folder}")
@@ -82,7 +81,7 @@ def make_command(name: str, broker: Path, out: Path, public: Path, existing: str
     owner, what = Owner(Role.GATEWAY, name), key_folder.Existing(existing or "refuse")
     try:
         check_name(name)
-        key_folder.make(owner, broker, out, public, what, make_pair)
+        key_folder.make(owner, broker, out, public, what)
         is_public = key_folder.exists(public)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc

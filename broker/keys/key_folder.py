@@ -6,9 +6,10 @@ operators/NAME.pub      operators that are let in
 """
 
 import os
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+
+import zmq  # noqa: TID251 - for its keys alone
 
 from tsudoi.ops.keyfiles import (
     MAX_FILE_SIZE,
@@ -29,8 +30,11 @@ FOLDERS = {Role.GATEWAY: "gateways", Role.OPERATOR: "operators"}
 OWN = "broker.key"
 SUFFIX = ".pub"
 
-MakePair = Callable[[], tuple[str, str]]
-"""Returns a fresh (public, secret) pair."""
+
+def make_pair() -> tuple[str, str]:
+    """Return a fresh pair: (public, secret)."""
+    public, secret = zmq.curve_keypair()
+    return public.decode(), secret.decode()
 
 
 def read_secret(path: Path) -> SecretKey:
@@ -86,7 +90,7 @@ def listed(folder: Path) -> list[tuple[Owner, str]]:
         raise SettingError(f"can not read {exc.filename}: {exc.strerror}") from exc
 
 
-def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
+def add(folder: Path, owner: Owner, out: Path) -> None:
     """Make a pair for `owner`, and the broker's own if need be: the secret goes to `out`, the public key to the folder.
 
     Raises:
@@ -98,7 +102,7 @@ def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
             raise SettingError(f"can not write {out}: its folder is not there")
         if os.path.lexists(out) and not public_file.exists():
             raise SettingError(f"{out} is there already, and may be a key in use: name another --out, or move it away")
-        own = _own(folder, make_pair)
+        own = _own(folder)
         if public_file.exists():
             raise SettingError(f"there is a {owner} already; python -m broker keys remove {owner.name} takes it away")
         public_file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -110,14 +114,14 @@ def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
         raise _not_written(exc, out) from exc
 
 
-def make_own(folder: Path, public: Path | None, make_pair: MakePair) -> None:
+def make_own(folder: Path, public: Path | None) -> None:
     """Make the broker's own key if there is none; write its public half to `public`, for `make`.
 
     Raises:
         SettingError: the key can not be used, or a file can not be written.
     """
     try:
-        own = _own(folder, make_pair)
+        own = _own(folder)
         if public is not None:
             _publish(own.public, public)
     except OSError as exc:
@@ -136,7 +140,7 @@ class Existing(StrEnum):
     """Make another key."""
 
 
-def make(owner: Owner, broker: Path, out: Path, public: Path, existing: Existing, make_pair: MakePair) -> SecretKey:
+def make(owner: Owner, broker: Path, out: Path, public: Path, existing: Existing) -> SecretKey:
     """Make a pair for `owner` where it runs, and return it: the secret goes to `out`, the public key to `public`.
 
     Only public keys leave this machine or container: the broker's, in the file `broker`, and this one.
@@ -179,7 +183,7 @@ def remove(folder: Path, owner: Owner) -> None:
         raise SettingError(f"can not remove {exc.filename}: {exc.strerror}") from exc
 
 
-def _own(folder: Path, make_pair: MakePair) -> SecretKey:
+def _own(folder: Path) -> SecretKey:
     if not exists(folder / OWN):
         if any(public_files(folder / name) for name in FOLDERS.values()):
             # Gateways with keys expect the broker's old one.

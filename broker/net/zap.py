@@ -41,12 +41,6 @@ LOGGED = 1_000
 """Addresses and keys whose log line is remembered."""
 
 
-def make_pair() -> tuple[str, str]:
-    """Return a fresh pair: (public, secret)."""
-    public, secret = zmq.curve_keypair()
-    return public.decode(), secret.decode()
-
-
 def present(socket: "zmq.Socket[Any]", public: str, secret: str, broker: str) -> None:
     """Let a connecting socket use this key, and accept only the broker with that public key."""
     socket.curve_publickey = public.encode()

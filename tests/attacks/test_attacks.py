@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 from broker.keys import key_folder
-from broker.net.zap import make_pair
 from scenarios.ports import steady_port
 from scenarios.process import Process
 from tests.attacks.attackers import ATTACKS, STOPPED_READERS, WEB_CLASS, web_member
@@ -74,7 +73,7 @@ def attacked(cluster: Cluster, name: str) -> Iterator[None]:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     for name in ("east", "west"):
-        key_folder.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
+        key_folder.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key")
     # Addresses of this machine count like any others here.
     flags = ("--unlimited", "192.0.2.0/24", "--connections", "500", "--log-level", "info", *tls_flags(folder))
     flags += ("--web", "127.0.0.1:0", "--session-secret", str(folder / "sessions"))

@@ -22,7 +22,7 @@ from broker.keys.allow_list import AllowList
 from broker.net import incoming, zeromq
 from broker.net.ping import ping
 from broker.net.server import Server
-from broker.net.zap import make_pair, present
+from broker.net.zap import present
 from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
@@ -98,7 +98,7 @@ class KeyedBroker:
         """Return the key of `owner`, who is let in from now on."""
         path = self.folder.parent / f"{owner}.key"
         if not path.exists():
-            key_folder.add(self.folder, owner, path, make_pair)
+            key_folder.add(self.folder, owner, path)
         return key_folder.read_secret(path)
 
     def peer(self, instance: str, key: SecretKey | None) -> Peer:
@@ -133,7 +133,7 @@ async def guarded(tmp_path: Path) -> AsyncIterator[KeyedBroker]:
 async def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: str) -> None:
     async with guarded(tmp_path) as here:
         east = here.key(EAST)
-        public, secret = make_pair()
+        public, secret = key_folder.make_pair()
         key = {
             "no key": None,
             "a key of its own": SecretKey(EAST, public, secret, here.own.public),
@@ -151,7 +151,7 @@ async def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: st
 
 async def test_a_key_that_is_added_is_admitted_at_its_next_connection(tmp_path: Path) -> None:
     async with guarded(tmp_path) as here:
-        public, secret = make_pair()
+        public, secret = key_folder.make_pair()
         key = SecretKey(WEST, public, secret, here.own.public)
         await here.peer("west/1", key).say(Hello(backbone.VERSION))
         await until(lambda: here.server.denied > 0)
@@ -317,7 +317,7 @@ async def test_ping_claims_no_name_by_chance() -> None:
 
 async def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: Path, log: io.StringIO) -> None:
     async with guarded(tmp_path) as here:
-        public, secret = make_pair()
+        public, secret = key_folder.make_pair()
         key = SecretKey(WEST, public, secret, here.own.public)
         for _ in range(4):
             here.peer("west/1", key)
@@ -343,7 +343,7 @@ async def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
 ) -> None:
     async with guarded(tmp_path) as here:
         east = here.key(EAST)
-        key = replace(east, broker=make_pair()[0]) if has_key else None
+        key = replace(east, broker=key_folder.make_pair()[0]) if has_key else None
 
         async def knock_until(holds: Callable[[], bool]) -> None:
             async with asyncio.timeout(PATIENCE_S):
@@ -366,7 +366,7 @@ async def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
 
 async def test_sockets_are_bound_again_while_clients_are_denied(tmp_path: Path) -> None:
     async with guarded(tmp_path) as here:
-        wrong = replace(here.key(EAST), broker=make_pair()[0])
+        wrong = replace(here.key(EAST), broker=key_folder.make_pair()[0])
 
         async def is_denied_again() -> None:
             denied = here.server.denied

@@ -13,7 +13,6 @@ import pytest
 
 import tsudoi
 from broker.keys import key_folder
-from broker.net.zap import make_pair
 from scenarios.ports import steady_port
 from tests.support import postgres
 from tests.support.services import Broker, Gateway, at
@@ -93,7 +92,7 @@ async def town(folder: Path) -> AsyncIterator[Town]:
         both = f"postgresql://{postgres.USER}@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
         # All brokers have one folder of keys, so one key of a gateway is for all of them.
         keys, key = folder / "keys", folder / "east.key"
-        key_folder.add(keys, Owner(Role.GATEWAY, "east"), key, make_pair)
+        key_folder.add(keys, Owner(Role.GATEWAY, "east"), key)
         brokers = [
             stack.enter_context(Broker(both, "--keys", str(keys), bind=f"tcp://127.0.0.1:{steady_port(2)}", name=name))
             for name in ("broker 1", "broker 2")

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from broker.keys import key_folder
-from broker.net.zap import make_pair
 from tests.attacks.watch import Person, enter
 from tests.support.services import Broker, Gateway
 from tsudoi.ops.keyfiles import Owner, Role
@@ -25,7 +24,7 @@ def proc(pid: int, name: str) -> bytes:
 
 
 def test_secrets_stay_where_they_belong(tmp_path: Path) -> None:
-    key_folder.add(tmp_path / "keys", Owner(Role.GATEWAY, "east"), tmp_path / "east.key", make_pair)
+    key_folder.add(tmp_path / "keys", Owner(Role.GATEWAY, "east"), tmp_path / "east.key")
     with ExitStack() as stack:
         flags = ("--keys", str(tmp_path / "keys"), "--log-level", "debug")
         broker = stack.enter_context(Broker(tmp_path / "rooms.sqlite", *flags))
@@ -67,7 +66,7 @@ def test_secrets_stay_where_they_belong(tmp_path: Path) -> None:
 
 def test_what_crosses_the_backbone_can_not_be_read(tmp_path: Path) -> None:
     """A relay between gateway and broker keeps what it passes on."""
-    key_folder.add(tmp_path / "keys", Owner(Role.GATEWAY, "east"), tmp_path / "east.key", make_pair)
+    key_folder.add(tmp_path / "keys", Owner(Role.GATEWAY, "east"), tmp_path / "east.key")
     with ExitStack() as stack:
         broker = stack.enter_context(Broker(None, "--keys", str(tmp_path / "keys")))
         relays = stack.enter_context(Relays(broker.endpoint))

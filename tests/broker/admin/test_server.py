@@ -19,7 +19,7 @@ from broker.core import Core
 from broker.keys import key_folder
 from broker.keys.allow_list import AllowList
 from broker.net.server import Server
-from broker.net.zap import make_pair, present
+from broker.net.zap import present
 from broker.shards.cores import Cores
 from broker.store.interface import Batch
 from broker.store.memory import MemoryStore
@@ -110,7 +110,7 @@ async def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path, mo
     monkeypatch.setattr(client, "ANSWER_S", 0.5)
     folder = tmp_path / "keys"
     for owner in (Owner(Role.OPERATOR, "me"), Owner(Role.GATEWAY, "east")):
-        key_folder.add(folder, owner, tmp_path / f"{owner.role}.key", make_pair)
+        key_folder.add(folder, owner, tmp_path / f"{owner.role}.key")
     mine = key_folder.read_secret(tmp_path / "operator.key")
     gateways = key_folder.read_secret(tmp_path / "gateway.key")
     async with running(tmp_path, keys=AllowList(folder), at="tcp://127.0.0.1:*") as (_, _, admin):

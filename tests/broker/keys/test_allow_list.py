@@ -2,7 +2,6 @@
 
 import errno
 import os
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,10 @@ EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
 PERSON = Owner(Role.OPERATOR, "east")
 NOTHING = Changes({}, {}, {})
 
-_numbers = count(1)
-
-
-def make_pair() -> tuple[str, str]:
-    number = next(_numbers)
-    return f"{number:p>40}", f"{number:s>40}"
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    key_folder.add(tmp_path / "keys", EAST, tmp_path / "east.key", make_pair)
+    key_folder.add(tmp_path / "keys", EAST, tmp_path / "east.key")
     return tmp_path / "keys"
 
 
@@ -44,7 +36,7 @@ def test_secrets_are_for_their_owner_alone(folder: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
     deep = folder.parent / "data" / "keys"
-    key_folder.add(deep, EAST, folder.parent / "another.key", make_pair)
+    key_folder.add(deep, EAST, folder.parent / "another.key")
     assert {path.stat().st_mode & 0o777 for path in (deep, deep.parent)} == {0o700}
     public = [path.read_text() for path in folder.rglob("*.pub")]
     secrets = [key_folder.read_secret(path).secret for path in (folder / "broker.key", folder.parent / "east.key")]
@@ -54,14 +46,14 @@ def test_secrets_are_for_their_owner_alone(folder: Path) -> None:
 
 def test_who_is_added_later_is_seen(folder: Path) -> None:
     allow_list = AllowList(folder)
-    key_folder.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    key_folder.add(folder, PERSON, folder.parent / "person.key")
     assert set(allow_list.refresh().added.values()) == {PERSON}
     person = key_folder.read_secret(folder.parent / "person.key")
     assert allow_list.owners[person.public] == PERSON
 
 
 def test_who_is_removed_is_told_once(folder: Path) -> None:
-    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    key_folder.add(folder, WEST, folder.parent / "west.key")
     allow_list = AllowList(folder)
     west = key_folder.read_secret(folder.parent / "west.key").public
     key_folder.remove(folder, WEST)
@@ -74,7 +66,7 @@ def test_a_key_that_was_exchanged_is_removed_and_added(folder: Path) -> None:
     allow_list = AllowList(folder)
     old = key_folder.read_secret(folder.parent / "east.key").public
     key_folder.remove(folder, EAST)
-    key_folder.add(folder, EAST, folder.parent / "new.key", make_pair)
+    key_folder.add(folder, EAST, folder.parent / "new.key")
     assert allow_list.refresh().removed == {old: EAST}
     assert allow_list.owners[key_folder.read_secret(folder.parent / "new.key").public] == EAST
 
@@ -89,9 +81,9 @@ def test_a_file_without_a_key_lets_nobody_in(folder: Path) -> None:
 def test_no_key_is_ever_overwritten(folder: Path) -> None:
     before = (folder.parent / "east.key").read_text()
     with pytest.raises(SettingError, match="there is a gateway east already"):
-        key_folder.add(folder, EAST, folder.parent / "other.key", make_pair)
+        key_folder.add(folder, EAST, folder.parent / "other.key")
     with pytest.raises(SettingError, match=r"/east\.key is there already, and may be a key in use"):
-        key_folder.add(folder, WEST, folder.parent / "east.key", make_pair)
+        key_folder.add(folder, WEST, folder.parent / "east.key")
     assert (folder.parent / "east.key").read_text() == before
     assert [owner for owner, _ in key_folder.listed(folder)] == [EAST]
     assert not list(folder.parent.rglob("*.part"))
@@ -100,12 +92,12 @@ def test_no_key_is_ever_overwritten(folder: Path) -> None:
 def test_a_lost_key_of_the_broker_is_not_replaced_in_silence(folder: Path) -> None:
     (folder / "broker.key").unlink()
     with pytest.raises(SettingError, match=r"has others' keys and not the broker's own: put broker.key back"):
-        key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+        key_folder.add(folder, WEST, folder.parent / "west.key")
     assert not (folder / "broker.key").exists()
 
 
 def test_a_gateway_and_an_operator_of_one_name_are_two(folder: Path) -> None:
-    key_folder.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    key_folder.add(folder, PERSON, folder.parent / "person.key")
     key_folder.remove(folder, EAST)
     assert [owner for owner, _ in key_folder.listed(folder)] == [PERSON]
     with pytest.raises(SettingError, match="there is no gateway east"):
@@ -115,7 +107,7 @@ def test_a_gateway_and_an_operator_of_one_name_are_two(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["", "../east", "a/b", ".", "ea st", "x" * 65])
 def test_names_stay_in_the_folder(folder: Path, name: str) -> None:
     with pytest.raises(SettingError, match="is no name"):
-        key_folder.add(folder, Owner(Role.GATEWAY, name), folder.parent / "x.key", make_pair)
+        key_folder.add(folder, Owner(Role.GATEWAY, name), folder.parent / "x.key")
     with pytest.raises(SettingError, match="is no name"):
         key_folder.remove(folder, Owner(Role.GATEWAY, name))
 
@@ -159,7 +151,7 @@ def test_who_can_not_be_read_for_a_while_stays_in_and_is_told_once(folder: Path,
     path = folder / "gateways" / "east.pub"
     path.touch()
     locked.add(path)
-    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    key_folder.add(folder, WEST, folder.parent / "west.key")
     changes = allow_list.refresh()
     assert (list(changes.added.values()), changes.removed) == ([WEST], {})
     assert changes.unreadable == {str(path): "it can not be read: Permission denied"}
@@ -207,7 +199,7 @@ def test_a_key_whose_role_changes_is_removed_and_added(folder: Path) -> None:
 
 def test_who_was_let_in_for_a_moment_is_told_as_removed(folder: Path) -> None:
     allow_list = AllowList(folder)
-    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    key_folder.add(folder, WEST, folder.parent / "west.key")
     west = key_folder.read_secret(folder.parent / "west.key").public
     assert allow_list.find(west) == WEST
     key_folder.remove(folder, WEST)
@@ -221,10 +213,10 @@ def no_descriptor(*_: object, **__: object) -> None:
 def test_without_descriptors_who_is_removed_is_seen_and_who_is_there_stays(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    key_folder.add(folder, WEST, folder.parent / "west.key")
     allow_list = AllowList(folder)
     west = key_folder.read_secret(folder.parent / "west.key").public
-    key_folder.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    key_folder.add(folder, PERSON, folder.parent / "person.key")
     key_folder.remove(folder, WEST)
     with monkeypatch.context() as patch:
         patch.setattr(os, "listdir", no_descriptor)

@@ -15,7 +15,6 @@ from broker.core import Core
 from broker.keys import key_folder
 from broker.keys.allow_list import AllowList
 from broker.net.server import Server
-from broker.net.zap import make_pair
 from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
 from gateway.link.broker_sockets import BrokerSockets
@@ -59,7 +58,7 @@ async def serving(folder: Path | None, bind: str = "") -> AsyncIterator[Server]:
 
 @pytest.fixture
 def key(tmp_path: Path) -> SecretKey:
-    key_folder.add(tmp_path / "keys", EAST, tmp_path / "east.key", make_pair)
+    key_folder.add(tmp_path / "keys", EAST, tmp_path / "east.key")
     return key_folder.read_secret(tmp_path / "east.key")
 
 
@@ -86,7 +85,7 @@ async def test_each_connection_but_the_first_is_told_once() -> None:
 
 
 async def test_a_refused_key_is_told_until_it_is_accepted(key: SecretKey, tmp_path: Path) -> None:
-    public, secret = make_pair()
+    public, secret = key_folder.make_pair()
     async with (
         serving(tmp_path / "keys") as server,
         connecting(server.endpoint, replace(key, public=public, secret=secret)) as backbone,
@@ -112,7 +111,7 @@ async def test_the_first_cause_after_a_key_was_removed_is_that(key: SecretKey, t
 async def test_another_brokers_key_is_told(key: SecretKey, tmp_path: Path) -> None:
     async with (
         serving(tmp_path / "keys") as server,
-        connecting(server.endpoint, replace(key, broker=make_pair()[0])) as backbone,
+        connecting(server.endpoint, replace(key, broker=key_folder.make_pair()[0])) as backbone,
     ):
         await until(lambda: "is not the broker that this key is for" in backbone.connect_error)
 
