@@ -84,10 +84,9 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
 _QUOTED = re.compile(r"(.*? (?:says?|hears?|(?:is|are) told)) \"([^\"]*)\"(.*)")
 """A text may stand in quotes behind the verb instead of behind a colon."""
 
-# The longer ones first: " in any order" is no dialect.
+# The longer one first: " in any order" is no dialect.
 _MODIFIERS = {
     "any_order": r" (in any order)",
-    "order": r" (in order)",
     "password": rf" with password ({_WORD})",
     "seed": r" with seed (\d+)",
     "at": rf" at ({_NAME})",
@@ -289,9 +288,9 @@ FORMS = (
         "within",
         lambda said: steps.HearEnding(said.who, steps.Ending(said.match["ending"]), said.within_s),
     ),
-    _form(r"WHO hears? (?:all )?(?P<count>\d+) lines", "from within order", _hear_lines),
+    _form(r"WHO hears? (?:all )?(?P<count>\d+) lines", "from within", _hear_lines),
     _form(r"WHO hear the same (?P<count>\d+) messages", "within", _hear_the_same),
-    _form(r"WHO hears?", "from within any_order order", _hear, True),
+    _form(r"WHO hears?", "from within any_order", _hear, True),
     _form(
         r"WHO (?:(?P<act>leave|vanish)(?:s|es)?|falls? silent)",
         "",

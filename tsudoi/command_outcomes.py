@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from tsudoi.events import Answered, Event, Listed, Past, Person, RoomInfo, Row
 from tsudoi.protocol import names
-from tsudoi.protocol.errors import InvalidName
 
 REFUSALS = frozenset(
     (
@@ -104,14 +103,7 @@ class PendingList:
 
 def are_same_name(one: str, other: str) -> bool:
     """Return whether two texts are one name for the server."""
-    return one == other or _normal(one) == _normal(other)
-
-
-def _normal(name: str) -> str:
-    try:
-        return names.user_name(name)
-    except InvalidName:
-        return name
+    return one == other or names.in_normal_form(one) == names.in_normal_form(other)
 
 
 def _key(row: Row) -> object:

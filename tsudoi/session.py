@@ -12,6 +12,7 @@ import msgspec
 from tsudoi.errors import InvalidText
 from tsudoi.events import Event, Kicked, Message, RoomClosed, TimedOut
 from tsudoi.notice_events import event_of
+from tsudoi.ops.bounded import put_newest
 from tsudoi.pieces import as_taken, check_one_line, command_in, split_message, split_speech
 from tsudoi.protocol.client.datagram import MAX_UP, serialize
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
@@ -273,14 +274,17 @@ class SealedMembership(Membership):
         return ()  # In version 2 a server leaves the sender's name before a text where it is.
 
 
+RECENT = 1_024
+"""Events that are remembered."""
+
+
 class Recent:
     """Recognises the last events: after a handover a gateway may send the newest again.
 
     It compares whole events, not positions alone: positions begin anew when a room's log was lost.
     """
 
-    def __init__(self, size: int = 1024) -> None:
-        self._size = size
+    def __init__(self) -> None:
         self._seen: dict[Event, None] = {}
 
     def has_seen(self, event: Event) -> bool:
@@ -289,7 +293,5 @@ class Recent:
             return False
         if event in self._seen:
             return True
-        self._seen[event] = None
-        if len(self._seen) > self._size:
-            del self._seen[next(iter(self._seen))]
+        put_newest(self._seen, event, None, RECENT)
         return False

@@ -116,7 +116,7 @@ class _Run:
             case slash_commands.Ban(name, minutes):
                 self._ban(name, minutes)
             case slash_commands.Unban(name):
-                lifted = directory.bans_and_mutes.lift(room.id, RestrictionKind.BAN, _normal(name))
+                lifted = directory.bans_and_mutes.lift(room.id, RestrictionKind.BAN, names.in_normal_form(name))
                 self._answer(Phrase.UNBANNED if lifted else Phrase.NOT_BANNED, name)
             case slash_commands.Mute(name, minutes):
                 self._mute(name, minutes)
@@ -149,7 +149,7 @@ class _Run:
     def _ban(self, who: str, minutes: int) -> None:
         """Ban and remove a member, or an address with all members from it; or ban a webhook."""
         until_ms = end_of(minutes, self._wall_ms)
-        target = self._room.called(_normal(who))
+        target = self._room.called(names.in_normal_form(who))
         if target is None and names.is_webhook_name(who):
             self._stop_webhook(RestrictionKind.BAN, who, until_ms)
         elif target is None:
@@ -172,14 +172,14 @@ class _Run:
 
     def _stop_webhook(self, kind: RestrictionKind, name: str, until_ms: int) -> None:
         """Refuse a webhook's messages, by its name: it is no member."""
-        self._directory.bans_and_mutes.add(Restriction(self._room.id, kind, _normal(name), "", until_ms))
+        self._directory.bans_and_mutes.add(Restriction(self._room.id, kind, names.in_normal_form(name), "", until_ms))
         self._answer(Phrase.WEBHOOK_STOPPED, name)
 
     def _mute(self, name: str, minutes: int) -> None:
         until_ms = end_of(minutes, self._wall_ms)
-        if names.is_webhook_name(name) and _normal(name) not in self._room.names:
+        if names.is_webhook_name(name) and names.in_normal_form(name) not in self._room.names:
             self._stop_webhook(RestrictionKind.MUTE, name, until_ms)
-        elif self._room.called(_normal(name)) is None:
+        elif self._room.called(names.in_normal_form(name)) is None:
             self._answer_absent(name, "mute")
         elif target := self._find_other(name):
             covered = self._restrict(RestrictionKind.MUTE, target, until_ms)
@@ -189,7 +189,7 @@ class _Run:
 
     def _unmute(self, who: str) -> None:
         """Lift the mute of a member, of a name whose member has left, or of an address."""
-        mutes, name = self._directory.bans_and_mutes, _normal(who)
+        mutes, name = self._directory.bans_and_mutes, names.in_normal_form(who)
         target = self._room.called(name)
         if target is None or target.muted_until_ms <= self._wall_ms:
             lifted = mutes.lift(self._room.id, RestrictionKind.MUTE, name)
@@ -226,14 +226,14 @@ class _Run:
     def _answer_absent(self, name: str, command: str) -> None:
         """Answer that there is no such member; or how the command is written, if more follows a member's name."""
         first, *more = name.split()
-        if more and not self._is_quoted and self._room.called(_normal(first)):
+        if more and not self._is_quoted and self._room.called(names.in_normal_form(first)):
             self._answer(Phrase.USAGE, HELP[command][0])
         else:
             self._answer(Phrase.NO_SUCH_MEMBER, name)
 
     def _find(self, name: str) -> Member | None:
         """Return the member of that name, or answer that there is none."""
-        target = self._room.called(_normal(name))
+        target = self._room.called(names.in_normal_form(name))
         if target is None:
             self._answer(Phrase.NO_SUCH_MEMBER, name)
         return target
@@ -271,11 +271,3 @@ def _or_empty(minutes: int) -> str:
 def _one_line(text: str) -> str:
     """Return a text without line feeds: within a notice it must not look like a line of its own."""
     return " ".join(text.split("\n"))
-
-
-def _normal(name: str) -> str:
-    """Return a name in normal form; a text that is no valid name stays as it is, and matches no member."""
-    try:
-        return names.user_name(name)
-    except InvalidName:
-        return name

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.chat.render import payload
+from tsudoi import session
 from tsudoi.errors import InvalidText
 from tsudoi.events import Emote, Event, Kicked, Message, Notice, Private, RoomClosed, TimedOut
 from tsudoi.protocol.backbone import Entry
@@ -359,8 +360,9 @@ def test_json_up_leaves_room_for_its_keys() -> None:
     assert place(TCRP_202).text_limit < place(TCRP_JSON).text_limit
 
 
-def test_only_the_same_message_at_the_same_place_is_a_repetition() -> None:
-    recent = Recent(size=2)
+def test_only_the_same_message_at_the_same_place_is_a_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "RECENT", 2)
+    recent = Recent()
     one = Message("bob", "hi", 1)
     assert not recent.has_seen(one)
     assert recent.has_seen(Message("bob", "hi", 1))

@@ -14,8 +14,6 @@ RoomName = NewType("RoomName", str)
 UserName = NewType("UserName", str)
 """A user's name in normal form."""
 
-"""32 lower-case hexadecimal characters, a member's only credential. Never logged, never stored."""
-
 TokenHash = NewType("TokenHash", bytes)
 """The first 16 bytes of SHA-256(token), by which the directory finds a member."""
 
@@ -116,6 +114,14 @@ def user_name(name: str) -> UserName:
     if found := _HOST_MARK.search(seen):
         raise MisleadingName(f"user name has {found[0]!r}, as a host's in lists")
     return UserName(normal)
+
+
+def in_normal_form(name: str) -> str:
+    """Return a user's name in normal form; a text that is no valid name stays as it is, and is no member's."""
+    try:
+        return user_name(name)
+    except InvalidName:
+        return name
 
 
 def _seen(name: str) -> str:

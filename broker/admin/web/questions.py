@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from tsudoi.protocol.backbone import admin_frames
-from tsudoi.protocol.backbone.admin_frames import Answer, Question
+from tsudoi.protocol.backbone.admin_frames import Question
 from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.errors import MalformedMessage
 
@@ -71,17 +71,13 @@ def parse_question_untrusted(body: bytes) -> Question:
     return question
 
 
-def to_json(answer: Answer) -> Any:
-    """Return what an answer says as values for JSON."""
-    return _plain(answer)
-
-
-def _plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
+    """Return an answer, or a part of it, as values for JSON."""
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [to_json(each) for each in value]
     if not isinstance(value, msgspec.Struct):
         return value
-    fields = {name: _plain(each) for name, each in msgspec.structs.asdict(value).items() if name != "id"}
+    fields = {name: to_json(each) for name, each in msgspec.structs.asdict(value).items() if name != "id"}
     if isinstance(value, admin_frames.Member):
         rights = Rights(fields.pop("rights"))
         fields |= {"moderator": Rights.MODERATOR in rights, "verified": Rights.VERIFIED in rights}

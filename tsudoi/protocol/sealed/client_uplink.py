@@ -161,7 +161,7 @@ class Uplink:
             line.kept_at = now
             self._kept.append(line)
         self._base = max(self._base, number)
-        return self._settled(), sample
+        return self.settled(), sample
 
     def note_entry(self, number: int, offset: int) -> None:
         """Note the offset of a line, as its entry shows it."""
@@ -201,7 +201,7 @@ class Uplink:
         for line in self._kept:
             if max(line.kept_at, whole_since) + ENTRY_S <= now:
                 line.has_entry = False
-        return self._settled()
+        return self.settled()
 
     def misses_entry(self, now: float, whole_since: float) -> bool:
         """Return, each `ASK_AGAIN_S`, whether the entry of a line that is kept is late."""
@@ -216,13 +216,10 @@ class Uplink:
         """Note that entries are lost: no offset comes any more for lines that are kept."""
         for line in self._kept:
             line.has_entry = False
-        return self._settled()
+        return self.settled()
 
     def settled(self) -> list[Kept]:
         """Return the events of kept lines whose offset is known by now."""
-        return self._settled()
-
-    def _settled(self) -> list[Kept]:
         events = []
         while self._kept and (self._kept[0].offset is not None or not self._kept[0].has_entry):
             line = self._kept.popleft()
