@@ -53,7 +53,6 @@ class RawSender:
         return True
 
     def close(self) -> None:
-        """Close all sockets."""
         for channel in self._channels:
             channel.close()
         for writer in self._writers:

@@ -23,7 +23,6 @@ class Report:
         self._console = console
 
     def begin(self, story: Story) -> None:
-        """Print the head of a story."""
         self._line((story.title, "bold"), (f"  {story.name}", "dim"))
 
     def step(self, step: StepResult) -> None:
@@ -52,7 +51,6 @@ class Report:
         self._console.print()
 
     def summary(self, results: Sequence[StoryResult]) -> None:
-        """Print a table of all stories."""
         table = Table("scenario", "steps", "result", "seconds", box=None, header_style="dim", pad_edge=False)
         outcomes: Counter[str] = Counter()
         for result in results:

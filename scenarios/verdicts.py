@@ -49,7 +49,6 @@ _ENDINGS: dict[Ending, type[Event]] = {
 
 
 def numbered(number: int) -> str:
-    """Return the text of a numbered line."""
     return f"line {number}"
 
 

@@ -48,7 +48,6 @@ class PendingCommand:
 
     @property
     def over(self) -> bool:
-        """Whether the waiting is over."""
         return (self.done or self.refusal) is not None
 
 
@@ -97,7 +96,6 @@ class PendingList:
 
     @property
     def over(self) -> bool:
-        """Whether the waiting is over."""
         return self.refusal is not None or (self.expected is not None and len(self.rows) >= self.expected)
 
 

@@ -299,7 +299,6 @@ class ServerBack:
 
     @property
     def text(self) -> str:
-        """The event in words."""
         lost = {0: "; nothing is lost", None: ""}.get(self.missed, f"; {self.missed} entries of the room are lost")
         return f"the server answers again{lost}"
 
@@ -318,7 +317,6 @@ class FirstContact:
 
     @property
     def text(self) -> str:
-        """The event in words."""
         return f"first contact with {self.server}, whose certificate has the SHA-256 {self.sha256}"
 
 
@@ -349,7 +347,6 @@ class Gap:
 
     @property
     def text(self) -> str:
-        """The event in words."""
         return f"{self.last - self.first + 1} entries of the room are lost to you ({self.first} to {self.last})"
 
 
@@ -359,7 +356,6 @@ class Reset:
 
     @property
     def text(self) -> str:
-        """The event in words."""
         return "the room's history was lost or replaced; what was missed is not known"
 
 
@@ -376,7 +372,6 @@ class Rejoined:
 
     @property
     def text(self) -> str:
-        """The event in words."""
         return f"the server did not know you any more; you have joined again as {self.name}"
 
 
@@ -388,7 +383,6 @@ class Rerouted:
 
     @property
     def text(self) -> str:
-        """The event in words."""
         return "the network lets no UDP pass: messages go by TCP" if self.by_tcp else "messages go by UDP again"
 
 

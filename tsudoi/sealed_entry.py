@@ -43,11 +43,9 @@ class EnterSealed:
 
     @property
     def done(self) -> bool:
-        """Whether the answer is complete."""
         return self.result is not None
 
     def start(self) -> bytes:
-        """Return the bytes to send first."""
         return self._request
 
     def feed(self, data: bytes) -> bytes:

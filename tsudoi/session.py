@@ -85,7 +85,6 @@ class Enter:
 
     @property
     def done(self) -> bool:
-        """Whether the answer is complete."""
         return self.result is not None
 
     @property
@@ -94,7 +93,6 @@ class Enter:
         return (self._list or self._answer).waits_for_silence
 
     def start(self) -> bytes:
-        """Return the bytes to send first."""
         return self._request
 
     def feed(self, data: bytes) -> bytes:
@@ -267,7 +265,6 @@ class SealedMembership(Membership):
 
     @property
     def text_limit(self) -> int:
-        """See Membership."""
         return min(MAX_SAID, super().text_limit)
 
     def _own_names(self) -> tuple[str, ...]:

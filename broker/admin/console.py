@@ -69,7 +69,6 @@ def end(why: str) -> NoReturn:
 
 
 def print_json(value: Any) -> None:
-    """Print a value for scripts."""
     click.echo(msgspec.json.format(msgspec.json.encode(value)))
 
 

@@ -38,18 +38,15 @@ class Samples:
     """Samples of one broker, the oldest first."""
 
     def __init__(self) -> None:
-        """Begin without any."""
         self._kept: deque[Sample] = deque(maxlen=KEPT)
         self._reporters: dict[str, _Reporter] = {}
         self._taken_at = float("-inf")
         self._entries = 0
 
     def after(self, at_ms: int) -> list[Sample]:
-        """Return the samples that were taken after a moment."""
         return [sample for sample in self._kept if sample.at_ms > at_ms]
 
     def is_due(self, now: float) -> bool:
-        """Return whether it is time for the next sample."""
         return now - self._taken_at >= EVERY_S
 
     def take(self, moment: Moment, entries: int, rooms: int, members: int, reports: Mapping[str, Measured]) -> None:

@@ -31,14 +31,12 @@ def print_table(rows: list[Cells]) -> None:
 
 
 def room_cells(room: admin_frames.Room) -> Cells:
-    """Return the row of a room."""
     marks, since = _marks(locked=room.locked, persistent=room.persistent), _moment(room.created_ms)
     cells: Cells = {"room": room.name, "members": room.members, "host": room.host}
     return cells | {"": marks, "topic": room.topic, "since": since}
 
 
 def member_cells(member: admin_frames.Member) -> Cells:
-    """Return the row of a member."""
     rights = Rights(member.rights)
     marks = _marks(host=member.host, moderator=Rights.MODERATOR in rights, verified=Rights.VERIFIED in rights)
     cells: Cells = {"room": member.room, "name": member.name, "": marks, "dialect": member.dialect}
@@ -46,14 +44,12 @@ def member_cells(member: admin_frames.Member) -> Cells:
 
 
 def gateway_cells(gateway: admin_frames.Gateway) -> Cells:
-    """Return the row of a gateway."""
     name, _, run = gateway.instance.rpartition("/")
     heard = f"{gateway.silent_ms / 1000:.1f} s ago"
     return {"gateway": name or "–", "run": run, "state": gateway.state, "members": gateway.members, "heard": heard}
 
 
 def ban_cells(ban: admin_frames.ListedBan) -> Cells:
-    """Return the row of a ban."""
     return {"who": ban.name or ban.ip, "until": _moment(ban.until_ms) if ban.until_ms else "it is lifted"}
 
 

@@ -23,7 +23,6 @@ class Clock:
         """As last logged."""
 
     def read(self) -> Moment:
-        """Return the time on both clocks."""
         passed_ms = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
         return Moment(time.monotonic(), self._steady.offset_ms + passed_ms)
 

@@ -82,7 +82,6 @@ class Committer:
             self._report()
 
     def close(self) -> None:
-        """End the thread."""
         self._thread.shutdown()
 
     def _report(self) -> None:

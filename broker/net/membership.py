@@ -141,7 +141,6 @@ class Membership:
                     await self._moved.wait()
 
     def close(self) -> None:
-        """End the threads."""
         self._is_stopping = self._is_closed = True
         self._era += 1
         for thread in (self._taking, self._giving):

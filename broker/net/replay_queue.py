@@ -46,7 +46,6 @@ class ReplayQueue:
         self._waiting.serve(0.0, time.monotonic, self._serve_one)
 
     def forget(self, account: str) -> None:
-        """Drop what an account waits for."""
         self._waiting.forget(account)
         self._keys = {_key(peer, asked) for peer, asked in self._waiting.waiting()}
 

@@ -143,7 +143,6 @@ class Server:
         return self.turns.admin
 
     def start(self) -> None:
-        """Serve from now on."""
         self.sockets.start(self.turns.pump, self.turns.give_up)
         if self.admin is not None:
             self._loop.add_reader(self.admin.socket, self._note_operators)
@@ -165,7 +164,6 @@ class Server:
         self.cores.add(core)
 
     def moment(self) -> Moment:
-        """Read the clocks."""
         return self._clock.read()
 
     def stop(self) -> None:

@@ -29,6 +29,5 @@ class Timers:
         self._handles.append(handle)
 
     def cancel(self) -> None:
-        """Stop all repetitions."""
         for handle in self._handles:
             handle.cancel()

@@ -110,7 +110,6 @@ class Turns:
         self.stopped = True
 
     def close(self) -> None:
-        """End the threads."""
         self.passwords.close()
         self.committer.close()
         self._trimmer.close()

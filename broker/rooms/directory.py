@@ -238,7 +238,6 @@ class Directory(Index):
         self.records.append(member.room, EntryKind.MUTED, member, "", minutes, wall_ms, by)
 
     def unmute(self, member: Member, by: Member, wall_ms: int) -> None:
-        """Accept a member's messages again."""
         member.muted_until_ms = 0
         self.records.store_member(member)
         self.records.append(member.room, EntryKind.UNMUTED, member, "", 0, wall_ms, by)

@@ -94,7 +94,6 @@ class Gateways:
         return gateway
 
     def greet(self, instance: str, now: float, account: str) -> Gateway:
-        """Note that a gateway has said Hello."""
         gateway = self.known.setdefault(instance, Gateway(now))
         gateway.seen, gateway.account, gateway.greeted = now, account, True
         gateway.gone = gateway.stopped = gateway.expelled = gateway.ended = False

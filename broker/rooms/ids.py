@@ -22,7 +22,6 @@ class Ids:
         self._last = max(self._last, used)
 
     def new(self, wall_ms: int) -> int:
-        """Return a new id."""
         least = max(self._last + 1, wall_ms << TIME_SHIFT | self._first)
         if self.shards > 1:
             least += (self.shard - least) % self.shards

@@ -62,7 +62,6 @@ class Member:
 
     @classmethod
     def of(cls, row: MemberRow, room: "Room") -> "Member":
-        """Return the member of a row."""
         rare = UNUSED
         if row.rights or row.whispered_by:
             rare = RareFields(rights=Rights(row.rights), whispered_by=row.whispered_by)
@@ -79,7 +78,6 @@ class Member:
 
     @property
     def is_host(self) -> bool:
-        """Whether it is its room's host."""
         return self.room.host == self.id
 
     def may_come_from(self, gateway: str) -> bool:
@@ -98,7 +96,6 @@ class Member:
         return max(self.delivered, self.room.delivered.get(self.gateway, 0))
 
     def row(self) -> MemberRow:
-        """Return its stored fields."""
         return MemberRow(*_member_fields(self))
 
 
@@ -153,7 +150,6 @@ class Room:
         return cls(*values)
 
     def row(self) -> RoomRow:
-        """Return its stored fields."""
         return RoomRow(*_room_fields(self))
 
     def called(self, name: str) -> Member | None:

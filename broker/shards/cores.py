@@ -96,13 +96,11 @@ class Cores:
                     self._touched.add(core.shard)
 
     def tick(self, moment: Moment) -> None:
-        """Do the periodic work of all cores (`Core.tick`)."""
         for core in self:
             core.tick(moment)
         self.touch_all()
 
     def expel(self, name: str, account: str, moment: Moment) -> None:
-        """Disconnect the gateways of a revoked key at all cores (`Core.expel`)."""
         for core in self:
             core.expel(name, account, moment)
         self.touch_all()

@@ -110,7 +110,6 @@ def _rooms_without_row(found: Snapshot) -> set[int]:
 
 
 def _chunks(store: Store, shards: dict[int, int]) -> Iterator[tuple[int, Chunk]]:
-    """Yield (shard, chunk) for all logs."""
     for room_id, shard in shards.items():
         after = 0
         while chunks := store.read(room_id, after, PORTION):

@@ -81,13 +81,11 @@ class Connection:
         self.lock = asyncio.Lock()
 
     async def fetch(self, query: str, *values: Any) -> list[Any]:
-        """Return the rows of a statement."""
         async with self.lock:
             rows: list[Any] = await self._result(self.driver.fetch(query, *values))
             return rows
 
     async def fetch_value(self, query: str, *values: Any) -> Any:
-        """Return the first value of a statement."""
         async with self.lock:
             return await self._result(self.driver.fetchval(query, *values))
 

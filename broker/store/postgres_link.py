@@ -49,15 +49,12 @@ class Link:
         self._starting(self.lease.open())
 
     def register(self, broker: Broker, on_view: Callable[[View], None], on_lost: Callable[[str], None]) -> None:
-        """See `SharedStore.register`."""
         self._starting(self.lease.register(broker, on_view, on_lost))
 
     def leave(self) -> None:
-        """See `SharedStore.leave`."""
         self._run(self.lease.leave())
 
     def note_reach(self, has_gateways: bool, is_unreached: bool) -> None:
-        """See `SharedStore.note_reach`."""
         self._run(self.lease.note_reach(has_gateways, is_unreached))
 
     def current(self) -> Registration:

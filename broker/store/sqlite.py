@@ -326,7 +326,6 @@ class SqliteStore:
             self._db.executemany(query, [_post_values(post) for post in batch.posts.values() if post])
 
     def _drop(self, rooms: set[int], gateways: set[str]) -> None:
-        """Delete purged rooms and forgotten gateways."""
         if rooms:
             self._logs.purge(rooms)
         for table in ("members", "delivered", "restrictions", "posts", "rooms"):

@@ -59,7 +59,6 @@ class Folding:
 
     @property
     def is_done(self) -> bool:
-        """Whether all is folded."""
         return self._row >= self._last_row
 
     def write_part(self, db: sqlite3.Connection, turn: Batch) -> int:

@@ -80,7 +80,6 @@ class Logs:
 
     @property
     def has_turns(self) -> bool:
-        """Whether the table has turns."""
         return bool(self._first_row) or self.folding is not None
 
     @property
@@ -146,7 +145,6 @@ class Logs:
         return with_entries(itertools.chain(folded, unfolded), after, limit)
 
     def purge(self, rooms: set[int]) -> None:
-        """Drop whole logs."""
         self._db.executemany("DELETE FROM log WHERE room=?", [(room,) for room in rooms])
         # SQLite gives the number of the table's last row again when that row goes.
         (last,) = self._db.execute("SELECT max(row) FROM log").fetchone()

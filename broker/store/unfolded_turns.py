@@ -67,7 +67,6 @@ class UnfoldedTurns:
         return max(self._count / FOLD_AT[0], self._bytes / FOLD_AT[1])
 
     def add(self, batch: Batch) -> None:
-        """Add one more turn."""
         for chunk in batch.chunks:
             self._bytes += len(chunk.news)
             self.chunks[chunk.room].append(chunk)

@@ -27,7 +27,6 @@ class DatagramChat(ChatClient):
         self._keep_alive: asyncio.Task[None] | None = None
 
     async def say(self, text: str) -> None:
-        """See `ChatClient`."""
         self._check_text(text)
         async with self._turn:
             await self._wait_for_turn()
@@ -42,16 +41,13 @@ class DatagramChat(ChatClient):
         self._end()
 
     async def vanish(self) -> None:
-        """See `ChatClient`."""
         self._end()
 
     def stop_keep_alives(self) -> None:
-        """See `ChatClient`."""
         if self._keep_alive is not None:
             self._keep_alive.cancel()
 
     async def move(self, server: Server) -> None:
-        """See `ChatClient`."""
         self._channel()
         channel = await UdpChannel.open(await udp_to(server), self.received, self.failed)
         # Datagrams that are under way to the old socket are still received.

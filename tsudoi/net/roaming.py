@@ -70,14 +70,12 @@ class RoamingSockets(asyncio.DatagramProtocol):
             self._has_failed = True
 
     def close(self) -> None:
-        """Close, and look no more."""
         if self._watching is not None:
             self._watching.cancel()
         for transport in self._transports.values():
             transport.close()
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """See asyncio."""
         family = socket.AF_INET6 if len(addr) > 2 else socket.AF_INET
         self._received(data, self._index.get((family, addr[:2]), self._current))
 

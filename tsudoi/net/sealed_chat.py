@@ -87,7 +87,6 @@ class SealedChat(ChatClient):
         self._pump()
 
     async def say(self, text: str) -> int | None:
-        """See `ChatClient`."""
         self._check_text(text)
         async with self._turn:
             await self._wait_for_turn()
@@ -98,7 +97,6 @@ class SealedChat(ChatClient):
         return await line.kept()
 
     def post(self, text: str) -> Line:
-        """See `ChatClient`."""
         self._check_text(text)
         if len(self._lines) >= self._settings.lines_waiting:
             raise errors.TooManyLines(f"{len(self._lines)} lines wait to be kept")
@@ -133,7 +131,6 @@ class SealedChat(ChatClient):
         self._end()
 
     async def vanish(self) -> None:
-        """See `ChatClient`."""
         self._end()
 
     def stop_keep_alives(self) -> None:
@@ -141,7 +138,6 @@ class SealedChat(ChatClient):
         self._is_silent = True
 
     async def move(self, server: Server) -> None:
-        """See `ChatClient`."""
         index = await self.add_gateway(server)
         self.server = server
         self.go_to(index)
@@ -181,17 +177,14 @@ class SealedChat(ChatClient):
 
     @property
     def waiting(self) -> int:
-        """See `ChatClient`."""
         return len(self._lines)
 
     @property
     def has_receipts(self) -> bool:
-        """See `ChatClient`."""
         return True
 
     @property
     def position(self) -> tuple[int, int]:
-        """See `ChatClient`."""
         return self._core.position
 
     # --- the core ---

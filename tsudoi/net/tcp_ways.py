@@ -60,7 +60,6 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio."""
         # uvloop's transports are asyncio's by what they do, not by their class.
         self._transport = stream = cast(asyncio.Transport, transport)
         if self._is_closed:
@@ -69,7 +68,6 @@ class _Connection(asyncio.Protocol):
         self._waiting.clear()
 
     def data_received(self, data: bytes) -> None:
-        """See asyncio."""
         self._reader.feed(data)
         try:
             while not self._is_closed and (packet := self._reader.next_untrusted()) is not None:
@@ -79,7 +77,6 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio."""
         if not self._is_closed:
             self._is_closed = True
             self._lost()
@@ -136,7 +133,6 @@ class TcpWays:
                 del self._connections[way]
 
     def close(self) -> None:
-        """Close all."""
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()

@@ -36,7 +36,6 @@ class OneLineCommand(click.Command):
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run, and exit."""
         standard_streams.prepare()
         status: Any = 2
         text = ""
@@ -58,7 +57,6 @@ class OneLineCommand(click.Command):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """See click."""
         with _naming_broken_pipes():
             return super().invoke(ctx)
 
@@ -221,7 +219,6 @@ class _DaemonThreads(ThreadPoolExecutor):
     """Runs each call in a thread that ends with the program: Ctrl-C does not wait for a name server."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """See Executor."""
         future: Future[Any] = Future()
 
         def call() -> None:
@@ -242,7 +239,6 @@ class _Loop(asyncio.SelectorEventLoop):
     """
 
     def close(self) -> None:
-        """See asyncio."""
         if not self.is_closed():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self.remove_signal_handler(number)

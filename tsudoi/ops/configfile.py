@@ -35,7 +35,6 @@ class FileSetting:
     """FILE:LINE."""
 
     def error(self, why: str) -> SettingError:
-        """Return an error about this setting."""
         return SettingError(f"{self.where}: {self.key}: {why}")
 
 

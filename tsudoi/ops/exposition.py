@@ -16,7 +16,6 @@ class _Rows(Collector):
         self._rows = tuple(rows)
 
     def collect(self) -> Iterable[Metric]:
-        """Yield a metric for each row."""
         for row in self._rows:
             yield _family(row, row.read())
 

@@ -16,6 +16,5 @@ class Histogram:
         """Sum of all values."""
 
     def note(self, value: float) -> None:
-        """Count a value."""
         self.counts[bisect_left(SECONDS, value)] += 1
         self.total += value

@@ -38,5 +38,4 @@ def gauge(name: str, help: str, read: Number | Numbers, label: str = "") -> Row:
 
 
 def histogram(name: str, help: str, read: Callable[[], Histogram]) -> Row:
-    """Return a row for a histogram."""
     return Row(name, "histogram", help, read)

@@ -29,7 +29,6 @@ class Number(click.FloatRange):
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """See click."""
         number = float(super().convert(value, param, ctx))
         if not number <= MANY:
             self.fail(f"{value} is not a number up to {MANY:,}", param, ctx)
@@ -51,7 +50,6 @@ class Parsed(click.ParamType[Any]):
         self.name = metavar or "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See click."""
         if not isinstance(value, str):
             return value
         try:
@@ -64,7 +62,6 @@ class MarkdownOption(click.Option):
     """An option whose help is Markdown: code is in backquotes in docs/settings.md, and without them in `--help`."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """See click."""
         record = super().get_help_record(ctx)
         return record and (record[0], record[1].replace("`", ""))
 
@@ -165,7 +162,6 @@ def given_below_flags(context: click.Context, name: str) -> Iterator[tuple[str, 
 
 
 def check_config_option() -> Callable[[Command], Command]:
-    """Return the option --check-config."""
     return click.option(
         "--check-config", is_flag=True, help="Check all settings and exit: status 0, or 2 with what is wrong."
     )

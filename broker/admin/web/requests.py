@@ -78,7 +78,6 @@ class Requests:
         self._ask = ask
 
     def answer(self, request: Request) -> Response:
-        """Return the answer to a request."""
         path = request.path.partition("?")[0]
         host = request.value("host").casefold()
         if not (is_fixed(host) or self._is_listed(host)):

@@ -89,6 +89,5 @@ class PageServer:
         return f"http://{HostPort(here, self.place.port)}/" + (f"#token={token}" if token else "")
 
     def close(self) -> None:
-        """Stop."""
         self._server.shutdown()
         self._server.server_close()

@@ -11,7 +11,6 @@ machine, would lock the operator out."""
 
 
 def new_token() -> str:
-    """Return a token for one run."""
     return secrets.token_urlsafe(24)
 
 

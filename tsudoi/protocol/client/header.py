@@ -41,7 +41,6 @@ class Header:
         return cls(room_size, operation, state, payload_size)
 
     def serialize(self) -> bytes:
-        """Return the 32 bytes."""
         return _HEADER.pack(self.room_size, self.operation, self.state, self.payload_size.to_bytes(29, "big"))
 
     @property
@@ -51,7 +50,6 @@ class Header:
 
 
 def frame(room: bytes, operation: int, state: int, payload: bytes) -> bytes:
-    """Return a frame: header, room, payload."""
     return Header(len(room), operation, state, len(payload)).serialize() + room + payload
 
 

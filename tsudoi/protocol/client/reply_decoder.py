@@ -52,7 +52,6 @@ class FrameReader:
         self._header: Header | None = None
 
     def feed(self, data: bytes) -> None:
-        """Add received bytes."""
         self._buffer += data
 
     def next_untrusted(self, header_only: bool = False) -> tuple[Header, bytes] | None:

@@ -32,7 +32,6 @@ class Cookies:
         return cookie if now - came_at <= COOKIE_S else b""
 
     def has(self, cookie: bytes) -> bool:
-        """Return whether a cookie is one of these."""
         return any(cookie == each for each, _ in self._cookies.values())
 
     def forget(self) -> None:

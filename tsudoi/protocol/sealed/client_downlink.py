@@ -32,7 +32,6 @@ class Hole(msgspec.Struct):
     """How often they were asked for."""
 
     def ask(self, now: float, round_trip_s: float) -> None:
-        """Note that they are asked for now."""
         self.times += 1
         if self.times > STEADY:
             self.interval_s = min(2 * self.interval_s, LAST_WANT_S)
@@ -46,7 +45,6 @@ class Range:
     __slots__ = ("after", "entries", "to")
 
     def __init__(self, after: int, to: int) -> None:
-        """Begin without entries."""
         self.after = after
         self.to = to
         self.entries: list[Delivered] = []

@@ -46,7 +46,6 @@ def by_tcp(server: int) -> int:
 
 
 def is_tcp(way: int) -> bool:
-    """Return whether a way is by TCP."""
     return way < 0
 
 

@@ -34,7 +34,6 @@ class Pings:
         self.note_sent(now)
 
     def note_sent(self, now: float) -> None:
-        """Note that a packet was sent."""
         self._sent_at, self.quiet_at = now, None
         if not self._is_open:
             self.at = now + self._dice.uniform(*PING_S)

@@ -85,7 +85,6 @@ class Uplink:
     """The lines of one member."""
 
     def __init__(self) -> None:
-        """Begin with the number 1."""
         self._last = 0
         self._base = 0
         """The line that the first waiting one follows."""

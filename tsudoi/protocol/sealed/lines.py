@@ -194,7 +194,6 @@ def offset_of(line: bytes) -> int:
 
 
 def serialize(line: UpLine | DownLine) -> bytes:
-    """Return a line as JSON."""
     return _encoder.encode(line)
 
 

@@ -30,13 +30,11 @@ class PacketReader:
     __slots__ = ("_at", "_data")
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._data = bytearray()
         self._at = 0
         """Where what has not been returned begins."""
 
     def feed(self, data: bytes) -> None:
-        """Take received bytes."""
         del self._data[: self._at]
         self._at = 0
         self._data += data

@@ -27,7 +27,6 @@ def reply(command: int, method: str, result: Any) -> bytes:
 
 
 def error(command: int, code: Error, message: str) -> bytes:
-    """Return the refusal of a command."""
     about: dict[str, Any] = {"code": code, "message": message}
     if code.is_temporary:
         about["temporary"] = True
