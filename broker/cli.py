@@ -18,7 +18,7 @@ from tsudoi.ops.settings import build
 from tsudoi.ops.variables import mistyped_variables, warn_of_mistyped
 from tsudoi.protocol.backbone import admin_frames, is_tcp, parse_to_bind
 from tsudoi.protocol.backbone.endpoint import INPROC, IPC
-from tsudoi.protocol.errors import BackboneError, SettingError, StoreError
+from tsudoi.protocol.errors import SettingError, StoreError
 
 from .admin.cli import admin as admin_group
 from .admin.client import ask_broker
@@ -113,18 +113,12 @@ def ping_command(context: click.Context, bind: str | None, timeout: float) -> No
     beside = None if is_named or config.admin is None or is_tcp(config.admin) else config.admin
     if beside is not None and is_served(Path(beside.removeprefix(IPC))):
         # A service of one command has no endpoint for gateways.
-        try:
-            ask_broker(beside, admin_frames.Count(), answer_s=timeout)
-        except BackboneError as exc:
-            raise click.ClickException(str(exc)) from exc
+        ask_broker(beside, admin_frames.Count(), answer_s=timeout)
         click.echo(f"{beside} answers")
         return
     endpoint, own = bind or config.bind, config.keys_folder / key_folder.OWN
-    try:
-        is_guarded = is_tcp(endpoint) and not config.insecure and key_folder.exists(own)
-        key = key_folder.read_secret(own) if is_guarded else None
-    except SettingError as exc:
-        raise click.UsageError(str(exc)) from exc
+    is_guarded = is_tcp(endpoint) and not config.insecure and key_folder.exists(own)
+    key = key_folder.read_secret(own) if is_guarded else None
     if not ping(endpoint, timeout, key):
         nor = f", and no broker runs at {beside}" if beside else ""
         nor += "" if is_named else ": name the service's --store, or --bind ENDPOINT"
@@ -142,10 +136,7 @@ def backup_command(config: Config, file: Path) -> None:
         raise click.UsageError("a store in memory can not be copied")
     if not isinstance(config.store, Path):
         raise click.UsageError("a database is copied with its own tools: pg_dump --schema=tsudoi, or pg_basebackup")
-    try:
-        back_up(config.store, file)
-    except SettingError as exc:
-        raise click.UsageError(str(exc)) from exc
+    back_up(config.store, file)
     click.echo(f"{file} has all that {config.store} had")
 
 
@@ -164,10 +155,8 @@ def copy_command(config: Config, source: StorePlace, target: StorePlace) -> None
     logs.set_up(config.log_level, config.log_format)
     try:
         copied = copy_store(source, target)
-    except SettingError as exc:
-        raise click.UsageError(str(exc)) from exc
     except StoreError as exc:
-        raise click.ClickException(f"{exc}; {target} may be incomplete: call this again") from exc
+        raise StoreError(f"{exc}; {target} may be incomplete: call this again") from exc
     click.echo(
         f"{target} has all that {source} had: {copied.rooms} rooms, {copied.members} members,"
         f" {copied.entries} log entries"

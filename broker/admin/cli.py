@@ -15,12 +15,11 @@ from tsudoi.ops.ip_address import full_form, looks_like_address, plain
 from tsudoi.ops.options import Parsed
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol.backbone import admin_frames
-from tsudoi.protocol.errors import BackboneError, SettingError
 
 from ..config import why_nowhere
 from ..keys.key_folder import read_secret
 from ..rooms.passwords import make_hash
-from .console import Console, end, print_json, shown_fields
+from .console import Console, print_json, shown_fields
 from .spanning import Brokers
 from .tables import ban_cells, gateway_cells, member_cells, print_table, room_cells, shard_cells
 from .web.tokens import read_token
@@ -48,11 +47,7 @@ def admin(context: click.Context, as_json: bool, key: Path | None) -> None:
     endpoint = context.obj.admin
     if endpoint is None:
         raise click.UsageError(why_nowhere(context.obj))
-    try:
-        secret = read_secret(key) if key else None
-    except SettingError as exc:
-        raise click.UsageError(str(exc)) from exc
-    context.obj = Console(Brokers(endpoint, secret), as_json)
+    context.obj = Console(Brokers(endpoint, read_secret(key) if key else None), as_json)
 
 
 def _rooms(broker: Console) -> list[admin_frames.Room]:
@@ -126,10 +121,7 @@ def counters_command(broker: Console) -> None:
 @click.pass_obj
 def shards_command(broker: Console) -> None:
     """Show which broker serves which part of the rooms, where several share a database."""
-    try:
-        shards = broker.brokers.all_shards()
-    except BackboneError as exc:
-        end(str(exc))
+    shards = broker.brokers.all_shards()
     brokers = shards.brokers
     if broker.as_json:
         rows = [
@@ -271,8 +263,4 @@ def page_command(broker: Console, listen: HostPort, hosts: tuple[str, ...], toke
     # Only here: a broker that serves has no page.
     from .web.run import serve
 
-    try:
-        token = None if token_file is None else read_token(token_file)
-        serve(broker.brokers.copy, listen, hosts, token)
-    except SettingError as exc:
-        raise click.UsageError(str(exc)) from exc
+    serve(broker.brokers.copy, listen, hosts, None if token_file is None else read_token(token_file))

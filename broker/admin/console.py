@@ -1,14 +1,12 @@
 """Ask the brokers, and show the operator the answers: as a table, as JSON, or an error in one line."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
-from tsudoi.ops import standard_streams
 from tsudoi.protocol.backbone.admin_frames import AdminRefused, Done, Question
 from tsudoi.protocol.errors import BackboneError
 
@@ -27,15 +25,12 @@ class Console:
     as_json: bool
 
     def ask(self, question: Question, kind: type[_A]) -> _A:
-        """Return the answer, or end the program with one line of explanation."""
-        try:
-            answer = self.brokers.ask(question)
-        except BackboneError as exc:
-            end(str(exc))
+        """Return the answer; raise BackboneError if there is none, or another one than a `kind`."""
+        answer = self.brokers.ask(question)
         if isinstance(answer, AdminRefused):
-            end(answer.why)
+            raise BackboneError(answer.why)
         if not isinstance(answer, kind):
-            end(f"the broker answers with {type(answer).__name__}, not with {kind.__name__}")
+            raise BackboneError(f"the broker answers with {type(answer).__name__}, not with {kind.__name__}")
         return answer
 
     def order(self, question: Question, words: str) -> None:
@@ -57,15 +52,10 @@ class Console:
         self.check_complete()
 
     def check_complete(self) -> None:
-        """End the program with one line if some brokers have not answered: what was shown is without theirs."""
+        """Raise BackboneError if some brokers have not answered: what was shown is without theirs."""
         if missing := self.brokers.unreachable:
-            end("without the rooms of " + "; ".join(f"{endpoint}: {why}" for endpoint, why in missing.items()))
-
-
-def end(why: str) -> NoReturn:
-    """End the program with one line of explanation."""
-    standard_streams.complain(f"broker: {why}")
-    sys.exit(1)
+            without = "; ".join(f"{endpoint}: {why}" for endpoint, why in missing.items())
+            raise BackboneError(f"without the rooms of {without}")
 
 
 def print_json(value: Any) -> None:

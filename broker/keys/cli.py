@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from tsudoi.ops.keyfiles import Owner, Role, check_name
-from tsudoi.protocol.errors import SettingError
 
 from ..config import Config
 from . import key_folder
@@ -34,13 +33,10 @@ def add_command(config: Config, name: str, operator: bool, out: Path | None, kee
     """Make a key for the gateway NAME and allow it. The first time, the broker's own key is made too."""
     out = out or Path(f"{name}.key")
     owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
-    try:
-        if keep and key_folder.exists(out):
-            click.echo(f"{out} is there already")
-            return
-        key_folder.add(config.keys_folder, owner, out)
-    except SettingError as exc:
-        raise click.UsageError(str(exc)) from exc
+    if keep and key_folder.exists(out):
+        click.echo(f"{out} is there already")
+        return
+    key_folder.add(config.keys_folder, owner, out)
     click.echo(f"{owner} is allowed, with --key {out}: bring that file there over a safe channel, and keep no copy")
 
 
@@ -49,10 +45,7 @@ def add_command(config: Config, name: str, operator: bool, out: Path | None, kee
 @click.pass_obj
 def own_command(config: Config, public: Path | None) -> None:
     """Make the broker's own key, if there is none. Its public half is for `keys make`."""
-    try:
-        key_folder.make_own(config.keys_folder, public)
-    except SettingError as exc:
-        raise click.UsageError(str(exc)) from exc
+    key_folder.make_own(config.keys_folder, public)
     click.echo(f"the broker's own key is in {config.keys_folder}")
 
 
@@ -79,12 +72,9 @@ def own_command(config: Config, public: Path | None) -> None:
 def make_command(name: str, broker: Path, out: Path, public: Path, existing: str | None) -> None:
     """Make a key for the gateway NAME where the gateway runs: no secret leaves that place."""
     owner, what = Owner(Role.GATEWAY, name), key_folder.Existing(existing or "refuse")
-    try:
-        check_name(name)
-        key_folder.make(owner, broker, out, public, what)
-        is_public = key_folder.exists(public)
-    except SettingError as exc:
-        raise click.UsageError(str(exc)) from exc
+    check_name(name)
+    key_folder.make(owner, broker, out, public, what)
+    is_public = key_folder.exists(public)
     where = f"its public half in {public}" if is_public else f"and its public half not in {public}: it was removed"
     click.echo(f"{owner} has a key in {out}, {where}")
 
@@ -93,11 +83,8 @@ def make_command(name: str, broker: Path, out: Path, public: Path, existing: str
 @click.pass_obj
 def list_command(config: Config) -> None:
     """List the allowed keys: role, name, public key."""
-    try:
-        for owner, public in key_folder.listed(config.keys_folder):
-            click.echo(f"{owner.role:<8}  {owner.name:<20}  {public}")
-    except SettingError as exc:
-        raise click.UsageError(str(exc)) from exc
+    for owner, public in key_folder.listed(config.keys_folder):
+        click.echo(f"{owner.role:<8}  {owner.name:<20}  {public}")
 
 
 @keys_command.command("remove")
@@ -107,8 +94,5 @@ def list_command(config: Config) -> None:
 def remove_command(config: Config, name: str, operator: bool) -> None:
     """Remove the key of the gateway NAME. A running broker ends its connections within a second."""
     owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
-    try:
-        key_folder.remove(config.keys_folder, owner)
-    except SettingError as exc:
-        raise click.UsageError(str(exc)) from exc
+    key_folder.remove(config.keys_folder, owner)
     click.echo(f"{owner} is not allowed any more")
