@@ -85,7 +85,7 @@ def configure(context: click.Context) -> Config:
         keys=keys,
         persistent=persistent,
         overridden=overridden(context),
-        unused=unused(context, config) if is_embedded(config) else (),
+        unused=tuple(unused(context, config)) if is_embedded(config) else (),
     )
 
 

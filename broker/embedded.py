@@ -24,16 +24,12 @@ def is_embedded(config: Config) -> bool:
     return config.exit_with_parent or config.bind.startswith(INPROC)
 
 
-def unused(context: click.Context, config: Config) -> tuple[tuple[str, str], ...]:
-    """Return each setting of the environment or the file that the gateway's flags contradict, and the flag instead.
+def unused(context: click.Context, config: Config) -> Iterator[tuple[str, str]]:
+    """Yield each setting of the environment or the file that the gateway's flags contradict, and the flag instead.
 
     Raises:
         SettingError: it is a database, or no place for a store.
     """
-    return tuple(_unused(context, config))
-
-
-def _unused(context: click.Context, config: Config) -> Iterator[tuple[str, str]]:
     if config.store is None:  # `identify`, which is to keep nothing
         return
     for name in SET_BY_GATEWAY:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from tsudoi.protocol.errors import SettingError
 
 from .interface import Batch, Chunk, Snapshot, Store, StoreInUse
-from .place import NO_DRIVER, Database
+from .place import Database, open_store
 from .sharing import LEASE_S, RENEW_S, Broker, SharedStore
 from .split import shards_of_rooms, split_logs, split_rooms, split_rows
 from .sqlite import SqliteStore
@@ -51,7 +52,8 @@ def copy_store(source: Path, target: Database) -> Copied:
     """
     if not source.is_file():
         raise SettingError(f"there is no store {source}")
-    with closing(SqliteStore(source, "full")) as old, closing(_open(target)) as new:
+    with closing(SqliteStore(source, "full")) as old, closing(open_store(target, "full", False)) as opened:
+        new = cast(SharedStore, opened)
         snapshot = old.load()
         shards = shards_of_rooms(snapshot.rooms, new.shards)
         _make_empty(new, target)
@@ -65,15 +67,6 @@ def copy_store(source: Path, target: Database) -> Copied:
         if rooms := split_rooms(snapshot, new.shards):
             new.commit(*rooms)
         return Copied(len(snapshot.rooms), len(snapshot.members), entries)
-
-
-def _open(target: Database) -> SharedStore:
-    try:
-        # Only here: it is an extra.
-        from .postgres import PostgresStore
-    except ImportError as exc:
-        raise SettingError(NO_DRIVER) from exc
-    return PostgresStore(target.url, requires_synchronous=False)
 
 
 def _make_empty(store: SharedStore, target: Database) -> None:

@@ -11,7 +11,6 @@ from .interface import Store
 from .memory import MemoryStore
 from .sqlite import SqliteStore
 
-NO_DRIVER = "a store in PostgreSQL needs asyncpg: pip install 'tsudoi[postgres]'"
 _SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -76,5 +75,5 @@ def open_store(place: StorePlace, durability: Literal["process", "full"], requir
         # Only here: it is an extra, and others need no driver in memory.
         from .postgres import PostgresStore
     except ImportError as exc:
-        raise SettingError(NO_DRIVER) from exc
+        raise SettingError("a store in PostgreSQL needs asyncpg: pip install 'tsudoi[postgres]'") from exc
     return PostgresStore(place.url, requires_synchronous=requires_synchronous)

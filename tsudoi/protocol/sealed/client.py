@@ -14,7 +14,7 @@ from tsudoi.protocol.errors import MalformedMessage
 
 from .client_downlink import DownEvent, Downlink, Range
 from .client_events import Away, Back, ClientEvent, Delivered, Ended, Moving, Rerouted, Reset, Told
-from .client_link import AWAY_S, Datagram, Link, OfAnotherRun
+from .client_link import AWAY_S, Datagram, Link, OfAnotherRun, Position
 from .client_path import is_tcp
 from .client_uplink import Uplink
 from .grant import Grant
@@ -373,7 +373,7 @@ class SealedClient:
 
     # --- sending ---
 
-    def _position(self) -> tuple[int, int, int]:
+    def _position(self) -> Position:
         return self._down.epoch, self._down.offset, self._up.next_number
 
     def _send(self, now: float) -> None:
@@ -398,7 +398,7 @@ class SealedClient:
             # The server answers, but keeps nothing: its broker is away. Another one may be better.
             self._link.resume(now)
             self._set_away()
-        if self._link.tick(now, *self._position()):
+        if self._link.tick(now, self._position()):
             self._events.append(Away())
         if self._link.is_rerouted != self._is_rerouted:
             self._is_rerouted = not self._is_rerouted

@@ -39,15 +39,12 @@ class Hole(msgspec.Struct):
         self.due_at = now + (min(patience_s, EARLY_S) if self.times <= EARLY else patience_s)
 
 
-class Range:
+class Range(msgspec.Struct):
     """A body's entries: all that this member gets of the offsets behind `after`, up to `to`."""
 
-    __slots__ = ("after", "entries", "to")
-
-    def __init__(self, after: int, to: int) -> None:
-        self.after = after
-        self.to = to
-        self.entries: list[Delivered] = []
+    after: int
+    to: int
+    entries: list[Delivered] = []
 
 
 DownEvent = Delivered | Gap | Reset

@@ -1,6 +1,7 @@
 """A client's packets: seals, runs, resuming, and whether the server is there; PROTOCOL.md, "Packets" to "Life"."""
 
 from random import Random
+from typing import TypeAlias
 
 import msgspec
 
@@ -38,6 +39,9 @@ AHEAD_S = 2.0
 """How long only TCP is tried where UDP carries small packets only."""
 AVOID_S = 3.0
 """How long others are tried when a server has said that it stops."""
+
+Position: TypeAlias = tuple[int, int, int]
+"""Epoch, offset, and the number of the client's next line, as a `resume` has them."""
 
 
 class Datagram(msgspec.Struct, frozen=True):
@@ -212,20 +216,19 @@ class Link:
         """Note that entries have come: if no more do, ask whether there are none."""
         self._pings.note_entries(now)
 
-    def tick(self, now: float, epoch: int, offset: int, next_number: int) -> bool:
+    def tick(self, now: float, position: Position) -> bool:
         """Send what is due: a `resume` from this position, or a ping. Return whether the server is away from now on."""
         if self._silent_since is not None and self._resume_at is None and now >= self._silent_since + self.suspect_s:
             self.resume(now)
         if self._resume_at is not None and now >= self._resume_at:
-            self._send_resume(now, epoch, offset, next_number)
+            self._send_resume_in_turn(now, position)
         if self._resume_at is not None and self._path.tries(now):
-            self._send_resume_to(by_tcp(self.server), now, epoch, offset, next_number)
+            self._send_resume(by_tcp(self.server), now, position)
         if self._resume_at is None and self._path.probes(now):
-            self._send_resume_to(self.server, now, epoch, offset, next_number, is_probe=True)
+            self._send_resume(self.server, now, position, is_probe=True)
         if self._resume_at is None and now >= self._seeking.at:
             way = self._seeking.ask(now, self.round_trip_s, self._pending_s)
-            is_probe = not self._cookies.to_show(way, now)
-            self._send_resume_to(way, now, epoch, offset, next_number, is_probe=is_probe)
+            self._send_resume(way, now, position, is_probe=not self._cookies.to_show(way, now))
         self._pings.look(now)
         if self._resume_at is None and now >= self._pings.at:
             self.send(serialize(UpLine(ping=self._pings.next(now))), now, must_be_answered=True)
@@ -248,8 +251,9 @@ class Link:
                 times.append(self._silent_since + AWAY_S)
         return min(times)
 
-    def _send_resume(self, now: float, epoch: int, offset: int, next_number: int) -> None:
-        self._send_resume_to(self.server, now, epoch, offset, next_number)
+    def _send_resume_in_turn(self, now: float, position: Position) -> None:
+        """Send a `resume` to one of the server's addresses; the next one is for the next of them."""
+        self._send_resume(self.server, now, position)
         last = LAST_AWAY_S if self.is_away else LAST_RESUME_S
         self._resume_at = max(now + self._resume_s * self._dice.uniform(0.8, 1.2), self._shown_until)
         self._resume_s = min(2 * self._resume_s, last)
@@ -261,11 +265,10 @@ class Link:
         avoided, until = self._avoided
         return (following + 1) % self.servers if following == avoided and now < until else following
 
-    def _send_resume_to(
-        self, way: int, now: float, epoch: int, offset: int, next_number: int, *, is_probe: bool = False
-    ) -> None:
+    def _send_resume(self, way: int, now: float, position: Position, *, is_probe: bool = False) -> None:
         is_fresh = self._resume_at is not None and is_tcp(way) and self._path.takes_fresh()
         cookie = b"" if is_fresh or is_probe else self._cookies.to_show(way, now)
+        epoch, offset, next_number = position
         line = UpLine(resume=Resume(cookie=cookie.hex(), epoch=epoch, offset=offset, next=next_number))
         self._seal(Kind.BODY, serialize(line), way, is_fresh=is_fresh)
         if is_probe:
@@ -344,8 +347,8 @@ class Link:
         self._answer_s = 0.5 * (self._answer_s or answer_s) + 0.5 * answer_s
         return True
 
-    def take_retry(self, packet: Packet, way: int, now: float, position: tuple[int, int, int]) -> None:
-        """Resume with the cookie of a RETRY that came by a way; `position` is as `tick` has it."""
+    def take_retry(self, packet: Packet, way: int, now: float, position: Position) -> None:
+        """Resume with the cookie of a RETRY that came by a way."""
         if self._resume_at is None and now < self._resumed_at + CALM_S:
             self._ask_when_calm()
             return
@@ -373,7 +376,7 @@ class Link:
         self._retried_at = now
         first_asked = min((asked.at for asked in self._asked.values() if asked.way == way), default=now)
         self._resume_s = max(self._resume_s, min(1.25 * (now - first_asked), RETRIED_S))
-        self._send_resume_to(way, now, *position)
+        self._send_resume(way, now, position)
         self.server = server_of(way)
         self._resume_at = self._shown_until
 
