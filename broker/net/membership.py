@@ -203,6 +203,10 @@ class Membership:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(action, *arguments)
 
+    def _soon_in(self, era: int, action: Callable[..., object], *arguments: object) -> None:
+        """The same, unless all shards are dropped before."""
+        self._soon(lambda: action(*arguments) if era == self._era else None)
+
     def _lost(self, why: str) -> None:
         self._unregistered = why  # a look of before may have come since
         self.lose(why)
@@ -271,21 +275,21 @@ class Membership:
         try:
             work(*arguments)
         except StoreError as exc:
-            self._soon(self._lose_of, era, str(exc))
+            self._soon_in(era, self.lose, str(exc))
         except Exception:
             logger.exception("a shard could not be moved")
-            self._soon(self._lose_of, era, "a fault of the broker")
+            self._soon_in(era, self.lose, "a fault of the broker")
 
     def _take(self, era: int, shards: list[int]) -> None:
         if era != self._era:
             return
         terms = self._store.take(shards)
-        self._soon(self._not_loaded, era, [shard for shard in shards if shard not in terms])
+        self._soon_in(era, self._not_loaded, [shard for shard in shards if shard not in terms])
         for shard, term in sorted(terms.items()):
             if era != self._era:
                 return
             if self._is_stopping:
-                self._soon(self._not_loaded, era, [shard])
+                self._soon_in(era, self._not_loaded, [shard])
                 continue
             try:
                 with _without_collections():
@@ -295,28 +299,24 @@ class Membership:
                     raise
                 if not isinstance(exc, StoreError):
                     logger.exception("a fault while a shard was loaded")
-                self._soon(self._note_damaged, era, shard, str(exc) or type(exc).__name__)
+                self._soon_in(era, self._note_damaged, shard, str(exc) or type(exc).__name__)
             else:
-                self._soon(self._serve, era, shard, term, core)
+                self._soon_in(era, self._serve, shard, term, core)
 
-    def _not_loaded(self, era: int, shards: Iterable[int]) -> None:
+    def _not_loaded(self, shards: Iterable[int]) -> None:
         """Forget shards that were not taken, or that are given back as this broker ends."""
-        if era == self._era:
-            for shard in shards:
-                self._loading.discard(shard)
-                self._early.pop(shard, None)
+        for shard in shards:
+            self._loading.discard(shard)
+            self._early.pop(shard, None)
 
-    def _note_damaged(self, era: int, shard: int, why: str) -> None:
+    def _note_damaged(self, shard: int, why: str) -> None:
         """Leave a shard alone for a while: what the store has of it can not be used."""
-        if era == self._era:
-            logger.error("a shard can not be loaded", shard=shard, why=why)
-            self._damaged[shard] = why
-            self._not_loaded(era, [shard])
-            self._loop.call_later(DAMAGED_S, self._damaged.pop, shard, None)
+        logger.error("a shard can not be loaded", shard=shard, why=why)
+        self._damaged[shard] = why
+        self._not_loaded([shard])
+        self._loop.call_later(DAMAGED_S, self._damaged.pop, shard, None)
 
-    def _serve(self, era: int, shard: int, term: int, core: Core) -> None:
-        if era != self._era:
-            return
+    def _serve(self, shard: int, term: int, core: Core) -> None:
         self._loading.discard(shard)
         self.served[shard] = term
         self._server.begin_core(core)
@@ -345,17 +345,12 @@ class Membership:
     def _free(self, era: int, shards: list[int]) -> None:
         if era == self._era:
             self._store.give(shards)
-            self._soon(self._given, era, shards)
+            self._soon_in(era, self._given, shards)
 
-    def _given(self, era: int, shards: list[int]) -> None:
-        if era == self._era:
-            self._leaving.difference_update(shards)
-            logger.debug("shards were given away", shards=", ".join(map(str, shards)))
-            self._moved.set()
-
-    def _lose_of(self, era: int, why: str) -> None:
-        if era == self._era:
-            self.lose(why)
+    def _given(self, shards: list[int]) -> None:
+        self._leaving.difference_update(shards)
+        logger.debug("shards were given away", shards=", ".join(map(str, shards)))
+        self._moved.set()
 
     def lose(self, why: str) -> None:
         """Drop all shards: another broker may own them, or what the store has of them is not known."""
