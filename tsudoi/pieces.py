@@ -8,16 +8,7 @@ from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.downlink_encoder import carried_size, json_size
 from tsudoi.protocol.client.own_name import without_own_name
 from tsudoi.protocol.client.sanitize import clean
-from tsudoi.protocol.client.slash_commands import (
-    SLASHES,
-    Act,
-    Misused,
-    Reply,
-    Unknown,
-    Whisper,
-    escaped_text,
-    serialize,
-)
+from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper
 from tsudoi.protocol.visible_characters import boundary
 
 _FAR = 200
@@ -34,9 +25,9 @@ def as_taken(line: str, names: tuple[str, ...]) -> str:
     return without_own_name(clean(line), names)
 
 
-def command_in(line: str) -> slash_commands.Command | Unknown | Misused | None:
+def command_in(line: str) -> slash_commands.Command | slash_commands.Unknown | slash_commands.Misused | None:
     """Return the command that a line is, `as_taken`; None: it is a message."""
-    if line.startswith(SLASHES) and not escaped_text(line):
+    if line.startswith(SLASHES) and not slash_commands.escaped_text(line):
         return slash_commands.parse_untrusted(line)
     return None
 
@@ -56,8 +47,8 @@ def split_speech(command: Whisper | Act, limit: int) -> list[str]:
     """Return the lines that whisper a long text to the same member, or that act on: each with a piece of the text."""
     texts = (piece.strip() for piece in _split(command.text, json_size, limit, lambda rest: True))
     if isinstance(command, Act):
-        return [serialize(Act(text)) for text in texts if text]
-    return [serialize(Whisper(command.name, text)) for text in texts if text]
+        return [slash_commands.serialize(Act(text)) for text in texts if text]
+    return [slash_commands.serialize(Whisper(command.name, text)) for text in texts if text]
 
 
 def split_message(text: str, limit: int, names: tuple[str, ...], reserved: frozenset[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import TYPE_CHECKING
 
 import zmq
@@ -25,7 +25,7 @@ from ..store.sharing import TRIMS
 from ..turn import Moment
 from . import socket_files
 from .clock import Clock
-from .gateway_log import GatewayLog
+from .gateway_log import log_changes
 from .timers import Timers
 from .turns import Turns
 from .zap import ZapHandler, close_protected
@@ -89,7 +89,8 @@ class Server:
         self._clock = Clock(newest_ms)
         self.counters = counters or self.core.counters
         self.turns = Turns(cores, store, limits, self.sockets, self._clock, self.counters, on_failure)
-        self._gateway_log = GatewayLog()
+        self._connected: Set[str] = set()
+        """The gateways that were connected, as last logged."""
         self._files = socket_files.SocketFiles()
         self.timers = Timers()
         self.before_tick: Callable[[], None] = lambda: None
@@ -218,7 +219,7 @@ class Server:
             self.turns.operators_wait |= is_readable(self.admin.socket)
             self.admin.service.tick(moment)
         if self.cores:  # without a shard the gateways are unknown, and not gone
-            self._gateway_log.log_changes(self.cores.gateways())
+            self._connected = log_changes(self._connected, self.cores.gateways())
         for owner in self.sockets.expel_revoked():
             account = str(owner)
             self.turns.incoming.queue.forget(account)

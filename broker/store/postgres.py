@@ -105,7 +105,15 @@ class PostgresStore:
             kept = [batch.without_dropped() for batch in batches]
             # So that the tables have everything of the rooms and gateways.
             drops = [batch.shard for batch in kept if batch.purged or batch.forgotten]
-            self._commit(registration, kept, drops)
+            folds = {shard: logs[shard].turns for shard in to_fold(logs, drops)}
+            self._link.commit(
+                registration, sql.commit_values(registration.terms, kept, folds, self._link.lease.needs_standby)
+            )
+            with self._mutex:
+                for batch in kept:
+                    logs[batch.shard].committed(batch, has_folded=batch.shard in folds)
+                for shard in folds.keys() - {batch.shard for batch in kept}:
+                    logs[shard].committed(Batch(), has_folded=True)
 
     def read(self, room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
         registration = self._registration(shard)
@@ -195,17 +203,3 @@ class PostgresStore:
             if shard not in registration.terms:
                 raise StoreError(f"this broker does not own shard {shard}")
         return registration
-
-    def _commit(self, registration: Registration, batches: list[Batch], needed: Iterable[int]) -> None:
-        """Write batches, and fold the turns before them of the shards that need it."""
-        logs = registration.logs
-        folds = {shard: logs[shard].turns for shard in to_fold(logs, needed)}
-        if not batches and not folds:
-            return
-        values = sql.commit_values(registration.terms, batches, folds, self._link.lease.needs_standby)
-        self._link.commit(registration, values)
-        with self._mutex:
-            for batch in batches:
-                logs[batch.shard].committed(batch, has_folded=batch.shard in folds)
-            for shard in folds.keys() - {batch.shard for batch in batches}:
-                logs[shard].committed(Batch(), has_folded=True)
