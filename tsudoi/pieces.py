@@ -33,11 +33,7 @@ def command_in(line: str) -> slash_commands.Command | slash_commands.Unknown | s
 
 
 def check_one_line(line: str) -> None:
-    """Check that a line is no command with further lines, which are hardly meant as its arguments, but were pasted.
-
-    Raises:
-        InvalidText: it is; whispers and actions may have more lines.
-    """
+    """Raise InvalidText for a command with more lines, which were pasted; whispers and actions may have more."""
     command = command_in(line)
     if command is not None and not isinstance(command, Whisper | Reply | Act) and "\n" in line.strip():
         raise errors.InvalidText("a command has one line; put a second slash in front to say it as a text")

@@ -26,11 +26,7 @@ class Server:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the server written as HOST[:TCP[:UDP]]; an IPv6 address stands in brackets.
-
-        Raises:
-            ValueError: with a message for a person.
-        """
+        """Return the server written as HOST[:TCP[:UDP]], IPv6 in brackets; raise ValueError with words for a person."""
         found = _WRITTEN.fullmatch(text.strip())
         if found is None:
             hint = "; an IPv6 address goes in brackets" if text.count(":") > 2 and "[" not in text else ""

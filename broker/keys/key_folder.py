@@ -115,11 +115,7 @@ def add(folder: Path, owner: Owner, out: Path) -> None:
 
 
 def make_own(folder: Path, public: Path | None) -> None:
-    """Make the broker's own key if there is none; write its public half to `public`, for `make`.
-
-    Raises:
-        SettingError: the key can not be used, or a file can not be written.
-    """
+    """Make the broker's own key if there is none; write its public half for `make`; or raise SettingError."""
     try:
         own = _own(folder)
         if public is not None:

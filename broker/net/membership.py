@@ -99,11 +99,7 @@ class Membership:
         server.turns.incoming.membership = self
 
     async def start(self) -> None:
-        """Register, and serve shards as soon as there are some.
-
-        Raises:
-            SettingError: the store does not take this broker.
-        """
+        """Register, and serve shards as soon as there are some; raise SettingError if the store refuses this broker."""
         about = Broker("", self.endpoint, self._admin, False)
         await self._loop.run_in_executor(self._taking, self._store.register, about, self._on_view, self._on_lost)
         self._server.timers.every(CLUSTER_S, self._tick)

@@ -118,11 +118,7 @@ class Directory(Index):
         self.records.changes.batch.purged.add(room.id)
 
     def persist(self, name: RoomName, wall_ms: int) -> Room:
-        """Make a room persistent, without a host, and return it; create it if there is none.
-
-        Raises:
-            WrongShard: a room of that name belongs to another shard.
-        """
+        """Return a room, persistent and without a host from now on, perhaps made now; raise WrongShard if not ours."""
         room = self.by_name.get(name)
         if room is None and not self.belongs(name):
             raise WrongShard(name)

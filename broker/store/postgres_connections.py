@@ -175,11 +175,7 @@ class Connections:
             await asyncio.gather(self._ending, return_exceptions=True)
 
     async def guard(self, work: Awaitable[_T]) -> _T:
-        """Return the result of statements; if one fails, all fail, because its outcome may not be known.
-
-        Raises:
-            StoreError: it failed.
-        """
+        """Return the result of statements; if one fails, raise StoreError, and all fail: its outcome is not known."""
         try:
             result = await work
         except (*ERRORS, StoreError) as exc:

@@ -175,11 +175,7 @@ class ChatClient(Commands):
 
     @abstractmethod
     async def move(self, server: Server) -> None:
-        """Go on at another gateway of the same service, as the same member.
-
-        Raises:
-            NotInRoom, ServerUnreachable
-        """
+        """Go on at another gateway of the same service, as the same member; raise NotInRoom or ServerUnreachable."""
 
     @abstractmethod
     def stop_keep_alives(self) -> None:

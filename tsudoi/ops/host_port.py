@@ -25,11 +25,7 @@ class HostPort:
 
 
 def parse_host_port(text: str) -> HostPort:
-    """Return the address in HOST:PORT, [HOST]:PORT for IPv6.
-
-    Raises:
-        SettingError: the text is something else; the error says what is wrong.
-    """
+    """Return the address in HOST:PORT, [HOST]:PORT for IPv6; raise SettingError, which says what is wrong."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host:

@@ -93,11 +93,7 @@ def cut_off(room: bytes, text: bytes) -> bytes | None:
 
 
 def serialize(room: str, token: str, text: str) -> bytes:
-    """Return the datagram of a text.
-
-    Raises:
-        ValueError: it would have more than 4096 bytes, of which the server would cut some off.
-    """
+    """Return the datagram of a text; raise ValueError if it has more than 4096 bytes: the server would cut some off."""
     raw = room.encode()
     data = bytes((len(raw), len(token))) + raw + f"{token}{text}".encode()
     if len(data) > MAX_UP:

@@ -27,11 +27,7 @@ class Header:
 
     @classmethod
     def parse_untrusted(cls, data: bytes) -> Self:
-        """Return the header in exactly 32 bytes.
-
-        Raises:
-            MalformedMessage: not 32 bytes, or a payload size above 2^29.
-        """
+        """Return the header in exactly 32 bytes; raise MalformedMessage, also for a payload size above 2^29."""
         if len(data) != HEADER_SIZE:
             raise MalformedMessage("a header has 32 bytes")
         room_size, operation, state, size = _HEADER.unpack(data)

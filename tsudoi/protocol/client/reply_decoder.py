@@ -107,11 +107,7 @@ class AnswerReader:
         return bool(self._bare)
 
     def feed_untrusted(self, data: bytes) -> Granted | HandshakeRefused | None:
-        """Add received bytes; return the result when the reply is complete.
-
-        Raises:
-            MalformedMessage: not a reply of this dialect.
-        """
+        """Add received bytes; return the result when the reply is complete, or raise MalformedMessage."""
         if self._bare is not None:
             self._bare += data
             if len(self._bare) > ANSWER_LIMIT:
@@ -131,11 +127,7 @@ class AnswerReader:
                 return answer
 
     def settle_untrusted(self) -> Granted | HandshakeRefused:
-        """Return the result after the connection has ended or has been silent for long.
-
-        Raises:
-            MalformedMessage: the reply is incomplete.
-        """
+        """Return the result, at the connection's end or after silence; raise MalformedMessage if there is none."""
         answer = self._judge(None, bytes(self._bare)) if self._bare else None
         if answer is None:
             raise MalformedMessage("the connection ended before the answer")
@@ -177,11 +169,7 @@ class RoomsReader:
         self._frames = FrameReader(ROOMS_LIMIT)
 
     def feed_untrusted(self, data: bytes) -> list[str] | None:
-        """Add received bytes; return the room names when the reply is complete.
-
-        Raises:
-            MalformedMessage: too long, or not UTF-8.
-        """
+        """Add received bytes; return the room names when the reply is complete, or raise MalformedMessage."""
         self._frames.feed(data)
         frame = self._frames.next_untrusted()
         if frame is None:
@@ -201,11 +189,7 @@ class JoinListReader:
         return self._buffer.startswith(b"E")
 
     def feed_untrusted(self, data: bytes) -> list[str] | None:
-        """Add received bytes; return the room names when the list is complete.
-
-        Raises:
-            MalformedMessage: too long, or no list begins like this.
-        """
+        """Add received bytes; return the room names when the list is complete, or raise MalformedMessage."""
         self._buffer += data
         if len(self._buffer) > LIST_LIMIT:
             raise MalformedMessage("the room list has no end")
@@ -214,11 +198,7 @@ class JoinListReader:
         return parse_join_list_untrusted(bytes(self._buffer)) if self._buffer.endswith(b"]") else None
 
     def settle_untrusted(self) -> HandshakeRefused:
-        """Return the refusal in place of the list, after the connection has ended or has been silent for long.
-
-        Raises:
-            MalformedMessage: nothing has come, or something other than a refusal.
-        """
+        """Return the refusal in place of the list, at the connection's end or after silence; raise MalformedMessage."""
         word, _, reason = _text(bytes(self._buffer)).partition(": ")
         if word != "ERROR":
             raise MalformedMessage("the connection ended before the room list")

@@ -105,11 +105,7 @@ class SealedClient:
     # --- what the user wants ---
 
     def say(self, text: str, now: float, *, is_command: bool = False) -> int:
-        """Say a text, or carry out a command; return the number that Kept or LineRefused will have.
-
-        Raises:
-            ValueError: the text has more than `MAX_SAID` bytes.
-        """
+        """Say a text or a command; return its number for Kept or LineRefused; raise ValueError if it is too long."""
         if len(text.encode()) > MAX_SAID:
             raise ValueError(f"a text of {len(text.encode())} bytes; it has at most {MAX_SAID}")
         number = self._up.add(text, not is_command, now)

@@ -153,11 +153,7 @@ class Link:
     # --- sending ---
 
     def send(self, body: bytes, now: float, *, must_be_answered: bool) -> None:
-        """Send a body in the current run.
-
-        Raises:
-            ValueError: it is too long.
-        """
+        """Send a body in the current run; raise ValueError if it is too long."""
         if len(body) <= MAX_WHOLE:
             self._seal(Kind.BODY, body)
         else:

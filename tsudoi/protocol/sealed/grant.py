@@ -62,11 +62,7 @@ _decoder = msgspec.json.Decoder(_Payload)
 
 
 def parse_grant_untrusted(payload: bytes) -> Grant:
-    """Return what the payload of a server's second reply grants.
-
-    Raises:
-        MalformedMessage: it is not such a payload, or a key has another size than its suite's.
-    """
+    """Return what the payload of a server's second reply grants, or raise MalformedMessage."""
     try:
         found = _decoder.decode(payload)
         session, up, down, check = (bytes.fromhex(x) for x in (found.session, found.up, found.down, found.check))

@@ -133,11 +133,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def parse_up_untrusted(body: bytes) -> list[UpLine]:
-    """Return the lines of a client's body.
-
-    Raises:
-        MalformedMessage: a line is not JSON, or a value has another type; or there are too many lines.
-    """
+    """Return the lines of a client's body; raise MalformedMessage, also if they are too many."""
     raw = body.split(b"\n") if body else []
     if len(raw) > MAX_LINES:
         raise MalformedMessage(f"{len(raw)} lines; a body has at most {MAX_LINES}")
@@ -148,11 +144,7 @@ def parse_up_untrusted(body: bytes) -> list[UpLine]:
 
 
 def parse_down_untrusted(body: bytes) -> list[tuple[Down, bytes]]:
-    """Return the lines of a server's body that are known, each also as the bytes that it is.
-
-    Raises:
-        MalformedMessage: a line is not JSON, or a value has another type.
-    """
+    """Return the lines of a server's body that are known, each also as its bytes; raise MalformedMessage."""
     raw = body.split(b"\n") if body else []
     try:
         lines = [_array_untrusted(line) if line.startswith(b"[") else _down.decode(line) for line in raw]

@@ -61,11 +61,7 @@ _KINDS = frozenset(Kind)
 
 
 def parse_untrusted(data: bytes) -> Packet:
-    """Return the packet in a datagram, unopened.
-
-    Raises:
-        MalformedMessage: it is no packet.
-    """
+    """Return the packet in a datagram, unopened; raise MalformedMessage if it is none."""
     if len(data) < HEADER_SIZE or data[0] != MARK or data[1] not in _KINDS:
         raise MalformedMessage("not a packet of version 2")
     header = data[:HEADER_SIZE]

@@ -21,11 +21,7 @@ PENDING_DOWN = 1_024
 
 
 def divide(body: bytes) -> list[bytes]:
-    """Return the parts of a body of more than `MAX_WHOLE` bytes, each with its header.
-
-    Raises:
-        ValueError: the body has more than `MAX_BODY` bytes.
-    """
+    """Return the parts of a body of more than `MAX_WHOLE` bytes, each with its header, or raise ValueError."""
     if len(body) > MAX_BODY:
         raise ValueError(f"a body of {len(body)} bytes; it has at most {MAX_BODY}")
     pieces = [body[start : start + MAX_IN_PART] for start in range(0, len(body), MAX_IN_PART)]
@@ -45,11 +41,7 @@ class Parts:
         """Parts that came for nothing, as their bodies were given up."""
 
     def add_untrusted(self, run: bytes, count: int, part: bytes) -> bytes | None:
-        """Take an opened part; return the body when it is complete.
-
-        Raises:
-            MalformedMessage: it is no part, or does not fit to the other parts of its body.
-        """
+        """Take an opened part; return the body when it is complete; raise MalformedMessage if the parts do not fit."""
         if len(part) <= PART_HEADER_SIZE:
             raise MalformedMessage("a part without bytes")
         index, total = part[0], part[1]

@@ -44,11 +44,7 @@ class _Plain:
 
 
 def cipher(suite: str, key: bytes) -> Cipher:
-    """Return the cipher of a suite of `KEY_SIZES` with a key.
-
-    Raises:
-        MalformedMessage: the key has another size than the suite's.
-    """
+    """Return the cipher of a suite of `KEY_SIZES` with a key; raise MalformedMessage for a key of another size."""
     if len(key) != KEY_SIZES[suite]:
         raise MalformedMessage(f"a key of {suite} has {KEY_SIZES[suite]} bytes, not {len(key)}")
     return _Plain() if suite == PLAIN else _sealed(suite)(key)
@@ -65,11 +61,7 @@ def _sealed(suite: str) -> Callable[[bytes], Cipher]:
 def open_untrusted(
     decrypt: Callable[[bytes, bytes, bytes | None], bytes], nonce: bytes, rest: bytes, header: bytes
 ) -> bytes:
-    """Return what was sealed.
-
-    Raises:
-        MalformedMessage: it was not sealed with this key, nonce and header.
-    """
+    """Return what was sealed; raise MalformedMessage if it was not, with this key, nonce and header."""
     try:
         return decrypt(nonce, rest, header)
     except Exception as exc:

@@ -40,11 +40,7 @@ class PacketReader:
         self._data += data
 
     def next_untrusted(self) -> bytes | None:
-        """Return the next packet, unparsed; None: more bytes must come first.
-
-        Raises:
-            MalformedMessage: a size is out of bounds; the connection is of no more use.
-        """
+        """Return the next packet, unparsed; None: more must come; raise MalformedMessage for a size out of bounds."""
         start = self._at + SIZE_SIZE
         if len(self._data) < start:
             return None
