@@ -39,7 +39,6 @@ class Option(MarkdownOption):
     """An option whose help is there in Japanese, too."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """See click."""
         record = super().get_help_record(ctx)
         if record is None or not _is_japanese(ctx):
             return record
@@ -50,7 +49,6 @@ class Option(MarkdownOption):
 
 class _InTwoLanguages(OneLineCommand):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """See click."""
         ctx.meta[_LANGUAGE] = language_in(args)
         try:
             return super().parse_args(ctx, args)
@@ -73,7 +71,6 @@ class _InTwoLanguages(OneLineCommand):
         return super().get_short_help_str(limit)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """See click."""
         if not _is_japanese(ctx):
             super().format_help(ctx, formatter)
             return

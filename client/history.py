@@ -53,7 +53,6 @@ class _PublicHistory(FileHistory):
     """Keeps secret lines in memory only."""
 
     def store_string(self, string: str) -> None:
-        """See prompt_toolkit."""
         if not is_secret(string):
             with suppress(OSError):  # the disk is full, or the folder is gone
                 super().store_string(string)

@@ -39,13 +39,7 @@ class Reach:
         self.is_equal = self._equal_since is not None and now - self._equal_since > EQUAL_S
 
     def look(self, has_gateways: bool, view: View, now: float) -> None:
-        """Decide again whether gateways reach this broker, and set `is_unreached`.
-
-        Args:
-            has_gateways: a gateway is connected to this broker.
-            view: what the store says of the other brokers.
-            now: monotonic seconds.
-        """
+        """Decide again whether gateways, of which it `has_gateways`, reach this broker, and set `is_unreached`."""
         self.has_gateways = has_gateways
         self._was_reached |= has_gateways
         if has_gateways or not any(broker.has_gateways for broker in view.brokers if broker.id != view.me):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tsudoi.protocol.client.slash_commands import COMMANDS, SLASHES
+from tsudoi.protocol.client.slash_commands import COMMANDS, SLASHES, quoted
 
 from .typed import OWN_COMMANDS
 
@@ -64,7 +64,7 @@ def _in_command(before: str, tail: str, names: Sequence[str], rooms: Sequence[st
     if command in _ROOMS and (found := _matching(rest, rooms)):
         return Completion(head, tail, tuple(found))
     if command in _NAMES and (found := _matching(rest.removeprefix('"'), names)):
-        return Completion(head, tail, tuple(f"{_quoted(name)} " for name in found))
+        return Completion(head, tail, tuple(f"{quoted(name)} " for name in found))
     for start in _word_starts(rest):
         if start and (found := _matching(rest[start:], names)):
             return Completion(head + rest[:start], tail, tuple(f"{name} " for name in found))
@@ -85,9 +85,3 @@ def _word_starts(text: str) -> list[int]:
 def _matching(word: str, names: Sequence[str]) -> list[str]:
     beginning = word.casefold()
     return [name for name in names if name.casefold().startswith(beginning)]
-
-
-def _quoted(name: str) -> str:
-    if name.startswith('"') or any(char.isspace() for char in name):
-        return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return name

@@ -150,7 +150,6 @@ class ChatApp(App[None]):
         self._cursor_position = position
 
     def compose(self) -> ComposeResult:
-        """See Textual."""
         yield Rows("title")
         with Horizontal(id="middle"):
             yield Rows("rooms")
@@ -165,7 +164,6 @@ class ChatApp(App[None]):
         yield Rows("keys")
 
     def on_mount(self) -> None:
-        """Begin."""
         self.screen_stack[0].query_one(Composer).focus()
         self.set_interval(TERMINAL_CHECK_S, self._check_terminal)
         self.sessions.add(*self._first)
@@ -271,7 +269,6 @@ class ChatApp(App[None]):
         return view.layout(self.state, min(size.width, laid_out), size.height)
 
     def on_resize(self, event: Resize) -> None:
-        """Make room."""
         if self.is_running and self.screen_stack and self.screen_stack[0].is_mounted:
             panels = self._layout(event.size)
             for id, is_there in ("rooms", panels.rooms), ("people", panels.people):
@@ -373,7 +370,6 @@ class ChatApp(App[None]):
             self.screen_stack[0].query_one(Timeline).reveal(room.first_unread)
 
     def action_page(self, direction: int) -> None:
-        """Scroll."""
         self.screen_stack[0].query_one(Timeline).page(direction)
 
     def action_end(self) -> None:

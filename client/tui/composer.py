@@ -90,7 +90,6 @@ class Composer(TextArea):
         return self.wrapped_document.location_to_offset(self.cursor_location).y
 
     async def _on_key(self, event: Key) -> None:
-        """See Textual."""
         key = event.key
         if key not in ("tab", "shift+tab"):
             self._completion = None

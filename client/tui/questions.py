@@ -31,11 +31,9 @@ class Wrapped(Widget):
         self._style = style
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """See Textual."""
         return len(wrap(self._text, max(width, 8)))
 
     def render_line(self, y: int) -> Strip:
-        """See Textual."""
         lines = wrap(self._text, max(self.size.width, 8))
         return strip(((lines[y], self._style),) if y < len(lines) else (), self.size.width)
 
@@ -57,7 +55,6 @@ class Confirm(ModalScreen[None]):
         """The event loop's time from which on yes counts; never before the question is drawn."""
 
     def compose(self) -> ComposeResult:
-        """See Textual."""
         with Vertical(classes="question"):
             yield Wrapped(self._question)
             yield Wrapped(self._keys, "quiet")
@@ -78,7 +75,6 @@ class Confirm(ModalScreen[None]):
             self.answer.set_result(True)
 
     def action_no(self) -> None:
-        """Answer no."""
         if not self.answer.done():
             self.answer.set_result(False)
 
@@ -112,7 +108,6 @@ class AskPassword(ModalScreen[str | None]):
             self.dismiss(answer)
 
     def compose(self) -> ComposeResult:
-        """See Textual."""
         with Vertical(classes="question"):
             yield Wrapped(self._question)
             yield _Password(password=True, id="password")

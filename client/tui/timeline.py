@@ -154,18 +154,15 @@ class Timeline(Widget, can_focus=False):
         return found
 
     def on_resize(self) -> None:
-        """Wrap anew."""
         self.show(self._room, self._language)
         self.post_message(self.Resized())
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        """The wheel."""
         event.stop()
         event.prevent_default()
         self._move(-WHEEL)
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        """The wheel."""
         event.stop()
         event.prevent_default()
         self._move(WHEEL)
@@ -209,10 +206,8 @@ class Timeline(Widget, can_focus=False):
         return line.apply_offsets(0, at)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """See Textual."""
         spans = ((line, selection.get_span(at)) for at, line in enumerate(self._lines))
         return copied((line, *span) for line, span in spans if span is not None), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
-        """See Textual."""
         self.refresh()

@@ -1,6 +1,7 @@
 """A member in version 2 of the protocol: in order, exactly once; `tsudoi.protocol.sealed.client` decides."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from random import SystemRandom, sample
@@ -204,24 +205,22 @@ class SealedChat(ChatClient):
             self._pump()
 
     def _lost(self, way: int) -> None:
-        if not self.closed:
-            self._core.lose(way, self._loop.time())
-            self._pump()
+        self._drive(SealedClient.lose, way)
 
     def _moved(self, has_moved: bool) -> None:
-        if not self.closed:
-            (self._core.move if has_moved else self._core.rebind)(self._loop.time())
-            self._pump()
+        self._drive(SealedClient.move if has_moved else SealedClient.rebind)
 
     def _woken(self) -> None:
-        if not self.closed:
-            self._core.resume(self._loop.time())
-            self._pump()
+        self._drive(SealedClient.resume)
 
     def _tick(self) -> None:
         self._timer = None
+        self._drive(SealedClient.tick)
+
+    def _drive(self, step: Callable[..., None], *about: int) -> None:
+        """Let the core, which may be another one by now, take a step."""
         if not self.closed:
-            self._core.tick(self._loop.time())
+            step(self._core, *about, self._loop.time())
             self._pump()
 
     def _pump(self) -> None:

@@ -233,9 +233,9 @@ def _whole_name(rest: str) -> str:
 def _name_first(rest: str) -> tuple[str, str]:
     """Return the name at the beginning of `rest`, and the text after it."""
     if rest.startswith('"'):
-        quoted = _QUOTED.match(rest)
-        name = _ESCAPED.sub(r"\1", quoted[1]).strip() if quoted else ""
-        after = rest[quoted.end() :] if quoted else ""
+        found = _QUOTED.match(rest)
+        name = _ESCAPED.sub(r"\1", found[1]).strip() if found else ""
+        after = rest[found.end() :] if found else ""
     else:
         name, _, after = (_SPACE.sub(" ", rest, count=1) if _SPACE.search(rest) else rest).partition(" ")
     if not name:
@@ -310,30 +310,31 @@ def serialize(command: Command) -> str:
         case History(count, before):
             return f"/history {count} {before}" if before else f"/history {count}"
         case Whisper(name, text):
-            return f"/msg {_quoted(name)} {text}"
+            return f"/msg {quoted(name)} {text}"
         case Reply(text):
             return f"/r {text}"
         case Act(text):
             return f"/me {text}"
         case Rename(name):
-            return f"/nick {_quoted(name)}"
+            return f"/nick {quoted(name)}"
         case Kick(name, reason):
-            return f"/kick {_quoted(name)} {reason}".rstrip()
+            return f"/kick {quoted(name)} {reason}".rstrip()
         case Ban(name, minutes) | Mute(name, minutes):
-            return f"/{type(command).__name__.lower()} {_quoted(name)}{f' {minutes}' if minutes else ''}"
+            return f"/{type(command).__name__.lower()} {quoted(name)}{f' {minutes}' if minutes else ''}"
         case Unban(name) | Unmute(name):
-            return f"/{type(command).__name__.lower()} {_quoted(name)}"
+            return f"/{type(command).__name__.lower()} {quoted(name)}"
         case Lock(password):
             return f"/password {password}".rstrip()
         case Topic(text):
             return "/topic" if text is None else f"/topic {text or '-'}"
         case HandOver(name):
-            return f"/host {_quoted(name)}"
+            return f"/host {quoted(name)}"
         case Help() | Leave() | Time() | Close():
             return f"/{type(command).__name__.lower()}"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a name as it stands before further arguments."""
     if name.startswith('"') or _SPACE.search(name):
         return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return name
