@@ -91,7 +91,6 @@ class FairQueue(Generic[_Thing]):
             self._debts.clear()
 
     def forget(self, account: str) -> None:
-        """Drop all that waits for an account."""
         self.accounts.pop(account, None)
 
     def waiting(self) -> Iterable[tuple[str, _Thing]]:

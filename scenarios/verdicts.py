@@ -134,12 +134,10 @@ def _is_echo(event: Event, echo_of: str | None) -> bool:
 
 
 def show(event: Event) -> str:
-    """Return an event as a report shows it."""
     return speech_line(event) if is_speech(event) else f"[{notice_line(event)}]"
 
 
 def show_line(line: Line) -> str:
-    """Return an expectation as a report shows it."""
     return f"{line.sender}: {one_line(line.text)}" if line.sender else one_line(line.text)
 
 

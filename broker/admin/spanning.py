@@ -160,7 +160,6 @@ def _seen_here(own: admin_frames.Shard, elsewhere: admin_frames.Shard) -> admin_
 
 
 def _merged(question: Question, answers: list[Answer]) -> Answer:
-    """Put the answers of all brokers together."""
     if refused := next((each for each in answers if isinstance(each, AdminRefused)), None):
         return refused
     if len(answers) <= 1:

@@ -209,7 +209,6 @@ class Membership:
         self._is_lost = False
 
     def _look(self, view: View) -> None:
-        """Do what one look at the store calls for."""
         if self._is_closed:
             return
         if view.me != self.view.me:

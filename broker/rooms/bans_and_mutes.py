@@ -38,7 +38,6 @@ class Coverage:
 
 
 def coverage(target: Member) -> Coverage:
-    """Return what a ban or a mute of a member covers."""
     room, address = target.room, rate_key(target.ip)
     others = sum(1 for each in room.members.values() if each is not target and rate_key(each.ip) == address)
     is_shared = others or target.options & MemberOptions.SHARED_ADDRESS

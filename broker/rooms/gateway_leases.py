@@ -115,7 +115,6 @@ class Gateways:
             gateway.ended = gateway.ended or now - gateway.seen < ENDED_S
 
     def may_live(self, instance: str, now: float) -> bool:
-        """Return whether a gateway may be delivering."""
         gateway = self.known.get(instance)
         return gateway is not None and not gateway.stopped and now - gateway.seen < ALIVE_S
 

@@ -18,7 +18,6 @@ class Ids:
         """The number of the shard, and how many the store has."""
 
     def seen(self, used: int) -> None:
-        """Note an id that is in use."""
         self._last = max(self._last, used)
 
     def new(self, wall_ms: int) -> int:

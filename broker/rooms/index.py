@@ -45,7 +45,6 @@ class Index:
         raise RoomNotFound(name)
 
     def belongs(self, name: RoomName) -> bool:
-        """Return whether a room of that name belongs to this shard."""
         return shard_of(name, self._ids.shards) == self._ids.shard
 
     def rooms_from(self, address: str) -> int:

@@ -33,7 +33,6 @@ class KnownPasswords:
         return False if (stored, digest) in self._wrong else None
 
     def learn(self, stored: str, password: str, fits: bool) -> None:
-        """Note whether a password fits a stored hash."""
         if fits:
             put_newest(self._right, stored, self._digest(password), HASHES)
         else:
@@ -44,7 +43,6 @@ class KnownPasswords:
         put_newest(self._right_from, (stored, address), None, ADDRESSES)
 
     def was_right_from(self, stored: str, address: str) -> bool:
-        """Return whether an address has given the right password before."""
         return (stored, address) in self._right_from
 
     def _digest(self, password: str) -> bytes:

@@ -80,11 +80,9 @@ class Records:
         self._numbered[member.id] = member
 
     def store_room(self, room: Room) -> None:
-        """Keep a room as it is now."""
         self.changes.batch.rooms[room.id] = room.row()
 
     def store_member(self, member: Member) -> None:
-        """Keep a member as it is now."""
         self.changes.batch.members[member.id] = member.row()
 
     def append_said(self, member: Member, texts: Iterable[str], wall_ms: int, number: int) -> None:

@@ -51,7 +51,6 @@ class PostgresStore:
 
     @property
     def place(self) -> str:
-        """The database's hosts and name, for messages."""
         return self._link.lease.place
 
     # --- the interface; see `Store` -------------------------------------------------------------------------------

@@ -74,7 +74,6 @@ class Checkpoints:
         self._rows_then, self._size_then, self._pages = rows, size, 0
 
     def close(self) -> None:
-        """End the thread, and close the connection."""
         self._thread.shutdown()
         self._db.close()
 

@@ -226,6 +226,5 @@ class Logs:
 
 
 def _chunks_in(row: Sequence[Any]) -> list[Chunk]:
-    """Return the chunks in a row of `_LOG`'s columns."""
     room, first, last, at_ms, count, news = row
     return [Chunk(room, first, last, at_ms, news)] if count == 1 else _chunks.decode(news)

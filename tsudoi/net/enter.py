@@ -179,7 +179,6 @@ async def _enter(wanted: _Wanted) -> ChatClient:
 
 
 async def _enter_by_datagrams(asked: asyncio.Event, wanted: _Wanted, dialect: Dialect) -> ChatClient:
-    """Enter a room in version 1."""
     room, server, settings = wanted.room, wanted.server, wanted.settings
     if lists_first(dialect):
         await rooms(server=server, dialect=dialect.name, settings=settings)
@@ -205,7 +204,6 @@ async def _enter_by_datagrams(asked: asyncio.Event, wanted: _Wanted, dialect: Di
 
 
 async def _enter_sealed(asked: asyncio.Event, wanted: _Wanted) -> ChatClient:
-    """Enter a room in version 2."""
     room, settings = wanted.room, wanted.settings
     is_sealed = settings.security == "sealed"
 

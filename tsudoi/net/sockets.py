@@ -154,7 +154,6 @@ async def open_connection(
 async def _open_address(
     family: int, address: tuple[Any, ...], host: str, context: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to one address of a host."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)

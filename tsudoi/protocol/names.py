@@ -161,5 +161,4 @@ def hash_token(token: bytes) -> TokenHash:
 
 
 def looks_like_token(raw: bytes) -> bool:
-    """Return whether `raw` has the form of a token."""
     return len(raw) == TOKEN_SIZE and not raw.translate(None, b"0123456789abcdef")

@@ -60,7 +60,6 @@ def is_loopback(endpoint: str) -> bool:
 
 
 def is_ip(host: str) -> bool:
-    """Return whether a host is an IP address, and no name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

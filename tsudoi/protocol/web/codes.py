@@ -25,7 +25,6 @@ class Error(IntEnum):
 
     @property
     def is_temporary(self) -> bool:
-        """Whether the same command may succeed later."""
         return self in (Error.INTERNAL, Error.TOO_MANY)
 
 
