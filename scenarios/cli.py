@@ -18,7 +18,7 @@ from .report import Report
 from .runner import act_out
 from .sentences import LANGUAGE
 from .story import Story, StoryResult
-from .story_file import StoryError, read
+from .story_file import read
 
 
 def _to_servers(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[Server]:
@@ -98,8 +98,6 @@ def _read(paths: tuple[Path, ...]) -> list[Story]:
         found += inside
     try:
         return [read(read_small(path).decode(), str(path)) for path in found]
-    except StoryError as exc:
-        raise click.UsageError(str(exc)) from exc
     except OSError as exc:
         raise click.UsageError(f"can not read {exc.filename}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:

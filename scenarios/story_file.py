@@ -8,6 +8,7 @@ import msgspec
 import yaml
 
 from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.errors import SettingError
 
 from . import steps
 from .sentences import NotUnderstood, understand
@@ -20,7 +21,7 @@ _DEEPEST = 8
 _MOST_NODES = 100_000
 
 
-class StoryError(Exception):
+class StoryError(SettingError):
     """A scenario that can not be acted out; the text is one line: file, line, and the problem."""
 
 

@@ -164,7 +164,7 @@ class PostgresStore:
     # --- see `SharedStore` ----------------------------------------------------------------------------------------
 
     def register(self, broker: Broker, on_view: Callable[[View], None], on_lost: Callable[[str], None]) -> None:
-        self._link.register(broker, on_view, on_lost)
+        self._link.start(self._link.lease.register(broker, on_view, on_lost))
 
     def take(self, shards: Iterable[int]) -> dict[int, int]:
         registration = self._registration()
@@ -184,10 +184,10 @@ class PostgresStore:
         self._link.change(registration, "SELECT give_shards($1, $2)", registration.id, given)
 
     def leave(self) -> None:
-        self._link.leave()
+        self._link.run(self._link.lease.leave())
 
     def note_reach(self, has_gateways: bool, is_unreached: bool) -> None:
-        self._link.note_reach(has_gateways, is_unreached)
+        self._link.run(self._link.lease.note_reach(has_gateways, is_unreached))
 
     def may_serve(self) -> bool:
         registration = self._link.lease.current

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from asyncpg import LockNotAvailableError
@@ -19,7 +19,7 @@ from . import postgres_rows as sql
 from .postgres_connections import ERRORS, Connection
 from .postgres_hosts import why
 from .postgres_lease import Lease, Registration
-from .sharing import STOP_S, Broker, View
+from .sharing import STOP_S
 
 _T = TypeVar("_T")
 
@@ -46,16 +46,19 @@ class Link:
         self._thread = threading.Thread(target=self._loop.run_forever, name="postgres", daemon=True)
         self._thread.start()
         self.lease = Lease(url, requires_synchronous, boot_clock)
-        self._starting(self.lease.open())
+        self.start(self.lease.open())
 
-    def register(self, broker: Broker, on_view: Callable[[View], None], on_lost: Callable[[str], None]) -> None:
-        self._starting(self.lease.register(broker, on_view, on_lost))
+    def run(self, work: Coroutine[Any, Any, _T], timeout_s: float | None = None) -> _T:
+        """Wait in another thread for work in the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
 
-    def leave(self) -> None:
-        self._run(self.lease.leave())
-
-    def note_reach(self, has_gateways: bool, is_unreached: bool) -> None:
-        self._run(self.lease.note_reach(has_gateways, is_unreached))
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for work without which the store can not be used; raise SettingError if it fails."""
+        try:
+            self.run(work)
+        except (*ERRORS, StoreError, SettingError, ValueError) as exc:
+            self.close()
+            raise SettingError(f"can not open the store at {self.lease.place}: {why(exc)}") from exc
 
     def current(self) -> Registration:
         """Return the present registration; raise StoreError."""
@@ -91,7 +94,7 @@ class Link:
         async def work() -> None:
             registration.connections.fail(reason)
 
-        self._run(work())
+        self.run(work())
         return StoreError(f"can not write to the store: {reason}")
 
     def fold(self, registration: Registration, values: tuple[Any, ...]) -> None:
@@ -131,7 +134,7 @@ class Link:
         if self._loop.is_closed():
             return
         with contextlib.suppress(Exception):
-            self._run(self._end(), CLOSE_S)
+            self.run(self._end(), CLOSE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CLOSE_S)
         if not self._thread.is_alive():
@@ -144,21 +147,8 @@ class Link:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    # --- internals ------------------------------------------------------------------------------------------------
-
-    def _run(self, work: Coroutine[Any, Any, _T], timeout_s: float | None = None) -> _T:
-        """Wait in another thread for work in the loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
-
-    def _starting(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            self._run(work)
-        except (*ERRORS, StoreError, SettingError, ValueError) as exc:
-            self.close()
-            raise SettingError(f"can not open the store at {self.lease.place}: {why(exc)}") from exc
-
     def _statements(self, registration: Registration, work: Coroutine[Any, Any, _T]) -> _T:
-        result = self._run(registration.connections.guard(work))
+        result = self.run(registration.connections.guard(work))
         if self.lease.is_over(registration):
             raise StoreError(registration.connections.failure or f"the lease was not renewed for {STOP_S:.0f} s")
         return result
