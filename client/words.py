@@ -144,8 +144,8 @@ REOPEN = Words(
 
 # --- the server is away ---
 AWAY = Words(
-    "The server is away since {time}. What you say waits and is sent when it is back.",
-    "{time} からサーバーにつながりません。発言は送信待ちになり、つながり次第送られます。",
+    "The server is away since {time}. What you say is sent when it is back.",
+    "{time} からサーバーにつながりません。つながるまで、発言は送信待ちになります。",
 )
 AWAY_LOSSY = Words(
     "The server does not answer since {time}. What you say may be lost.",

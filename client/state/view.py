@@ -348,8 +348,8 @@ def keys(columns: int, language: Language, rooms: int) -> Line:
     known = [
         ("F1", words.KEY_HELP),
         ("Tab", words.KEY_COMPLETE),
-        ("PgUp", words.KEY_OLDER),
         *([("^N", words.KEY_NEXT_ROOM), ("Alt-A", words.KEY_UNREAD)] if rooms > 1 else []),
+        ("PgUp", words.KEY_OLDER),
         ("F3", words.KEY_PEOPLE),
         ("F2", words.KEY_ROOMS),
         ("^C", words.KEY_CLEAR),
