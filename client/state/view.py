@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
+from unicodedata import category
 
 from tsudoi.protocol.client.words import Language
 
@@ -18,6 +19,8 @@ _MIN_TIME = 24
 """Columns from which on times are shown."""
 _NAME_COLUMNS = 12
 _TIME_COLUMNS = 6
+_LETTERS = frozenset({"Lu", "Ll", "Lt", "Lo", "Nd", "Nl", "No"})
+"""Unicode's categories of letters and digits, without modifiers: `ーー` looks like `--`."""
 _FURTHER = "| "
 """Before the further lines of a message, so that they are not taken for lines of other members."""
 
@@ -145,8 +148,11 @@ def _speech_head(item: Speech, columns: int) -> tuple[Line, bool]:
 
 
 def _shortened(name: str, columns: int) -> str:
+    """Return a name for the timeline; one without a letter in brackets: `--` stands before notices."""
     name = plain(name)
-    return name if width(name) <= columns else fit(name, columns)
+    if name and not any(category(char) in _LETTERS for char in name):
+        name = f"<{name}>"
+    return name if width(name) <= columns else fit(name, columns).rstrip(" ")
 
 
 def _note_lines(text: str, time: str, style: str, columns: int) -> tuple[Line, ...]:

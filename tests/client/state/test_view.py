@@ -136,6 +136,17 @@ def test_where_there_is_no_room_for_both_panels_the_one_asked_for_last_is_shown(
     assert shown("rooms", columns=80) == (True, True)
 
 
+@pytest.mark.parametrize("name", ["--", "ーー", "—"])
+def test_what_a_member_with_a_misleading_name_says_does_not_look_like_a_notice(name: str) -> None:
+    said = [text(line) for line in view.item_lines(Speech(name, "bob has left.", AT), 80, "en")]
+    assert said == [f"12:00 {f'<{name}>':>{12 - (name == 'ーー') * 2}} │ bob has left."]
+
+
+def test_a_name_that_is_cut_stands_at_the_bar() -> None:
+    line = text(view.item_lines(Speech("非常に長い名前の人", "hi", AT), 80, "ja")[0])
+    assert line == "12:00  非常に長い… │ hi"
+
+
 def test_beside_a_panel_in_a_narrow_screen_names_can_still_be_told_apart() -> None:
     heads = [text(view.item_lines(Speech(name, "hi", AT), 22, "ja")[0]) for name in ("さくら", "さゆり")]
     assert heads == ["さくら: hi", "さゆり: hi"]
