@@ -6,6 +6,7 @@ from collections.abc import Callable
 from tsudoi import errors
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.downlink_encoder import carried_size, json_size
+from tsudoi.protocol.client.lines import MAX_LINES, has_too_many_lines, without_blank_runs
 from tsudoi.protocol.client.own_name import without_own_name
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper
@@ -62,13 +63,18 @@ def split_message(text: str, limit: int, names: tuple[str, ...], reserved: froze
 
 
 def _split(text: str, size: Callable[[str], int], limit: int, may_begin: Callable[[str], bool]) -> list[str]:
-    """Return pieces of at most `limit`; cut behind white space where there is some, and where a piece may begin."""
+    """Return pieces of at most `limit`, and of `MAX_LINES` lines.
+
+    They are cut behind white space where there is some, and where a piece may begin.
+    """
 
     def is_place(at: int) -> bool:
         return boundary(text, at) == at and may_begin(text[at : at + _LOOK_AHEAD])
 
     pieces = []
-    while len(text) > limit or size(text) > limit:
+    if has_too_many_lines(text):
+        text = without_blank_runs(text)
+    while len(text) > limit or size(text) > limit or has_too_many_lines(text):
         longest = _longest(text, size, limit)
         end = _behind_a_space(text, longest, is_place) or next(
             filter(is_place, range(longest, max(longest - _FAR, 0), -1)), boundary(text, longest) or longest
@@ -83,7 +89,11 @@ def _split(text: str, size: Callable[[str], int], limit: int, may_begin: Callabl
 
 def _longest(text: str, size: Callable[[str], int], limit: int) -> int:
     """Return how many characters fit; at least one, so that there is an end."""
-    return 1 + bisect_right(range(2, min(len(text), limit + 1)), limit, key=lambda length: size(text[:length]))
+    lines = text.split("\n", MAX_LINES)
+    most = len(text) - len(lines[-1]) if len(lines) > MAX_LINES else len(text)
+    return 1 + bisect_right(
+        range(2, min(len(text), most + 1, limit + 1)), limit, key=lambda length: size(text[:length])
+    )
 
 
 def _behind_a_space(text: str, longest: int, is_place: Callable[[int], bool]) -> int:

@@ -20,6 +20,7 @@ from tsudoi.protocol.client.downlink_decoder import NoticeKind, Said, parse_down
 from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, carried_size, json_size
 from tsudoi.protocol.client.handshake import PORT, serialize_request
 from tsudoi.protocol.client.header import Header
+from tsudoi.protocol.client.lines import has_too_many_lines
 from tsudoi.protocol.client.notices import said_limit
 from tsudoi.protocol.client.own_name import own_names
 from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, HandshakeRefused, JoinListReader, RoomsReader
@@ -186,7 +187,7 @@ class Membership:
         return self.size_of(line) <= self.limit_of(line)
 
     def pieces(self, line: str) -> list[str]:
-        """Split a line into lines that fit; behind a space where there is one.
+        """Split a line into lines that fit, with at most `MAX_LINES` lines each; behind a space where there is one.
 
         The pieces of a whisper are whispers to the same member, those of an action actions, and all others messages.
 
@@ -195,10 +196,11 @@ class Membership:
         """
         taken = self.as_taken(line)
         check_one_line(taken)
-        if self.fits(line):
+        command = command_in(taken)
+        if self.fits(line) and (isinstance(command, Reply) or not has_too_many_lines(taken)):
             return [line] if line else []
         limit = self.limit_of(line)
-        match command := command_in(taken):
+        match command:
             case None:
                 return split_message(line, limit, self._own_names(), self.reserved)
             case Whisper() | Act():

@@ -18,6 +18,7 @@ from tsudoi.protocol.client.closing_words import closing_text
 from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP_202, TCRP_JSON, TCRP_OK, TSUDOI
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.lines import bound_lines, without_blank_runs
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.own_name import own_names, without_own_name
 from tsudoi.protocol.client.reply_decoder import Granted, HandshakeRefused, parse_join_list_untrusted
@@ -240,7 +241,7 @@ def test_pieces_are_all_of_the_text_and_fit_everybody(dialect: Dialect, text: st
     pieces = member.pieces(text)
     if filler == "/":
         pieces = [piece[1:] if number and piece.startswith("//") else piece for number, piece in enumerate(pieces)]
-    assert "".join(pieces) in (text, clean(text))
+    assert "".join(pieces) in (text, clean(text), without_blank_runs(clean(text)))
     for piece in member.pieces(text):
         assert member.fits(piece)
         assert 0 < member.size_of(piece) <= member.text_limit
@@ -354,6 +355,19 @@ def test_a_line_as_text_is_no_command(line: str) -> None:
 def test_pieces_end_at_spaces() -> None:
     member = place(TSUDOI)
     assert all(piece.endswith("word ") for piece in member.pieces("word " * 3000))
+
+
+@pytest.mark.parametrize("before", ["", "/msg bob ", "/me "])
+def test_a_text_of_many_lines_keeps_them_in_several_pieces(before: str) -> None:
+    lines = [f"line {number}" + "\n" * (number % 9 == 0) for number in range(1, 121)]
+    pieces = place(TSUDOI).pieces(before + "\n".join(lines))
+    assert len(pieces) == 3
+    said = [bound_lines(getattr(parse_untrusted(piece), "text", piece) if before else piece) for piece in pieces]
+    assert [line for text in said for line in text.split("\n") if line] == [line.strip() for line in lines]
+
+
+def test_an_answer_of_many_lines_stays_one() -> None:
+    assert len(place(TSUDOI).pieces("/r " + "line\n" * 90)) == 1
 
 
 def test_json_up_leaves_room_for_its_keys() -> None:

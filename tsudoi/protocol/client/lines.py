@@ -27,11 +27,19 @@ def bound_lines(text: str) -> str:
 
     Line feeds beyond that become spaces, so no word is lost. One line feed at the end stays: some clients send it.
     """
+    *lines, rest = without_blank_runs(text).split("\n", MAX_LINES - 1)
+    return "\n".join([*lines, rest.replace("\n", " ")])
+
+
+def has_too_many_lines(text: str) -> bool:
+    """Return whether `bound_lines` joins lines of a text."""
+    return without_blank_runs(text).rstrip("\n").count("\n") >= MAX_LINES
+
+
+def without_blank_runs(text: str) -> str:
+    """Return a text with runs of blank lines as one, and none at its end."""
     if "\n" not in text:
         return text
     text = _BLANK_LINES.sub("\n\n", text)
     printed = text.rstrip()
-    if "\n" in text[len(printed) :]:
-        text = printed + "\n"
-    *lines, rest = text.split("\n", MAX_LINES - 1)
-    return "\n".join([*lines, rest.replace("\n", " ")])
+    return printed + "\n" if "\n" in text[len(printed) :] else text
