@@ -301,31 +301,54 @@ def _counts(room: Room) -> Line:
 
 def room_bar(state: State, columns: int) -> Line:
     """Return the rooms in one line, for narrow screens; the shown one is always among them."""
-    cells = [
+    return tuple(chain(*(cell for _, cell in _bar_cells(state, columns))))
+
+
+def room_in_bar(state: State, columns: int, column: int) -> str | None:
+    """Return the room that stands at a column of the bar; None if none does."""
+    end = 0
+    for name, cell in _bar_cells(state, columns):
+        end += span_width(cell)
+        if column < end:
+            return name
+    return None
+
+
+def _bar_cells(state: State, columns: int) -> list[tuple[str, Line]]:
+    """Return the rooms that have a place in the bar, each with its part of it; signs stand for the others."""
+    cells: list[tuple[str, Line]] = [
         (
-            (f" {number}:", "quiet"),
-            (plain(room.name), "shown" if room.name == state.shown else "room"),
-            *_counts(room),
+            room.name,
+            (
+                (f" {number}:", "quiet"),
+                (plain(room.name), "shown" if room.name == state.shown else "room"),
+                *_counts(room),
+            ),
         )
         for number, room in enumerate(state.rooms, 1)
     ]
-    if span_width(chain(*cells)) <= columns:
-        return tuple(chain(*cells))
-    at = next((at for at, room in enumerate(state.rooms) if room.name == state.shown), 0)
+
+    def size(first: int, last: int) -> int:
+        return sum(span_width(cell) for _, cell in cells[first : last + 1])
+
+    if size(0, len(cells)) <= columns:
+        return cells
+    first = last = next((at for at, room in enumerate(state.rooms) if room.name == state.shown), 0)
     room_for = columns - _MORE_COLUMNS
-    first = last = at
-    while first > 0 and span_width(chain(*cells[first - 1 : last + 1])) <= room_for:
+    while first > 0 and size(first - 1, last) <= room_for:
         first -= 1
-    while last + 1 < len(cells) and span_width(chain(*cells[first : last + 2])) <= room_for:
+    while last + 1 < len(cells) and size(first, last + 1) <= room_for:
         last += 1
     left, right = state.rooms[:first], state.rooms[last + 1 :]
-    return (*_more("<", left), *chain(*cells[first : last + 1]), *_more(" >", right))
+    return [
+        *((room.name, _more("<", left)) for room in left[-1:]),
+        *cells[first : last + 1],
+        *((room.name, _more(" >", right)) for room in right[:1]),
+    ]
 
 
 def _more(mark: str, rooms: Sequence[Room]) -> Line:
     """Return the sign for rooms that have no place in the bar, with their mentions, or else their unread lines."""
-    if not rooms:
-        return ()
     mentions, unread = sum(room.mentions for room in rooms), sum(room.unread for room in rooms)
     if mentions:
         return ((mark, "quiet"), (f"@{min(mentions, 99)}", "mentions"))

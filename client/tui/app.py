@@ -309,6 +309,8 @@ class ChatApp(App[None]):
         """Show the room that was clicked."""
         if event.rows.id == "rooms" and event.row < len(self.state.rooms):
             self._show(self.state.rooms[event.row].name)
+        elif event.rows.id == "bar" and (room := view.room_in_bar(self.state, event.rows.size.width, event.column)):
+            self._show(room)
 
     def stop_reading(self) -> None:
         """Let the thread that reads keys end, also if Textual was interrupted before it did so."""

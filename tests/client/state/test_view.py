@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from client.state import view
-from client.state.columns import Line, span_width
+from client.state.columns import Line, span_width, width
 from client.state.events import PanelToggled
 from client.state.model import Mark, Note, Person, Room, Speech, SpeechKind, State
 from client.state.reduce import reduce
@@ -107,6 +107,20 @@ def test_the_keys_of_a_narrow_screen_are_the_first_ones() -> None:
         for columns in range(10, 120)
         for language in ("en", "ja")
     )
+
+
+@pytest.mark.parametrize("columns", [20, 30, 40, 80])
+@pytest.mark.parametrize("shown", ["den", "庭", "a room with a long name"])
+def test_each_column_of_the_bar_is_a_rooms(columns: int, shown: str) -> None:
+    state = State(rooms=ROOMS, shown=shown)
+    bar = text(view.room_bar(state, columns))
+    for room in ROOMS:
+        if (at := bar.find(room.name)) >= 0:
+            assert view.room_in_bar(state, columns, width(bar[:at])) == room.name
+    assert view.room_in_bar(state, columns, width(bar)) is None
+    number = [room.name for room in ROOMS].index(shown)
+    if bar.startswith("<"):
+        assert view.room_in_bar(state, columns, 0) == ROOMS[number - 1].name
 
 
 def test_the_title_fits_any_width() -> None:

@@ -296,6 +296,18 @@ def test_other_rooms_show_what_is_new_and_alt_a_goes_there() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_click_on_a_room_shows_it(columns: int) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("/create garden")
+        row, line = next((at, line) for at, line in enumerate(stage.screen.splitlines()) if at and "den" in line)
+        await stage.pilot.click(offset=(line.index("den"), row))
+        await stage.settle()
+        assert stage.app.state.shown == "den"
+
+    play(scene, (columns, 20))
+
+
 def test_tab_completes_names_with_spaces() -> None:
     async def scene(stage: Stage) -> None:
         await stage.hear(people("alice", "bob b", "bobby"))
