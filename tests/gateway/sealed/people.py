@@ -77,6 +77,10 @@ class Person:
         return [event for event in self.events if isinstance(event, Gap | Reset | Ended)]
 
 
+def nothing(address: bytes, data: bytes) -> bool:
+    return False
+
+
 class People:
     """All clients of a world. Servers are its gateways, by their places in `nodes`."""
 
@@ -94,6 +98,8 @@ class People:
         self.wire_down: list[bytes] = []
         self.slow: dict[int, float] = {}
         """Gateway → how much later than others each datagram comes there, and from there."""
+        self.loses: Callable[[bytes, bytes], bool] = nothing
+        """Whether the network loses a datagram down, by its address and its bytes."""
         self.clients_go_on_at = 0.0
         """Until then their programs stand still."""
         self._under_way: list[tuple[float, int, Callable[[], None]]] = []
@@ -132,6 +138,13 @@ class People:
         self.people[person.address] = person
         self._up(person)
         return person
+
+    def gather(self, *names: str, spread: bool = False) -> list[Person]:
+        """Let some enter a room at the first gateway, or spread over all; return them when all are served."""
+        nodes = self.world.nodes if spread else self.world.nodes[:1]
+        everyone = [self.enter(nodes[at % len(nodes)], "den", name) for at, name in enumerate(names)]
+        self.run_until(lambda: all(person.client.is_resumed for person in everyone))
+        return everyone
 
     def _new_address(self) -> bytes:
         return sockaddr.pack("127.0.0.1", next(self._ports))
@@ -210,6 +223,8 @@ class People:
         assert len(data) <= 1_200
         self._note(data, b"down")
         self.wire_down.append(data)
+        if self.loses(address, data):
+            return
         server = self.world.nodes.index(node)
 
         def arrive() -> None:

@@ -107,9 +107,8 @@ def test_ten_million_packets_of_attackers_do_nothing() -> None:
 
 def test_a_session_from_the_air_lets_nobody_in() -> None:
     people = start(8, nodes=2)
-    here, there = people.world.nodes
-    alice = people.enter(here, "den", "alice")
-    people.run_until(lambda: alice.client.is_resumed)
+    there = people.world.nodes[1]
+    people.gather("alice")
     # Also at a gateway that does not serve it: the answer is a cookie for the attacker's address, and no longer.
     first = people.wire[0]
     sent = len(there.gateway.outbound.sent)
@@ -166,8 +165,7 @@ def sealed(person: Person, *bodies: bytes) -> list[tuple[bytes, bytes]]:
 def test_a_member_that_floods_is_shut_out_by_the_kernel_for_a_while(line: bytes) -> None:
     people = start(10, nodes=1)
     node = people.world.nodes[0]
-    alice, mallory = (people.enter(node, "den", name) for name in ("alice", "mallory"))
-    people.run_until(lambda: alice.client.is_resumed and mallory.client.is_resumed)
+    alice, mallory = people.gather("alice", "mallory")
     people.say(mallory, "the first")
     people.settle()
     gateway, now = node.gateway, people.world.now
@@ -204,8 +202,7 @@ def test_many_long_lines_are_no_flood_but_parts_without_their_others_are() -> No
     world = World(12, settings=Settings(rate=free, burst=free, address_messages=free, room_rate=free))
     people = People(world)
     node = people.attach(world.start_gateway())
-    alice = people.enter(node, "den", "alice")
-    people.run_until(lambda: alice.client.is_resumed)
+    (alice,) = people.gather("alice")
     gateway, began = node.gateway, world.now
     for first in range(1, PATIENCE, WINDOW):
         for number in range(first, first + WINDOW):
@@ -220,8 +217,7 @@ def test_many_long_lines_are_no_flood_but_parts_without_their_others_are() -> No
 def test_packets_from_elsewhere_shut_no_member_out_and_few_are_opened() -> None:
     people = start(11, nodes=1)
     node = people.world.nodes[0]
-    alice = people.enter(node, "den", "alice")
-    people.run_until(lambda: alice.client.is_resumed)
+    (alice,) = people.gather("alice")
     gateway, now = node.gateway, people.world.now
     packets = [data for data, _ in sealed(alice, *[b'{"ping": 1}'] * 5_000)]
     gateway.core.handle_datagrams(0, [(data + b"x", ATTACKER) for data in packets], now)
@@ -246,8 +242,7 @@ def test_packets_from_elsewhere_shut_no_member_out_and_few_are_opened() -> None:
 def test_a_client_returns_by_tcp_through_a_flood_of_its_session() -> None:
     people = start(14, nodes=1)
     gateway, now = people.world.nodes[0].gateway, people.world.now
-    alice = people.enter(people.world.nodes[0], "den", "alice")
-    people.run_until(lambda: alice.client.is_resumed)
+    (alice,) = people.gather("alice")
     connection, cookie = sockaddr.pack("198.51.100.7", 40_000), ""
 
     def hear(listener: int) -> list[bytes]:
@@ -272,8 +267,7 @@ def test_a_client_returns_by_tcp_through_a_flood_of_its_session() -> None:
 def test_a_member_that_resumes_all_the_time_is_served_from_time_to_time_and_then_as_before() -> None:
     people = start(9, nodes=1)
     node = people.world.nodes[0]
-    alice, bob = (people.enter(node, "den", name) for name in ("alice", "bob"))
-    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    alice, bob = people.gather("alice", "bob")
     counters, began = node.gateway.counters, people.world.now
     before = counters.sealed_resumes
     for number in range(300):

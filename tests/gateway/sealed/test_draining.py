@@ -13,8 +13,7 @@ def gather(nodes: int, network: Network | None = None) -> tuple[People, list[Per
     people = People(World(1), network)
     for _ in range(nodes):
         people.attach(people.world.start_gateway())
-    everyone = [people.enter(people.world.nodes[0], "den", f"p{number}") for number in range(6)]
-    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    everyone = people.gather(*"abcdef")
     return people, everyone
 
 

@@ -48,8 +48,7 @@ def test_no_more_than_so_many_sources_are_remembered() -> None:
 
 def test_nothing_is_remembered_of_clients_that_rest() -> None:
     people = start(15, nodes=1)
-    alice = people.enter(people.world.nodes[0], "den", "alice")
-    people.run_until(lambda: alice.client.is_resumed)
+    people.gather("alice")
     resuming = people.world.nodes[0].gateway.core.sealed.resuming
     assert len(resuming._elsewhere._opened) == len(resuming._counts) == 1
     people.run(20.0)
@@ -64,8 +63,7 @@ def made_up(people: People, source: bytes, count: int) -> list[tuple[bytes, byte
 def test_a_source_that_floods_is_ignored_unless_a_run_is_served_there() -> None:
     people = start(14, nodes=1)
     node = people.world.nodes[0]
-    alice, bob = (people.enter(node, "den", name) for name in ("alice", "bob"))
-    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    alice, bob = people.gather("alice", "bob")
     gateway, dropped = node.gateway, node.gateway.counters.sealed_dropped
     for source in (ATTACKER, alice.address):
         unknown, limited = dropped["unknown"], dropped["limited"]
@@ -89,8 +87,7 @@ def test_a_source_that_floods_is_ignored_unless_a_run_is_served_there() -> None:
 def test_a_client_comes_to_an_address_from_which_an_attacker_seems_to_flood() -> None:
     people = start(15, nodes=1)
     node = people.world.nodes[0]
-    alice, bob = (people.enter(node, "den", name) for name in ("alice", "bob"))
-    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    alice, bob = people.gather("alice", "bob")
     people.move(alice)
     node.gateway.core.handle_datagrams(0, made_up(people, alice.address, 1_000), people.world.now)
     people.say(bob, "is it you?")
@@ -102,8 +99,7 @@ def test_a_client_comes_to_an_address_from_which_an_attacker_seems_to_flood() ->
 def test_a_gateway_that_is_behind_passes_over_what_its_clients_repeat() -> None:
     people = start(16, nodes=1)
     node = people.world.nodes[0]
-    alice = people.enter(node, "den", "alice")
-    people.run_until(lambda: alice.client.is_resumed)
+    (alice,) = people.gather("alice")
     gateway, now = node.gateway, people.world.now
     counters = gateway.counters
     opened, unknown = counters.sealed_opened, counters.unknown_tokens
@@ -122,8 +118,7 @@ def test_a_packet_that_was_kept_back_is_not_answered() -> None:
     """Else an attacker who has kept some could have a session resume whenever it likes."""
     people = start(16, nodes=1)
     node = people.world.nodes[0]
-    alice = people.enter(node, "den", "alice")
-    people.run_until(lambda: alice.client.is_resumed)
+    (alice,) = people.gather("alice")
     kept_back = sealed(alice, b'{"ping": 1}')
     people.move(alice)
     people.say(alice, "from elsewhere")

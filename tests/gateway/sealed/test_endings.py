@@ -7,7 +7,7 @@ import pytest
 
 from gateway.sealed.farewells import AT_TICKS
 from gateway.sealed.sender import REPEAT_S
-from tests.gateway.sealed.people import People, Person
+from tests.gateway.sealed.people import People, Person, nothing
 from tests.gateway.sealed.test_lives import BAD, start
 from tests.gateway.sealed.test_recalls import repeat, served
 from tests.support.fakes import ScriptedGateway, address_of, entry, said
@@ -112,25 +112,16 @@ def ends(person: Person) -> list[Ended]:
 
 def miss_what_comes(people: People, person: Person, lines: int, speaker: Person) -> None:
     """Let a speaker say some lines, of which one person hears nothing."""
-    outbound = people.world.nodes[0].gateway.outbound
-    down = outbound.on_send
-    assert down is not None
-
-    def without_person(listener: int, address: bytes, data: bytes) -> None:
-        if address != person.address:
-            down(listener, address, data)
-
-    outbound.on_send = without_person
+    people.loses = lambda address, data: address == person.address
     for number in range(lines):
         people.say(speaker, f"line {number}")
     people.run(0.02)
-    outbound.on_send = down
+    people.loses = nothing
 
 
 def two_who_chat(nodes: int = 1) -> tuple[People, Person, Person]:
     people = start(6, nodes=nodes)
-    host, guest = (people.enter(people.world.nodes[0], "den", name) for name in ("host", "guest"))
-    people.run_until(lambda: host.client.is_resumed and guest.client.is_resumed)
+    host, guest = people.gather("host", "guest")
     people.run(1.0)
     return people, host, guest
 
@@ -150,46 +141,49 @@ def trimmed(people: People) -> None:
     directory.note_trimmed({host_room(people): directory.rooms[host_room(people)].last + 1})
 
 
+def talk_and_leave(people: People, host: Person, size_of: Callable[[int], int]) -> int:
+    """Let a host say twelve lines and then close its room; return the room."""
+    numbers = [people.say(host, f"line {number} " + "x" * size_of(number)) for number in range(12)]
+    people.run_until(lambda: {*numbers} <= host.kept())
+    people.say(host, "/leave")
+    return host_room(people)
+
+
+def check_heard(people: People, person: Person, room: int) -> None:
+    """Check that a person has heard all lines of a room, in their order."""
+    texts = [each.offset for each in people.world.broker.log(room) if each.kind == EntryKind.SAID]
+    assert [offset for offset in person.offsets() if offset in texts] == texts
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_all_hear_a_room_to_its_end_at_a_loss_of_a_tenth(seed: int) -> None:
     people = start(seed, network=BAD)
     world = people.world
-    everyone = [people.enter(world.nodes[n % 2], "den", f"p{n}") for n in range(6)]
-    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    everyone = people.gather(*"abcdef", spread=True)
     people.run(1.0)
     host, *guests = everyone
-    (room,) = world.broker.core.directory.rooms.values()
-    numbers = [people.say(host, f"line {number} " + "x" * 300) for number in range(12)]
-    people.run_until(lambda: {*numbers} <= host.kept())
-    people.say(host, "/leave")
+    room = talk_and_leave(people, host, lambda number: 300)
     begun_at = world.now
     people.run_until(lambda: all(ends(person) for person in everyone))
     assert world.now - begun_at < 5.0, "some learned of the end by their next ping"
-    texts = [each.offset for each in world.broker.log(room.id) if each.kind == EntryKind.SAID]
     for person in guests:
         assert [end.reason for end in person.losses() if isinstance(end, Ended)] == ["closed"]
         assert len(person.losses()) == 1, person.losses()
-        assert [offset for offset in person.offsets() if offset in texts] == texts
+        check_heard(people, person, room)
 
 
 @pytest.mark.parametrize("seed", range(24))
 def test_a_member_that_comes_back_to_a_closed_room_hears_its_long_lines_too(seed: int) -> None:
     people = start(seed, network=BAD)
-    world = people.world
-    host, guest = (people.enter(node, "den", name) for node, name in zip(world.nodes, ("host", "guest"), strict=True))
-    people.run_until(lambda: host.client.is_resumed and guest.client.is_resumed)
+    host, guest = people.gather("host", "guest", spread=True)
     people.run(1.0)
     people.leave_network(guest)
-    (room,) = world.broker.core.directory.rooms.values()
-    numbers = [people.say(host, f"line {number} " + "x" * 3700 * (number in (3, 7))) for number in range(12)]
-    people.run_until(lambda: {*numbers} <= host.kept())
-    people.say(host, "/leave")
+    room = talk_and_leave(people, host, lambda number: 3700 * (number in (3, 7)))
     people.run(0.3 * (seed % 5))
     people.join_network(guest)
     people.run_until(lambda: bool(ends(guest)))
     assert [type(event) for event in guest.losses()] == [Ended]
-    texts = [each.offset for each in world.broker.log(room.id) if each.kind == EntryKind.SAID]
-    assert [offset for offset in guest.offsets() if offset in texts] == texts
+    check_heard(people, guest, room)
 
 
 def said_to(person: Person) -> int:
@@ -262,18 +256,10 @@ def test_a_removed_member_is_told_which_entries_it_lacks(forgets: Callable[[Peop
 
 def test_a_client_that_leaves_has_left_although_the_word_of_it_is_lost() -> None:
     people, host, guest = two_who_chat()
-    outbound = people.world.nodes[0].gateway.outbound
-    down = outbound.on_send
-    assert down is not None
-
-    def without_bodies(listener: int, address: bytes, data: bytes) -> None:
-        if address != guest.address or parse_untrusted(data).kind != Kind.BODY:
-            down(listener, address, data)
-
     miss_what_comes(people, guest, 1, host)
     people.say(host, "the next one")
     people.run_until(lambda: guest.client._down.deadline() is not None)
-    outbound.on_send = without_bodies
+    people.loses = lambda address, data: address == guest.address and parse_untrusted(data).kind == Kind.BODY
     guest.client.leave(people.world.now)
     people._up(guest)
     people.run_until(lambda: bool(ends(guest)), 5.0)
@@ -293,15 +279,11 @@ def test_a_client_without_an_answer_tells_after_a_while_what_it_lacks() -> None:
 
 def lose_long_lines(people: People, person: Person, until: float) -> None:
     """Let no part of a long line reach a person before a time."""
-    outbound = people.world.nodes[0].gateway.outbound
-    down = outbound.on_send
-    assert down is not None
 
-    def without_parts(listener: int, address: bytes, data: bytes) -> None:
-        if address != person.address or people.world.now >= until or parse_untrusted(data).kind != Kind.PART:
-            down(listener, address, data)
+    def is_part(address: bytes, data: bytes) -> bool:
+        return address == person.address and people.world.now < until and parse_untrusted(data).kind == Kind.PART
 
-    outbound.on_send = without_parts
+    people.loses = is_part
 
 
 def test_a_line_before_the_end_is_waited_for_as_long_as_the_server_tells_the_end() -> None:
@@ -334,8 +316,7 @@ def test_a_member_of_a_closed_room_that_was_away_hears_it_to_its_end() -> None:
     people.run_until(lambda: bool(ends(guest)), 3.0)
     assert ends(guest)[0].reason == "closed"
     assert len(guest.losses()) == 1
-    texts = [event.line for event in guest.events if isinstance(event, Delivered) and b'"line ' in event.line]
-    assert len(texts) == 5
+    assert said_to(guest) == 5
 
 
 def test_the_directory_forgets_a_closed_room_with_its_members_of_version_2() -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.listeners.ping_lane import SHORTER
-from tests.gateway.sealed.people import Network, People, Person
+from tests.gateway.sealed.people import Network, People, Person, nothing
 from tests.support.fakes import Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.sealed.client_events import Back, Delivered, Ended, Gap, Told
@@ -57,8 +57,7 @@ def start(
 def test_a_quiet_network_needs_no_repetition() -> None:
     people = start(1)
     node = people.world.nodes[0]
-    everyone = [people.enter(node, "den", f"p{number}") for number in range(3)]
-    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    everyone = people.gather(*"abc")
     for number in range(20):
         people.say(everyone[number % 3], f"line {number}")
         people.run(0.05)
@@ -85,8 +84,7 @@ def test_a_bad_network_loses_nothing(suite: str) -> None:
 
 def test_a_kept_line_is_not_refused_because_its_room_has_closed_since() -> None:
     people = start(5)
-    host, guest = (people.enter(node, "den", name) for node, name in zip(people.world.nodes, ("p0", "p1"), strict=True))
-    people.run_until(lambda: host.client.is_resumed and guest.client.is_resumed)
+    host, guest = people.gather("p0", "p1", spread=True)
     people.world.weather = Weather(dropped_news=1.0)  # so the gateway does not see that the line is kept
     people.say(guest, "my last line")
     people.run(0.05)
@@ -115,8 +113,7 @@ def test_lines_are_at_most_0_3_s_late_at_a_loss_of_a_tenth(round_trip_s: float, 
     """Beyond the round trip, at the 99th percentile: losses in a row, up or down, must not cost round trips."""
     people = start(4, network=Network(delay_s=round_trip_s / 2), nodes=1)
     world = people.world
-    alice, bob = (people.enter(world.nodes[0], "den", name) for name in ("alice", "bob"))
-    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    alice, bob = people.gather("alice", "bob")
     people.run(1.0)
     people.network.loss = 0.1
     said_at: list[float] = []
@@ -138,31 +135,21 @@ def test_lines_are_at_most_0_3_s_late_at_a_loss_of_a_tenth(round_trip_s: float, 
 def test_lines_go_again_with_the_next_ones_only_where_some_were_missed() -> None:
     people = start(5)
     node = people.world.nodes[0]
-    everyone = [people.enter(node, "den", f"p{number}") for number in range(2)]
-    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
-    sizes: list[int] = []
-    down = node.gateway.outbound.on_send
-    assert down is not None
-
-    def measured(listener: int, address: bytes, data: bytes) -> None:
-        sizes.append(len(data))
-        if not is_dropping:
-            down(listener, address, data)
+    everyone = people.gather(*"ab")
 
     def talk() -> int:
         """Return the size of the largest packet down, with a line each 0.06 s."""
-        sizes.clear()
+        people.wire_down.clear()
         for number in range(20):
             people.say(everyone[0], f"line {number}")
             people.run(0.06)
-        return max(sizes)
+        return max(map(len, people.wire_down))
 
-    node.gateway.outbound.on_send, is_dropping = measured, False
     alone = talk()
-    is_dropping = True
+    people.loses = lambda address, data: True
     people.say(everyone[0], "this is missed")
     people.run(0.03)
-    is_dropping = False
+    people.loses = nothing
     assert talk() > alone + 100
     assert node.gateway.counters.sealed_wants > 0
     people.settle()
@@ -227,8 +214,7 @@ def life(seed: int) -> None:
 
 def test_long_lines_that_were_missed_come_soon_although_their_parts_overtake_each_other() -> None:
     people = start(3, nodes=1)
-    alice, bob = (people.enter(people.world.nodes[0], "den", name) for name in ("alice", "bob"))
-    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    alice, bob = people.gather("alice", "bob")
     people.leave_network(bob)
     for number in range(100):
         people.say(alice, f"{number} " + "x" * 3_600)
@@ -249,8 +235,7 @@ def test_a_client_that_repeats_its_resume_before_the_answer_has_come_is_served_i
     people = start(1, nodes=nodes, network=Network(delay_s=delay_s))
     world = people.world
 
-    everyone = [people.enter(world.nodes[0], "den", f"p{number}") for number in range(3)]
-    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    everyone = people.gather(*"abc")
     for person in everyone:
         people.say(person, "hello")
     people.run(8.0)
@@ -267,24 +252,22 @@ def test_a_client_that_repeats_its_resume_before_the_answer_has_come_is_served_i
 def test_who_lacked_the_answer_to_its_resume_is_told_the_same_gap_and_what_followed_it() -> None:
     people = start(1, nodes=1, network=Network(delay_s=0.4))
     (node,), broker = people.world.nodes, people.world.broker
-    alice, bob = (people.enter(node, "den", name) for name in ("alice", "bob"))
-    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    alice, bob = people.gather("alice", "bob")
     people.run(8.0)
     people.leave_network(bob)
     before = bob.client.position[1]
     numbers = [people.say(alice, f"line {number}") for number in range(5)]
     people.run_until(lambda: {*numbers} <= alice.kept())
     broker.core.trimmed(broker.store.trim(keep=2, before_ms=0))
-    resumes, down = node.gateway.counters.sealed_resumes, node.gateway.outbound.on_send
-    assert down is not None
+    resumes = node.gateway.counters.sealed_resumes
 
-    def lose_first_body(listener: int, address: bytes, data: bytes) -> None:
-        if address == bob.address and data[1] == Kind.BODY:
-            node.gateway.outbound.on_send = down
-        else:
-            down(listener, address, data)
+    def is_first_body(address: bytes, data: bytes) -> bool:
+        if address != bob.address or data[1] != Kind.BODY:
+            return False
+        people.loses = nothing
+        return True
 
-    node.gateway.outbound.on_send = lose_first_body
+    people.loses = is_first_body
     people.join_network(bob)
     people.move(bob)
     people.run(8.0)
@@ -301,8 +284,7 @@ def test_a_client_on_a_slow_network_does_not_resume_each_time_that_it_asks_somet
     people = start(1, nodes=nodes, network=Network(delay_s=delay_s))
     world = people.world
 
-    alice, bob = (people.enter(world.nodes[0], "den", name) for name in ("alice", "bob"))
-    people.run_until(lambda: alice.client.is_resumed and bob.client.is_resumed)
+    alice, bob = people.gather("alice", "bob")
     people.run(4 * delay_s)
     before = resumes(world)
     for number in range(4):
@@ -470,8 +452,7 @@ def test_who_listens_asks_elsewhere_less_and_less_often_while_no_gateway_reaches
 def test_who_waits_for_a_late_answer_asks_less_and_less_often() -> None:
     """A gateway that is behind would get further behind."""
     people = start(1, nodes=1, network=Network(delay_s=3.0))
-    bob = people.enter(people.world.nodes[0], "den", "bob")
-    people.run_until(lambda: bob.client.is_resumed)
+    people.gather("bob")
     people.run(40.0)
     before = len(people.wire)
     people.run(100.0)

@@ -20,9 +20,9 @@ def test_each_member_hears_all_that_the_older_store_did_not_have_once(seed: int,
     """Also one that comes back after others have said lines in the new epoch, or repeats its `resume` meanwhile."""
     world = World(seed)
     people = People(world, Network(loss=0.1, doubling=0.1, delay_s=delay_s, jitter_s=0.04))
-    nodes = [people.attach(world.start_gateway()) for _ in range(2)]
-    everyone = [people.enter(nodes[number % 2], "den", f"p{number}") for number in range(4)]
-    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    for _ in range(2):
+        people.attach(world.start_gateway())
+    everyone = people.gather(*"abcd", spread=True)
 
     def talk(topic: str, lines: int) -> None:
         for number in range(lines):

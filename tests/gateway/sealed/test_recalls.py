@@ -154,8 +154,7 @@ def test_a_run_that_began_while_the_adopt_was_on_its_way_goes_on(newer: bool) ->
     people = People(World(1))
     world = people.world
     node = people.attach(world.start_gateway())
-    bob = people.enter(node, "den", "bob")
-    people.run_until(lambda: bob.client.is_resumed)
+    (bob,) = people.gather("bob")
     people.run(0.5)
     member = world.broker.core.directory.members[bob.member]
     assert member.live
@@ -249,8 +248,7 @@ def test_who_was_not_live_yet_is_told_too() -> None:
         people.attach(world.start_gateway(name))
     alice = people.enter(world.nodes[1], "den", "alice")
     world.weather = Weather(dropped_news=1.0)
-    bob = people.enter(world.nodes[0], "den", "bob")
-    people.run_until(lambda: bob.client.is_resumed)
+    (bob,) = people.gather("bob")
     people.run(0.1)
     (member,) = _members(world.nodes[0].gateway, bob)
     assert member.recipients is None

@@ -16,8 +16,7 @@ def texts(first: int, count: int) -> list[str]:
 def alone(settings: Settings | None = None) -> tuple[People, Node, Person]:
     people = People(World(1, settings=settings))
     node = people.attach(people.world.start_gateway())
-    alice = people.enter(node, "den", "alice")
-    people.run_until(lambda: alice.client.is_resumed)
+    (alice,) = people.gather("alice")
     return people, node, alice
 
 
@@ -73,9 +72,8 @@ def test_a_command_between_others_holds_none_up_until_its_client_repeats_them() 
 
 
 def test_nothing_is_said_behind_a_line_that_leaves() -> None:
-    people, node, _ = alone()
-    bob = people.enter(node, "den", "bob")
-    people.run_until(lambda: bob.client.is_resumed)
+    people, _, _ = alone()
+    (bob,) = people.gather("bob")
     people.say(bob, "one", "/leave", "two")
     people.run(5.0)
     room = people.world.broker.core.directory.by_name["den"]
@@ -87,8 +85,7 @@ def test_nothing_is_said_behind_a_line_that_leaves() -> None:
 def test_a_turn_of_more_than_a_group_collects_reaches_each_member_whole() -> None:
     """A body says up to which offset it is complete: not up to the room's position while a part is left."""
     people, node, alice = alone()
-    others = [people.enter(node, "den", f"p{number}") for number in range(2)]
-    people.run_until(lambda: all(person.client.is_resumed for person in others))
+    others = people.gather(*"ab")
     for start_at in range(0, 3 * MAX_COLLECTED // 1_000, 30):
         for person in (alice, *others):
             people.say(person, *(each.ljust(1_000, ".") for each in texts(start_at, 30)))
@@ -100,9 +97,8 @@ def test_a_turn_of_more_than_a_group_collects_reaches_each_member_whole() -> Non
 @pytest.mark.parametrize("seed", range(5))
 def test_bursts_are_kept_once_and_in_order_by_a_bad_network(seed: int) -> None:
     people = start(seed, network=BAD)
-    nodes, dice = people.world.nodes, people.world.dice
-    everyone = [people.enter(nodes[number % 2], "den", f"p{number}") for number in range(4)]
-    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    dice = people.world.dice
+    everyone = people.gather(*"abcd", spread=True)
     first = 0
     for _ in range(20):
         count = dice.randrange(1, 20)
