@@ -33,7 +33,9 @@ hot_standby = on
 wal_receiver_status_interval = 1
 wal_retrieve_retry_interval = '200ms'
 log_min_messages = warning
+fsync = off
 """
+"""A server that is killed loses nothing for want of fsync: only a power cut would do that."""
 _WATCH = 'read -r line || { kill -QUIT "$(head -n 1 "$0/postmaster.pid")"; rm -rf "$0"; }'
 """Waits for a line; if the tests end without one, killed by a timeout for example, it ends the server, a daemon."""
 
@@ -184,11 +186,10 @@ def place() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def one() -> Iterator[Instance]:
-    """A running server without a standby, which does not care for power cuts."""
+    """A running server without a standby."""
     with place() as folder:
         instance = Instance(folder / "one")
         instance.create()
-        instance.configure("fsync = off\n")
         instance.start()
         try:
             yield instance

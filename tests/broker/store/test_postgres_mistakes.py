@@ -164,7 +164,7 @@ def turn(number: int) -> Batch:
 def test_a_full_disk_of_the_primary_loses_nothing_that_was_accepted(small_disk: Path) -> None:
     server = postgres.Instance(small_disk / "server")
     server.create()
-    server.configure("fsync = off\nmax_wal_size = '32MB'\nmin_wal_size = '32MB'\nwal_keep_size = 0\n")
+    server.configure("max_wal_size = '32MB'\nmin_wal_size = '32MB'\nwal_keep_size = 0\n")
     server.start()
     try:
         with contextlib.closing(PostgresStore(server.url())) as store:

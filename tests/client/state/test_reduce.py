@@ -1,5 +1,6 @@
 """client/state/reduce.py: what becomes of the rooms, and what is to be done."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,7 +29,7 @@ from client.state.events import (
     Shown,
     Told,
 )
-from client.state.model import MAX_ITEMS, Mark, Note, Room, Speech, SpeechKind, State
+from client.state.model import Mark, Note, Room, Speech, SpeechKind, State
 from client.state.reduce import TRIES, reduce
 from client.state.roster import by_last_word
 from tsudoi import Answered, Earlier, Joined, Left, Listed, Message, Past, Person, Private, Renamed
@@ -301,8 +302,11 @@ def test_nothing_more_is_awaited_where_the_server_says_so_or_does_not_count() ->
         assert after(due, state=after(entered(), asked(), answer)[0])[1] == []
 
 
-def test_no_more_lines_are_loaded_than_are_held() -> None:
-    state, _ = after(entered(), heard(older(20_000, MAX_ITEMS)))
+def test_no_more_lines_are_loaded_than_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[reduce.__module__], "MAX_ITEMS", 100)
+    state, _ = after(entered(), heard(older(20_000, 90)))
+    assert after(at_top(), state=state)[1]
+    state, _ = after(entered(), heard(older(20_000, 100)))
     state, commands = after(at_top(), state=state)
     assert commands == []
     assert den(state).is_cut
