@@ -16,12 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import pytest_timeout
 import uvloop
 from hypothesis import HealthCheck, settings
 
 from scenarios.process import Process
 from tests.support import forked, postgres
 from tests.support.properties import QUICK_EXAMPLES
+from tests.support.watchdog import Watchdog
 from tsudoi.ops.structlog_alone import structlog
 
 Process.starter = forked.Popen
@@ -65,6 +67,21 @@ def postgresql_pair() -> Iterator[postgres.Pair]:
     """A primary and its standby, likewise."""
     with postgres.pair() as pair:
         yield pair
+
+
+_watchdog = Watchdog()
+
+
+def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Settings) -> bool | None:
+    """Watch over a test in the place of pytest-timeout."""
+    if settings.method != "thread":
+        return None
+    _watchdog.watch(settings.timeout, lambda: pytest_timeout.timeout_timer(item, settings))
+    return True
+
+
+def pytest_timeout_cancel_timer() -> None:
+    _watchdog.rest()
 
 
 gc.disable()
