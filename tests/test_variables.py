@@ -1,5 +1,6 @@
 """The environment variables of all programs: each means one thing, and is documented."""
 
+import os
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tsudoi.protocol.errors import SettingError
 PROGRAMS = {"gateway": gateway, "broker": broker, "client": client, "scenarios": scenarios}
 SHARED = {"TSUDOI_CONFIG", "TSUDOI_LOG_LEVEL", "TSUDOI_LOG_FORMAT", "TSUDOI_SERVER"}
 """Variables that mean the same to each program that reads them."""
+MISTYPED = {**os.environ, "TSUDOI_TPC": "1"}
 
 
 def variables(command: click.Command) -> Iterator[str]:
@@ -130,9 +132,7 @@ def test_variables_that_others_set_on_purpose_are_no_mistakes(monkeypatch: pytes
 @pytest.mark.parametrize("program", [["gateway"], ["broker", "--insecure"]], ids=lambda program: program[0])
 def test_check_config_names_a_mistyped_variable(program: list[str]) -> None:
     command = [sys.executable, "-m", *program, "--check-config"]
-    ended = forked.run(
-        command, cwd=ROOT, env={"TSUDOI_TPC": "1"}, capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = forked.run(command, cwd=ROOT, env=MISTYPED, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0
     assert ended.stderr == f"{program[0]}: no program reads the variable TSUDOI_TPC: is TSUDOI_TCP meant?\n"
 
@@ -143,7 +143,7 @@ def test_a_service_logs_a_mistyped_variable_once(more: list[str], tmp_path: Path
     store = ["--store", "memory"] if more[0] == "broker" else ["--data", str(tmp_path), "--web", "off"]
     command = [sys.executable, "-m", *more, *place, *store]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with forked.Popen(command, cwd=ROOT, env={"TSUDOI_TPC": "1"}, text=True, **pipes) as service:
+    with forked.Popen(command, cwd=ROOT, env=MISTYPED, text=True, **pipes) as service:
         assert service.stdout is not None
         assert service.stdout.readline().startswith("ready ")
         service.terminate()
