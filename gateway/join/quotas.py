@@ -1,9 +1,7 @@
 """Limit connections, requests and new rooms by address, and the number of all connections."""
 
-from collections.abc import Callable
 from enum import Enum, auto
 
-from tsudoi.ops.rate_key import rate_key
 from tsudoi.ops.token_bucket import Buckets
 
 from ..counters import Counters
@@ -27,47 +25,27 @@ class Verdict(Enum):
 
 
 class Quotas:
-    """Counts connections and requests by address. Times are monotonic seconds."""
+    """Counts requests by address; the listeners count connections. Times are monotonic seconds."""
 
     def __init__(self, settings: Settings, counters: Counters, rate_keys: RateKeys, most: int = 2**31) -> None:
-        """Begin without connections; `most` is how many the process's descriptors allow."""
+        """Begin; `most` is how many the process's descriptors allow."""
         self._settings = settings
         self._counters = counters
         self.most = most
         """May change."""
-        self._open = 0
-        self._open_by_key: dict[str, int] = {}
-        """Of unlimited addresses too: a reload may limit these while their connections are open."""
         self._requests: Buckets[str] = Buckets(ADDRESSES)
         self._creates: Buckets[str] = Buckets(ADDRESSES)
         self._busy_answers: Buckets[str] = Buckets(ADDRESSES)
         self._key = rate_keys.of
 
-    def is_full(self) -> bool:
-        """Return whether no more connections are allowed."""
-        return self._open >= min(self._settings.connections, self.most)
+    def limit_reached(self, ip: str, of_address: int, in_all: int) -> str:
+        """Return the limit that one more connection would exceed, by its flag; empty: it has a place.
 
-    def has_too_many(self, ip: str) -> bool:
-        """Return whether an address has as many open connections as it may."""
-        return bool(self._key(ip)) and self._open_by_key.get(rate_key(ip), 0) >= self._settings.address_connections
-
-    def connect(self, ip: str, now: float, make_room: Callable[[bool], bool] = lambda of_address: False) -> Verdict:
-        """Count a new connection; unless the verdict is CLOSE, call `disconnect` once when it has ended.
-
-        `make_room` is called if there are too many connections, with True if that is so for this address; it returns
-        whether it closes another one (of the address, if that has too many).
+        So many of its address are open, and in all.
         """
-        verdict = self.request(ip, now)
-        if verdict is Verdict.CLOSE:
-            return verdict
-        of_address = self.has_too_many(ip)
-        if (of_address or self.is_full()) and not make_room(of_address):
-            self._counters.connections_refused += 1
-            return Verdict.CLOSE
-        key = rate_key(ip)
-        self._open_by_key[key] = self._open_by_key.get(key, 0) + 1
-        self._open += 1
-        return verdict
+        if self._key(ip) and of_address >= self._settings.address_connections:
+            return "--address-connections"
+        return "--connections" if in_all >= min(self._settings.connections, self.most) else ""
 
     def request(self, ip: str, now: float) -> Verdict:
         """Count a request: a new connection has one, and each further request on it counts as another."""
@@ -77,16 +55,6 @@ class Quotas:
         self._counters.handshakes_limited += 1
         may_answer = self._busy_answers.touch(key, now, 1.0 / BUSY_ANSWER_S, 1.0)
         return Verdict.ANSWER_BUSY if may_answer else Verdict.CLOSE
-
-    def disconnect(self, ip: str) -> None:
-        """Count the end of a connection."""
-        self._open -= 1
-        key = rate_key(ip)
-        left = self._open_by_key.get(key, 0) - 1
-        if left > 0:
-            self._open_by_key[key] = left
-        else:
-            self._open_by_key.pop(key, None)
 
     def may_create(self, ip: str, now: float) -> bool:
         """Return whether an address may create a room now, and count it."""

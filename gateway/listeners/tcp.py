@@ -20,7 +20,7 @@ from ..join.signed_tokens import TokenVerifier
 from ..link.routes import Routes
 from ..settings import Settings
 from .connection import Connection
-from .deadlines import Deadlines
+from .deadlines import Deadlines, Waiting
 from .handshake_log import HandshakeLog
 from .options import Listener
 from .packet_connection import PacketConnections
@@ -152,31 +152,35 @@ class TCPServer(StreamServer[Connection]):
 
     def enter(self, connection: Connection, ip: str) -> Verdict:
         """Count a new connection, and return whether to serve it; may close one that is silent to make room."""
-
-        def make_room(of_address: bool) -> bool:
-            silent = self._longest_silent(address) if of_address else self.silent.longest(EVICT_AFTER_S)
-            if silent is None:
-                self.log_refused("--address-connections" if of_address else "--connections", ip)
-                return False
-            self._counters.connections_evicted += 1
-            silent.time_is_up()
-            return True
-
-        address = rate_key(ip)
-        verdict = self._quotas.connect(ip, monotonic(), make_room)
-        if verdict is not Verdict.CLOSE:
-            self._open.add(connection)
-            self._by_address.setdefault(address, set()).add(connection)
+        verdict = self._quotas.request(ip, monotonic())
+        if verdict is Verdict.CLOSE or not self._has_place(ip):
+            return Verdict.CLOSE
+        self._open.add(connection)
+        self._by_address.setdefault(rate_key(ip), set()).add(connection)
         return verdict
 
-    def _longest_silent(self, address: str) -> Connection | None:
-        """Return the connection of an address that has waited longest for its client to send.
+    def _has_place(self, ip: str) -> bool:
+        """Return whether there is a place for one more connection, perhaps that of one which is silent.
 
-        It is closed in favour of a new one, so idle connections of one classmate do not shut out the others. A client
-        that means to join is safe: it sends its request at once, and `--address-connections` others would go before it.
+        Of a full address the one is closed that has waited longest for its client to send, so idle connections of one
+        classmate do not shut out the others. A client that means to join is safe: it sends its request at once, and
+        `--address-connections` others would go before it.
         """
-        waiting = [each for each in self._by_address.get(address, ()) if each.awaits_client]
-        return min(waiting, key=lambda each: each.waiting_since, default=None)
+        of_address = self._by_address.get(rate_key(ip), set())
+        if not (limit := self._quotas.limit_reached(ip, len(of_address), len(self._open))):
+            return True
+        if limit == "--address-connections":
+            waiting = [each for each in of_address if each.awaits_client]
+            silent: Waiting | None = min(waiting, key=lambda each: each.waiting_since, default=None)
+        else:
+            silent = self.silent.longest(EVICT_AFTER_S)
+        if silent is None:
+            self._counters.connections_refused += 1
+            self.log_refused(limit, ip)
+            return False
+        self._counters.connections_evicted += 1
+        silent.time_is_up()
+        return True
 
     def leave(self, connection: Connection) -> None:
         """Count the end of a connection."""
@@ -185,7 +189,6 @@ class TCPServer(StreamServer[Connection]):
         of_address.discard(connection)
         if not of_address:
             del self._by_address[address]
-        self._quotas.disconnect(connection.ip)
         super().leave(connection)
 
     def log_handshake(self, listener: Listener, ip: str, port: int, account: Account) -> None:
