@@ -3,9 +3,9 @@
 Several shards are asked for a share each. What a shard has answered last stays in the list while its broker is away.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 
 from tsudoi.ops.bounded import put_newest
 from tsudoi.protocol.backbone import Answer, ListRooms, Rooms
@@ -45,90 +45,66 @@ OnListing = Callable[[Listing | None], None]
 """Called once with the rooms, or None if the directory can not be asked."""
 
 
-@dataclass(eq=False, slots=True)
-class _Shard:
-    """What is known of the rooms of one shard."""
-
-    rooms: Rooms | None = None
-    """Its last answer."""
-    asked_at: float = float("-inf")
-    question: int = 0
-    """The number of the last question to it, which has not been answered yet; 0: there is none."""
-
-
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    """A client that waits for answers."""
-
-    questions: set[int]
-    on_listing: OnListing
-    has_answer: bool
-    """An answer has come in time, or is known from before."""
-
-
 @dataclass(eq=False)
 class RoomList:
     """Asks the directory for its rooms, and knows which addresses asked for them lately."""
 
     routes: Routes
-    _shards: list[_Shard] = field(default_factory=list)
+    _known: list[Rooms | None] = field(default_factory=list)
+    """What each shard has answered last."""
     _listing: Listing | None = None
-    """Of all that the shards have answered last; None: it must be made anew."""
-    _last_question: int = 0
-    _waiting: list[_Waiting] = field(default_factory=list)
+    """Of all these; None: it must be made anew."""
+    _asked_at: float = float("-inf")
+    _stale: set[int] = field(default_factory=set)
+    """Shards that are asked next time: this gateway has created a room there, or they have not answered."""
+    _waiting: list[OnListing] | None = None
+    """Clients that wait for the last question's answers; None: these are there."""
     _listed: dict[str, float] = field(default_factory=dict)
     """IP address → when it last asked for the list on a connection of its own."""
 
     def ask(self, now: float, on_listing: OnListing) -> None:
         """Call `on_listing` with rooms that are at most `FRESH_S` old, at once or when the directory has answered."""
         count = len(self.routes.links)
-        if len(self._shards) != count:
-            self._shards = [_Shard() for _ in range(count)]
-        stale = [shard for shard, known in enumerate(self._shards) if now - known.asked_at >= FRESH_S * count]
-        for shard in stale:
-            self._last_question += 1
-            self._shards[shard].asked_at, self._shards[shard].question = now, self._last_question
-        questions = {known.question for known in self._shards if known.question}
-        if not questions:
-            on_listing(self._list())
+        if len(self._known) != count:
+            self._known, self._stale = [None] * count, set(range(count))
+        is_fresh = now - self._asked_at < FRESH_S * count
+        if is_fresh and not self._stale:
+            if self._waiting is None:
+                on_listing(self._list())
+            else:
+                self._waiting.append(on_listing)
             return
-        self._waiting.append(_Waiting(questions, on_listing, len(questions) < count))
-        limit = merging.newest_of_each(LISTED_ROOMS, count)
-        for shard in stale:
-            known = self._shards[shard]
-            self.routes.ask_at_once(shard, ListRooms(limit), now, partial(self._take, known, known.question))
+        # What an earlier question has not brought yet is asked again: its answer may be older than what is stale.
+        shards = list(self._stale) if is_fresh and self._waiting is None else list(range(count))
+        if len(shards) == count:
+            self._asked_at = now
+        self._stale.clear()
+        self._waiting = waiting = [on_listing]
+        known = self._known
 
-    def _take(self, known: _Shard, question: int, answer: Answer | None, _: float) -> None:
-        """Take a shard's answer to a question, and tell those that have all answers that they wait for."""
-        is_answer = isinstance(answer, Rooms)
-        if isinstance(answer, Rooms):
-            known.rooms, self._listing = answer, None
-        if known.question == question:
-            known.question = 0
-            if not is_answer:
-                known.asked_at = float("-inf")
-        done = []
-        for waiting in self._waiting:
-            if question in waiting.questions:
-                waiting.questions.discard(question)
-                waiting.has_answer |= is_answer
-                if not waiting.questions:
-                    done.append(waiting)
-        self._waiting = [waiting for waiting in self._waiting if waiting.questions]
-        for waiting in done:
-            waiting.on_listing(self._list() if waiting.has_answer else None)
+        def answered(answers: Sequence[Answer | None], _: float) -> None:
+            is_known = len(shards) < count
+            for shard, answer in zip(shards, answers, strict=True):
+                if isinstance(answer, Rooms):
+                    known[shard], self._listing, is_known = answer, None, True
+                else:
+                    self._stale.add(shard)
+            if self._waiting is waiting:
+                self._waiting = None
+            for each in waiting:
+                each(self._list() if is_known else None)
+
+        question = ListRooms(merging.newest_of_each(LISTED_ROOMS, count))
+        self.routes.ask_all(question, now, answered, shards)
 
     def _list(self) -> Listing:
         if self._listing is None:
-            names = merging.merge_names((known.rooms for known in self._shards), LISTED_ROOMS)
-            self._listing = Listing(names or [])
+            self._listing = Listing(merging.merge_names(self._known, LISTED_ROOMS) or [])
         return self._listing
 
     def forget(self, room: str) -> None:
         """Ask its directory next time: this gateway has just created this room."""
-        shard = self.routes.shard_named(room) or 0
-        if shard < len(self._shards):
-            self._shards[shard].asked_at = float("-inf")
+        self._stale.add(self.routes.shard_named(room) or 0)
 
     def note_listed(self, ip: str, now: float) -> None:
         """Note that an address asked for the list on a connection of its own."""

@@ -25,7 +25,7 @@ from .requests import OnAnswer
 PATIENCE_S = 6.0
 """How long some questions wait for a broker. Of several brokers, one takes the place of another in 4 s."""
 OnAnswers = Callable[[list[Answer | None], float], None]
-"""Called once with the answer of each shard, in order, and the time; None: that shard gave none in time."""
+"""Called once with the answers of the shards that were asked, in order, and the time; None: one gave none in time."""
 
 
 class Routes:
@@ -121,20 +121,23 @@ class Routes:
         """Ask the shard of a room, by its name as a client writes it; any broker refuses a name that none can have."""
         self.ask(self.shard_named(room) or 0, question, now, on_answer)
 
-    def ask_all(self, question: Question, now: float, on_answers: OnAnswers) -> None:
-        """Ask all shards; a shard whose broker is away answers None at once, others do after the time-out."""
-        answers: list[Answer | None] = [None] * len(self.links)
+    def ask_all(
+        self, question: Question, now: float, on_answers: OnAnswers, shards: Sequence[int] | None = None
+    ) -> None:
+        """Ask some shards, or all; one whose broker is away answers None at once, others do after the time-out."""
+        asked = range(len(self.links)) if shards is None else shards
+        answers: list[Answer | None] = [None] * len(asked)
         missing = len(answers)
 
-        def answered(shard: int, answer: Answer | None, now: float) -> None:
+        def answered(at: int, answer: Answer | None, now: float) -> None:
             nonlocal missing
-            answers[shard] = answer
+            answers[at] = answer
             missing -= 1
             if not missing:
                 on_answers(answers, now)
 
-        for shard in range(len(answers)):
-            self.ask_at_once(shard, question, now, partial(answered, shard))
+        for at, shard in enumerate(asked):
+            self.ask_at_once(shard, question, now, partial(answered, at))
 
     def notify(self, shard: int, message: Delivered | Measured | backbone.Bye) -> None:
         """Send a shard's broker a message that needs no answer and may be lost."""
