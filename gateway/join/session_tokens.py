@@ -6,8 +6,6 @@ its room (`listeners/reuseport_routing.py`). That takes log2(workers) of a token
 
 import secrets
 import zlib
-from collections import defaultdict
-from itertools import product
 
 from tsudoi.ops.bounded import put_newest
 
@@ -17,7 +15,6 @@ LARGE_ROOMS = 1_000
 """Large rooms that are remembered; beyond that the oldest counts as small again."""
 WORKER_FACTOR = 10
 """Spreads the pairs of characters evenly over up to 64 workers."""
-_DIGITS = "0123456789abcdef"
 
 
 def worker_of(token: bytes, workers: int) -> int:
@@ -31,19 +28,15 @@ class SessionTokens:
     def __init__(self, workers: int) -> None:
         """Make tokens for this number of workers; with one, all go to it."""
         self._workers = workers
-        self._prefixes: defaultdict[int, list[str]] = defaultdict(list)
-        """Worker → the first two characters of the tokens that lead to it."""
-        for first, second in product(_DIGITS, _DIGITS) if workers > 1 else ():
-            self._prefixes[worker_of((first + second).encode(), workers)].append(first + second)
         self._large: dict[str, None] = {}
 
     def new(self, room: str) -> str:
         """Return a fresh token for a client that asks to enter a room (`tsudoi.protocol.names.looks_like_token`)."""
-        token = secrets.token_hex(16)
-        if room in self._large:
-            return token
-        prefixes = self._prefixes.get(self._worker_of_room(room))
-        return secrets.choice(prefixes) + token[2:] if prefixes else token
+        worker = None if room in self._large else self._worker_of_room(room)
+        while True:  # about as many times as there are workers
+            token = secrets.token_hex(16)
+            if worker is None or worker_of(token.encode(), self._workers) == worker:
+                return token
 
     def routing(self, room: str) -> int:
         """Return a byte for a session of version 2 that leads to the worker of a room."""
