@@ -17,7 +17,6 @@ from ..sealed.receive import SealedReceiver
 from ..sealed.resuming import Resuming
 from ..sealed.saying import Saying
 from ..sealed.sender import Sender
-from ..sealed.taking_over import TakingOver
 from ..sealed.wants import Wants
 from ..settings import Settings
 from .address_moves import AddressMoves
@@ -105,9 +104,8 @@ class ChatCore:
         sender.carried.listener = len(listeners)
         self.draining = Draining(members)
         resuming = Resuming(*shared, sender, self.streams)
-        taking_over = TakingOver(*shared, sender, resuming, moves)
         self._handover = Handover(
-            *(*shared, groups, catch_up, moves, closed, leaving, entering, self.unknown_tokens, taking_over)
+            *(*shared, groups, catch_up, moves, closed, leaving, entering, self.unknown_tokens, resuming)
         )
         saying = Saying(*shared, self.speak, commands, leaving)
         wants = Wants(*shared, fencing)

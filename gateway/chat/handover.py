@@ -4,7 +4,6 @@ A gateway that releases a member reports how far the member has received its roo
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from tsudoi.ops.bounded import put_newest
 from tsudoi.protocol.backbone import Adoption, Granted, Item, Release
@@ -12,6 +11,8 @@ from tsudoi.protocol.client.dialects import OF_STREAMS, TSUDOI_2
 from tsudoi.protocol.codes import EntryKind
 
 from ..listeners import sockaddr
+from ..sealed.resuming import Resuming
+from ..sealed.taking_over import take_over
 from .address_moves import AddressMoves
 from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
@@ -22,9 +23,6 @@ from .leave import Leaving
 from .members import DISPLACED, Member
 from .outbound import Component
 from .unknown_tokens import UnknownTokens
-
-if TYPE_CHECKING:
-    from ..sealed.taking_over import TakingOver
 
 RELEASES = 10_000
 """Answered releases that are remembered."""
@@ -41,7 +39,7 @@ class Handover(Component):
     leaving: Leaving
     enter: Enter
     unknown_tokens: UnknownTokens
-    taking_over: "TakingOver"
+    resuming: Resuming
     _answered: dict[str, float] = field(default_factory=dict)
     """Handovers that were answered. A repeated Release must not release the member once it has come back here."""
 
@@ -86,7 +84,7 @@ class Handover(Component):
                 self.leaving.repeat(known)
                 if known.dialect is TSUDOI_2:
                     # Another gateway may have served it meanwhile: its client takes nothing of its run here any more.
-                    self.taking_over.take(known, granted, token_hash)
+                    take_over(self.resuming, self.moves, known, granted, token_hash)
                     continue
                 self.granted(granted, now)
                 if known.recipients is not None:
@@ -96,7 +94,7 @@ class Handover(Component):
             self.counters.adopted += 1
             adopted = self.enter.adopt(granted, token_hash, now)
             if adopted.dialect is TSUDOI_2:
-                self.taking_over.take(adopted, granted, token_hash)
+                take_over(self.resuming, self.moves, adopted, granted, token_hash)
             self.unknown_tokens.receive_held(shard, token_hash, now)
 
     def granted(self, granted: Granted, now: float) -> None:

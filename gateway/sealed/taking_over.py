@@ -8,42 +8,29 @@ That run may also be newer than the Adopt. It goes on if the directory has grant
 knows. Else it is not known which is newer, and the client is told at both addresses.
 """
 
-from dataclasses import dataclass
-
 from tsudoi.protocol.backbone import Granted
 
 from ..chat.address_moves import AddressMoves
 from ..chat.kept_address import KeptAddress
 from ..chat.members import Member
-from ..chat.outbound import Component
-from .recalls import Place
 from .resuming import Resuming
-from .sender import Sender
 
 
-@dataclass(slots=True, eq=False)
-class TakingOver(Component):
-    """Recalls the clients of members that were adopted."""
-
-    sender: Sender
-    resuming: Resuming
-    moves: AddressMoves
-
-    def take(self, member: Member, granted: Granted, token_hash: bytes) -> None:
-        """Recall a member's client, at the address that the directory has, and at that of its run here."""
-        if member.sealed is not None and self.resuming.has_begun(member.sealed, granted.resumed):
-            # The directory does not take it for live.
-            self.resuming.streams.groups.publish_address(member, member.reached)
-            return
-        self.members.unproven.pop(member.id, None)
-        here: Place | None = None
-        if (link := member.sealed) is not None:
-            self.sender.detach(link)
-            if link.address:
-                here = link.listener, link.address
-        kept = KeptAddress.parse(granted.address)
-        if kept is not None and (session := self.sender.keys.uncover_untrusted(kept.session, token_hash)) is not None:
-            link = self.resuming.link(member, session)
-            link.listener, link.address = self.moves.place(kept.address, kept.listener)
-        if member.sealed is not None:
-            self.sender.recall(member.sealed, here)
+def take_over(resuming: Resuming, moves: AddressMoves, member: Member, granted: Granted, token_hash: bytes) -> None:
+    """Recall the client of a member that was adopted, at the address that the directory has, and at its run's here."""
+    if member.sealed is not None and resuming.has_begun(member.sealed, granted.resumed):
+        # The directory does not take it for live.
+        resuming.streams.groups.publish_address(member, member.reached)
+        return
+    resuming.members.unproven.pop(member.id, None)
+    sender, here = resuming.sender, None
+    if (link := member.sealed) is not None:
+        sender.detach(link)
+        if link.address:
+            here = link.listener, link.address
+    kept = KeptAddress.parse(granted.address)
+    if kept is not None and (session := sender.keys.uncover_untrusted(kept.session, token_hash)) is not None:
+        link = resuming.link(member, session)
+        link.listener, link.address = moves.place(kept.address, kept.listener)
+    if member.sealed is not None:
+        sender.recall(member.sealed, here)
