@@ -28,8 +28,9 @@ from tsudoi.protocol.backbone import (
     Who,
 )
 from tsudoi.protocol.client import slash_commands
+from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import HELP, Phrase
-from tsudoi.protocol.client.slash_commands import Command, Misused, Unknown
+from tsudoi.protocol.client.slash_commands import SLASHES, Command, Misused, Unknown, escaped_text
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 from ..link import merging
@@ -50,6 +51,15 @@ QUESTIONS = command_answers.LONG | slash_commands.Time | Unknown | Misused
 _Answer = TypeVar("_Answer", bound=Answer)
 
 
+def as_command(member: Member, text: str) -> tuple[bool, str]:
+    """Return whether a text is a command, and the text that is said or carried out."""
+    if text[:1] not in SLASHES or not member.options & MemberOptions.COMMANDS:
+        return False, text
+    if escaped := escaped_text(text):
+        return False, escaped
+    return True, text
+
+
 @dataclass(slots=True, eq=False)
 class Commands(Component):
     """Takes members' commands."""
@@ -59,10 +69,8 @@ class Commands(Component):
     take_line: Callable[[Member, str, float], None] = field(init=False)
     """Set by `Receiver`: a member's held lines go back to it."""
 
-    def take(self, member: Member, line: str, now: float) -> str:
-        """Carry out a line that begins with a slash; return the message to publish, empty if there is none."""
-        if text := slash_commands.escaped_text(line):
-            return text
+    def take(self, member: Member, line: str, now: float) -> None:
+        """Carry out a command."""
         if self.is_answered_here(line):
             is_within_limit = self.answer_here(member, line, now)
         else:
@@ -71,14 +79,13 @@ class Commands(Component):
                 self._publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0), member)
         if not is_within_limit:
             self._warn(member, now)
-        return ""
 
     def answer_here(self, member: Member, line: str, now: float) -> bool:
         """Do all for a command for which `is_answered_here`; return False if it is beyond the member's limit."""
         self.counters.commands += 1
         match command := slash_commands.parse_untrusted(line):
             case slash_commands.Leave():
-                self._answer(member, Phrase.LEFT_ROOM, member.room.name)
+                self.answer(member, Phrase.LEFT_ROOM, member.room.name)
                 self.leaving.leave(member, LeaveReason.LEFT, now)
             case _ if not self.limits.allows_command(member, QUESTION, now):
                 return False
@@ -108,7 +115,7 @@ class Commands(Component):
             if isinstance(answer, Hashed):
                 self._publish(Item(EntryKind.LOCKED, member.room.id, member.id, answer.password_hash, 0), member)
             elif not isinstance(answer, Done):  # Done: the room's log has the answer
-                self._answer(member, Phrase.BUSY)
+                self.answer(member, Phrase.BUSY)
             for line in held:
                 self.take_line(member, line, now)
 
@@ -117,26 +124,26 @@ class Commands(Component):
     def _publish(self, item: Item, member: Member) -> None:
         if not self.routes.publish(member.room.shard, item):
             self.counters.window_full += 1
-            self._answer(member, Phrase.BUSY)
+            self.answer(member, Phrase.BUSY)
 
     def _warn(self, member: Member, now: float) -> None:
         """Tell a member now and then that its command was beyond its limit."""
         if warning_is_due(member.sender_state(), now):
             self.counters.told_to_slow_down += 1
-            self._answer(member, Phrase.TOO_FAST)
+            self.answer(member, Phrase.TOO_FAST)
 
     def _answer_question(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
         room, sender = member.room, member.sender_state()
         if self.settings.check_ip == "strict" and command_answers.is_withheld(member, command):
             if warning_is_due(sender, now):
-                self._answer(member, Phrase.MOVED_AWAY)
+                self.answer(member, Phrase.MOVED_AWAY)
             return
         match command:
             case Unknown(word):
-                self._answer(member, Phrase.UNKNOWN_COMMAND, word)
+                self.answer(member, Phrase.UNKNOWN_COMMAND, word)
             case Misused(word):
                 usage, *does = HELP[word]
-                self._answer(member, Phrase.USAGE, f"{usage} — {does[speaks_japanese(member)]}")
+                self.answer(member, Phrase.USAGE, f"{usage} — {does[speaks_japanese(member)]}")
             case slash_commands.Help():
                 self._send(member, command_answers.help_datagrams(member))
             case slash_commands.Who(page):
@@ -152,7 +159,7 @@ class Commands(Component):
             case slash_commands.Time():
 
                 def told(answer: ServerTime) -> None:
-                    self._answer(member, Phrase.TIME_IS, f"{command_answers.utc(answer.at_ms):%Y-%m-%d %H:%M:%S}")
+                    self.answer(member, Phrase.TIME_IS, f"{command_answers.utc(answer.at_ms):%Y-%m-%d %H:%M:%S}")
 
                 self._ask(member, GetTime(), ServerTime, now, told)
 
@@ -172,7 +179,7 @@ class Commands(Component):
             if isinstance(answer, kind):
                 on_answer(answer)
             elif not isinstance(answer, Done):
-                self._answer(member, Phrase.BUSY)
+                self.answer(member, Phrase.BUSY)
 
         self.routes.ask(member.room.shard, question, now, answered)
 
@@ -184,7 +191,7 @@ class Commands(Component):
     def _send_page(self, member: Member, answer: Present | Browsed | Banned, page: int) -> None:
         pages = max(-(-answer.count // PAGE), 1)
         if page > pages:
-            self._answer(member, Phrase.NO_SUCH_PAGE, str(pages))
+            self.answer(member, Phrase.NO_SUCH_PAGE, str(pages))
         else:
             self._send(member, command_answers.page_datagrams(member, answer, page, pages))
 
@@ -199,7 +206,7 @@ class Commands(Component):
             if (rooms := merging.merge_page(answers, question, skip, PAGE)) is not None:
                 self._send_page(member, rooms, page)
             if not all(isinstance(answer, Browsed) for answer in answers):
-                self._answer(member, Phrase.BUSY)
+                self.answer(member, Phrase.BUSY)
 
         self.routes.ask_all(question, now, answered)
 
@@ -231,12 +238,13 @@ class Commands(Component):
             elif messages:
                 self._send(member, command_answers.history_datagrams(member, messages[-count:], before))
             else:
-                self._answer(member, Phrase.NO_HISTORY)
+                self.answer(member, Phrase.NO_HISTORY)
 
         question = Replay(member.room.id, epoch, after, max(end - after, 1), newest=True)
         self._ask(member, question, Replayed, now, looked)
 
-    def _answer(self, member: Member, which: Phrase, about: str = "") -> None:
+    def answer(self, member: Member, which: Phrase, about: str = "") -> None:
+        """Answer a member alone."""
         style = member.dialect.down
         self.send_to(member, render.answer(style, member.room.name, which, speaks_japanese(member), about))
 

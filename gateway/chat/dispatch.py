@@ -34,7 +34,6 @@ from .gaps import Gaps
 from .groups import Groups
 from .handover import Handover
 from .leave import Leaving
-from .long_texts import LongTexts
 from .members import Members
 from .outbound import Outbound
 from .rate_limits import RateLimits
@@ -92,7 +91,6 @@ class ChatCore:
         limits = RateLimits(*shared)
         self.flooding = Flooding(*shared, limits)
         commands = Commands(*shared, limits, leaving)
-        long_texts = LongTexts(*shared)
         # Members with streams.
         self.broker_away = BrokerAway(*shared, fencing)
         self.streams = Streams(*shared, groups, catch_up, entering, closed, self.broker_away)
@@ -113,17 +111,8 @@ class ChatCore:
             *(*shared, sender, resuming, saying, wants, leaving, self.flooding, self.broker_away)
         )
         self.deliver.on_numbered = saying.note_kept
-        receiver = Receiver(
-            *shared,
-            moves,
-            limits,
-            self.flooding,
-            commands,
-            leaving,
-            self.unknown_tokens,
-            long_texts,
-            self.sealed.handle_untrusted,
-        )
+        sealed = self.sealed.handle_untrusted
+        receiver = Receiver(*(*shared, moves, limits, self.flooding, commands, leaving, self.unknown_tokens, sealed))
         # Inputs that one component takes as they are.
         self.handle_datagrams = receiver.handle_datagrams
         self.may_enter, self.join, self.enter = entering.may_enter, entering.join, entering.enter

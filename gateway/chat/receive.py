@@ -8,11 +8,21 @@ from dataclasses import dataclass
 
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Item
-from tsudoi.protocol.client.datagram import MIN_UP, REPLACEMENT, cut_off, decode_text, parse_untrusted, was_cut_before
+from tsudoi.protocol.client.datagram import (
+    MAX_UP,
+    MIN_UP,
+    REPLACEMENT,
+    cut_off,
+    decode_text,
+    parse_untrusted,
+    was_cut_before,
+)
 from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.downlink_encoder import SURELY_WHOLE, fits_every_form
 from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.own_name import without_own_name
+from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.client.signed_token import without_token
 from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -20,14 +30,13 @@ from tsudoi.protocol.errors import InvalidName, MalformedMessage
 
 from ..sealed.keys import is_meant
 from .address_moves import AddressMoves
-from .commands import Commands
+from .commands import Commands, as_command
 from .dropped_log import Drop
 from .flooding import Flooding
 from .leave import Leaving
-from .long_texts import SURELY_WHOLE, LongTexts
 from .members import Member, Room
 from .outbound import Component
-from .rate_limits import TOO_FAST, RateLimits
+from .rate_limits import TOO_FAST, RateLimits, warning_is_due
 from .unknown_tokens import UnknownTokens
 
 LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word in dialect.leave_words)
@@ -37,6 +46,8 @@ _SAID = int(EntryKind.SAID)
 LATE_S = 1.0
 """How long a packet of version 2 may wait in the kernel of a gateway that is behind. The client of one that is older
 has repeated it, or will; to answer all in turn would keep the gateway behind, and each client without an answer."""
+_IS_TOLD = MemberOptions.COMMANDS | MemberOptions.NOTICES
+"""Clients of a listener without these expect nothing but messages."""
 HELD_LINES = 100
 """Lines of one member that wait while its `/password` is being hashed, some 30 ms; more are dropped."""
 
@@ -51,7 +62,6 @@ class Receiver(Component):
     commands: Commands
     leaving: Leaving
     unknown_tokens: UnknownTokens
-    long_texts: LongTexts
     sealed: Callable[[int, bytes, bytes, float], None]
     """Takes the packets of version 2. No datagram of version 1 begins with the byte 0: no room's name is empty."""
 
@@ -145,9 +155,21 @@ class Receiver(Component):
             self.flooding.ignored(member, source, now)
         elif text in dialect.leave_words or (
             self.limits.allows_message(member, sender, now)
-            and (not is_long or self.long_texts.allows(member, text, was_cut, now))
+            and (not is_long or self._allows_long(member, text, was_cut, now))
         ):
             self.take_line(member, text, now)
+
+    def _allows_long(self, member: Member, text: str, was_cut: bool, now: float) -> bool:
+        """Return False for a command that was cut: its rest might have been what mattered, such as a password's end.
+
+        A message goes on as far as its datagram, or the receiver's form of datagram, carries it; the sender is told.
+        """
+        is_command, _ = as_command(member, text)
+        if was_cut or not (is_command or fits_every_form(member.room.name, member.name, text)):
+            which, about = (Phrase.TOO_LONG, str(MAX_UP)) if is_command else (Phrase.CUT, "")
+            if member.options & _IS_TOLD and warning_is_due(member.sender_state(), now):
+                self.commands.answer(member, which, about)
+        return not (is_command and was_cut)
 
     def take_line(self, member: Member, text: str, now: float) -> None:
         """Leave, carry out a command, or publish a message; hold the line if one before it is not done yet."""
@@ -164,9 +186,10 @@ class Receiver(Component):
         if text in member.dialect.leave_words:
             self.leaving.leave(member, LeaveReason.LEFT, now)
             return
-        if text[0] in SLASHES and member.options & MemberOptions.COMMANDS:
-            text = self.commands.take(member, text, now)
-            if not text:
+        if text[0] in SLASHES:
+            is_command, text = as_command(member, text)
+            if is_command:
+                self.commands.take(member, text, now)
                 return
         if self.routes.publish(member.room.shard, Item(_SAID, member.room.id, member.id, text, 0)):
             self.counters.accepted_messages += 1

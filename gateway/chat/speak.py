@@ -10,19 +10,16 @@ from typing import NamedTuple
 
 from tsudoi.protocol.backbone import Answer, Posted, Refused, Say
 from tsudoi.protocol.client.datagram import MAX_UP
-from tsudoi.protocol.client.downlink_encoder import fits_every_form
+from tsudoi.protocol.client.downlink_encoder import SURELY_WHOLE, fits_every_form
 from tsudoi.protocol.client.lines import bound_lines
-from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.refusals import MUTED
 from tsudoi.protocol.client.sanitize import clean
-from tsudoi.protocol.client.slash_commands import SLASHES, escaped_text
 from tsudoi.protocol.codes import LeaveReason, Status
 from tsudoi.protocol.names import MAX_NAME_SIZE, TOKEN_SIZE
 from tsudoi.protocol.web.codes import Error
 
-from .commands import Commands
+from .commands import Commands, as_command
 from .leave import Leaving
-from .long_texts import SURELY_WHOLE
 from .members import Member
 from .outbound import Component
 from .rate_limits import RateLimits
@@ -55,15 +52,6 @@ def text_of(raw: str) -> str:
     if raw.isprintable():
         return raw  # the usual one: it has no line feed either
     return bound_lines(clean(raw)).rstrip("\n")
-
-
-def as_command(member: Member, text: str) -> tuple[bool, str]:
-    """Return whether a text is a command, and the text that is said or carried out."""
-    if text[:1] not in SLASHES or not member.options & MemberOptions.COMMANDS:
-        return False, text
-    if escaped := escaped_text(text):
-        return False, escaped
-    return True, text
 
 
 def _fault(member: Member, text: str) -> LineRefusal | None:

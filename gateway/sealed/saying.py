@@ -12,11 +12,11 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.sealed.lines import DownLine, UpLine, serialize
 from tsudoi.protocol.web.codes import Error
 
-from ..chat.commands import Commands
+from ..chat.commands import Commands, as_command
 from ..chat.leave import Leaving
 from ..chat.members import Member, Room
 from ..chat.outbound import Component
-from ..chat.speak import COMMAND_TOO_FAST, LineRefusal, Speak, as_command, text_of
+from ..chat.speak import COMMAND_TOO_FAST, LineRefusal, Speak, text_of
 from .link import SealedLink
 from .numbered import Line, LineAction, NumberedLines
 

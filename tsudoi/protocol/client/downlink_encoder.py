@@ -23,6 +23,9 @@ _NAMED: Final = DownForm.NAMED
 """As plain names: to look up an enum's member takes 0.1 µs, a fifth of what it takes to encode a message."""
 MAX_DOWN = 4094
 """Bytes of one datagram; a text that does not fit is cut between two characters."""
+SURELY_WHOLE = 1_000
+"""Bytes of a text up to which no form needs to cut it: an invalid byte becomes three (U+FFFD), the longest name takes
+510 in JSON, and marks of further lines 200."""
 _STYLES = frozenset(dialect.down for dialect in DIALECTS.values())
 _ANY_OFFSET = 10**12
 _CLOSING_WORDS = frozenset(words for style in _STYLES for words in style.ends_at)
