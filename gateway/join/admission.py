@@ -44,14 +44,16 @@ class AdmissionRules:
     settings: Settings
     counters: Counters
     core: ChatCore
-    quotas: Quotas
-    rooms: RoomList
     tokens: SessionTokens
     verifier: TokenVerifier | None
     """None: users may choose any name."""
+    quotas: Quotas = field(init=False)
+    rooms: RoomList = field(init=False)
     passwords: PasswordAttempts = field(init=False)
 
     def __post_init__(self) -> None:
+        self.quotas = Quotas(self.settings, self.counters, self.core.rate_keys)
+        self.rooms = RoomList(self.core.routes)
         self.passwords = PasswordAttempts(self.settings, self.counters, self.core.rate_keys)
 
 

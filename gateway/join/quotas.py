@@ -27,12 +27,11 @@ class Verdict(Enum):
 class Quotas:
     """Counts requests by address; the listeners count connections. Times are monotonic seconds."""
 
-    def __init__(self, settings: Settings, counters: Counters, rate_keys: RateKeys, most: int = 2**31) -> None:
-        """Begin; `most` is how many the process's descriptors allow."""
+    def __init__(self, settings: Settings, counters: Counters, rate_keys: RateKeys) -> None:
         self._settings = settings
         self._counters = counters
-        self.most = most
-        """May change."""
+        self.most = 2**31
+        """How many connections the process's descriptors allow."""
         self._requests: Buckets[str] = Buckets(ADDRESSES)
         self._creates: Buckets[str] = Buckets(ADDRESSES)
         self._busy_answers: Buckets[str] = Buckets(ADDRESSES)

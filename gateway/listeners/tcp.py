@@ -9,15 +9,9 @@ from tsudoi.ops import logs
 from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.ops.rate_key import rate_key
 
-from ..chat.dispatch import ChatCore
-from ..counters import Counters
 from ..join.account import Account
 from ..join.admission import AdmissionRules
-from ..join.quotas import Quotas, Verdict
-from ..join.room_list import RoomList
-from ..join.session_tokens import SessionTokens
-from ..join.signed_tokens import TokenVerifier
-from ..link.routes import Routes
+from ..join.quotas import Verdict
 from ..settings import Settings
 from .connection import Connection
 from .deadlines import Deadlines, Waiting
@@ -50,14 +44,9 @@ class TCPServer(StreamServer[Connection]):
 
     def __init__(
         self,
-        settings: Settings,
-        counters: Counters,
-        core: ChatCore,
-        routes: Routes,
+        rules: AdmissionRules,
         settle: Callable[[], None],
-        verifier: TokenVerifier | None = None,
         certificate: Certificate | None = None,
-        tokens: SessionTokens | None = None,
         shown: Certificate | None = None,
         has_web: bool = False,
     ) -> None:
@@ -66,13 +55,11 @@ class TCPServer(StreamServer[Connection]):
         `settle` sends the broker the core's pending frames; TLS listeners need a `certificate`. `shown`: the one that
         clients of ordinary listeners are shown if they speak TLS. `has_web`: web listeners need descriptors, too.
         """
-        super().__init__(counters, settle, certificate)
-        self.routes = routes
+        super().__init__(rules.counters, settle, certificate)
+        self.rules, self.routes = rules, rules.core.routes
+        self._settings = settings = rules.settings
         self._has_web = has_web
-        self._quotas = Quotas(settings, counters, core.rate_keys, connections_allowed(settings, has_web))
-        self.rules = AdmissionRules(
-            settings, counters, core, self._quotas, RoomList(routes), tokens or SessionTokens(1), verifier
-        )
+        self.reload()
         self.silent = Deadlines(settings.first_byte_s)
         """Of connections whose client has sent nothing, awaits an answer, or reads the room list."""
         self.asking = Deadlines(settings.request_s)
@@ -86,7 +73,6 @@ class TCPServer(StreamServer[Connection]):
         self.packets: PacketConnections | None = None
         """Serves the connections that carry packets of version 2; None: there are none."""
         self._handshake_log = HandshakeLog()
-        self._settings = settings
         self._listening: int | None = None
         """The descriptor of a listener."""
         self._by_address: dict[str, set[Connection]] = {}
@@ -100,7 +86,7 @@ class TCPServer(StreamServer[Connection]):
 
     def reload(self) -> None:
         """Apply the settings that are not read when they are used."""
-        self._quotas.most = connections_allowed(self._settings, self._has_web)
+        self.rules.quotas.most = connections_allowed(self._settings, self._has_web)
 
     async def open(self, listener: Listener, inherited: int | None = None) -> Listener:
         """Bind a listener, or use the descriptor of a socket that is bound to it; return it with its real port.
@@ -152,7 +138,7 @@ class TCPServer(StreamServer[Connection]):
 
     def enter(self, connection: Connection, ip: str) -> Verdict:
         """Count a new connection, and return whether to serve it; may close one that is silent to make room."""
-        verdict = self._quotas.request(ip, monotonic())
+        verdict = self.rules.quotas.request(ip, monotonic())
         if verdict is Verdict.CLOSE or not self._has_place(ip):
             return Verdict.CLOSE
         self._open.add(connection)
@@ -167,7 +153,7 @@ class TCPServer(StreamServer[Connection]):
         `--address-connections` others would go before it.
         """
         of_address = self._by_address.get(rate_key(ip), set())
-        if not (limit := self._quotas.limit_reached(ip, len(of_address), len(self._open))):
+        if not (limit := self.rules.quotas.limit_reached(ip, len(of_address), len(self._open))):
             return True
         if limit == "--address-connections":
             waiting = [each for each in of_address if each.awaits_client]

@@ -12,7 +12,6 @@ from tsudoi.protocol.errors import SettingError
 
 from ..config import Config
 from ..join.admission import AdmissionRules
-from ..link.routes import Routes
 from ..listeners.options import HttpListener, WebhookListener, WebListener
 from ..listeners.tls import Certificate
 
@@ -33,7 +32,6 @@ class HttpListeners:
         self,
         config: Config,
         rules: AdmissionRules,
-        routes: Routes,
         settle: Callable[[], None],
         certificate: Certificate | None,
     ) -> None:
@@ -51,7 +49,7 @@ class HttpListeners:
             webhook_rules = Rules(
                 config.settings, rules.counters, rules.verifier, rules.passwords, rules.core.rate_keys
             )
-            self._webhook = WebhookServer(webhook_rules, routes, settle, certificate)
+            self._webhook = WebhookServer(webhook_rules, rules.core.routes, settle, certificate)
         if config.web:
             from ..listeners.web import WebServer
 

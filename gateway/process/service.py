@@ -18,6 +18,7 @@ from ..chat.dispatch import ChatCore
 from ..chat.replay_limiter import PACE_S
 from ..config import Config
 from ..counters import Counters
+from ..join.admission import AdmissionRules
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import load_verifier
 from ..link.broker_pool import BrokerPool
@@ -99,23 +100,13 @@ class Service:
         self._repeat_timer: asyncio.TimerHandle | None = None
         self.certificate = sessions.operators
         tokens = SessionTokens(config.inherited.workers if config.inherited else 1)
-        self.tcp = TCPServer(
-            settings,
-            self.counters,
-            self.core,
-            routes,
-            self.settle,
-            self.verifier,
-            self.certificate,
-            tokens,
-            sessions.shown,
-            has_web=bool(config.web),
-        )
+        rules = AdmissionRules(settings, self.counters, self.core, tokens, self.verifier)
+        self.tcp = TCPServer(rules, self.settle, self.certificate, sessions.shown, has_web=bool(config.web))
         self.tcp.packets = self.packets = packets = PacketConnections(
             sender.carried, self.counters, self.core.sealed.handle_untrusted, self.settle, sender.detach_all
         )
         out.listeners.append(packets)
-        self.http = HttpListeners(config, self.tcp.rules, routes, self.settle, self.certificate)
+        self.http = HttpListeners(config, rules, self.settle, self.certificate)
         topics_of, key = self.core.topics_of, config.key
         self.sockets = BrokerPool(
             routes, instance, self._on_news, self._on_answers, topics_of, key, config.insecure, context

@@ -8,8 +8,7 @@ import pytest
 from gateway.join.admission import Admission, AdmissionRules
 from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PENDING
-from gateway.join.quotas import Quotas, Verdict
-from gateway.join.room_list import RoomList
+from gateway.join.quotas import Verdict
 from gateway.join.session_tokens import SessionTokens
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.steps import AskToEnter, Declined, Entered
@@ -39,11 +38,7 @@ class Entrance:
     def __post_init__(self) -> None:
         self.gateway = ScriptedGateway(self.settings)
         self.counters = self.gateway.counters
-        self.quotas = Quotas(self.settings, self.counters, self.gateway.core.rate_keys)
-        self.rooms = RoomList(self.gateway.routes)
-        self.rules = AdmissionRules(
-            self.settings, self.counters, self.gateway.core, self.quotas, self.rooms, SessionTokens(1), self.verifier
-        )
+        self.rules = AdmissionRules(self.settings, self.counters, self.gateway.core, SessionTokens(1), self.verifier)
 
     def client(self, verdict: Verdict = Verdict.SERVE, ip: str = IP) -> Admission:
         return Admission(self.rules, Listener("127.0.0.1", 0), ip, verdict)
@@ -168,11 +163,11 @@ def test_a_refusal_is_passed_on_and_an_unknown_one_is_a_bad_request(number: int,
 
 def test_a_new_room_is_in_the_next_list() -> None:
     entrance = Entrance()
-    entrance.rooms.ask(entrance.gateway.now, lambda _: None)
+    entrance.rules.rooms.ask(entrance.gateway.now, lambda _: None)
     admission = entrance.client()
     entrance.decide(admission, CREATE)
     admission.answered(a_grant(1), entrance.gateway.now)
-    entrance.rooms.ask(entrance.gateway.now, lambda _: None)
+    entrance.rules.rooms.ask(entrance.gateway.now, lambda _: None)
     assert len(entrance.gateway.asked(ListRooms)) == 2
 
 

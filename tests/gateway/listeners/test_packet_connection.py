@@ -10,6 +10,8 @@ from typing import cast
 import pytest
 
 from gateway.counters import Counters
+from gateway.join.admission import AdmissionRules
+from gateway.join.session_tokens import SessionTokens
 from gateway.listeners import packet_connection, sockaddr
 from gateway.listeners.options import Listener
 from gateway.listeners.packet_connection import SLICE, UNSENT, PacketConnection, PacketConnections
@@ -45,7 +47,8 @@ class Stage:
         self.ended: list[bytes] = []
         self.counters = self.gateway.counters
         gateway = self.gateway
-        self.server = TCPServer(gateway.settings, self.counters, gateway.core, gateway.routes, lambda: None)
+        rules = AdmissionRules(gateway.settings, self.counters, gateway.core, SessionTokens(1), None)
+        self.server = TCPServer(rules, lambda: None)
         self.server.packets = self.packets = PacketConnections(
             self.carried, self.counters, self._take, lambda: None, self.ended.append
         )

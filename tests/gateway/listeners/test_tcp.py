@@ -14,7 +14,9 @@ import pytest
 import uvloop
 from structlog.testing import capture_logs
 
+from gateway.join.admission import AdmissionRules
 from gateway.join.key_forms import parse_shared_secret
+from gateway.join.session_tokens import SessionTokens
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
 from gateway.listeners.options import Listener
@@ -85,7 +87,8 @@ async def running(
     """A TCP listener."""
     settings = settings or Settings(connections=500)  # more are not always allowed, and that is logged
     gateway = Directory(settings)
-    server = TCPServer(settings, gateway.counters, gateway.core, gateway.routes, gateway.settle, verifier)
+    rules = AdmissionRules(settings, gateway.counters, gateway.core, SessionTokens(1), verifier)
+    server = TCPServer(rules, gateway.settle)
     listener = await server.open(Listener(host, 0, dialect))
     try:
         yield gateway, listener, server

@@ -15,6 +15,8 @@ import trustme
 import uvloop
 from structlog.testing import capture_logs
 
+from gateway.join.admission import AdmissionRules
+from gateway.join.session_tokens import SessionTokens
 from gateway.listeners.handshake_turns import HandshakeTurns
 from gateway.listeners.options import Listener, TlsFiles
 from gateway.listeners.tcp import TCPServer
@@ -60,9 +62,8 @@ async def running(
     """A TLS listener, and a plain one beside it."""
     gateway = Directory(settings or Settings())
     certificate = Certificate(files(folder, CA.issue_cert(HERE)))
-    server = TCPServer(
-        gateway.settings, gateway.counters, gateway.core, gateway.routes, gateway.settle, None, certificate
-    )
+    rules = AdmissionRules(gateway.settings, gateway.counters, gateway.core, SessionTokens(1), None)
+    server = TCPServer(rules, gateway.settle, certificate)
     secure = await server.open(Listener(HERE, 0, dialect, tls=True))
     plain = await server.open(Listener(HERE, 0, dialect))
     try:

@@ -7,8 +7,6 @@ from weakref import WeakKeyDictionary
 
 from gateway.chat.stream_group import PendingGroups, StreamGroup
 from gateway.join.admission import AdmissionRules
-from gateway.join.quotas import Quotas
-from gateway.join.room_list import RoomList
 from gateway.join.session_tokens import SessionTokens
 from gateway.web.session import Session
 from tests.support.fakes import WALL_MS, FakeGateway, Node, World
@@ -19,9 +17,7 @@ IP = "192.0.2.7"
 
 def rules_of(gateway: FakeGateway) -> AdmissionRules:
     """Return what the sessions of a gateway share."""
-    quotas = Quotas(gateway.settings, gateway.counters, gateway.core.rate_keys)
-    rooms, tokens = RoomList(gateway.routes), SessionTokens(1)
-    return AdmissionRules(gateway.settings, gateway.counters, gateway.core, quotas, rooms, tokens, None)
+    return AdmissionRules(gateway.settings, gateway.counters, gateway.core, SessionTokens(1), None)
 
 
 _PENDING: WeakKeyDictionary[Node, PendingGroups] = WeakKeyDictionary()
