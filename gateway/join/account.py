@@ -44,6 +44,8 @@ class Account(NamedTuple):
     room: str = ""
     why: str = ""
     """The words of a refusal, as the client has them; or how the connection ended."""
+    counted_as: str = ""
+    """The name of a refusal in the counters."""
 
     @property
     def hints(self) -> list[Hint]:

@@ -31,7 +31,6 @@ from .steps import (
     AskForRooms,
     AskToEnter,
     Command,
-    CountRefusal,
     Declined,
     Entered,
     Event,
@@ -180,9 +179,11 @@ class JoinConversation:
         was_read = self.state is not State.AWAITING_REQUEST
         return Account(self._opening(was_read, is_all=True), outcome, self._room, why)
 
-    def _report(self, outcome: Outcome, room: str = "", why: str = "", was_read: bool = True) -> Report:
+    def _report(
+        self, outcome: Outcome, room: str = "", why: str = "", counted_as: str = "", was_read: bool = True
+    ) -> Report:
         """Return the report of the request, and forget its bytes."""
-        account = Account(self._opening(was_read, is_all=was_read), outcome, room, why)
+        account = Account(self._opening(was_read, is_all=was_read), outcome, room, why, counted_as)
         self._kept = self._chosen = b""
         self._rule = None
         self._reported = True
@@ -325,12 +326,12 @@ class JoinConversation:
             self._chosen = bytes(self._buffer) or self._chosen
         self._buffer.clear()
         self._request = None
-        count = CountRefusal(why.counted_as or why.status.name.lower())
         frames = encode_refusal(self._dialect, self._header, self._room, why.status, why.detail)
         send = Send(frames, self._dialect.pause_s)
-        report = self._report(Outcome.REFUSED, self._room, refusal_words(why.status, why.detail), was_read)
+        counted_as, words = why.counted_as or why.status.name.lower(), refusal_words(why.status, why.detail)
+        report = self._report(Outcome.REFUSED, self._room, words, counted_as, was_read)
         if self._dialect.stays_open and self.state is State.AWAITING_GRANT and not why.close:
             self.state = State.AWAITING_REQUEST
-            return [count, send, report]
+            return [send, report]
         self.state = State.DONE
-        return [count, send, report, Finish()]
+        return [send, report, Finish()]

@@ -100,14 +100,8 @@ class Announce(msgspec.Struct, frozen=True):
     """None: the port of this connection."""
 
 
-class CountRefusal(msgspec.Struct, frozen=True):
-    """Count a refused request under this name."""
-
-    reason: str
-
-
 class Report(msgspec.Struct, frozen=True):
-    """Log how a request ended: once for each, when its answer has been sent."""
+    """Log how a request ended, and count a refusal: once for each, when its answer has been sent."""
 
     account: Account
 
@@ -116,4 +110,4 @@ class Finish(msgspec.Struct, frozen=True):
     """Close the connection once everything is sent."""
 
 
-Command = Send | WaitBriefly | AskForRooms | AskToEnter | Announce | CountRefusal | Report | Finish
+Command = Send | WaitBriefly | AskForRooms | AskToEnter | Announce | Report | Finish

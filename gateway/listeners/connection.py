@@ -244,8 +244,6 @@ class Connection(AcceptedConnection):
             case join.Announce(port):
                 self._admission.announce(self._udp_address(port), monotonic(), is_guess=port is None)
                 self._server.settle_soon()
-            case join.CountRefusal(reason):
-                self._server.rules.counters.refusals[reason] += 1
             case join.Report(account):
                 self._report(account)
             case join.Finish():
@@ -368,6 +366,8 @@ class Connection(AcceptedConnection):
             self._server.settle_soon()
 
     def _report(self, account: Account) -> None:
+        if account.counted_as:
+            self._server.rules.counters.refusals[account.counted_as] += 1
         self._server.log_handshake(self._listener, self.ip, self.port, account)
 
     def _unreported(self, why: str) -> Account | None:
