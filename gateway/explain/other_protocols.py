@@ -13,7 +13,7 @@ from .mistakes import Hint, Mistake, hint
 _HTTP = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PRI) ")
 _TELNET = re.compile(rb"\xff[\xfa-\xfe]")
 TLS_RECORD = b"\x16\x03"
-"""A handshake record of SSL 3 or any TLS: RFC 8446, 5.1."""
+"""A handshake record of SSL 3 or any TLS: RFC 8446, 5.1. No request begins so: there is no operation 3."""
 DTLS_RECORD = b"\x16\xfe"
 """The same of DTLS 1.0 to 1.3: RFC 9147, 4."""
 _PROXY = (b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n")

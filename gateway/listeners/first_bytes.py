@@ -5,7 +5,7 @@ from enum import Enum, auto
 from tsudoi.protocol.sealed.packets import MARK
 from tsudoi.protocol.sealed.tcp_framing import SIZE_SIZE, begins_with_packet
 
-from .tls_layer import RECORD
+from ..explain.other_protocols import TLS_RECORD
 
 
 class Spoken(Enum):
@@ -25,6 +25,6 @@ def recognise_spoken(data: bytes, *, may_be_tls: bool, may_be_packets: bool) -> 
         if len(data) < SIZE_SIZE:
             return Spoken.UNKNOWN
         return Spoken.PACKETS if begins_with_packet(data) else Spoken.REQUEST
-    if may_be_tls and RECORD.startswith(data[: len(RECORD)]):
-        return Spoken.UNKNOWN if len(data) < len(RECORD) else Spoken.TLS
+    if may_be_tls and TLS_RECORD.startswith(data[: len(TLS_RECORD)]):
+        return Spoken.UNKNOWN if len(data) < len(TLS_RECORD) else Spoken.TLS
     return Spoken.REQUEST

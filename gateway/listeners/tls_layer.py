@@ -6,8 +6,8 @@ It checks records first: the library limits neither the size of a handshake nor 
 import contextlib
 import ssl
 
-RECORD = b"\x16\x03"
-"""How a TLS connection begins: a handshake record of version 3. No request does: there is no operation 3."""
+from ..explain.other_protocols import TLS_RECORD
+
 _HEADER_SIZE = 5
 _LONGEST = 16_384 + 256
 """Bytes of a record behind its header, at the most (RFC 8446, section 5.2)."""
@@ -58,7 +58,7 @@ class TlsLayer:
             ssl.SSLError: the client does not speak TLS as it should, or breaks off the handshake.
         """
         data, start, said = self._rest + data, 0, []
-        if self._shaken == 0 and not RECORD.startswith(data[: len(RECORD)]):
+        if self._shaken == 0 and not TLS_RECORD.startswith(data[: len(TLS_RECORD)]):
             raise Broken("no TLS")
         while len(data) >= start + _HEADER_SIZE and not self.has_ended:
             size = int.from_bytes(data[start + 3 : start + _HEADER_SIZE])
@@ -99,7 +99,7 @@ class TlsLayer:
         """Raise `Broken` if it would take too much memory."""
         self._shaken += len(record)
         promised = 0
-        if self._awaits_hello and record.startswith(RECORD):
+        if self._awaits_hello and record.startswith(TLS_RECORD):
             # | record's header: 5 | message's type: 1 | its size: 3 | …
             promised = int.from_bytes(record[6:9]) if len(record) >= 9 else HANDSHAKE + 1
         if max(promised, self._shaken) > HANDSHAKE:

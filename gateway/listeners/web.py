@@ -137,45 +137,37 @@ class WebConnection(HttpConnection):
             return False
         return self._session.has_no_place or monotonic() - self._opened_at > NO_ROOM_S
 
-    # --- the session's port -------------------------------------------------------------------------------------------
+    # --- `web.session.Port`, whose docstrings hold here ---------------------------------------------------------------
 
     @property
     def write(self) -> Callable[[bytes], object]:
-        """What writes the bytes of a frame."""
         assert self._transport is not None
         return self._transport.write
 
     @property
     def is_behind(self) -> bool:
-        """Whether much waits already for the client to take it."""
         return self._transport is not None and self._transport.get_write_buffer_size() > BEHIND
 
     def send(self, payload: bytes) -> None:
-        """Send a text in a frame of its own, after all that groups have collected."""
         self._server.pending.flush()
         if self._is_websocket and self._transport is not None:
             self._transport.write(text_frame(payload))
 
     def new_group(self) -> Recipients:
-        """Return an empty group of streams."""
         return StreamGroup(self._server.pending)
 
     def close(self, code: Close, reason: str) -> None:
-        """Close the connection with a code that tells its client whether to come back."""
         if self._state is State.OPEN:
             # A close frame's reason has 123 bytes at most.
             self._carry_out(self._conversation.close(code, reason.encode()[:120].decode(errors="ignore")))
 
     def has_place(self, room: str, now: float) -> bool:
-        """Return whether the address has a place for it in that room, or another one can give way."""
         return self._server.has_place(self, room, now)
 
     def take_place(self, room: str, now: float) -> None:
-        """Close another connection of the address if this one has entered that room in its place."""
         self._server.take_place(self, room, now)
 
     def log(self, outcome: str, room: str) -> None:
-        """Log how an attempt to connect, or to enter a room, ended, unless there are too many."""
         if (line := self._server.log.web_line(self.ip, self.port, room, outcome, monotonic())) is not None:
             logger.info("handshake", **line)
 

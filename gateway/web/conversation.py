@@ -20,6 +20,7 @@ from websockets.server import ServerProtocol
 from tsudoi.ops.web_files import SECURITY, PageFile
 from tsudoi.protocol.web.codes import Close
 
+from ..explain.other_protocols import TLS_RECORD
 from .origins import may_connect
 
 WEBSOCKET_PATH = "/connection/websocket"
@@ -29,9 +30,6 @@ MAX_HEAD = 16_384
 """Bytes of a request's line and headers; the library's own limits come to a megabyte."""
 MAX_MESSAGE = 65_536
 """Bytes of a message from a client: the longest text, escaped, and a signed token."""
-
-TLS_HANDSHAKE = 0x16
-"""The first byte of a TLS record with a greeting (RFC 8446, section 5.1)."""
 
 _HEAD_END = re.compile(rb"\n\r?\n")
 
@@ -258,7 +256,7 @@ def _release(protocol: ServerProtocol) -> None:
 
 def _not_http(first: int) -> str:
     """Return what a client has begun with whose first byte begins no request of HTTP; empty: it may be one."""
-    if first == TLS_HANDSHAKE:
+    if first == TLS_RECORD[0]:
         return "TLS came, and this listener has none (--web HOST:PORT,tls=on)"
     if first < ord(" ") and first not in b"\r\n":
         return "this is no HTTP; clients with sockets have the port of --tcp"

@@ -50,7 +50,7 @@ class Port(Protocol):
         """Return an empty group of streams."""
 
     def close(self, code: Close, reason: str) -> None:
-        """Close the connection."""
+        """Close the connection with a code that tells its client whether to come back."""
 
     def has_place(self, room: str, now: float) -> bool:
         """Return whether the address has a place for this connection in that room, or another one can give way."""
@@ -59,7 +59,7 @@ class Port(Protocol):
         """Close another connection of the address if this one has entered that room in its place."""
 
     def log(self, outcome: str, room: str) -> None:
-        """Log how an attempt to connect, or to enter a room, ended; `room` may be empty."""
+        """Log how an attempt to connect, or to enter a room (it may be empty), ended, unless there are too many."""
 
 
 class RefusedCommand(Exception):
@@ -135,42 +135,34 @@ class Session:
         """Whether the connect command has come."""
         return self._who is not None
 
-    # --- what members need: `chat.members.Stream` -------------------------------------------------------------------
+    # --- what members need: `chat.members.Stream`, whose docstrings hold here -----------------------------------------
 
     @property
     def write(self) -> Callable[[bytes], object]:
-        """What writes the bytes of a frame."""
         return self._port.write
 
     @property
     def is_behind(self) -> bool:
-        """Whether much waits already for the client to take it."""
         return self._port.is_behind
 
     @property
     def group_mark(self) -> int:
-        """All connections get the same bytes."""
-        return 0
+        return 0  # all connections get the same bytes
 
     def send(self, payload: bytes) -> None:
-        """Send one payload."""
         self._port.send(payload)
 
     def send_entries(self, after: int, to: int, payloads: Sequence[bytes]) -> None:
-        """Send what a member has missed."""
         if payloads:
             self._port.send(b"\n".join(payloads))
 
     def new_group(self) -> Recipients:
-        """Return an empty group of streams."""
         return self._port.new_group()
 
     def interrupt(self, member: Member) -> None:
-        """Let the client subscribe again."""
         self.end(member, Ending.INSUFFICIENT)
 
     def end(self, member: Member, ending: Ending, why: str = "", last: int | None = None) -> None:
-        """Tell the client that it is no longer in a member's room, and serve the member no more, if it did."""
         if member.stream is not self:
             return
         channel = member.room.name

@@ -15,13 +15,14 @@ import trustme
 import uvloop
 from structlog.testing import capture_logs
 
+from gateway.explain.other_protocols import TLS_RECORD
 from gateway.join.admission import AdmissionRules
 from gateway.join.session_tokens import SessionTokens
 from gateway.listeners.handshake_turns import HandshakeTurns
 from gateway.listeners.options import Listener, TlsFiles
 from gateway.listeners.tcp import TCPServer
 from gateway.listeners.tls import Certificate, load
-from gateway.listeners.tls_layer import RECORD, Broken, TlsLayer
+from gateway.listeners.tls_layer import Broken, TlsLayer
 from gateway.settings import Settings
 from tests.gateway.listeners.test_tcp import Client, Directory
 from tests.support.waiting import until
@@ -304,10 +305,10 @@ def test_records_that_say_nothing_end_the_connection(tmp_path: Path, run: Callab
     async def scenario() -> None:
         async with running(tmp_path) as (gateway, _, listener, _), connected(listener, None) as client:
             for piece in (hello[:4], *(bytes((each,)) for each in hello[4:])):
-                client.writer.write(RECORD + b"\x01" + len(piece).to_bytes(2) + piece)
+                client.writer.write(TLS_RECORD + b"\x01" + len(piece).to_bytes(2) + piece)
             said = await all_said(client)
             await until(lambda: gateway.counters.tls_failed == 1)
-            assert not said.startswith(RECORD), "the greeting was taken"
+            assert not said.startswith(TLS_RECORD), "the greeting was taken"
 
     run(scenario())
 
@@ -323,7 +324,7 @@ def test_a_client_that_goes_before_its_turn_keeps_no_place_and_costs_no_signatur
     async def scenario() -> None:
         async with running(tmp_path, Settings(request_s=600.0)) as (_, server, listener, _):
             async with connected(listener, None) as client:
-                client.writer.write(RECORD + b"\x01\x02\x00\x01\x00\x01\xfc")
+                client.writer.write(TLS_RECORD + b"\x01\x02\x00\x01\x00\x01\xfc")
                 await until(lambda: waiting)
             await until(lambda: server.connections == 0)
             waiting.pop()()

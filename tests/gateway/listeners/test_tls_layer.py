@@ -5,7 +5,8 @@ import ssl
 
 import pytest
 
-from gateway.listeners.tls_layer import HANDSHAKE, IN_VAIN, RECORD, TlsLayer
+from gateway.explain.other_protocols import TLS_RECORD
+from gateway.listeners.tls_layer import HANDSHAKE, IN_VAIN, TlsLayer
 from tests.support.certificates import a_certificate
 
 
@@ -30,7 +31,7 @@ def test_a_client_is_served_whatever_the_pieces(size: int) -> None:
     first, said = True, b""
     for _ in range(4):
         raw = peer.outside.read()
-        assert not first or raw.startswith(RECORD)
+        assert not first or raw.startswith(TLS_RECORD)
         first = False
         for start in range(0, len(raw), size):
             said += layer.receive(raw[start : start + size])
@@ -50,7 +51,7 @@ def test_a_client_is_served_whatever_the_pieces(size: int) -> None:
 def test_what_is_no_tls_is_an_error() -> None:
     layer = TlsLayer(a_certificate().context)
     with pytest.raises(ssl.SSLError):
-        layer.receive(RECORD + bytes(100))
+        layer.receive(TLS_RECORD + bytes(100))
 
 
 def test_records_that_say_nothing_are_bounded() -> None:
@@ -59,7 +60,8 @@ def test_records_that_say_nothing_are_bounded() -> None:
     peer.shake()
     hello = peer.outside.read()[5:]
     pieces = [
-        RECORD + b"\x01" + len(each).to_bytes(2) + each for each in (hello[:4], *(bytes((each,)) for each in hello[4:]))
+        TLS_RECORD + b"\x01" + len(each).to_bytes(2) + each
+        for each in (hello[:4], *(bytes((each,)) for each in hello[4:]))
     ]
     layer.receive(b"".join(pieces[:IN_VAIN]))
     with pytest.raises(ssl.SSLError, match="say nothing"):
@@ -68,15 +70,15 @@ def test_records_that_say_nothing_are_bounded() -> None:
 
 def promising(size: int) -> bytes:
     """A record that begins a ClientHello."""
-    return RECORD + b"\x01\x00\x05" + b"\x01" + size.to_bytes(3) + b"\x03"
+    return TLS_RECORD + b"\x01\x00\x05" + b"\x01" + size.to_bytes(3) + b"\x03"
 
 
 @pytest.mark.parametrize(
     "began",
     [
         promising(HANDSHAKE + 1),
-        RECORD + b"\x01\x00\x01\x01",
-        promising(HANDSHAKE) + RECORD + b"\x01\x40\x00" + bytes(2**14),
+        TLS_RECORD + b"\x01\x00\x01\x01",
+        promising(HANDSHAKE) + TLS_RECORD + b"\x01\x40\x00" + bytes(2**14),
     ],
     ids=["promised", "in pieces", "sent"],
 )
@@ -109,7 +111,7 @@ def test_a_client_that_is_asked_for_another_hello_is_served_and_can_not_promise_
 def test_a_record_that_is_too_long_is_not_waited_for() -> None:
     layer = TlsLayer(a_certificate().context)
     with pytest.raises(ssl.SSLError):
-        layer.receive(RECORD + b"\x01\x41\x01")
+        layer.receive(TLS_RECORD + b"\x01\x41\x01")
 
 
 def test_a_long_text_comes_whole() -> None:
