@@ -17,20 +17,12 @@ from tsudoi.protocol.backbone import parse_to_connect
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.errors import SettingError
 
-from .listeners.options import (
-    Listener,
-    TlsFiles,
-    WebhookListener,
-    WebListener,
-    parse_listener,
-    parse_web,
-    parse_webhook,
-)
+from .listeners.options import HttpListener, Listener, TlsFiles, parse_listener, parse_web, parse_webhook
 from .process.inherited import Inherited, parse_inherited
 from .settings import Settings
 from .web.origins import parse_origin
 
-WEB_PORT = WebListener("127.0.0.1", 9080)
+WEB_PORT = HttpListener("127.0.0.1", 9080)
 """Where the service of one command has its web listener, if `--web` does not say."""
 
 
@@ -142,7 +134,7 @@ class Config:
         "With `--auth-key` or `--auth-secret`: whether clients without a token may come in (`optional`) or not"
         " (`required`).",
     )
-    webhook: tuple[WebhookListener, ...] = setting(
+    webhook: tuple[HttpListener, ...] = setting(
         (),
         'Where programs that are no clients post messages by HTTP (PROTOCOL.md, "Webhook"), `HOST:PORT`, or'
         " `HOST:PORT,tls=on` with the certificate in `--tls-cert`; may be given several times. Needs `--auth-key` or"
@@ -150,7 +142,7 @@ class Config:
         parse=parse_webhook,
         metavar="HOST:PORT[,tls=on]",
     )
-    web: tuple[WebListener | None, ...] = setting(
+    web: tuple[HttpListener | None, ...] = setting(
         (),
         'Where browsers find the page, and members come by WebSocket (PROTOCOL.md, "WebSocket"): `HOST:PORT`, or'
         " `HOST:PORT,tls=on` with the certificate in `--tls-cert`; may be given several times. `off`: nowhere. By"

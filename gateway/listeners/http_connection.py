@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 from ..counters import Counters
 from .accepted import AcceptedConnection
 from .deadlines import Deadlines
-from .options import WebhookListener, WebListener
+from .options import HttpListener
 from .stream_server import StreamServer, bind_tcp
 from .tls import Certificate
 
@@ -144,7 +144,6 @@ class HttpConnection(AcceptedConnection):
 
 
 _Connection = TypeVar("_Connection", bound=HttpConnection)
-_Listener = TypeVar("_Listener", WebListener, WebhookListener)
 
 
 class HttpServer(StreamServer[_Connection], Generic[_Connection]):
@@ -164,7 +163,7 @@ class HttpServer(StreamServer[_Connection], Generic[_Connection]):
         """Of connections whose client sends a request, or takes an answer."""
         self.lingering = Deadlines(LINGER_S)
 
-    async def open(self, listener: _Listener, inherited: int | None = None) -> _Listener:
+    async def open(self, listener: HttpListener, inherited: int | None = None) -> HttpListener:
         """Bind a listener, or use the descriptor of a socket that is bound to it; return it with its real port.
 
         Raises:

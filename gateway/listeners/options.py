@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from tsudoi.ops.host_port import HostPort, parse_host_port
 from tsudoi.protocol.client.dialects import DIALECTS
@@ -69,23 +69,8 @@ class HttpListener(HostPort):
 
     tls: bool = False
     """Its clients speak TLS."""
-
-    kind: ClassVar[str]
-    """What the `ready` line calls it."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookListener(HttpListener):
-    """An address where programs post by HTTP."""
-
-    kind = "webhook"
-
-
-@dataclass(frozen=True, slots=True)
-class WebListener(HttpListener):
-    """An address for browsers: the page, and members by WebSocket."""
-
-    kind = "web"
+    kind: Literal["web", "webhook"] = "web"
+    """For browsers (the page, and members by WebSocket), or where programs post; the `ready` line calls it so."""
 
     @property
     def url(self) -> str:
@@ -95,22 +80,22 @@ class WebListener(HttpListener):
         return f"http{'s' * self.tls}://{place}"
 
 
-def parse_webhook(text: str) -> WebhookListener:
+def parse_webhook(text: str) -> HttpListener:
     """Return the listener in HOST:PORT or HOST:PORT,tls=on; raise SettingError if the text is something else."""
-    return WebhookListener(*_parse_http(text, "a webhook's"))
+    return _parse_http(text, "webhook")
 
 
-def parse_web(text: str) -> WebListener | None:
+def parse_web(text: str) -> HttpListener | None:
     """Return the listener in HOST:PORT or HOST:PORT,tls=on, None for `off`; raise SettingError for other texts."""
-    return None if text == "off" else WebListener(*_parse_http(text, "a web"))
+    return None if text == "off" else _parse_http(text, "web")
 
 
-def _parse_http(text: str, whose: str) -> tuple[str, int, bool]:
+def _parse_http(text: str, kind: Literal["web", "webhook"]) -> HttpListener:
     address, *options = text.split(",")
     if options not in ([], ["tls=on"], ["tls=off"]):
-        raise SettingError(f"{text!r}: the one option of {whose} listener is tls=on")
+        raise SettingError(f"{text!r}: the one option of a {kind} listener is tls=on")
     place = parse_host_port(address)
-    return place.host, place.port, options == ["tls=on"]
+    return HttpListener(place.host, place.port, options == ["tls=on"], kind)
 
 
 @dataclass(frozen=True, slots=True)

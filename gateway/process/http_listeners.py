@@ -12,7 +12,7 @@ from tsudoi.protocol.errors import SettingError
 
 from ..config import Config
 from ..join.admission import AdmissionRules
-from ..listeners.options import HttpListener, WebhookListener, WebListener
+from ..listeners.options import HttpListener
 from ..listeners.tls import Certificate
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class HttpListeners:
         certificate: Certificate | None,
     ) -> None:
         """Open nothing yet. `settle` sends the broker pending frames; TLS listeners need a `certificate`."""
-        self.webhooks: list[WebhookListener] = []
+        self.webhooks: list[HttpListener] = []
         """Those that are open; so are the next ones."""
-        self.web: list[WebListener] = []
+        self.web: list[HttpListener] = []
         self._config = config
         self._webhook = self._web = None
         if config.webhook and rules.verifier is not None:

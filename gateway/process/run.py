@@ -16,7 +16,7 @@ from tsudoi.ops.reload import reload
 from tsudoi.protocol.errors import SettingError
 
 from ..config import Config
-from ..listeners.options import WebListener
+from ..listeners.options import HttpListener
 from . import metrics
 from .broker_process import BrokerProcess
 from .reload import prepare, prepare_parent
@@ -174,7 +174,7 @@ def _why_not_started(service: Service, endpoints: Sequence[str]) -> str:
     return f"no broker answers at {' or '.join(endpoints)}{': ' if why else ''}{why}"
 
 
-def _announce(listeners: list[str], web: Sequence[WebListener], fingerprint: str, **values: object) -> None:
+def _announce(listeners: list[str], web: Sequence[HttpListener], fingerprint: str, **values: object) -> None:
     """Log the listeners, and print the line `ready`; more lines have the certificate's fingerprint and the page."""
     line = " ".join(listeners)
     about = {"certificate_sha256": fingerprint} if fingerprint else {}

@@ -20,7 +20,7 @@ from tsudoi.ops.program import program_command
 from tsudoi.protocol.errors import SettingError
 
 from ..config import Config
-from ..listeners.options import Listener, WebhookListener, WebListener
+from ..listeners.options import HttpListener, Listener
 from ..listeners.reuseport_routing import route_by_token
 from ..listeners.stream_server import bind_tcp
 from ..listeners.udp import bind_udp
@@ -48,7 +48,7 @@ class Workers:
         self._sockets: list[socket.socket] = []
         self.listeners: list[str] = []
         """Kind and address of each, for the `ready` line."""
-        self.web: list[WebListener] = []
+        self.web: list[HttpListener] = []
         try:
             tcp = tuple(self._bind_tcp(listener) for listener in config.tcp)
             udp = [self._bind_udp(listener, config.workers) for listener in config.udp]
@@ -114,12 +114,12 @@ class Workers:
             warn_of_no_page(exc)
             return ()
 
-    def _bind_tcp(self, listener: Listener | WebhookListener | WebListener) -> int:
+    def _bind_tcp(self, listener: Listener | HttpListener) -> int:
         sock = bind_tcp(listener)
         self._sockets.append(sock)
         bound = replace(listener, port=sock.getsockname()[1])
         self.listeners.append(f"{bound.kind} {bound}")
-        if isinstance(bound, WebListener):
+        if isinstance(bound, HttpListener) and bound.kind == "web":
             self.web.append(bound)
         return sock.fileno()
 

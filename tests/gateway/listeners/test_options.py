@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.listeners.options import Listener, WebhookListener, WebListener, parse_listener, parse_web, parse_webhook
+from gateway.listeners.options import HttpListener, Listener, parse_listener, parse_web, parse_webhook
 from tsudoi.ops.host_port import HostPort, with_both_families
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.errors import SettingError
@@ -13,8 +13,8 @@ from tsudoi.protocol.errors import SettingError
 @pytest.mark.parametrize("tls", [False, True])
 def test_listeners_for_http_may_speak_tls(tls: bool) -> None:
     text = "127.0.0.1:80" + ",tls=on" * tls
-    assert parse_web(text) == WebListener("127.0.0.1", 80, tls)
-    assert parse_webhook(text) == WebhookListener("127.0.0.1", 80, tls)
+    assert parse_web(text) == HttpListener("127.0.0.1", 80, tls)
+    assert parse_webhook(text) == HttpListener("127.0.0.1", 80, tls, "webhook")
     assert parse_web("off") is None
 
 
@@ -29,12 +29,12 @@ def test_they_have_no_other_option(parse: object, text: str) -> None:
 @pytest.mark.parametrize(
     ("listener", "url"),
     [
-        (WebListener("127.0.0.1", 9080), "http://127.0.0.1:9080"),
-        (WebListener("0.0.0.0", 80), "http://127.0.0.1:80"),
-        (WebListener("::", 9080, tls=True), "https://[::1]:9080"),
+        (HttpListener("127.0.0.1", 9080), "http://127.0.0.1:9080"),
+        (HttpListener("0.0.0.0", 80), "http://127.0.0.1:80"),
+        (HttpListener("::", 9080, tls=True), "https://[::1]:9080"),
     ],
 )
-def test_a_person_is_told_where_a_browser_finds_the_page(listener: WebListener, url: str) -> None:
+def test_a_person_is_told_where_a_browser_finds_the_page(listener: HttpListener, url: str) -> None:
     assert listener.url == url
 
 

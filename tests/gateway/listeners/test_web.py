@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.listeners import http_connection, web
-from gateway.listeners.options import WebListener
+from gateway.listeners.options import HttpListener
 from gateway.listeners.web import WebServer
 from tests.gateway.web.surfing import rules_of
 from tests.support.fakes import World
@@ -75,7 +75,7 @@ class Place:
 @asynccontextmanager
 async def running(**settings: Any) -> AsyncIterator[Place]:
     place = Place(**settings)
-    place.port = (await place.server.open(WebListener("127.0.0.1", 0))).port
+    place.port = (await place.server.open(HttpListener("127.0.0.1", 0))).port
     try:
         yield place
     finally:

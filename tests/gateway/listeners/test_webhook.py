@@ -18,7 +18,7 @@ from gateway.join.token_keys import TokenKeys
 from gateway.link.requests import OnAnswer
 from gateway.link.routes import Routes
 from gateway.listeners import http_connection, webhook
-from gateway.listeners.options import WebhookListener
+from gateway.listeners.options import HttpListener
 from gateway.listeners.webhook import WebhookServer
 from gateway.settings import Settings
 from gateway.webhook.rules import Rules
@@ -90,7 +90,7 @@ class Place:
 @asynccontextmanager
 async def running(tls: bool = False) -> AsyncIterator[Place]:
     place = Place(tls)
-    place.port = (await place.server.open(WebhookListener("127.0.0.1", 0, tls))).port
+    place.port = (await place.server.open(HttpListener("127.0.0.1", 0, tls, "webhook"))).port
     try:
         yield place
     finally:

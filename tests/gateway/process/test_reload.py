@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from gateway.config import Config
 from gateway.listeners import tcp
-from gateway.listeners.options import Listener, WebhookListener
+from gateway.listeners.options import HttpListener, Listener
 from gateway.process.reload import FOR_NEW_MEMBERS, prepare, prepare_parent
 from gateway.process.service import Service
 from gateway.process.session_files import open_sessions, warn
@@ -50,7 +50,7 @@ def another(about: Setting, value: Any) -> Any:
     if get_origin(about.kind) is Literal:
         return next(each for each in get_args(about.kind) if each != value)
     if about.is_many:
-        return () if value else (WebhookListener("127.0.0.1", 0),)
+        return () if value else (HttpListener("127.0.0.1", 0, kind="webhook"),)
     by_kind: dict[type, Any] = {
         bool: not value,
         int: (value or 0) + 1 if about.kind is int else None,
