@@ -5,11 +5,11 @@ Calls are carried out at once and in order: a group of recipients may change wit
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Protocol
 
 from ..counters import Counters
 from ..link.routes import Routes
+from ..listeners import segments
 from ..settings import Settings
 from .dropped_log import Drop
 from .members import Member, Members, Recipients
@@ -91,5 +91,4 @@ class Component:
 
 def filled(fill: Fill, start: int, sizes: Sequence[int], slot: int) -> list[bytes]:
     """Return the datagrams of these sizes, whose indexes begin at `start`, that `fill` returns for one slot."""
-    data = fill(start, start + len(sizes), slot, slot + 1)
-    return [data[end - size : end] for end, size in zip(accumulate(sizes), sizes, strict=True)]
+    return segments.cut(fill(start, start + len(sizes), slot, slot + 1), sizes)

@@ -38,12 +38,8 @@ class RateLimits(Component):
 
     _by_address: dict[str, FairShare] = field(default_factory=dict)
 
-    def allows_message(self, member: Member, sender: SenderState, now: float) -> bool:
-        """Count a message; if it is beyond a limit, mute the member for a moment, warn it and return False."""
-        return self.allowed_messages(member, sender, 1, now) == 1
-
     def allowed_messages(self, member: Member, sender: SenderState, count: int, now: float) -> int:
-        """Return how many of `count` messages are within the limits; if not all, mute the member and warn it."""
+        """Return how many of `count` messages are within the limits; if not all, mute and warn the member."""
         settings, room = self.settings, member.room
         rate, burst = settings.rate, settings.burst
         crowd = len(room.members)

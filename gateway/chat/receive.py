@@ -154,7 +154,7 @@ class Receiver(Component):
             # It only shows that the client is alive; too many of these are a flood.
             self.flooding.ignored(member, source, now)
         elif text in dialect.leave_words or (
-            self.limits.allows_message(member, sender, now)
+            self.limits.allowed_messages(member, sender, 1, now)
             and (not is_long or self._allows_long(member, text, was_cut, now))
         ):
             self.take_line(member, text, now)

@@ -244,18 +244,8 @@ class JoinConversation:
         self._room = room
         room, user = names.room_name(room), self._user(request)
         self.state = State.AWAITING_GRANT
-        return [
-            AskToEnter(
-                self._dialect,
-                request.operation,
-                room,
-                user,
-                request.password,
-                request.port,
-                request.suites,
-                request.language,
-            )
-        ]
+        password, suites, language = request.password, request.suites, request.language
+        return [AskToEnter(self._dialect, request.operation, room, user, password, suites, language)]
 
     def _user(self, request: Request) -> str:
         """Return the user's name in normal form, or the signed token in its place."""

@@ -86,7 +86,6 @@ class AskToEnter(msgspec.Struct, frozen=True):
     user: str
     """In normal form; or a signed token, where these are accepted."""
     password: str | None
-    port: int | None
     suites: tuple[str, ...] = ()
     """Of version 2: see `handshake.Request`."""
     language: str = ""

@@ -102,7 +102,7 @@ class Entering:
             password = f"{who.signed} {password or ''}"
         verdict = rules.quotas.request(who.ip, now)
         admission = Admission(rules, LISTENER, who.ip, verdict)
-        request = AskToEnter(WEB, operation, self._room, who.name, password, None, language=who.language)
+        request = AskToEnter(WEB, operation, self._room, who.name, password, language=who.language)
         question = admission.decide(request, now, self._wall_now, self._token)
         if isinstance(question, Create):  # or Join
             self._rules.core.routes.ask_about(

@@ -137,11 +137,6 @@ def presence(rules: AdmissionRules, member: Member, now: float, on_reply: OnRepl
     ask(now)
 
 
-def presence_stats(member: Member, on_reply: OnReply) -> None:
-    """Tell the number of a room's members."""
-    on_reply({"num_clients": member.room.size, "num_users": member.room.size})
-
-
 def list_rooms(rules: AdmissionRules, page: int, now: float, on_reply: OnReply, on_error: OnError) -> None:
     """Ask for a page of the rooms."""
 

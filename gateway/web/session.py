@@ -244,7 +244,8 @@ class Session:
             self._allow_question(now)
             questions.presence(self._rules, member, now, partial(reply, "presence"), on_error)
         elif (stats := command.presence_stats) is not None:
-            questions.presence_stats(self._member(stats.channel), partial(reply, "presence_stats"))
+            size = self._member(stats.channel).room.size
+            reply("presence_stats", {"num_clients": size, "num_users": size})
         elif (rpc := command.rpc) is not None:
             self._allow_question(now)
             questions.list_rooms(self._rules, _page(rpc), now, partial(reply, "rpc"), on_error)

@@ -46,7 +46,7 @@ class Entrance:
     def decide(
         self, admission: Admission, operation: Operation = JOIN, user: str = "alice", password: str | None = None
     ) -> Create | Join | Declined | None:
-        request = AskToEnter(TSUDOI, operation, "den", user, password, None)
+        request = AskToEnter(TSUDOI, operation, "den", user, password)
         return admission.decide(request, self.gateway.now, WALL_NOW)
 
     def left(self) -> list[Item]:

@@ -119,8 +119,6 @@ def test_a_client_gets_in(dialect: Dialect, operation: Operation, room: str) -> 
     asked = client.asked
     assert (asked.dialect, asked.operation, asked.room, asked.user) == (dialect, operation, room, "アリス")
     assert asked.password == ("secret" if dialect.password_key else None)
-    announced_before = dialect.port in (PortPlace.PAYLOAD_END, PortPlace.KEY)
-    assert asked.port == (50_000 if announced_before else None)
     client.commands.clear()
     client.enter(room, "アリス")
     granted = read(dialect, operation, client.sent)
@@ -242,13 +240,14 @@ def test_a_port_at_the_end_is_two_bytes_however_the_rest_is_counted() -> None:
     payload = "アリス".encode() + b"\xc3\x50"
     for size in (len(payload), 3 + 2):
         client = Client(TCRP_OK.name).send(*counted("部屋1", payload, 3, size))
-        assert (client.asked.room, client.asked.user, client.asked.port) == ("部屋1", "アリス", 50_000)
+        assert (client.asked.room, client.asked.user) == ("部屋1", "アリス")
+        assert [command for command in client.enter().commands if isinstance(command, Announce)] == [Announce(50_000)]
 
 
 def test_ascii_needs_no_pause() -> None:
     client = Client("tcrp")
     assert client.handle(Received(serialize_request(TCRP, CREATE, "den", "alice"))) == [
-        AskToEnter(TCRP, CREATE, "den", "alice", None, None)
+        AskToEnter(TCRP, CREATE, "den", "alice", None)
     ]
 
 
