@@ -119,19 +119,14 @@ def _body_lines(draw: Renderer, body: bytes | None, tokens: Tokens) -> list[str]
     return lines
 
 
-def datagram_outcomes(before: dict[str, int], after: Counters, is_known: bool, left: bool) -> list[Words]:
+def datagram_outcomes(before: Counters, after: Counters, is_known: bool, left: bool) -> list[Words]:
     """Return what came of a datagram, by the counters that it moved."""
-    moved = [name for name in words.DATAGRAM_OUTCOMES if getattr(after, name) != before[name]]
+    moved = [name for name in words.DATAGRAM_OUTCOMES if getattr(after, name) != getattr(before, name)]
     found = [words.DATAGRAM_OUTCOMES[name] for name in moved][:1]
     if left:
         found = [words.LEAVES]
     if not found:
         found = [words.SIGN_OF_LIFE if is_known else words.ASKED_FOR]
-    if after.moved_addresses != before["moved_addresses"]:
+    if after.moved_addresses != before.moved_addresses:
         found.append(words.MOVED)
     return found
-
-
-def counted(counters: Counters) -> dict[str, int]:
-    """Return the counters that tell what came of a datagram."""
-    return {name: getattr(counters, name) for name in (*words.DATAGRAM_OUTCOMES, "moved_addresses")}

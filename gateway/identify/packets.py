@@ -1,7 +1,5 @@
 """Open packets of version 2 for a look at their lines, and tell what came of them; PROTOCOL.md, "Packets"; no I/O."""
 
-from collections.abc import Mapping
-
 from tsudoi.protocol.client.words import Words
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed.packets import Kind, parse_untrusted
@@ -38,9 +36,10 @@ def counted(counters: Counters) -> dict[str, int]:
     return {"opened": counters.sealed_opened, "retry": counters.sealed_retries, **counters.sealed_dropped}
 
 
-def packet_outcomes(before: Mapping[str, int], after: Counters, is_opened: bool) -> list[Words]:
+def packet_outcomes(before: Counters, after: Counters, is_opened: bool) -> list[Words]:
     """Return what came of a packet, by the counters that it moved; `is_opened`: `open_packet` had a body."""
-    found = [words.PACKET_OUTCOMES[name] for name, count in counted(after).items() if count != before[name]]
+    counts = counted(before)
+    found = [words.PACKET_OUTCOMES[name] for name, count in counted(after).items() if count != counts[name]]
     if words.PACKET_OUTCOMES["forged"] in found and is_opened:
         return [words.NO_LINES]
     return found or [words.DIRECTORY_ASKED]

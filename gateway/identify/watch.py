@@ -4,6 +4,7 @@ The service, its connections and its datagrams are the product's own; the classe
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
 from time import monotonic
 
@@ -26,16 +27,7 @@ from ..process.outbound import GatewayOutbound
 from ..process.service import Service
 from ..sealed.keys import is_meant
 from . import packets, words
-from .blocks import (
-    Talk,
-    counted,
-    datagram_block,
-    datagram_outcomes,
-    down_block,
-    handshake_block,
-    port_block,
-    so_far_block,
-)
+from .blocks import Talk, datagram_block, datagram_outcomes, down_block, handshake_block, port_block, so_far_block
 from .render import Renderer
 
 SO_FAR_S = 1.0
@@ -189,14 +181,13 @@ class WatchedService(Service):
             for token, member in members.items()
         }
         is_known = find_member(data, known.get)[0] is not None
-        before, leaving = counted(self.counters), _leaving(members)
-        packets_before = packets.counted(self.counters)
+        before, leaving = deepcopy(self.counters), _leaving(members)
         super()._on_datagrams(listener, [(data, source)], waited_s)
         left = _leaving(self.core.members.by_token) != leaving or len(self.core.members.by_token) < len(known)
         body = None
         if is_meant(data):
             body = packets.open_packet(self.core.sealed_sender.keys, data, up=True)
-            outcomes = packets.packet_outcomes(packets_before, self.counters, body is not None)
+            outcomes = packets.packet_outcomes(before, self.counters, body is not None)
         else:
             outcomes = datagram_outcomes(before, self.counters, is_known, left)
         tokens, peer = self.watch.tokens, _text(source)

@@ -34,7 +34,7 @@ def test_packets_of_both_directions_are_opened(suite: str) -> None:
 
 def test_outcomes_follow_the_counters() -> None:
     counters = Counters()
-    before = counted(counters)
+    before = Counters()
     assert packet_outcomes(before, counters, True) == [words.DIRECTORY_ASKED]
     counters.sealed_dropped["forged"] += 1
     assert packet_outcomes(before, counters, False) == [words.PACKET_OUTCOMES["forged"]]
