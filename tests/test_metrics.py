@@ -22,6 +22,7 @@ from gateway.listeners.options import Listener
 from gateway.process import metrics as gateway_metrics
 from gateway.process.service import Service
 from tests.support.each import each
+from tests.support.fakes import own_sessions
 from tests.test_documents import ROOT, code, tables
 from tsudoi.ops.exposition import exposition
 from tsudoi.ops.metrics import Row
@@ -49,7 +50,9 @@ def check_labels(rows: list[Row]) -> None:
 
 async def test_every_counter_of_the_gateway_is_told(tmp_path: Path) -> None:
     listener = Listener("127.0.0.1", 0)
-    service = Service(Config(tcp=(listener,), udp=(listener,), data=Path("unused")), [f"ipc://{tmp_path}/b"])
+    service = Service(
+        Config(tcp=(listener,), udp=(listener,), data=Path("unused")), [f"ipc://{tmp_path}/b"], own_sessions()
+    )
     rows = gateway_metrics.rows(service)
     check_labels(rows)
     by_label = service.counters.refusals, service.counters.webhook_answers, service.counters.sealed_dropped

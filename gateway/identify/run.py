@@ -71,8 +71,8 @@ async def run(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], language: La
         service = WatchedService(
             Config(tcp=with_both_families(tcp), udp=with_both_families(udp), name="identify"),
             (broker.endpoint,),
-            broker.context,
             _sessions(stack),
+            broker.context,
         )
         service.look_on(Watch(lambda: renderer(language), show, count_down))
         stack.push_async_callback(service.stop)

@@ -74,7 +74,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         if config.inherited is not None:
             # A pipe from the parent process: it becomes readable when that ends.
             loop.add_reader(sys.stdin.fileno(), stopped.set)
-        service = Service(config, endpoints, broker.context if isinstance(broker, LocalBroker) else None, sessions)
+        service = Service(config, endpoints, sessions, broker.context if isinstance(broker, LocalBroker) else None)
         if isinstance(broker, LocalBroker):
             broker.join(service)
         if config.inherited is None:

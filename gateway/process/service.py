@@ -37,7 +37,7 @@ from .health_log import HealthLog
 from .http_listeners import HttpListeners
 from .measured import REPORT_S, measure
 from .outbound import GatewayOutbound
-from .session_files import Sessions, without_files
+from .session_files import Sessions
 
 logger = logs.get("gateway")
 
@@ -57,12 +57,10 @@ class Service:
         self,
         config: Config,
         brokers: Sequence[str],
+        sessions: Sessions,
         context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
-        sessions: Sessions | None = None,
     ) -> None:
         """Bind the UDP listeners and connect to brokers at these endpoints; inproc:// needs a ZeroMQ `context`.
-
-        Without `sessions`, sessions of version 2 end with this run, and there is no certificate for TLS.
 
         Raises:
             SettingError: an address can not be bound, or a file with keys can not be used.
@@ -91,7 +89,6 @@ class Service:
         self.counters = Counters()
         self.routes = routes = Routes(brokers, settings.unaccepted, settings.request_timeout_s, self.counters)
         self.out = out = self.outbound(self.udp, self.counters)
-        sessions = sessions or without_files()
         self.core = ChatCore(settings, routes, out, self.counters, [server.bound for server in self.udp], sessions.keys)
         out.members = self.core.members
         sender = self.core.sealed_sender

@@ -57,11 +57,6 @@ class Sessions:
         return self.shown.sha256 if self.shown is not None else ""
 
 
-def without_files() -> Sessions:
-    """Return sessions of this process alone, without TLS."""
-    return Sessions(SessionKeys([secrets.token_bytes(SECRET_SIZE)]))
-
-
 class _NoPlace(SettingError):
     """A file can be neither read nor made."""
 

@@ -19,6 +19,7 @@ from gateway.listeners.options import Listener
 from gateway.process.service import Service
 from gateway.settings import Settings
 from tests.chaos.relay import NEWS, BackboneRelay
+from tests.support.fakes import own_sessions
 from tests.support.patched_brokers import PatientBroker
 from tests.support.services import Broker, Gateway, at
 from tests.support.waiting import until
@@ -39,7 +40,7 @@ async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneR
     await relay.start(broker.endpoint)
     listener = Listener("127.0.0.1", 0)
     config = Config(tcp=(listener,), udp=(listener,), data=Path("unused"), settings=Settings(replay_rate=MANY))
-    service = Service(config, [relay.endpoint])
+    service = Service(config, [relay.endpoint], own_sessions())
     try:
         (tcp,) = await service.start()
         yield service, relay, tsudoi.Server("127.0.0.1", tcp.port, service.udp[0].listener.port)

@@ -29,7 +29,8 @@ from gateway.link.canary import CANARY_S
 from gateway.link.routes import Routes
 from gateway.listeners import sockaddr
 from gateway.listeners.bound import Bound
-from gateway.sealed.keys import SessionKeys
+from gateway.process.session_files import Sessions
+from gateway.sealed.keys import SECRET_SIZE, SessionKeys
 from gateway.sealed.sender import REPEAT_S
 from gateway.settings import Settings
 from tsudoi.protocol import backbone
@@ -61,6 +62,11 @@ HASHING_S = 0.2
 TICK_S = 0.25
 WALL_MS = 1_700_000_000_000
 """When every world begins."""
+
+
+def own_sessions() -> Sessions:
+    """Return what sessions of one process are made with, without files and TLS."""
+    return Sessions(SessionKeys([bytes(SECRET_SIZE)]))
 
 
 class FakeRecipients:

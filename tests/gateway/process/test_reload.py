@@ -27,6 +27,7 @@ from gateway.process.reload import FOR_NEW_MEMBERS, prepare, prepare_parent
 from gateway.process.service import Service
 from gateway.process.session_files import open_sessions, warn
 from gateway.settings import Settings
+from tests.support.fakes import own_sessions
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.reload import Report, flags
@@ -74,7 +75,7 @@ async def test_each_setting_that_differs_is_in_the_report_once_and_no_other(abou
     is_live = about.name in {each.name for each in fields(Settings)}
     config = a_config(tls_listeners=(replace(ANY, tls=True),) if about.name == "tls_listeners" else ())
     logs.change_level(config.log_level)  # an earlier test of this process may have left another
-    service = Service(config, [f"{IPC}{tmp_path}/b"])
+    service = Service(config, [f"{IPC}{tmp_path}/b"], own_sessions())
     before = getattr(config.settings if is_live else config, about.name)
     value = another(about, before)
     new = a_config(tls_listeners=config.tls_listeners)
@@ -98,7 +99,7 @@ async def test_parts_with_copies_of_a_setting_get_the_new_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tcp, "connections_allowed", lambda settings, has_web: settings.connections)
-    service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
+    service = Service(a_config(), [f"{IPC}{tmp_path}/b"], own_sessions())
     changed = Settings(unaccepted=7, connections=3)
     prepare(service, lambda: a_config(settings=changed))()
     assert service.routes.links[0].publisher.capacity == 7
@@ -107,14 +108,14 @@ async def test_parts_with_copies_of_a_setting_get_the_new_value(
 
 
 async def test_a_broker_elsewhere_makes_the_folder_of_data_a_setting_that_nothing_uses(tmp_path: Path) -> None:
-    service = Service(a_config(broker=("ipc:///b",)), [f"{IPC}{tmp_path}/b"])
+    service = Service(a_config(broker=("ipc:///b",)), [f"{IPC}{tmp_path}/b"], own_sessions())
     report = prepare(service, lambda: a_config(broker=("ipc:///b",), data=Path("/other")))()
     assert all_in(report) == []
     await service.stop()
 
 
 async def test_a_flag_that_wins_over_the_file_is_said(tmp_path: Path) -> None:
-    service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
+    service = Service(a_config(), [f"{IPC}{tmp_path}/b"], own_sessions())
     assert prepare(service, lambda: a_config(overridden=("rate",)))().overridden == ["rate"]
     await service.stop()
 
@@ -148,7 +149,7 @@ def trusting(secret: Path | None, auth: Literal["optional", "required"] = "optio
 
 
 async def test_keys_are_read_again_also_from_another_file(tmp_path: Path, secrets: dict[str, Path]) -> None:
-    service = Service(trusting(secrets["old"]), [f"{IPC}{tmp_path}/b"])
+    service = Service(trusting(secrets["old"]), [f"{IPC}{tmp_path}/b"], own_sessions())
     report = prepare(service, lambda: trusting(secrets["new"]))()
     assert all_in(report) == report.changed == ["keys for signed tokens"]
     assert (knows(service, secrets["old"]), knows(service, secrets["new"])) == (False, True)
@@ -166,7 +167,7 @@ async def test_tokens_where_there_were_none_or_the_other_way_round_need_a_restar
     tmp_path: Path, secrets: dict[str, Path]
 ) -> None:
     for before, after in ((None, secrets["new"]), (secrets["old"], None)):
-        service = Service(trusting(before), [f"{IPC}{tmp_path}/b"])
+        service = Service(trusting(before), [f"{IPC}{tmp_path}/b"], own_sessions())
         report = prepare(service, partial(trusting, after))()
         assert all_in(report) == report.needs_restart == ["auth-secret"]
         assert service.config.settings.auth == ("optional" if before else "off")
@@ -175,7 +176,7 @@ async def test_tokens_where_there_were_none_or_the_other_way_round_need_a_restar
 
 async def test_a_file_that_can_not_be_used_changes_nothing(tmp_path: Path, secrets: dict[str, Path]) -> None:
     config = trusting(secrets["old"])
-    service = Service(config, [f"{IPC}{tmp_path}/b"])
+    service = Service(config, [f"{IPC}{tmp_path}/b"], own_sessions())
     wrong = replace(config, auth_secret=tmp_path / "none", settings=replace(config.settings, rate=1.0))
     with pytest.raises(SettingError, match="none"):
         prepare(service, lambda: wrong)
@@ -216,7 +217,7 @@ async def test_a_certificate_is_read_again_also_from_another_file(tmp_path: Path
         return a_config(tls_listeners=(replace(ANY, tls=True),), tls_certificate=certificate, tls_key=key)
 
     one = shown("one")
-    service = Service(one, [f"{IPC}{tmp_path}/b"], sessions=open_sessions(one, ExitStack()))
+    service = Service(one, [f"{IPC}{tmp_path}/b"], open_sessions(one, ExitStack()))
     two = shown("two")
     report = prepare(service, lambda: two)()
     assert two.tls_certificate is not None
@@ -231,7 +232,7 @@ async def test_a_certificate_that_clients_refuse_is_named_at_the_start_and_at_a_
     expired, key = make_certificate(tmp_path, "one", days=-1)
     config = a_config(tls_listeners=(replace(ANY, tls=True),), tls_certificate=expired, tls_key=key)
     sessions = open_sessions(config, ExitStack())
-    service = Service(config, [f"{IPC}{tmp_path}/b"], sessions=sessions)
+    service = Service(config, [f"{IPC}{tmp_path}/b"], sessions)
 
     def named(act: Callable[[], object]) -> bool:
         with capture_logs() as lines:

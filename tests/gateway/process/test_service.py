@@ -20,6 +20,7 @@ from broker.store.memory import MemoryStore
 from gateway.config import Config
 from gateway.listeners.options import Listener
 from gateway.process.service import DRAIN_S, Service
+from tests.support.fakes import own_sessions
 from tests.support.waiting import until
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry
@@ -44,7 +45,7 @@ class Both:
         self.context: zmq.Context[zmq.Socket[bytes]] | None = zmq.Context() if endpoint.startswith(INPROC) else None
         self.broker = BrokerServer(Cores([core]), self.store, Limits(), endpoint, lambda: None, context=self.context)
         self.broker.start()
-        self.service = Service(a_config(), [endpoint], self.context)
+        self.service = Service(a_config(), [endpoint], own_sessions(), self.context)
         self.server = tsudoi.Server()
         self.is_stopped = False
 
@@ -157,7 +158,7 @@ async def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
     def note(event: str, **values: object) -> None:
         said[event] = values.get("why")
 
-    service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
+    service = Service(a_config(), [f"{IPC}{tmp_path}/b"], own_sessions())
     monkeypatch.setattr("gateway.process.health_log.logger.warning", note)
     monkeypatch.setattr("gateway.process.service.HEALTHY_S", 0.1)
     starting = asyncio.create_task(service.start())
@@ -177,9 +178,9 @@ def test_no_socket_is_left_open_by_a_setting_that_can_not_work(tmp_path: Path) -
             taken.bind(("127.0.0.1", 0))
             second = Listener("127.0.0.1", taken.getsockname()[1])
             with pytest.raises(SettingError, match="can not listen on UDP"):
-                Service(replace(a_config(), udp=(ANY, second)), [f"{IPC}{tmp_path}/b"])
+                Service(replace(a_config(), udp=(ANY, second)), [f"{IPC}{tmp_path}/b"], own_sessions())
         with pytest.raises(SettingError, match="can not read the key file"):
-            Service(replace(a_config(), auth_key=tmp_path / "none"), [f"{IPC}{tmp_path}/b"])
+            Service(replace(a_config(), auth_key=tmp_path / "none"), [f"{IPC}{tmp_path}/b"], own_sessions())
 
     asyncio.run(scenario())
     gc.collect()  # it would complain of the sockets
@@ -189,9 +190,11 @@ async def test_a_taken_address_is_a_setting_error(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(SettingError, match="can not listen on UDP"):
-            Service(a_config(udp=Listener("127.0.0.1", taken.getsockname()[1])), [f"{IPC}{tmp_path}/b"])
+            Service(a_config(udp=Listener("127.0.0.1", taken.getsockname()[1])), [f"{IPC}{tmp_path}/b"], own_sessions())
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        service = Service(a_config(tcp=Listener("127.0.0.1", listener.getsockname()[1])), [f"{IPC}{tmp_path}/b"])
+        service = Service(
+            a_config(tcp=Listener("127.0.0.1", listener.getsockname()[1])), [f"{IPC}{tmp_path}/b"], own_sessions()
+        )
         with pytest.raises(SettingError, match="can not listen on TCP"):
             await service.start()
         await service.stop()

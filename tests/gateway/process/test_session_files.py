@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config import Config
 from gateway.process import session_files
-from gateway.process.session_files import open_sessions, without_files
+from gateway.process.session_files import open_sessions
 from tsudoi.protocol.errors import SettingError
 from tsudoi.protocol.sealed.suites import AES_128_GCM
 
@@ -72,7 +72,6 @@ def test_where_nothing_can_be_kept_that_is_said(tmp_path: Path, monkeypatch: pyt
     assert one.fingerprint != other.fingerprint
     assert "session-secret" in one.why_not_kept
     assert "no later run" in warned(config, one, monkeypatch)
-    assert without_files().shown is None
 
 
 def test_without_a_place_for_temporary_files_either_that_is_a_mistake(

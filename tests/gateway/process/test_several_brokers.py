@@ -12,6 +12,7 @@ from gateway.link.reachability import unhealthy_reason
 from gateway.listeners.options import Listener
 from gateway.process.service import Service
 from tests.broker.test_membership import Broker, NewBroker, brokers
+from tests.support.fakes import own_sessions
 from tests.support.shared_memory_store import SharedMemory
 from tests.support.waiting import until
 from tsudoi.protocol.backbone import shard_named
@@ -66,7 +67,7 @@ class Town:
         await until(lambda: len(self.one.shards) == SHARDS // 2 == len(self.other.shards))
         servers = []
         for seeds in ([self.one.endpoint], [self.one.endpoint, "ipc:///nowhere/b"]):
-            service = Service(Config(tcp=(ANY,), udp=(ANY,), data=Path("unused")), seeds)
+            service = Service(Config(tcp=(ANY,), udp=(ANY,), data=Path("unused")), seeds, own_sessions())
             self.stack.push_async_callback(self.stop, service)
             self.gateways.append(service)
             (tcp,) = await service.start()

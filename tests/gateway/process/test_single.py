@@ -24,6 +24,7 @@ from gateway.listeners.options import Listener
 from gateway.process.service import Service as GatewayService
 from gateway.process.single import LocalBroker
 from tests.support import forked
+from tests.support.fakes import own_sessions
 from tests.support.services import Gateway, at, hear
 from tsudoi.protocol.errors import StoreError
 
@@ -50,7 +51,7 @@ async def embedded(
     broker = LocalBroker(data, None, "human", on_failure)
     await broker.start()
     config = Config(tcp=(ANY,), udp=(ANY,), data=data, name="embedded")
-    service = GatewayService(config, [broker.endpoint], broker.context)
+    service = GatewayService(config, [broker.endpoint], own_sessions(), broker.context)
     broker.join(service)
     (listener,) = await service.start()
     try:
