@@ -3,7 +3,7 @@
 PROTOCOL.md, "Told" and "Phrases", lists them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -56,7 +56,7 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
     """
     kind, n = entry.kind, entry.offset
     if kind == _SAID:
-        return message(entry, room, style)
+        return messages((entry,), room, style)[0]
     if style.form is _WEB:
         return web_publication(entry, room, options, member)
     if style.form is _SEALED:
@@ -81,32 +81,21 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
     return notices.encode_notice(style, room, notice, {"n": n, **values}, phrase(which, japanese, **values))
 
 
-def message(entry: Entry, room: str, style: DownStyle) -> bytes:
-    """Return the datagram, or the push, for an entry of the kind SAID: faster than `payload`."""
-    if style.form is _WEB:
-        return web_publication(entry, room, 0) or b""
-    if style.form is _SEALED:
-        return sealed_messages((entry,))[0]
-    return downlink_encoder.encode_message(style, room, entry.offset, entry.sender, entry.text)
-
-
 def messages(entries: Sequence[Entry], room: str, style: DownStyle) -> list[bytes]:
-    """Return what `message` does for each of several entries."""
+    """Return the datagrams, lines or pushes for entries of the kind SAID: faster than `payload`."""
     if style.form is _SEALED:
-        return sealed_messages(entries)
-    return [message(entry, room, style) for entry in entries]
-
-
-def sealed_messages(entries: Iterable[Entry]) -> list[bytes]:
-    """Return the lines of version 2 for entries of the kind SAID. They are not cut: a body may have more bytes."""
-    return serialize_said(
-        [
-            (entry.offset, entry.sender, entry.text, member_number(entry.member), entry.code)
-            if entry.code
-            else (entry.offset, entry.sender, entry.text)
-            for entry in entries
-        ]
-    )
+        # Not cut: a body of version 2 may have more bytes than a datagram.
+        return serialize_said(
+            [
+                (entry.offset, entry.sender, entry.text, member_number(entry.member), entry.code)
+                if entry.code
+                else (entry.offset, entry.sender, entry.text)
+                for entry in entries
+            ]
+        )
+    if style.form is _WEB:
+        return [web_publication(entry, room, 0) or b"" for entry in entries]
+    return [downlink_encoder.encode_message(style, room, entry.offset, entry.sender, entry.text) for entry in entries]
 
 
 def web_publication(entry: Entry, room: str, options: int, member: int = 0) -> bytes | None:
