@@ -1,7 +1,7 @@
 """Make the reply to a client that comes back: the first entries that it has missed; PROTOCOL.md, "WebSocket"."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind
@@ -18,18 +18,13 @@ MAX_BYTES = 262_144
 """Bytes of publications in one reply, about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(NamedTuple):
     """What a client is told about what it has missed."""
 
-    offset: int
-    """The position that the publications follow on."""
+    missed: Missed
     after: int
-    """The position that they lead to: later entries come as pushes."""
-    is_complete: bool
-    lost: tuple[int, int] | None = None
-    """The first and the last offset that are lost; None: none are, or it is not known which."""
-    publications: list[Publication] = field(default_factory=list)
+    """The position that the publications lead to: later entries come as pushes."""
+    publications: list[Publication]
 
 
 def epoch_of(room: int, epoch: int) -> str:
@@ -54,8 +49,7 @@ def recover(
         if missed is None:
             on_recovered(None, now)
             return
-        after, publications = _collect(missed.entries, missed.offset, member)
-        on_recovered(Recovered(missed.offset, after, missed.is_complete, missed.lost, publications), now)
+        on_recovered(Recovered(missed, *_collect(missed.entries, missed.offset, member)), now)
 
     room = member.room
     # A text that is no room's epoch is answered as another epoch.

@@ -21,6 +21,7 @@ from tsudoi.protocol.web.commands import Command, Connect, Publish, Rpc, Subscri
 from tsudoi.version import __version__
 
 from ..chat.members import Member, Recipients
+from ..chat.recovery import Missed
 from ..chat.speak import LineRefusal
 from ..join.account import Outcome
 from ..join.admission import AdmissionRules
@@ -339,7 +340,7 @@ class Session:
         if subscribe.recover:
             recover(self._rules, member, subscribe.epoch, subscribe.offset, start, now, on_recovered)
         else:
-            on_recovered(Recovered(start, start, False), now)
+            on_recovered(Recovered(Missed(start, False), start, []), now)
 
     def _unsubscribe(self, number: int, channel: str, now: float) -> None:
         room = self._rooms.pop(channel, None)
@@ -412,12 +413,12 @@ def _page(rpc: Rpc) -> int:
 def _subscribed(member: Member, subscribe: Subscribe, recovered: Recovered) -> dict[str, Any]:
     room = member.room
     about: dict[str, Any] = {"name": member.name, "members": max(room.size, len(room.members))}
-    if recovered.lost is not None:
-        about["lost"] = dict(zip(("from", "to"), recovered.lost, strict=True))
+    if recovered.missed.lost is not None:
+        about["lost"] = dict(zip(("from", "to"), recovered.missed.lost, strict=True))
     result: dict[str, Any] = {"recoverable": True, "positioned": True, "epoch": epoch_of(room.id, room.epoch)}
-    result |= {"offset": recovered.offset, "data": about}
+    result |= {"offset": recovered.missed.offset, "data": about}
     if subscribe.recover:
-        result |= {"was_recovering": True, "recovered": recovered.is_complete}
+        result |= {"was_recovering": True, "recovered": recovered.missed.is_complete}
         result["publications"] = recovered.publications
     return result
 
