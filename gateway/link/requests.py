@@ -22,11 +22,7 @@ class _Asked:
     on_answer: OnAnswer
     deadline: float
     again_at: float
-
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether the broker knows the question again: a line that its client has not numbered would be said twice."""
-        return not isinstance(self.body, Say) or self.body.number > 0
+    """Infinite: never, as a line that its client has not numbered would be said twice."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,9 +46,9 @@ class Requests:
         """Ask a question; without `timeout_s`, it is given up after the usual time."""
         self._last_id += 1
         deadline = now + (self.timeout_s if timeout_s is None else timeout_s)
-        asked = self._asked[self._last_id] = _Asked(body, on_answer, deadline, now + ASK_AGAIN_S)
-        if not asked.is_repeatable:
-            asked.again_at = math.inf
+        is_repeatable = not isinstance(body, Say) or body.number > 0
+        again_at = now + ASK_AGAIN_S if is_repeatable else math.inf
+        self._asked[self._last_id] = _Asked(body, on_answer, deadline, again_at)
         self.send(Request(self._last_id, body))
 
     def handle_reply(self, request_id: int, body: Answer, now: float) -> None:
@@ -66,7 +62,7 @@ class Requests:
     def repeat(self, now: float) -> None:
         """Ask all questions again at the next tick: they may be lost with a connection, or with a former broker."""
         for asked in self._asked.values():
-            if asked.is_repeatable:
+            if asked.again_at < math.inf:
                 asked.again_at = now
 
     def give_up(self, now: float) -> None:
