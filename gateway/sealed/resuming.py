@@ -285,10 +285,8 @@ class Resuming(Component):
         self.streams.begin(member, missed.offset, now)
 
     def _answer(self, link: SealedLink, count: int, missed: Missed) -> None:
-        sender = link.member.sender
-        said = 0 if sender is None or sender.numbered is None else sender.numbered.kept
         state: lines.State = "complete" if missed.is_complete else "reset" if missed.lost is None else "gap"
-        link.send_bodies([resumed(link, count, missed.offset, said, state, missed.lost)])
+        link.send_bodies([resumed(link, count, missed.offset, state, missed.lost)])
 
     def link(self, member: Member, session: bytes) -> SealedLink:
         """Return the link of a member; make it if there is none."""

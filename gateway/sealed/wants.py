@@ -1,6 +1,5 @@
 """Send members again what they miss, from the room's log; PROTOCOL.md, "Version 2"."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
@@ -55,7 +54,8 @@ class Wants(Component):
     def _send(self, link: SealedLink, after: int, to: int, answer: Replayed) -> None:
         if answer.first > after + 1:
             self.counters.lost_entries += answer.first - 1 - after
-            self.send_gap(link, after, answer.first - 1)
+            lost_to = answer.first - 1
+            link.send_bodies([resumed(link, 0, lost_to, "gap", (after + 1, lost_to))])
             return
         entries = [entry for entry in answer.entries if after < entry.offset <= to]
         reached, lines = after, []
@@ -74,18 +74,9 @@ class Wants(Component):
             return None
         return render.payload(entry, member.room.name, member.dialect.down, member.options, member.id)
 
-    def send_gap(self, link: SealedLink, after: int, lost_to: int) -> None:
-        """Tell a member that the log does not have the entries after an offset any more."""
-        member = link.member
-        numbered = None if member.sender is None else member.sender.numbered
-        said = 0 if numbered is None else numbered.kept
-        link.send_bodies([resumed(link, 0, lost_to, said, "gap", (after + 1, lost_to))])
 
-
-def resumed(
-    link: SealedLink, to: int, offset: int, said: int, state: State, lost: Sequence[int] | None = None
-) -> bytes:
+def resumed(link: SealedLink, to: int, offset: int, state: State, lost: tuple[int, int] | None) -> bytes:
     """Return the body `resumed`: it answers the packet with the count `to` (0: a `want`)."""
-    room = link.member.room
-    ends = None if lost is None else (lost[0], lost[1])
-    return serialize(DownLine(resumed=Resumed(to, room.epoch, offset, said, link.member.name, state, ends)))
+    member, sender = link.member, link.member.sender
+    said = 0 if sender is None or sender.numbered is None else sender.numbered.kept
+    return serialize(DownLine(resumed=Resumed(to, member.room.epoch, offset, said, member.name, state, lost)))
