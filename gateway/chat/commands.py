@@ -213,16 +213,10 @@ class Commands(Component):
     def _look_back(
         self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float, *, before: int
     ) -> None:
-        """Search the log backwards for messages.
+        """Search the log backwards from the offset `end` for `count` messages at most, by so many questions.
 
-        Args:
-            member: the member that asks.
-            count: how many messages it gets at most.
-            end: the offset to begin with.
-            found: messages that were found after it.
-            portions: how many questions may still be asked.
-            now: when the member asked; all questions together share one time-out.
-            before: the offset that the messages are before; 0: none.
+        `found`: those that were found after it. `before`: the offset that all are before; 0: none. `now`: when the
+        member asked, as all questions together share one time-out.
         """
         epoch, after = member.room.epoch, max(end - PORTION, 0)
 

@@ -96,7 +96,7 @@ class WebConnection(HttpConnection):
 
     def _too_slow(self) -> None:
         if self._is_websocket:
-            self._server.count_slow()
+            self._server.rules.counters.web_slow += 1
             self.close(Close.SLOW, "you read too slowly")
 
     def _left(self) -> None:
@@ -309,7 +309,3 @@ class WebServer(HttpServer[WebConnection]):
             if not of_address:
                 del self._by_address[address]
         super().leave(connection)
-
-    def count_slow(self) -> None:
-        """Count a client that was closed because it reads too slowly."""
-        self._counters.web_slow += 1

@@ -77,7 +77,11 @@ class Entering:
         if member is None:
             # Without an IP address: a secret that came over a connection is not forged, and phones change theirs.
             self._rules.core.routes.ask_about(self._room, Resume(hash_token(token)), now, self._resumed)
-        elif member.leaving:
+        else:
+            self._returned(member, now)
+
+    def _returned(self, member: Member | None, now: float) -> None:
+        if member is None or member.leaving:
             self._on_error(Error.INTERNAL, "you are still leaving this room: try again in a moment")
         else:
             self._on_member(member, Outcome.RETURNED, now)
@@ -85,11 +89,7 @@ class Entering:
     def _resumed(self, answer: Answer | None, now: float) -> None:
         match answer:
             case Granted():
-                member = self._rules.core.streams.resume(answer, self._token.encode(), now)
-                if member is None or member.leaving:
-                    self._on_error(Error.INTERNAL, "you are still leaving this room: try again in a moment")
-                else:
-                    self._on_member(member, Outcome.RETURNED, now)
+                self._returned(self._rules.core.streams.resume(answer, self._token.encode(), now), now)
             case Refused(Status.ROOM_NOT_FOUND):
                 self._enter(Operation.JOIN, now)
             case _:
