@@ -29,7 +29,8 @@ class Link:
         self._abandoned = AbandonedJoins(counters, self._send, self.publish)
         self.requests = Requests(timeout_s, counters, self._abandoned, self._send)
         self._broker = ""
-        self._welcomed = False
+        self.is_welcomed = False
+        """The last greeting was answered: a broker that was restarted meanwhile does not know this gateway."""
         self._heard_at = self._hello_at = float("-inf")
         self._frames: list[bytes] = []
         self._report: backbone.Delivered | None = None
@@ -50,7 +51,7 @@ class Link:
 
     def notify(self, message: backbone.Delivered | backbone.Measured | backbone.Bye) -> None:
         """Send a message that needs no answer and may be lost."""
-        if not self._welcomed:
+        if not self.is_welcomed:
             return
         if not isinstance(message, backbone.Delivered):
             self._send(message)
@@ -82,10 +83,10 @@ class Link:
 
     def tick(self, now: float) -> None:
         """Send a Hello or a canary, repeat and give up questions. Call it every `CANARY_S`."""
-        if (not self._welcomed or now - self._heard_at > ALIVE_S) and now - self._hello_at >= HELLO_S:
+        if (not self.is_welcomed or now - self._heard_at > ALIVE_S) and now - self._hello_at >= HELLO_S:
             self._hello_at = now
             self._send(backbone.Hello(backbone.VERSION))
-        if self._welcomed:
+        if self.is_welcomed:
             self._send(backbone.Canary(self.canary.send(now)))
         self.requests.tick(now)
         if self.is_alive(now):
@@ -108,12 +109,12 @@ class Link:
                 self.requests.handle_reply(request_id, body, now)
             case backbone.Welcome(broker, accepted, is_new):
                 self._handle_welcome(broker, accepted, is_new, now)
-            case backbone.Unknown() if self._welcomed:
+            case backbone.Unknown() if self.is_welcomed:
                 self.begin_again(now)
 
     def begin_again(self, now: float) -> None:
         """End the lease, say Hello, and publish nothing before the next Welcome."""
-        self._welcomed = False
+        self.is_welcomed = False
         self.canary.end_lease()
         self.publisher.close()
         self._hello_at = float("-inf")
@@ -126,7 +127,7 @@ class Link:
             # A bundle with a higher number may have overtaken this message.
             accepted = max(accepted, self.publisher.accepted)
         self._broker = broker
-        self._welcomed = True
+        self.is_welcomed = True
         self.requests.repeat(now)
         self.publisher.welcome(accepted, now)
 
@@ -142,15 +143,10 @@ class Link:
         self._heard_at = max(self._heard_at, self.canary.back_at)
         return is_complete
 
-    @property
-    def is_welcomed(self) -> bool:
-        """Whether the last greeting was answered: a broker that was restarted meanwhile does not know this gateway."""
-        return self._welcomed
-
     def is_from(self, broker: str) -> bool:
         """Return whether a bundle comes from the run of the broker that knows this gateway."""
-        return self._welcomed and broker == self._broker
+        return self.is_welcomed and broker == self._broker
 
     def is_alive(self, now: float) -> bool:
         """Return whether the broker knows this gateway, and has sent something in the last 1.5 s (`ALIVE_S`)."""
-        return self._welcomed and now - self._heard_at < ALIVE_S
+        return self.is_welcomed and now - self._heard_at < ALIVE_S

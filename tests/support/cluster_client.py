@@ -210,7 +210,7 @@ class ClusterGateway:
                 if owner and shard in self.links:
                     link = self.links[shard]
                     link._hello_at = float("-inf")
-                    link._welcomed = False
+                    link.is_welcomed = False
                     link.tick(time.monotonic())
             if shard not in self.links:
                 self.links[shard] = Link(20_000, 5.0, Counters())
