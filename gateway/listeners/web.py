@@ -270,36 +270,32 @@ class WebServer(HttpServer[WebConnection]):
 
     def has_place(self, connection: WebConnection, room: str, now: float) -> bool:
         """Return whether a connection may enter a room; if not, count it."""
-        if not self._is_crowded(connection) or self._spare(connection, room, now) is not None:
+        crowd = self._crowd(connection)
+        if crowd is None or self._spare(crowd, connection, room, now) is not None:
             return True
         self._counters.web_connections_refused += 1
         return False
 
     def take_place(self, connection: WebConnection, room: str, now: float) -> None:
         """Close another connection of an address that has more in rooms than it may, since this one has entered one."""
-        if self._is_crowded(connection) and (spare := self._spare(connection, room, now)) is not None:
+        crowd = self._crowd(connection)
+        if crowd is not None and (spare := self._spare(crowd, connection, room, now)) is not None:
             self._counters.web_connections_displaced += 1
             spare.displace()
 
-    def _is_crowded(self, connection: WebConnection) -> bool:
-        """Return whether the other connections of an address have all places in rooms that it may have."""
+    def _crowd(self, connection: WebConnection) -> list[Session] | None:
+        """Return the sessions in rooms of an address's other connections; None: there is a place for one more."""
         most = in_rooms(self.rules.settings.address_connections)
-        return (
-            bool(self.rules.core.rate_keys.of(connection.ip)) and len(self._others_in_rooms(connection, most)) >= most
-        )
-
-    def _others_in_rooms(self, connection: WebConnection, most: int) -> list[Session]:
-        """Return the sessions in rooms of the other connections of an address; none if it has fewer than so many."""
         of_address = self._by_address.get(rate_key(connection.ip), set())
-        if len(of_address) <= most:
-            return []
+        if len(of_address) <= most or not self.rules.core.rate_keys.of(connection.ip):
+            return None
         sessions = [each.session_in_rooms for each in of_address if each is not connection]
-        return [session for session in sessions if session is not None]
+        found = [session for session in sessions if session is not None]
+        return found if len(found) >= most else None
 
-    def _spare(self, connection: WebConnection, room: str, now: float) -> Session | None:
-        most = in_rooms(self.rules.settings.address_connections)
-        key = self.rules.core.rate_keys.of(connection.ip)
-        return find_spare(self._others_in_rooms(connection, most), key, room, most, now)
+    def _spare(self, crowd: list[Session], connection: WebConnection, room: str, now: float) -> Session | None:
+        most, key = in_rooms(self.rules.settings.address_connections), self.rules.core.rate_keys.of(connection.ip)
+        return find_spare(crowd, key, room, most, now)
 
     def leave(self, connection: WebConnection) -> None:
         """Count the end of a connection."""
