@@ -40,7 +40,7 @@ class AddressMoves(Component):
             return False
         if not sockaddr.same_host(ip, member.ip) and not self.may_change_host(member, now):
             self.counters.wrong_addresses += 1
-            self.out.log_dropped(source, Drop.OTHER_ADDRESS, now)
+            self.out.log_datagram(source, Drop.OTHER_ADDRESS, now)
             return False
         if member.address is not None:
             if member.dialect.port_stays:

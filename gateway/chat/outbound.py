@@ -55,11 +55,11 @@ class Outbound(Protocol):
     def block_flooders(self, program: Sequence[bytes]) -> None:
         """Let the kernel drop datagrams by this BPF program (`flood_filter`); empty: none."""
 
-    def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
-        """Log that a datagram was dropped, unless that was logged lately; `data` is explained."""
+    def log_datagram(self, source: bytes, why: Drop | None, now: float, data: bytes = b"") -> None:
+        """Log that a datagram was dropped, or (None) what may be wrong with an accepted one, unless it was lately.
 
-    def log_accepted(self, source: bytes, now: float, data: bytes) -> None:
-        """Log what may be wrong with a datagram that was accepted, unless that was logged lately."""
+        `data` is explained.
+        """
 
     def log_flood(self, member: Member, seconds: float) -> None:
         """Log that a member floods, and for how long its datagrams are ignored."""

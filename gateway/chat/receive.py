@@ -91,7 +91,7 @@ class Receiver(Component):
             except MalformedMessage:
                 if len(data) < MIN_UP:
                     counters.malformed_datagrams += 1
-                    self.out.log_dropped(source, Drop.SHORT, now)
+                    self.out.log_datagram(source, Drop.SHORT, now)
                 else:
                     self.unknown_tokens.handle(listener, data, b"", source, now)
                 continue
@@ -118,7 +118,7 @@ class Receiver(Component):
             return
         if room_name != room.raw_name and not _is_name_of(room, room_name):
             counters.wrong_rooms += 1
-            self.out.log_dropped(source, Drop.OTHER_ROOM, now, data or _datagram(member, room_name, raw))
+            self.out.log_datagram(source, Drop.OTHER_ROOM, now, data or _datagram(member, room_name, raw))
             self.flooding.ignored(member, source, now)
             return
         if source != member.source or listener != member.listener:
@@ -143,7 +143,7 @@ class Receiver(Component):
                 is_long = was_cut = True
             text = decode_text(raw, dialect, was_cut)
             if REPLACEMENT in text:
-                self.out.log_accepted(source, now, _datagram(member, room_name, raw))
+                self.out.log_datagram(source, None, now, _datagram(member, room_name, raw))
             if self.settings.auth != "off":
                 # Clients may write a signed token where others write their names.
                 text = without_token(text)

@@ -83,7 +83,7 @@ class UnknownTokens(Component):
         else:
             self.guesses.count(source, now)
             self.counters.unknown_tokens += 1
-            self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
+            self.out.log_datagram(source, Drop.NO_TOKEN, now, data)
 
     def _is_other(self, counted: bytes, token: bytes, data: bytes, now: float) -> bool:
         """Say whether the room's size counts characters, although what stands at its end in bytes has a token's form.
@@ -105,7 +105,7 @@ class UnknownTokens(Component):
         elif shard is None:
             self.guesses.count(source, now)
             self.counters.unknown_tokens += 1
-            self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
+            self.out.log_datagram(source, Drop.NO_TOKEN, now, data)
         elif self._refused.get((shard, token), 0.0) > now:
             self.counters.unknown_tokens += 1
             self.unknown_members.notify_again(token_hash, source, now)
@@ -178,7 +178,7 @@ class UnknownTokens(Component):
                     refused = [each for each in held if each not in others]
                     self.counters.unknown_tokens += len(refused)
                     for _, data, _ in refused[:1]:
-                        self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
+                        self.out.log_datagram(source, Drop.NO_TOKEN, now, data)
                     if refused or not others:
                         self.unknown_members.notify_again(token_hash, source, now)
                     self._receive_held(others, now)
@@ -204,7 +204,7 @@ class UnknownTokens(Component):
         ip = sockaddr.ip_bytes(source)
         from_there = [each for each in held if sockaddr.same_host(sockaddr.ip_bytes(each[2]), ip)]
         self.counters.wrong_addresses += len(from_there)
-        self.out.log_dropped(source, Drop.OTHER_ADDRESS, now)
+        self.out.log_datagram(source, Drop.OTHER_ADDRESS, now)
         self._receive_held([each for each in held if each not in from_there], now)
 
     def receive_held(self, shard: int, token_hash: bytes, now: float) -> None:

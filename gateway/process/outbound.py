@@ -67,15 +67,10 @@ class GatewayOutbound:
         for server in self._udp:
             server.filter(program)
 
-    def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
+    def log_datagram(self, source: bytes, why: Drop | None, now: float, data: bytes = b"") -> None:
         line = self._dropped_log.line(sockaddr.ip_bytes(source), why, data, self._member_of, now)
         if line is not None:
-            logger.info("datagram dropped", **line)
-
-    def log_accepted(self, source: bytes, now: float, data: bytes) -> None:
-        line = self._dropped_log.line(sockaddr.ip_bytes(source), None, data, self._member_of, now)
-        if line is not None:
-            logger.info("datagram accepted", **line)
+            logger.info("datagram accepted" if why is None else "datagram dropped", **line)
 
     def _member_of(self, token: bytes) -> Known | None:
         """Return whose token this is, if the member is here."""

@@ -146,11 +146,11 @@ class FakeOutbound:
     def block_flooders(self, program: Sequence[bytes]) -> None:
         self.filter = program
 
-    def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
-        self.dropped.append((source, why, data))
-
-    def log_accepted(self, source: bytes, now: float, data: bytes) -> None:
-        self.doubtful.append((source, data))
+    def log_datagram(self, source: bytes, why: Drop | None, now: float, data: bytes = b"") -> None:
+        if why is None:
+            self.doubtful.append((source, data))
+        else:
+            self.dropped.append((source, why, data))
 
     def log_flood(self, member: Member, seconds: float) -> None:
         self.floods.append((member, seconds))
