@@ -18,14 +18,13 @@ from tsudoi.protocol.names import RoomName, hash_token
 from tsudoi.protocol.sealed.lines import member_number
 
 from ..chat.dispatch import ChatCore
-from ..chat.history import history_question
+from ..chat.history import history_question, history_rows
 from ..chat.members import CatchUpState, Member
 from ..counters import TOKEN_REFUSED, Counters
 from ..listeners import sockaddr
 from ..listeners.options import Listener
 from ..sealed.suite_choice import choose_suite
 from ..settings import Settings
-from . import earlier_lines
 from .chosen_options import choose_options
 from .password_attempts import PasswordAttempts, was_wrong
 from .quotas import Quotas, Verdict
@@ -186,7 +185,7 @@ class Admission:
         """Return the answer to the client with what the broker has answered to `question_before`."""
         assert self._before is not None
         assert entered.session is not None
-        found = earlier_lines.rows(answer, self._before)
+        found = history_rows(answer, self._before)
         return msgspec.structs.replace(entered, session=entered.session | {"history": found}) if found else entered
 
     @property

@@ -177,19 +177,16 @@ class PacketConnections:
         connection = self._by_address.get(address)
         return connection is not None and connection.unsent > BEHIND
 
-    # --- sending, as UDP listeners do ---
+    # --- sending, as `UDPServer` does -----------------------------------------------------------------------------
 
     def send_to(self, address: bytes, packet: bytes) -> None:
-        """Send one packet."""
         self.send_many_to(address, (packet,))
 
     def send_many_to(self, address: bytes, packets: Sequence[bytes]) -> None:
-        """Send packets to one address, in order."""
         if (connection := self._by_address.get(address)) is not None:
             connection.send(packets)
 
     def send_filled(self, recipients: Recipients, slots: range, sizes: Sequence[int], fill: Fill) -> None:
-        """Send packets of these sizes to each slot; see `chat.outbound.Fill`."""
         # A connection that ends here leaves the group, so all are sealed before the first is sent.
         packets = [(recipients.address_in(slot), filled(fill, 0, sizes, slot)) for slot in slots]
         for address, own in packets:
