@@ -117,7 +117,7 @@ class ChatCore:
         self.handle_datagrams = receiver.handle_datagrams
         self.may_enter, self.join, self.enter = entering.may_enter, entering.join, entering.enter
         self.announce = moves.announce
-        self.leave = leaving.leave
+        self.leave, self.link_session = leaving.leave, resuming.link
 
     def topics_of(self, shard: int) -> list[bytes]:
         """Return the topics of all rooms of a shard that have members here."""

@@ -197,7 +197,7 @@ class Admission:
         session, member = self._session, self._member
         if session is None or member is None:
             return None
-        self._rules.core.sealed.enter(member, session)
+        self._rules.core.link_session(member, session)
         keys = self._rules.core.sealed_sender.keys
         about: dict[str, Any] = {"session": session.hex(), "suite": keys.suite_of(session)}
         secret = {"up": keys.key(session, up=True), "down": keys.key(session, up=False)}

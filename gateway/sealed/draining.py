@@ -29,12 +29,10 @@ class Draining:
     def ask(self, left_s: float, to: tuple[str, ...]) -> int:
         """Ask those that have not gone, to go within a part of the time left; return how many members are served."""
         line = serialize(DownLine(moving=Moving(round(SHARE * left_s, 3), list(to))))
-        served = self._served()
-        for link in served:
-            if self._runs.setdefault(link, link.run) == link.run:
-                link.send(line)
-        return len(served)
-
-    def _served(self) -> list[SealedLink]:
-        links = (member.sealed for member in self.members.by_session.values())
-        return [link for link in links if link is not None and link.run != NO_RUN]
+        served = 0
+        for member in self.members.by_session.values():
+            if (link := member.sealed) is not None and link.run != NO_RUN:
+                served += 1
+                if self._runs.setdefault(link, link.run) == link.run:
+                    link.send(line)
+        return served

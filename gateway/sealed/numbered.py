@@ -47,7 +47,7 @@ class LineAction(Enum):
 class NumberedLines:
     """The lines of one member at this gateway."""
 
-    __slots__ = ("_published", "_refused", "_waiting", "asking", "held", "kept", "last")
+    __slots__ = ("_published", "_waiting", "asking", "held", "kept", "last", "refused")
 
     def __init__(self, kept: int) -> None:
         """Begin with the number of the member's last line that is kept."""
@@ -60,14 +60,14 @@ class NumberedLines:
         """How many lines these are, with those of them that are kept."""
         self.held: dict[int, Line] = {}
         """Lines that came too early, by the number of the line that they follow on; `next` gives them out."""
-        self._refused: dict[int, str] = {}
-        """Lines that are refused for good → why."""
+        self.refused: dict[int, str] = {}
+        """Numbers of lines that are refused for good → why."""
         self.asking = 0
         """The number of the line that the broker is asked about; 0: none."""
 
     def judge(self, line: Line) -> LineAction:
         """Decide on a line of the client, and hold it if it came too early."""
-        if line.number in self._refused:
+        if line.number in self.refused:
             return LineAction.REFUSED
         if line.number <= self.kept or line.after < self.kept:
             return LineAction.KEPT
@@ -85,7 +85,7 @@ class NumberedLines:
         number, most = lines[0].number, min(len(lines), WINDOW - self._waiting)
         for count in range(1, most):
             line = lines[count]
-            if line.after != number or line.number != number + 1 or line.number in self._refused:
+            if line.after != number or line.number != number + 1 or line.number in self.refused:
                 return count
             number += 1
         return most
@@ -101,7 +101,7 @@ class NumberedLines:
         if self.asking or self._waiting >= WINDOW:
             return None
         line = self.held.pop(self.last, None)
-        return line if line is not None and line.number > self.last and line.number not in self._refused else None
+        return line if line is not None and line.number > self.last and line.number not in self.refused else None
 
     @property
     def are_all_kept(self) -> bool:
@@ -135,18 +135,14 @@ class NumberedLines:
         self._forget_published()
         self.last = self.kept
         if for_good:
-            self._refused[number] = why
-            if len(self._refused) > WINDOW:
-                del self._refused[next(iter(self._refused))]
-
-    def why_refused(self, number: int) -> str:
-        """Return why a line is refused for good."""
-        return self._refused[number]
+            self.refused[number] = why
+            if len(self.refused) > WINDOW:
+                del self.refused[next(iter(self.refused))]
 
     def begin_run(self, said: int) -> None:
         """Begin again for a client that has resumed; `said` is its last kept line, as the directory knows."""
         self.held.clear()
-        self._refused.clear()
+        self.refused.clear()
         self.asking = 0
         self._forget_published()
         self.kept = self.last = said

@@ -164,10 +164,6 @@ class SealedReceiver(Component):
         else:
             link.send_bodies([pong, more] if len(more) > 1_000 else [pong + b"\n" + more])
 
-    def enter(self, member: Member, session: bytes) -> None:
-        """Note the session of a member that has just joined here."""
-        self.resuming.link(member, session)
-
     def tick(self, now: float) -> None:
         """Every `TICK_S` drop ciphers and parts of bodies that are not in use; `now` is monotonic seconds."""
         if now - self._ticked_at < TICK_S:

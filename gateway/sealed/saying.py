@@ -59,7 +59,7 @@ class Saying(Component):
                 case LineAction.KEPT:
                     _answer_kept(link, numbered)
                 case LineAction.REFUSED:
-                    _answer_refused(link, line.number, numbered.why_refused(line.number), again=False)
+                    _answer_refused(link, line.number, numbered.refused[line.number], again=False)
                 case LineAction.WAIT:
                     pass
             at += 1

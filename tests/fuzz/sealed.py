@@ -101,7 +101,7 @@ def gateway(data: bytes) -> None:
         session = KEYS.new("plain", 0, 0)
         token = FakeGateway.keys.token(session).encode()
         member = told.core.enter(a_grant(number, "tsudoi-2"), token, told.now)
-        told.core.sealed.enter(member, session)
+        told.core.link_session(member, session)
         assert member.sealed is not None
         member.sealed.bind(0, address_of(number), 1)
         told.core.streams.attach(member, member.sealed, told.now)

@@ -121,7 +121,7 @@ class People:
 
         def answered(answer: Answer | None, now: float) -> None:
             assert isinstance(answer, Granted)
-            node.gateway.core.sealed.enter(node.gateway.core.enter(answer, token, now), session)
+            node.gateway.core.link_session(node.gateway.core.enter(answer, token, now), session)
             found.append(answer)
 
         node.gateway.link.ask(body, self.world.now, answered)

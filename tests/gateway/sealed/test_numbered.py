@@ -86,7 +86,7 @@ def test_behind_a_refused_line_goes_what_names_the_line_before_it() -> None:
     lines.note_kept(1)
     lines.refuse(2, "you are muted", for_good=True)
     assert lines.judge(line(2)) is LineAction.REFUSED
-    assert lines.why_refused(2) == "you are muted"
+    assert lines.refused[2] == "you are muted"
     assert lines.judge(line(3)) is LineAction.WAIT
     assert lines.judge(line(3, 1)) is LineAction.TAKE
     lines.published(3, 3, 9)

@@ -27,7 +27,7 @@ def served(gateway: ScriptedGateway, number: int, suite: str = AES_128_GCM) -> b
     keys = gateway.keys
     session = keys.new(suite, 0, 0)
     member = gateway.core.enter(a_grant(number, "tsudoi-2"), keys.token(session).encode(), gateway.now)
-    gateway.core.sealed.enter(member, session)
+    gateway.core.link_session(member, session)
     assert member.sealed is not None
     member.sealed.bind(0, address_of(number), 1)
     gateway.core.streams.attach(member, member.sealed, gateway.now)
