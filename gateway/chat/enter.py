@@ -42,21 +42,13 @@ class Enter(Component):
         # It may have been adopted while its client's datagram was held for the directory's answer.
         if token in self.members.by_token or self.members.claim_adopted(hash_token(token), token):
             return self.members.by_token[token]
-        member = self._new_member(granted, token, now)
-        self.members.add(member)
-        self.idle.add(member)
-        self.moves.restore(member, granted.address, now)
-        return member
+        return self._serve(granted, token, None, now)
 
     def adopt(self, granted: Granted, token_hash: bytes, now: float) -> Member:
         """Serve a member whose client has sent nothing here yet, so that only the token's hash is known; return it."""
-        member = self._new_member(granted, b"", now)
-        self.members.add_adopted(member, token_hash)
-        self.idle.add(member)
-        self.moves.restore(member, granted.address, now)
-        return member
+        return self._serve(granted, b"", token_hash, now)
 
-    def _new_member(self, granted: Granted, token: bytes, now: float) -> Member:
+    def _serve(self, granted: Granted, token: bytes, token_hash: bytes | None, now: float) -> Member:
         room = self.members.rooms.get(granted.room)
         if room is None:
             room = self.members.add_room(granted)
@@ -70,4 +62,10 @@ class Enter(Component):
         member = Member.from_grant(granted, token, dialect, ip, room, now, rate_key)
         if member.options & MemberOptions.HISTORY and self.settings.history:
             member.catch_up = CatchUpState(granted.offset, self.settings.history)
+        if token_hash is None:
+            self.members.add(member)
+        else:
+            self.members.add_adopted(member, token_hash)
+        self.idle.add(member)
+        self.moves.restore(member, granted.address, now)
         return member
