@@ -4,7 +4,7 @@ A member is found by its token, which follows from the session's secret, so that
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tsudoi.protocol.backbone import Answer, Create, Granted, Refused, Resume
@@ -44,72 +44,66 @@ class WebClient:
     """Empty: the listener's."""
 
 
+@dataclass(slots=True, eq=False)
 class Entering:
     """One attempt; one of two callbacks is called once, at once or when the broker has answered."""
 
-    def __init__(
-        self,
-        rules: AdmissionRules,
-        who: WebClient,
-        room: str,
-        token: str,
-        data: SubscribeData,
-        on_member: Callable[[Member, Outcome, float], None],
-        on_error: Callable[[Error, str], None],
-    ) -> None:
-        """Prepare; `on_member` is told the member, whether it is new or returned, and the time."""
-        self._rules = rules
-        self._who = who
-        self._room = room
-        self._token = token
-        self._data = data
-        self._on_member = on_member
-        self._on_error = on_error
-        self._wall_now = 0.0
-        self._may_create = data.create
-        """Once: another client may create the room between the answers to Join and Create."""
+    rules: AdmissionRules
+    who: WebClient
+    room: str
+    token: str
+    data: SubscribeData
+    on_member: Callable[[Member, Outcome, float], None]
+    """Is told the member, whether it is new or returned, and the time."""
+    on_error: Callable[[Error, str], None]
+    _wall_now: float = 0.0
+    _may_create: bool = field(init=False)
+    """Once: another client may create the room between the answers to Join and Create."""
+
+    def __post_init__(self) -> None:
+        self._may_create = self.data.create
 
     def begin(self, now: float, wall_now: float) -> None:
         """Begin; `wall_now` is seconds since 1970."""
         self._wall_now = wall_now
-        token = self._token.encode()
-        member = self._rules.core.streams.find(token)
+        token = self.token.encode()
+        member = self.rules.core.streams.find(token)
         if member is None:
             # Without an IP address: a secret that came over a connection is not forged, and phones change theirs.
-            self._rules.core.routes.ask_about(self._room, Resume(hash_token(token)), now, self._resumed)
+            self.rules.core.routes.ask_about(self.room, Resume(hash_token(token)), now, self._resumed)
         else:
             self._returned(member, now)
 
     def _returned(self, member: Member | None, now: float) -> None:
         if member is None or member.leaving:
-            self._on_error(Error.INTERNAL, "you are still leaving this room: try again in a moment")
+            self.on_error(Error.INTERNAL, "you are still leaving this room: try again in a moment")
         else:
-            self._on_member(member, Outcome.RETURNED, now)
+            self.on_member(member, Outcome.RETURNED, now)
 
     def _resumed(self, answer: Answer | None, now: float) -> None:
         match answer:
             case Granted():
-                self._returned(self._rules.core.streams.resume(answer, self._token.encode(), now), now)
+                self._returned(self.rules.core.streams.resume(answer, self.token.encode(), now), now)
             case Refused(Status.ROOM_NOT_FOUND):
                 self._enter(Operation.JOIN, now)
             case _:
-                self._on_error(Error.INTERNAL, "the broker is away or busy: try again")
+                self.on_error(Error.INTERNAL, "the broker is away or busy: try again")
 
     def _enter(self, operation: Operation, now: float) -> None:
-        rules, who, password = self._rules, self._who, self._data.password or None
+        rules, who, password = self.rules, self.who, self.data.password or None
         if who.signed and rules.verifier is not None:
             # In front of the password, so that a token without a name goes with the one that the client has given.
             password = f"{who.signed} {password or ''}"
         verdict = rules.quotas.request(who.ip, now)
         admission = Admission(rules, LISTENER, who.ip, verdict)
-        request = AskToEnter(WEB, operation, self._room, who.name, password, language=who.language)
-        question = admission.decide(request, now, self._wall_now, self._token)
+        request = AskToEnter(WEB, operation, self.room, who.name, password, language=who.language)
+        question = admission.decide(request, now, self._wall_now, self.token)
         if isinstance(question, Create):  # or Join
-            self._rules.core.routes.ask_about(
-                self._room, question, now, lambda answer, now: self._answered(admission, operation, answer, now)
+            self.rules.core.routes.ask_about(
+                self.room, question, now, lambda answer, now: self._answered(admission, operation, answer, now)
             )
         elif question is None:
-            self._on_error(Error.TOO_MANY, "your address asks too often")
+            self.on_error(Error.TOO_MANY, "your address asks too often")
         else:
             self._decline(question)
 
@@ -118,7 +112,7 @@ class Entering:
         if admission.member is not None:
             admission.token_sent()  # its client knows the token: it follows from the session
             created = operation is Operation.CREATE
-            self._on_member(admission.member, Outcome.CREATED if created else Outcome.JOINED, now)
+            self.on_member(admission.member, Outcome.CREATED if created else Outcome.JOINED, now)
             return
         assert isinstance(outcome, Declined)
         if outcome.status is Status.ROOM_NOT_FOUND and self._may_create:
@@ -131,6 +125,6 @@ class Entering:
 
     def _decline(self, declined: Declined) -> None:
         reason = declined.counted_as or declined.status.name.lower()
-        self._rules.counters.refusals[reason] += 1
-        why = why_declined(declined, gave_password=bool(self._data.password))
-        self._on_error(_CODES[declined.status], why)
+        self.rules.counters.refusals[reason] += 1
+        why = why_declined(declined, gave_password=bool(self.data.password))
+        self.on_error(_CODES[declined.status], why)
