@@ -117,16 +117,9 @@ def warn_of_certificate(certificate: Certificate) -> None:
 
 def _read_or_make(path: Path) -> list[bytes]:
     """Return the secrets in a file; make it with one if there is none."""
-    if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with new_file(path) as unfinished:
-                unfinished.write_text(f"{secrets.token_hex(SECRET_SIZE)}\n")
-        except FileExistsError:
-            pass  # another gateway was faster
-        except OSError as exc:
-            raise _NoPlace(f"can not make the file for --session-secret {path}: {exc.strerror}") from exc
     try:
+        if not path.exists():
+            _make_secret(path)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise SettingError(f"{path} is open to others: chmod 600 {path}")
         lines = path.read_text().split()
@@ -142,20 +135,31 @@ def _read_or_make(path: Path) -> list[bytes]:
     return found
 
 
+def _make_secret(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with new_file(path) as unfinished:
+            unfinished.write_text(f"{secrets.token_hex(SECRET_SIZE)}\n")
+    except FileExistsError:
+        pass  # another gateway was faster
+    except OSError as exc:
+        raise _NoPlace(f"can not make the file for --session-secret {path}: {exc.strerror}") from exc
+
+
 def _own_certificate(path: Path) -> Certificate:
     """Return the certificate that this service has made for itself, kept in a file."""
-    if not path.exists():
-        try:
+    try:
+        if not path.exists():
             with new_file(path) as unfinished:
-                unfinished.write_bytes(_make())
-        except FileExistsError:
-            pass  # another gateway was faster
-        except OSError as exc:
-            raise _NoPlace(f"can not make the certificate {path}: {exc.strerror}") from exc
+                unfinished.write_bytes(_make_certificate())
+    except FileExistsError:
+        pass  # another gateway was faster
+    except OSError as exc:
+        raise _NoPlace(f"can not make the certificate {path}: {exc.strerror}") from exc
     return Certificate(TlsFiles(path, path))
 
 
-def _make() -> bytes:
+def _make_certificate() -> bytes:
     """Return a new self-signed certificate and its key, PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization

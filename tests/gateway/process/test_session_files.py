@@ -104,3 +104,11 @@ def test_a_place_that_can_not_be_written_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match="session-secret"):
         opened(Config(session_secret=tmp_path / "file" / "secret"))
+
+
+def test_a_file_that_can_not_be_looked_for_is_named(tmp_path: Path) -> None:
+    """Root may look everywhere, so the file system refuses the name here, and not the folder."""
+    with pytest.raises(SettingError, match=r"can not read --session-secret .*: File name too long"):
+        opened(Config(data=tmp_path, session_secret=tmp_path / ("s" * 300)))
+    with ExitStack() as stack:
+        assert open_sessions(Config(data=tmp_path / ("s" * 300), broker=("tcp://127.0.0.1:1",)), stack).why_not_kept
