@@ -42,7 +42,7 @@ USER tsudoi
 VOLUME /data
 EXPOSE 9001/tcp 9002/udp 9006/tcp
 STOPSIGNAL SIGTERM
-# Asks the gateway whether a probe came back from its broker lately; a container that runs the broker asks the broker
-# instead (docker-compose.yml).
+# Asks the gateway whether a probe came back from its broker lately; in a container that runs the broker, whether that can
+# serve, if it has TSUDOI_BROKER_HTTP at the same port (docker-compose.yml).
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["python", "-m", "gateway.process.ask_health"]
 CMD ["python", "-m", "gateway"]

@@ -1,11 +1,14 @@
 """Health is a canary over the whole way: red while the broker does nothing, green again when it does."""
 
+import os
 import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+import yaml
 
 from scenarios.ports import steady_port
 from tests.support import forked
@@ -51,6 +54,21 @@ def test_the_log_tells_the_port_that_the_system_has_chosen(tmp_path: Path) -> No
             assert found is not None
             wait_until(lambda port=int(found[1]): ask(port)[0] == 200)  # type: ignore[misc]
             assert ask(int(found[1]), "/other")[0] == 404
+
+
+def test_the_containers_check_asks_brokers_too_for_their_health(tmp_path: Path) -> None:
+    """`broker ping` does not tell that a broker can not serve; busy machines find it red, since it starts slowly."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    (check,) = {tuple(services[each]["healthcheck"]["test"]) for each in ("broker", "broker1", "broker2", "gateway1")}
+    port = steady_port()
+    command = [sys.executable, *check[2:]]
+    env = {**os.environ, "TSUDOI_HTTP": f"127.0.0.1:{port}"}
+    with Broker(tmp_path / "rooms.sqlite", "--http", f"127.0.0.1:{port}") as broker:
+        wait_until(lambda: ask(port)[0] == 200)
+        assert subprocess.run(command, cwd=ROOT, env=env, check=False).returncode == 0
+        broker.freeze()
+        assert subprocess.run(command, cwd=ROOT, env=env, check=False).returncode == 1
+        broker.resume()
 
 
 def test_a_broker_answers_a_ping(tmp_path: Path) -> None:
