@@ -147,7 +147,9 @@ class Instance:
             check=False,
         )
         if done.returncode:
-            raise subprocess.CalledProcessError(done.returncode, program, done.stdout)
+            failed = subprocess.CalledProcessError(done.returncode, program, done.stdout)
+            failed.add_note(done.stdout)  # initdb refuses a user without a name, for example
+            raise failed
         return done.stdout
 
     def _unwatch(self) -> None:
