@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from tsudoi.protocol.errors import SettingError
 
@@ -21,7 +21,7 @@ class Database:
     url: str
 
     def __str__(self) -> str:
-        parts = urlsplit(self.url)
+        parts = split_url(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -43,9 +43,16 @@ def parse_store(text: str) -> StorePlace:
     return Path(path)
 
 
+def split_url(url: str) -> SplitResult:
+    """Split a URL that may have several hosts; `urlsplit` of newer Pythons refuses brackets behind the first one."""
+    scheme, _, rest = url.partition("://")
+    end = min((rest.index(mark) for mark in "/?#" if mark in rest), default=len(rest))
+    return urlsplit(f"{scheme}://{rest[end:]}")._replace(netloc=rest[:end])
+
+
 def _parse_database(text: str) -> Database:
     try:
-        parts = urlsplit(text)
+        parts = split_url(text)
     except ValueError as exc:
         raise SettingError(f"store {text!r} is no URL: {exc}") from exc
     if not parts.path.strip("/"):

@@ -9,10 +9,10 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import asyncpg
 
+from .place import split_url
 from .postgres_schema import SCHEMA
 
 Check = Callable[[Any], Awaitable[None]]
@@ -28,7 +28,7 @@ class NoHost(OSError):
 
 def host_urls(url: str) -> dict[str, str]:
     """Return host → URL with this host alone, for each host in a URL."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     user, at, hosts = parts.netloc.rpartition("@")
     if "," not in hosts:
         return {hosts: url}

@@ -17,6 +17,8 @@ from tsudoi.protocol.errors import SettingError
 from .supervisor import Supervisor
 
 PREFIX = "sockets-"
+START_S = 40.0
+"""It reads its whole store at its start, and all programs of a machine may start at once."""
 LEFT_S = 60.0
 """A folder of sockets that is as old, and in which no broker listens, was left by a killed gateway."""
 
@@ -44,7 +46,8 @@ class BrokerProcess(Supervisor):
         self._directory = make_directory(data)
         self.endpoint = _endpoint(self._directory)
         arguments = broker_arguments(self.endpoint, data, config, log_format)
-        super().__init__("the embedded broker", (*program_command("broker"), "--exit-with-parent", *arguments))
+        command = (*program_command("broker"), "--exit-with-parent", *arguments)
+        super().__init__("the embedded broker", command, start_s=START_S)
 
     async def _launch(self) -> asyncio.subprocess.Process:
         with suppress(OSError):  # the broker says what is wrong with it

@@ -53,6 +53,7 @@ def test_stores_are_memory_or_a_file_or_a_database() -> None:
     url = "postgresql://me@db1,db2:5433/chat?sslmode=verify-full"
     assert parse_store(url) == Database(url)
     assert str(parse_store(url)) == "postgresql://db1,db2:5433/chat"
+    assert str(parse_store("postgresql://me@db1,[::1]:5433/chat")) == "postgresql://db1,[::1]:5433/chat"
 
 
 @pytest.mark.parametrize("url", ["postgresql://me:moon@db/chat", "postgres://db/chat?password=moon"])
