@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tsudoi.ops import logs
+from tsudoi.ops.net.fragmenting import let_routers_fragment
 from tsudoi.protocol.errors import SettingError
 
 from ..chat.members import Recipients
@@ -34,11 +35,6 @@ BURSTS_AGAIN_S = 300.0
 
 # Not in Python's socket module: with CAP_NET_ADMIN they set a buffer beyond the system's limit.
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
-
-# linux/in.h: IPv4 datagrams may be fragmented on their way. By default they may not: a router with a smaller MTU drops
-# the first one that does not fit, and where its answer is filtered all of them; clients of version 1 have no repair.
-# And a member whose way is narrow would end the bursts (`segments.py`) of all.
-_IP_MTU_DISCOVER, _IP_PMTUDISC_OMIT = 10, 5
 
 # The number of dropped datagrams, which SO_RXQ_OVFL would attach to each datagram: linux/sock_diag.h, the last of these
 # numbers is SK_MEMINFO_DROPS. Since Linux 4.12.
@@ -261,7 +257,7 @@ def bind_udp(listener: Listener, *, is_shared: bool = False) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not listener.takes_both)
-    sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_OMIT)
+    let_routers_fragment(sock)  # else a member whose way is narrow would also end the bursts (`segments.py`) of all
     try:
         if is_shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

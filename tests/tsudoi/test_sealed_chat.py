@@ -16,12 +16,15 @@ import trustme
 import uvloop
 
 import tsudoi
+from tests.support.fragmenting import may_be_fragmented
 from tests.support.waiting import until
 from tests.tsudoi.fake_server import fake_server
 from tests.tsudoi.sealed_server import QUICK, Room, SealedServer, sealed_server
 from tsudoi import ChatClient, Event, Message, Settings
 from tsudoi.net import cancelled_entry
 from tsudoi.net.known_servers import KnownServers
+from tsudoi.net.sealed_chat import SealedChat
+from tsudoi.net.sockets import connected_udp
 from tsudoi.protocol.client.datagram import serialize
 from tsudoi.protocol.client.dialects import TSUDOI
 from tsudoi.protocol.client.header import Header, frame
@@ -88,6 +91,15 @@ async def test_the_child_after_a_fork_seals_no_packets_with_nonces_of_its_parent
 
 
 @pytest.mark.uvloop
+async def test_routers_may_fragment_what_clients_send_by_ipv4() -> None:
+    async with sealed_server() as server, await create(server) as alice:
+        assert isinstance(alice, SealedChat)
+        (transport,) = alice._sockets._transports.values()
+        assert may_be_fragmented(transport.get_extra_info("socket"))
+    with connected_udp(socket.AF_INET, ("127.0.0.1", 9)) as udp:
+        assert may_be_fragmented(udp)
+
+
 async def test_on_uvloop() -> None:
     async with sealed_server() as server, two(server) as (alice, bob, _):
         assert await alice.say("hello") == 1

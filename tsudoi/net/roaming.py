@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tsudoi.errors import ServerUnreachable
-from tsudoi.net.sockets import RECEIVE_BUFFER, Address
+from tsudoi.net.sockets import Address, prepare_udp
 
 LOOK_S = 1.0
 """How often to look whether this machine has another address, or has slept."""
@@ -101,8 +101,7 @@ class RoamingSockets(asyncio.DatagramProtocol):
             except OSError:
                 continue
             try:
-                udp.setblocking(False)
-                udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+                prepare_udp(udp)
                 udp.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
                 self._transports[family], _ = await loop.create_datagram_endpoint(lambda: self, sock=udp)
             except OSError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tsudoi.errors import ClientError, NoAnswer, ProtocolViolation, ServerNotTrusted, ServerUnreachable
+from tsudoi.ops.net.fragmenting import let_routers_fragment
 from tsudoi.ops.small_file import require_small
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.sealed_entry import EnterSealed
@@ -180,8 +181,7 @@ def connected_udp(family: int, to: tuple[Any, ...], here: tuple[Any, ...] | None
     """Return a UDP socket that sends to, and receives from, `to` alone."""
     udp = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        udp.setblocking(False)
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        prepare_udp(udp)
         if here is not None:
             udp.bind(here)
         udp.connect(to)
@@ -189,6 +189,13 @@ def connected_udp(family: int, to: tuple[Any, ...], here: tuple[Any, ...] | None
         udp.close()
         raise
     return udp
+
+
+def prepare_udp(udp: socket.socket) -> None:
+    """Set what all UDP sockets of a client have."""
+    udp.setblocking(False)
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    let_routers_fragment(udp)
 
 
 async def addresses_of(server: Server) -> list[Address]:
