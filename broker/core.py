@@ -283,7 +283,8 @@ class Core:
             if kind == _COMMANDED:
                 commands.execute(directory, member, received_text(item.text), moment.wall_ms)
             elif kind == _LOCKED:
-                return commands.lock(directory, member, item.text, moment.wall_ms)
+                with directory.records.caused_by(item.code):
+                    return commands.lock(directory, member, item.text, moment.wall_ms)
             else:
                 number, texts = stream_lines.new_lines(member, item)
                 if not texts:

@@ -1,10 +1,8 @@
-"""Commands that wait for their answers. `tsudoi/net/room_commands.py` does the waiting; nothing here does I/O."""
+"""What comes of commands in version 2, whose answers name their lines; `tsudoi/net/room_commands.py` waits. No I/O."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tsudoi.events import Answered, Event, Listed, Past, Person, RoomInfo, Row
-from tsudoi.protocol import names
 
 REFUSALS = frozenset(
     (
@@ -14,9 +12,6 @@ REFUSALS = frozenset(
     )
 )
 """Codes of answers that refuse a command."""
-NAMING = frozenset(("no-such-member", "name-taken", "not-banned", "not-muted"))
-"""Those that are about a name. A command that was cancelled, or timed out, may be answered while the next one waits:
-a refusal about another name is not that one's."""
 PAGE_SIZE = 20
 """Rows of a page (PROTOCOL.md, "Commands")."""
 PAGED = frozenset(("who", "rooms", "bans"))
@@ -25,46 +20,34 @@ PAGED = frozenset(("who", "rooms", "bans"))
 
 @dataclass
 class PendingCommand:
-    """A command that is done when its event comes, or refused by an answer."""
+    """A command that changes something: over with the first thing that comes of it."""
 
-    is_done: Callable[[Event], bool]
-    """Says whether an event shows that the command is done."""
-    name: str = ""
-    """The name that the command is about, if it is about one."""
-    done: Event | None = None
-    refusal: Answered | None = None
+    result: Event | None = None
 
-    def offer(self, event: Event) -> bool:
-        """Take an event; return whether it belongs to this command alone."""
-        if self.is_done(event):
-            self.done = event
-            return isinstance(event, Answered)
-        if isinstance(event, Answered) and event.code in REFUSALS:
-            if event.code in NAMING and not are_same_name(event.about, self.name):
-                return False
-            self.refusal = event
-            return True
-        return False
+    @property
+    def refusal(self) -> Answered | None:
+        """The answer that refuses it."""
+        return self.result if isinstance(self.result, Answered) and self.result.code in REFUSALS else None
 
     @property
     def over(self) -> bool:
-        return (self.done or self.refusal) is not None
+        return self.result is not None
+
+    def offer(self, event: Event) -> bool:
+        """Take an event that comes of it; return whether that is for the one who gave the command alone."""
+        self.result = self.result or event
+        return isinstance(event, Answered)
 
 
 @dataclass
 class PendingList:
-    """A command whose answer is a list; the list comes in parts, of which some may be lost."""
+    """A question whose answer is a list; the list comes in parts, of which some may be lost."""
 
-    what: str
-    page: int = 1
-    before: int = 0
-    """As in `Listed`: a part of a late answer to another question is no part of this one."""
     pages: int = 1
     refusal: Answered | None = None
+    is_empty: bool = False
     expected: int | None = None
     """Rows of this page; None: not known."""
-    has_begun: bool = False
-    """A part of the list has come."""
     _by_key: dict[object, Row] = field(default_factory=dict)
 
     @property
@@ -72,36 +55,23 @@ class PendingList:
         """The rows that have come, in the order in which they came first."""
         return list(self._by_key.values())
 
+    @property
+    def over(self) -> bool:
+        has_all = self.expected is not None and len(self._by_key) >= self.expected
+        return self.is_empty or self.refusal is not None or has_all
+
     def offer(self, event: Event) -> bool:
-        """Take an event; return whether it belongs to this command alone."""
-        question = self.what, self.page, self.before
-        if isinstance(event, Listed) and (event.what, event.page, event.before) == question:
-            self.has_begun = True
+        """Take an event that comes of it; return whether that is for the one who asked alone."""
+        if isinstance(event, Answered):
+            self.is_empty = event.code == "no-history"
+            self.refusal = None if self.is_empty else event
+        elif isinstance(event, Listed):
             # Parts may be lost, and come again: who is here has been silent for longer then.
             self._by_key |= {_key(row): row for row in event.rows}
             self.pages = event.pages
-            if event.count:
-                one_page = min(event.count - (self.page - 1) * PAGE_SIZE, PAGE_SIZE)
-                self.expected = one_page if self.what in PAGED else event.count
-            return True
-        if isinstance(event, Answered) and event.code in (REFUSALS | {"no-history"}) - NAMING:
-            self.refusal = event
-            return True
-        return False
-
-    @property
-    def is_incomplete(self) -> bool:
-        """Whether a part is known to be missing."""
-        return self.expected is not None and len(self._by_key) < self.expected
-
-    @property
-    def over(self) -> bool:
-        return self.refusal is not None or (self.expected is not None and len(self.rows) >= self.expected)
-
-
-def are_same_name(one: str, other: str) -> bool:
-    """Return whether two texts are one name for the server."""
-    return one == other or names.in_normal_form(one) == names.in_normal_form(other)
+            one_page = min(event.count - (event.page - 1) * PAGE_SIZE, PAGE_SIZE)
+            self.expected = one_page if event.what in PAGED else event.count
+        return True
 
 
 def _key(row: Row) -> object:

@@ -1,7 +1,8 @@
 """Note what changes in a turn, for the store and for the rooms' logs."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import msgspec
@@ -41,6 +42,16 @@ class Records:
         self._numbered: dict[int, Member] = {}
         """Members whose numbers have changed in this turn: of several lines of one, only the last number is stored."""
         self._bans_and_mutes, self._posts = bans_and_mutes, posts
+        self._cause = 0
+
+    @contextmanager
+    def caused_by(self, number: int) -> Iterator[None]:
+        """Let the entries that are appended meanwhile have the number of the client's line that they come from."""
+        self._cause = number
+        try:
+            yield
+        finally:
+            self._cause = 0
 
     @property
     def has_rows(self) -> bool:
@@ -118,4 +129,6 @@ class Records:
         entry = Entry(room.last, kind, member_id, name, text, code, wall_ms)
         if peer is not None:
             entry.peer, entry.peer_name = peer.id, peer.name
+        if self._cause:
+            entry.number = self._cause
         self.changes.entries[room.id].append(entry)

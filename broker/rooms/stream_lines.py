@@ -53,7 +53,8 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
     elif member.muted_until_ms > wall_ms and (not line.is_command or commands.speaks(text)):
         raise Muted(lasting(MUTED, minutes_left(member.muted_until_ms, wall_ms)))
     elif line.is_command:
-        commands.execute(directory, member, text, wall_ms)
+        with directory.records.caused_by(number):
+            commands.execute(directory, member, text, wall_ms)
     else:
         directory.say(member, (text,), wall_ms, number)
     if number:

@@ -75,7 +75,8 @@ def help_datagrams(member: Member) -> list[bytes]:
         ]
         rows: list[Row] = [({"usage": usage, "does": does}, f"{usage} — {does}") for usage, does in texts]
         style, room = member.dialect.down, member.room.name
-        datagrams += long_answers.encode_list(style, room, "help", "commands", {}, phrase(head, japanese), rows)
+        values = {"of": len(HELP)}
+        datagrams += long_answers.encode_list(style, room, "help", "commands", values, phrase(head, japanese), rows)
     return datagrams
 
 

@@ -7,7 +7,7 @@ order. A question is answered to the member alone, by this gateway or by the bro
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import inf
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tsudoi.protocol.backbone import (
     Answer,
@@ -32,6 +32,7 @@ from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import HELP, Phrase
 from tsudoi.protocol.client.slash_commands import SLASHES, Command, Misused, Unknown, escaped_text
 from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.sealed.lines import with_cause
 
 from ..link import merging
 from . import audience, command_answers, render
@@ -49,6 +50,14 @@ PORTION, PORTIONS = 500, 4
 QUESTIONS = command_answers.LONG | slash_commands.Time | Unknown | Misused
 
 _Answer = TypeVar("_Answer", bound=Answer)
+
+
+class Giver(NamedTuple):
+    """Who gave a command, and by which line; its answers name that line."""
+
+    member: Member
+    number: int = 0
+    """In version 2; 0: the line has none."""
 
 
 def as_command(member: Member, text: str) -> tuple[bool, str]:
@@ -72,27 +81,28 @@ class Commands(Component):
     def take(self, member: Member, line: str, now: float) -> None:
         """Carry out a command."""
         if self.is_answered_here(line):
-            is_within_limit = self.answer_here(member, line, now)
+            is_within_limit = self.answer_here(Giver(member), line, now)
         else:
             self.counters.commands += 1
             if is_within_limit := self.limits.allows_command(member, 1.0, now):
-                self._publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0), member)
+                self._publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0), Giver(member))
         if not is_within_limit:
             self._warn(member, now)
 
-    def answer_here(self, member: Member, line: str, now: float) -> bool:
+    def answer_here(self, giver: Giver, line: str, now: float) -> bool:
         """Do all for a command for which `is_answered_here`; return False if it is beyond the member's limit."""
         self.counters.commands += 1
+        member = giver.member
         match command := slash_commands.parse_untrusted(line):
             case slash_commands.Leave():
-                self.answer(member, Phrase.LEFT_ROOM, member.room.name)
+                self.answer(giver, Phrase.LEFT_ROOM, member.room.name)
                 self.leaving.leave(member, LeaveReason.LEFT, now)
             case _ if not self.limits.allows_command(member, QUESTION, now):
                 return False
             case slash_commands.Lock(password):
-                self._set_password(member, password, now)
+                self._set_password(giver, password, now)
             case _ if isinstance(command, QUESTIONS):
-                self._answer_question(member, command, now)
+                self._answer_question(giver, command, now)
         return True
 
     def is_answered_here(self, line: str) -> bool:
@@ -102,8 +112,9 @@ class Commands(Component):
                 return bool(password)
         return isinstance(command, QUESTIONS | slash_commands.Leave)
 
-    def _set_password(self, member: Member, password: str, now: float) -> None:
+    def _set_password(self, giver: Giver, password: str, now: float) -> None:
         """Have a password hashed, then publish the order. Hold what the member sends meanwhile: it comes after it."""
+        member, number = giver
         sender = member.sender_state()
         held: list[str] = []
         sender.held = held
@@ -113,59 +124,63 @@ class Commands(Component):
             if member.leaving:
                 return
             if isinstance(answer, Hashed):
-                self._publish(Item(EntryKind.LOCKED, member.room.id, member.id, answer.password_hash, 0), member)
+                self._publish(Item(EntryKind.LOCKED, member.room.id, member.id, answer.password_hash, number), giver)
             elif not isinstance(answer, Done):  # Done: the room's log has the answer
-                self.answer(member, Phrase.BUSY)
+                self.answer(giver, Phrase.BUSY)
             for line in held:
                 self.take_line(member, line, now)
 
-        self.routes.ask(member.room.shard, HashPassword(member.room.id, member.id, password), now, answered)
+        question = HashPassword(member.room.id, member.id, password, number)
+        self.routes.ask(member.room.shard, question, now, answered)
 
-    def _publish(self, item: Item, member: Member) -> None:
-        if not self.routes.publish(member.room.shard, item):
+    def _publish(self, item: Item, giver: Giver) -> None:
+        if not self.routes.publish(giver.member.room.shard, item):
             self.counters.window_full += 1
-            self.answer(member, Phrase.BUSY)
+            self.answer(giver, Phrase.BUSY)
 
     def _warn(self, member: Member, now: float) -> None:
         """Tell a member now and then that its command was beyond its limit."""
         if warning_is_due(member.sender_state(), now):
             self.counters.told_to_slow_down += 1
-            self.answer(member, Phrase.TOO_FAST)
+            self.answer(Giver(member), Phrase.TOO_FAST)
 
-    def _answer_question(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
+    def _answer_question(self, giver: Giver, command: Command | Unknown | Misused, now: float) -> None:
+        member = giver.member
         room, sender = member.room, member.sender_state()
         if self.settings.check_ip == "strict" and command_answers.is_withheld(member, command):
             if warning_is_due(sender, now):
-                self.answer(member, Phrase.MOVED_AWAY)
+                self.answer(giver, Phrase.MOVED_AWAY)
             return
         match command:
             case Unknown(word):
-                self.answer(member, Phrase.UNKNOWN_COMMAND, word)
+                self.answer(giver, Phrase.UNKNOWN_COMMAND, word)
             case Misused(word):
                 usage, *does = HELP[word]
-                self.answer(member, Phrase.USAGE, f"{usage} — {does[speaks_japanese(member)]}")
+                self.answer(giver, Phrase.USAGE, f"{usage} — {does[speaks_japanese(member)]}")
             case slash_commands.Help():
-                self._send(member, command_answers.help_datagrams(member))
+                self._send(giver, command_answers.help_datagrams(member))
             case slash_commands.Who(page):
-                self._ask_page(member, Who(room.id, (page - 1) * PAGE, PAGE), Present, page, now)
+                self._ask_page(giver, Who(room.id, (page - 1) * PAGE, PAGE), Present, page, now)
             case slash_commands.Rooms(page):
-                self._ask_rooms(member, page, now)
+                self._ask_rooms(giver, page, now)
             case slash_commands.Bans(page):
-                self._ask_page(member, Bans(room.id, member.id, (page - 1) * PAGE, PAGE), Banned, page, now)
+                self._ask_page(
+                    giver, Bans(room.id, member.id, (page - 1) * PAGE, PAGE, giver.number), Banned, page, now
+                )
             case slash_commands.History(count, before):
                 newest = max(room.known_last, member.cursor)
                 end = min(newest, before - 1) if before else newest
-                self._look_back(member, min(count, HISTORY), end, [], PORTIONS, now, before=before)
+                self._look_back(giver, min(count, HISTORY), end, [], PORTIONS, now, before=before)
             case slash_commands.Time():
 
                 def told(answer: ServerTime) -> None:
-                    self.answer(member, Phrase.TIME_IS, f"{command_answers.utc(answer.at_ms):%Y-%m-%d %H:%M:%S}")
+                    self.answer(giver, Phrase.TIME_IS, f"{command_answers.utc(answer.at_ms):%Y-%m-%d %H:%M:%S}")
 
-                self._ask(member, GetTime(), ServerTime, now, told)
+                self._ask(giver, GetTime(), ServerTime, now, told)
 
     def _ask(
         self,
-        member: Member,
+        giver: Giver,
         question: Question,
         kind: type[_Answer],
         now: float,
@@ -174,50 +189,49 @@ class Commands(Component):
         """Ask the broker. On `kind` call `on_answer`; Done: the room's log has the answer; else answer busy."""
 
         def answered(answer: Answer | None, now: float) -> None:
-            if member.leaving:
+            if giver.member.leaving:
                 return
             if isinstance(answer, kind):
                 on_answer(answer)
             elif not isinstance(answer, Done):
-                self.answer(member, Phrase.BUSY)
+                self.answer(giver, Phrase.BUSY)
 
-        self.routes.ask(member.room.shard, question, now, answered)
+        self.routes.ask(giver.member.room.shard, question, now, answered)
 
-    def _ask_page(
-        self, member: Member, question: Question, kind: type[Present | Banned], page: int, now: float
-    ) -> None:
-        self._ask(member, question, kind, now, lambda answer: self._send_page(member, answer, page))
+    def _ask_page(self, giver: Giver, question: Question, kind: type[Present | Banned], page: int, now: float) -> None:
+        self._ask(giver, question, kind, now, lambda answer: self._send_page(giver, answer, page))
 
-    def _send_page(self, member: Member, answer: Present | Browsed | Banned, page: int) -> None:
+    def _send_page(self, giver: Giver, answer: Present | Browsed | Banned, page: int) -> None:
         pages = max(-(-answer.count // PAGE), 1)
         if page > pages:
-            self.answer(member, Phrase.NO_SUCH_PAGE, str(pages))
+            self.answer(giver, Phrase.NO_SUCH_PAGE, str(pages))
         else:
-            self._send(member, command_answers.page_datagrams(member, answer, page, pages))
+            self._send(giver, command_answers.page_datagrams(giver.member, answer, page, pages))
 
-    def _ask_rooms(self, member: Member, page: int, now: float) -> None:
+    def _ask_rooms(self, giver: Giver, page: int, now: float) -> None:
         """Ask all shards for a page of the rooms. If some do not answer, the page ends with the answer busy."""
         skip = (page - 1) * PAGE
         question = merging.page_of_each(skip, PAGE, len(self.members.by_shard))
 
         def answered(answers: list[Answer | None], now: float) -> None:
-            if member.leaving:
+            if giver.member.leaving:
                 return
             if (rooms := merging.merge_page(answers, question, skip, PAGE)) is not None:
-                self._send_page(member, rooms, page)
+                self._send_page(giver, rooms, page)
             if not all(isinstance(answer, Browsed) for answer in answers):
-                self.answer(member, Phrase.BUSY)
+                self.answer(giver, Phrase.BUSY)
 
         self.routes.ask_all(question, now, answered)
 
     def _look_back(
-        self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float, *, before: int
+        self, giver: Giver, count: int, end: int, found: list[Entry], portions: int, now: float, *, before: int
     ) -> None:
         """Search the log backwards from the offset `end` for `count` messages at most, by so many questions.
 
         `found`: those that were found after it. `before`: the offset that all are before; 0: none. `now`: when the
         member asked, as all questions together share one time-out.
         """
+        member = giver.member
         epoch, after = member.room.epoch, max(end - PORTION, 0)
 
         def looked(answer: Replayed) -> None:
@@ -228,20 +242,22 @@ class Commands(Component):
             reached = answer.entries[0].offset - 1 if answer.entries else after
             goes_on = reached > 0 and answer.first == after + 1 and answer.epoch == epoch
             if len(messages) < count and goes_on and portions > 1:
-                self._look_back(member, count, reached, messages, portions - 1, now, before=before)
+                self._look_back(giver, count, reached, messages, portions - 1, now, before=before)
             elif messages:
-                self._send(member, command_answers.history_datagrams(member, messages[-count:], before))
+                self._send(giver, command_answers.history_datagrams(member, messages[-count:], before))
             else:
-                self.answer(member, Phrase.NO_HISTORY)
+                self.answer(giver, Phrase.NO_HISTORY)
 
         question = Replay(member.room.id, epoch, after, max(end - after, 1), newest=True)
-        self._ask(member, question, Replayed, now, looked)
+        self._ask(giver, question, Replayed, now, looked)
 
-    def answer(self, member: Member, which: Phrase, about: str = "") -> None:
+    def answer(self, giver: Giver, which: Phrase, about: str = "") -> None:
         """Answer a member alone."""
+        member = giver.member
         style = member.dialect.down
-        self.send_to(member, render.answer(style, member.room.name, which, speaks_japanese(member), about))
+        self._send(giver, (render.answer(style, member.room.name, which, speaks_japanese(member), about),))
 
-    def _send(self, member: Member, datagrams: Iterable[bytes]) -> None:
+    def _send(self, giver: Giver, datagrams: Iterable[bytes]) -> None:
         for datagram in datagrams:
-            self.send_to(member, datagram)
+            caused = with_cause(datagram, giver.member.id, giver.number) if giver.number else datagram
+            self.send_to(giver.member, caused)

@@ -30,7 +30,7 @@ from tsudoi.protocol.errors import InvalidName, MalformedMessage
 
 from ..sealed.keys import is_meant
 from .address_moves import AddressMoves
-from .commands import Commands, as_command
+from .commands import Commands, Giver, as_command
 from .dropped_log import Drop
 from .flooding import Flooding
 from .leave import Leaving
@@ -168,7 +168,7 @@ class Receiver(Component):
         if was_cut or not (is_command or fits_every_form(member.room.name, member.name, text)):
             which, about = (Phrase.TOO_LONG, str(MAX_UP)) if is_command else (Phrase.CUT, "")
             if member.options & _IS_TOLD and warning_is_due(member.sender_state(), now):
-                self.commands.answer(member, which, about)
+                self.commands.answer(Giver(member), which, about)
         return not (is_command and was_cut)
 
     def take_line(self, member: Member, text: str, now: float) -> None:

@@ -16,7 +16,7 @@ from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase, phrase, unpack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason
-from tsudoi.protocol.sealed.lines import member_number, serialize_said
+from tsudoi.protocol.sealed.lines import member_number, serialize_said, with_cause
 from tsudoi.protocol.web import replies
 
 _SAID, _WEB, _SEALED = int(EntryKind.SAID), DownForm.WEB, DownForm.SEALED
@@ -42,6 +42,9 @@ _CLOSED = {
     int(LeaveReason.OPERATOR): Phrase.OPERATOR_HAS_CLOSED,
 }
 
+_DONE_TO = {int(kind) for kind in (EntryKind.LEFT, EntryKind.HOST, EntryKind.MUTED, EntryKind.UNMUTED)}
+"""Entries that are about the member to which another one, `peer`, has done something."""
+
 _PRESENCE = {int(EntryKind.JOINED): "join", int(EntryKind.LEFT): "leave"}
 
 
@@ -60,7 +63,9 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
     if style.form is _WEB:
         return web_publication(entry, room, options, member)
     if style.form is _SEALED:
-        style = downlink_encoder.NATIVE
+        encoded = payload(entry, room, downlink_encoder.NATIVE, options, member)
+        giver = entry.peer if kind in _DONE_TO else entry.member
+        return with_cause(encoded, giver, entry.number) if encoded and entry.number and giver else encoded
     japanese = bool(options & MemberOptions.JAPANESE)
     if kind == EntryKind.ACTED:
         return notices.encode_action(style, room, n, entry.sender, entry.text)

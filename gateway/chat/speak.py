@@ -18,7 +18,7 @@ from tsudoi.protocol.codes import LeaveReason, Status
 from tsudoi.protocol.names import MAX_NAME_SIZE, TOKEN_SIZE
 from tsudoi.protocol.web.codes import Error
 
-from .commands import Commands, as_command
+from .commands import Commands, Giver, as_command
 from .leave import Leaving
 from .members import Member
 from .outbound import Component
@@ -115,7 +115,7 @@ class Speak(Component):
         is_command, text = as_command(member, text)
         if is_command:
             if self.commands.is_answered_here(text):
-                if self.commands.answer_here(member, text, now):
+                if self.commands.answer_here(Giver(member), text, now):
                     on_outcome(_done(member))
                 else:
                     on_outcome(COMMAND_TOO_FAST)

@@ -12,7 +12,7 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.sealed.lines import DownLine, UpLine, serialize
 from tsudoi.protocol.web.codes import Error
 
-from ..chat.commands import Commands, as_command
+from ..chat.commands import Commands, Giver, as_command
 from ..chat.leave import Leaving
 from ..chat.members import Member, Room
 from ..chat.outbound import Component
@@ -123,7 +123,7 @@ class Saying(Component):
             self.leaving.leave(member, LeaveReason.LEFT, now)
             return
         if self.commands.is_answered_here(text):
-            if not self.commands.answer_here(member, text, now):
+            if not self.commands.answer_here(Giver(member, line.number), text, now):
                 self._refuse(link, numbered, line.number, COMMAND_TOO_FAST.why, again=True)
                 return
             text = ""  # only its number is kept

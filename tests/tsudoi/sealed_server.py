@@ -17,7 +17,7 @@ from tests.tsudoi.protocol.sealed.model_server import Broker, Gateway, Member, S
 from tsudoi import Server, Settings
 from tsudoi.protocol.client.header import HEADER_SIZE, Header, frame
 from tsudoi.protocol.sealed.grant import Grant
-from tsudoi.protocol.sealed.lines import UpLine
+from tsudoi.protocol.sealed.lines import UpLine, with_cause
 from tsudoi.protocol.sealed.suites import CHECK_KEY_SIZE, KEY_SIZES, PLAIN
 
 QUICK = Settings(connect_timeout_s=2, answer_timeout_s=3, flush_s=2)
@@ -41,7 +41,7 @@ class _Gateway(Gateway):
         serving.member.said = serving.taken = max(serving.member.said, up.number)
         self._tell_kept(serving)
         for answer in answers:
-            self._send_body(serving, answer)
+            self._send_body(serving, with_cause(answer, serving.member.grant.member, up.number))
 
     def end(self, session: bytes, reason: str, text: str, last: int = 0) -> None:
         """End a membership; `last`: the offset of its last entry, if that is known."""

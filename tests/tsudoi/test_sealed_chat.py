@@ -225,7 +225,7 @@ async def test_too_many_lines_are_refused_here() -> None:
         server.is_deaf = False
 
 
-async def test_commands_return_values_although_answers_get_lost() -> None:
+async def test_lists_come_although_answers_get_lost() -> None:
     async with sealed_server() as server, await create(server) as alice:
         answer = {"notice": "who", "count": 1, "page": 1, "pages": 1, "text": "1 in 部屋"}
         rows = [{"name": "alice", "host": True, "idle": 3}]

@@ -10,7 +10,7 @@ from tsudoi import errors
 from tsudoi.events import Event, Message
 from tsudoi.net.line import Line
 from tsudoi.net.room_commands import Commands
-from tsudoi.protocol.client.dialect import WITH_VALUES, Dialect
+from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.server_address import Server
 from tsudoi.session import Membership
 from tsudoi.settings import Settings
@@ -48,7 +48,7 @@ class ChatClient(Commands):
         """Times that the server's machine refused a datagram."""
         self.closed = False
         """Whether the membership has ended; events that came before can still be read."""
-        super().__init__(dialect.down.form in WITH_VALUES, settings.answer_timeout_s)
+        super().__init__(settings.answer_timeout_s)
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._membership = membership
@@ -91,7 +91,7 @@ class ChatClient(Commands):
 
     @property
     def has_receipts(self) -> bool:
-        """Whether the server tells which lines are kept, so that `post` works: in `tsudoi-2`."""
+        """Whether the server tells which lines are kept, and what comes of a command: in `tsudoi-2`."""
         return False
 
     @property
@@ -164,6 +164,9 @@ class ChatClient(Commands):
             NotInDialect: in other dialects no line is known to be kept.
         """
         raise errors.NotInDialect(f"{self.dialect.name} does not tell which lines are kept")
+
+    async def _give(self, text: str) -> Line:
+        raise errors.NotInDialect(f"{self.dialect.name} does not number lines")
 
     @abstractmethod
     async def leave(self) -> None:

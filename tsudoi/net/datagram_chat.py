@@ -87,8 +87,7 @@ class DatagramChat(ChatClient):
         if self._recent.has_seen(event):
             self.repeated += 1
             return
-        if not self._offer(event):
-            self._keep(event)
+        self._keep(event)
         if isinstance(event, Renamed) and event.name == self.name:
             self.name = self._membership.user = event.to
         if isinstance(event, LAST):

@@ -31,8 +31,6 @@ from tsudoi.settings import Settings
 
 LEAVE_S = 1.0
 """How long `leave` waits for the server's answer."""
-ASK_AGAIN_S = 1.5
-"""After which a list is asked for again: the answer to such a command is sent once, and may be lost."""
 
 
 class SealedChat(ChatClient):
@@ -50,7 +48,6 @@ class SealedChat(ChatClient):
         """Use `tsudoi.create` or `tsudoi.join` instead."""
         grant, addresses, self._first_seen = entered
         super().__init__(dialect, SealedMembership(dialect, room, grant.name), room, server, settings)
-        self._ask_again_s = ASK_AGAIN_S
         self._core = SealedClient(grant, self._loop.time(), SystemRandom(), len(addresses), has_tcp=True)
         self._sockets = RoamingSockets(addresses, self._received, self._moved, self._woken)
         self._tcp = TcpWays(addresses, server, self._received, self._lost)
@@ -88,14 +85,16 @@ class SealedChat(ChatClient):
         self._pump()
 
     async def say(self, text: str) -> int | None:
+        return await (await self._give(text)).kept()
+
+    async def _give(self, text: str) -> Line:
         self._check_text(text)
         async with self._turn:
             await self._wait_for_turn()
             while len(self._lines) >= self._settings.lines_waiting and not self.closed:
                 self._flushed.clear()
                 await self._flushed.wait()
-            line = self._post(text)
-        return await line.kept()
+            return self._post(text)
 
     def post(self, text: str) -> Line:
         self._check_text(text)
@@ -248,10 +247,10 @@ class SealedChat(ChatClient):
 
     def _take(self, event: sealed.ClientEvent) -> None:
         match event:
-            case sealed.Delivered(_, raw, _, is_own):
-                self._take_line(raw, is_own=is_own)
-            case sealed.Told(raw):
-                self._take_line(raw, is_own=False)
+            case sealed.Delivered(_, raw, _, is_own, cause):
+                self._take_line(raw, cause, is_own=is_own)
+            case sealed.Told(raw, cause):
+                self._take_line(raw, cause)
             case sealed.Kept(number, offset):
                 self._settle(number).keep(offset)
             case sealed.LineRefused(number, text):
@@ -299,6 +298,7 @@ class SealedChat(ChatClient):
         )
         self._give_up_lines("the server did not know you any more")
         self._lines.clear()
+        self._commands.clear()
         self._rename(grant.name)
         self._notify_of_first_contact(first_seen)
         self._keep(events.Rejoined(self.name))
@@ -322,7 +322,7 @@ class SealedChat(ChatClient):
         self._flushed.set()
         return self._lines.pop(number)
 
-    def _take_line(self, raw: bytes, *, is_own: bool) -> None:
+    def _take_line(self, raw: bytes, cause: int | None, *, is_own: bool = False) -> None:
         try:
             event = self._membership.receive(raw)
         except MalformedMessage:
@@ -330,7 +330,7 @@ class SealedChat(ChatClient):
             return
         if is_own and isinstance(event, Message) and not self._settings.own_messages:
             return
-        if not self._offer(event):
+        if not self._offer(event, cause):
             self._keep(event)
         if isinstance(event, Renamed) and event.name == self.name:
             self._rename(event.to)
@@ -344,7 +344,6 @@ class SealedChat(ChatClient):
         if self.closed:
             return
         if last is not None:
-            self._offer(last)
             self._keep(last)
         if self._timer is not None:
             self._timer.cancel()

@@ -1,5 +1,6 @@
 """gateway/sealed/saying.py: lines that come in one packet."""
 
+import msgspec
 import pytest
 
 from gateway.sealed.group import MAX_COLLECTED
@@ -7,6 +8,7 @@ from gateway.settings import Settings
 from tests.gateway.sealed.people import People, Person
 from tests.gateway.sealed.test_lives import BAD, check, start
 from tests.support.fakes import Node, World
+from tsudoi.protocol.sealed.client_events import Delivered, Told
 
 
 def texts(first: int, count: int) -> list[str]:
@@ -69,6 +71,49 @@ def test_a_command_between_others_holds_none_up_until_its_client_repeats_them() 
     people.say(alice, "one", "/me waves", "three")
     people.run(0.5)
     assert alice.kept() == {1, 2, 3}
+
+
+COMMANDS = {
+    "/topic tea": ["topic"],
+    "/topic": ["answer"],
+    "/kick zoe": ["answer"],
+    "/who": ["who"],
+    "/rooms": ["rooms"],
+    "/bans": ["bans"],
+    "/history 5": ["answer"],
+    "/help": ["help", "help"],
+    "/time": ["answer"],
+    "/dance": ["answer"],
+    "/mute bob": ["muted", "answer"],
+    "/unmute bob": ["unmuted"],
+    "/msg bob psst": ["whispered"],
+    "/me waves": ["acted"],
+    "/password moon": ["locked"],
+    "/nick ann": ["renamed"],
+    "/host bob": ["host"],
+    "/kick bob": ["answer"],
+    "/bans 1": ["answer"],
+    "/password sun": ["answer"],
+}
+"""What comes of each, in the order in which they are given."""
+
+
+def test_what_comes_of_a_command_names_its_line_to_the_member_that_gave_it() -> None:
+    people, node, alice = alone()
+    bob = people.enter(node, "den", "bob")
+    people.run_until(lambda: bob.client.is_resumed)
+    for command in COMMANDS:
+        people.say(alice, command)
+        people.run(1.0)
+    people.settle()
+    assert alice.refused() == set()
+    come: dict[int | None, list[str]] = {}
+    for event in alice.events:
+        if isinstance(event, Delivered | Told) and event.line.startswith(b"{"):
+            come.setdefault(event.cause, []).append(msgspec.json.decode(event.line)["notice"])
+    assert come.pop(None) == ["joined"]
+    assert come == dict(enumerate(COMMANDS.values(), 1))
+    assert {event.cause for event in bob.events if isinstance(event, Delivered | Told)} == {None}
 
 
 def test_nothing_is_said_behind_a_line_that_leaves() -> None:

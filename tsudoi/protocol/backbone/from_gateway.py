@@ -33,8 +33,8 @@ class Item(Wire):
     member: Number
     text: Text
     code: Number
-    """Of SAID, the client's own number of the line, 0 for none: the broker keeps the line only directly behind the line
-    `after`, so that none is doubled and none overtakes another."""
+    """Of SAID and LOCKED, the client's own number of the line, 0 for none. The broker keeps one of SAID only directly
+    behind the line `after`, so that none is doubled and none overtakes another."""
     after: Number = 0
     """Of SAID with a number: the number of the member's line before it."""
     more: Annotated[tuple[Text, ...], msgspec.Meta(max_length=MAX_LINES - 1)] = ()
@@ -165,6 +165,8 @@ class Bans(Wire, tag=48):
     member: Number
     skip: Number
     limit: Number
+    number: Number = 0
+    """As in Entry, for that entry."""
 
 
 class GetTime(Wire, tag=42):
@@ -181,6 +183,8 @@ class HashPassword(Wire, tag=43):
     room: Number
     member: Number
     password: str
+    number: Number = 0
+    """As in Entry, for that entry."""
 
 
 class Post(Wire, tag=60):

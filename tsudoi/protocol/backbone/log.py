@@ -25,6 +25,9 @@ class Entry(Wire):
     peer: Number = 0
     """The second member: the receiver of WHISPERED; the member that removed, muted or handed over. 0: none."""
     peer_name: str = ""
+    number: Number = 0
+    """The number of the client's line that was a command and led to this entry; 0: none. The line is of the member or,
+    where that is another one, of `peer`."""
 
 
 class News(Wire):

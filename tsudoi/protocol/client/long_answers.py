@@ -22,12 +22,12 @@ def encode_list(
     """Return a long answer as datagrams of at most 1,200 bytes, or of one row where that is longer.
 
     A row is (its value for NATIVE, where the list of values stands under `key`; its line for all other forms). Where
-    the values have no `count`, the key `of` tells NATIVE clients how many rows all datagrams have together.
+    the values have neither `count` nor `of`, `of` tells NATIVE clients how many rows all datagrams have together.
     """
     datagrams: list[bytes] = []
     kept: list[tuple[Any, str]] = []
     lines = [head]
-    total = {} if "count" in values else {"of": len(rows)}
+    total = {} if "count" in values or "of" in values else {"of": len(rows)}
 
     def content() -> tuple[dict[str, Any], str]:
         return {**values, **total, key: [value for value, _ in kept]}, "\n".join(lines)

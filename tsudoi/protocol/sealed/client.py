@@ -283,17 +283,20 @@ class SealedClient:
                 ranges.append(body)
             elif line.n is not None:
                 if body is not None:
-                    body.entries.append(Delivered(line.n, raw))
+                    body.entries.append(Delivered(line.n, raw, cause=self._cause(line)))
             elif not self._take_answer(line, now):
                 if line.notice in ("away", "back"):
                     self._lacks_room = line.notice == "away"
-                self._events.append(Told(raw))
+                self._events.append(Told(raw, self._cause(line)))
         if any(each.entries for each in ranges):
             self._link.note_entries(now)
         for each in ranges:
             self._deliver(self._down.take(each, now, self._link.round_trip_s), now)
         if self._ended is not None and self._down.deadline() is None:
             self._end(*self._ended[:2], now)
+
+    def _cause(self, line: DownLine) -> int | None:
+        return line.number if line.number and line.member == self._member else None
 
     def _take_answer(self, line: DownLine, now: float) -> bool:
         """Take a line that is no entry; return whether it is known here."""

@@ -15,6 +15,8 @@ class Delivered(msgspec.Struct, frozen=True):
     """Of a message of this member: the number that `say` returned. None: another member's, or a notice."""
     is_own: bool = False
     """A message of this member, or of one that it was before it joined again."""
+    cause: int | None = None
+    """Of a notice: the number of this member's command that it comes from. None: it comes from none."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -22,6 +24,8 @@ class Told(msgspec.Struct, frozen=True):
 
     line: bytes
     """JSON: a notice without a position."""
+    cause: int | None = None
+    """The number of the command that it answers. None: it answers none."""
 
 
 class Kept(msgspec.Struct, frozen=True):

@@ -17,8 +17,9 @@ from .parts import MAX_WHOLE
 MAX_LINES = 256
 """Lines of a body up."""
 
-Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-"""A number that JavaScript has exactly."""
+MAX_NUMBER = 2**53 - 1
+"""The largest number that JavaScript has exactly."""
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 Range: TypeAlias = tuple[Number, Number]
 SaidArray: TypeAlias = tuple[int, str, str] | tuple[int, str, str, int, int]
 """A message: offset, name and text; and of a numbered one the sender's `member_number` and its number."""
@@ -32,7 +33,7 @@ class Resume(msgspec.Struct, frozen=True, omit_defaults=True):
     """In hexadecimal; empty: none yet."""
     epoch: Number
     offset: Number
-    next: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    next: Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
     """The number of the client's next line, or the lowest that is not known to be kept."""
 
 
@@ -41,7 +42,7 @@ class UpLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
     resume: Resume | None = None
     say: str | None = None
-    number: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)] | None = None
+    number: Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)] | None = None
     """Of `say`."""
     after: Number | None = None
     """Of `say`: the number of the line before it that is not refused; None: `number` - 1."""
@@ -85,6 +86,10 @@ class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a notice: its offset, if it has a place in the room's order."""
     notice: str = ""
     """Which one it is."""
+    member: Number = 0
+    """Of a notice: whose command it comes from, as in messages; 0: from none."""
+    number: Number = 0
+    """That command's number."""
     kept: Number | None = None
     refused: Number | None = None
     pong: Number | None = None
@@ -170,12 +175,17 @@ def _malformed(exc: Exception) -> MalformedMessage:
 
 def member_number(member_id: int) -> int:
     """Return a member's number in messages: its id as far as JavaScript has numbers; one room has no two the same."""
-    return member_id & (2**53 - 1)
+    return member_id & MAX_NUMBER
 
 
 def serialize_said(said: Sequence[SaidArray]) -> list[bytes]:
     """Return the lines of messages."""
     return _encoder.encode_lines(said).splitlines()
+
+
+def with_cause(notice: bytes, member: int, number: int) -> bytes:
+    """Return a notice that tells from which line it comes: the number of the line's member, and that of the line."""
+    return b'%b,"member":%d,"number":%d}' % (notice[:-1], member_number(member), number & MAX_NUMBER)
 
 
 def offset_of(line: bytes) -> int:
