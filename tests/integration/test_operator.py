@@ -58,7 +58,7 @@ def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) ->
         with pytest.raises(tsudoi.WrongPassword, match="a token is needed"):
             await tsudoi.create("den", name="eve", server=server, dialect="tsudoi")
         hers = a_token("アリス", create=True)
-        async with await tsudoi.create("den", signed_token=hers, server=server, dialect="tsudoi") as alice:
+        async with await tsudoi.create("den", signed_token=hers, server=server) as alice:
             assert alice.name == "アリス"
             # The oldest kind of client has one place for it: the name.
             bobs = await tsudoi.join("den", signed_token=a_token("bob"), server=classic(gateway), dialect="classic")
@@ -66,6 +66,7 @@ def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) ->
                 "den", name="x", password=a_token("carol", moderator=True), server=server, dialect="tsudoi"
             )
             await carol.set_topic("お茶")
+            await until_heard(alice, tsudoi.TopicChanged)
             assert [person.name for person in await alice.who()] == ["アリス", "bob", "carol"]
             rooms = await asyncio.to_thread(listed, store, "rooms")
             assert [(room["name"], room["members"], room["topic"]) for room in rooms] == [("den", 3, "お茶")]
