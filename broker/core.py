@@ -283,8 +283,7 @@ class Core:
             if kind == _COMMANDED:
                 commands.execute(directory, member, received_text(item.text), moment.wall_ms)
             elif kind == _LOCKED:
-                with directory.records.caused_by(item.code):
-                    return commands.lock(directory, member, item.text, moment.wall_ms)
+                return commands.lock(directory, member, item.text, moment.wall_ms)
             else:
                 number, texts = stream_lines.new_lines(member, item)
                 if not texts:

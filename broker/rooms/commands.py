@@ -40,7 +40,7 @@ _SPEAKS = (slash_commands.Whisper, slash_commands.Reply, slash_commands.Act, sla
 
 
 def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> None:
-    """Carry out a member's command, if it may give it. `/password NEW` comes as its hash instead (`lock`)."""
+    """Carry out a member's command, if it may give it. `/password NEW` has the password's hash; or see `lock`."""
     command = slash_commands.parse_untrusted(line)
     word, arguments, *_ = *line[1:].split(maxsplit=1), "", ""
     needs_host = isinstance(command, _HOSTS) or (isinstance(command, slash_commands.Topic) and command.text is not None)
@@ -126,6 +126,9 @@ class _Run:
                 self._answer(Phrase.NO_PASSWORD)
             case slash_commands.Lock(""):
                 directory.set_password(room, "", member, wall_ms)
+            case slash_commands.Lock(password_hash):
+                if is_hash(password_hash):
+                    directory.set_password(room, password_hash, member, wall_ms)
             case slash_commands.HandOver(name):
                 if target := self._find_other(name):
                     directory.make_host(target, member, wall_ms)

@@ -105,6 +105,13 @@ class Commands(Component):
                 self._answer_question(giver, command, now)
         return True
 
+    def new_password(self, line: str) -> str:
+        """Return the password that a command sets; empty: it sets none."""
+        match slash_commands.parse_untrusted(line):
+            case slash_commands.Lock(password):
+                return password
+        return ""
+
     def is_answered_here(self, line: str) -> bool:
         """Return whether the gateway does all for a command: it only asks, leaves, or sets a password."""
         match command := slash_commands.parse_untrusted(line):
@@ -114,7 +121,7 @@ class Commands(Component):
 
     def _set_password(self, giver: Giver, password: str, now: float) -> None:
         """Have a password hashed, then publish the order. Hold what the member sends meanwhile: it comes after it."""
-        member, number = giver
+        member = giver.member
         sender = member.sender_state()
         held: list[str] = []
         sender.held = held
@@ -124,14 +131,13 @@ class Commands(Component):
             if member.leaving:
                 return
             if isinstance(answer, Hashed):
-                self._publish(Item(EntryKind.LOCKED, member.room.id, member.id, answer.password_hash, number), giver)
+                self._publish(Item(EntryKind.LOCKED, member.room.id, member.id, answer.password_hash, 0), giver)
             elif not isinstance(answer, Done):  # Done: the room's log has the answer
                 self.answer(giver, Phrase.BUSY)
             for line in held:
                 self.take_line(member, line, now)
 
-        question = HashPassword(member.room.id, member.id, password, number)
-        self.routes.ask(member.room.shard, question, now, answered)
+        self.routes.ask(member.room.shard, HashPassword(member.room.id, member.id, password), now, answered)
 
     def _publish(self, item: Item, giver: Giver) -> None:
         if not self.routes.publish(giver.member.room.shard, item):

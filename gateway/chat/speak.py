@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tsudoi.protocol.backbone import Answer, Posted, Refused, Say
+from msgspec.structs import replace
+
+from tsudoi.protocol.backbone import Answer, Done, Hashed, HashPassword, Posted, Refused, Say
 from tsudoi.protocol.client.datagram import MAX_UP
 from tsudoi.protocol.client.downlink_encoder import SURELY_WHOLE, fits_every_form
 from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.refusals import MUTED
 from tsudoi.protocol.client.sanitize import clean
+from tsudoi.protocol.client.slash_commands import Lock, serialize
 from tsudoi.protocol.codes import LeaveReason, Status
 from tsudoi.protocol.names import MAX_NAME_SIZE, TOKEN_SIZE
 from tsudoi.protocol.web.codes import Error
@@ -22,7 +25,7 @@ from .commands import Commands, Giver, as_command
 from .leave import Leaving
 from .members import Member
 from .outbound import Component
-from .rate_limits import RateLimits
+from .rate_limits import QUESTION, RateLimits
 
 MAX_TEXT = MAX_UP - 2 - MAX_NAME_SIZE - TOKEN_SIZE
 """Bytes of a text: what a datagram can carry to the room with the longest name."""
@@ -114,6 +117,11 @@ class Speak(Component):
     def _take(self, member: Member, text: str, number: int, now: float, on_outcome: OnOutcome) -> None:
         is_command, text = as_command(member, text)
         if is_command:
+            if password := self.commands.new_password(text):
+                line = Say(member.room.id, member.id, "", True, number)
+                if not self.lock(member, password, line, now, on_outcome):
+                    on_outcome(COMMAND_TOO_FAST)
+                return
             if self.commands.is_answered_here(text):
                 if self.commands.answer_here(Giver(member), text, now):
                     on_outcome(_done(member))
@@ -131,6 +139,39 @@ class Speak(Component):
             return COMMAND_TOO_FAST
         self.counters.commands += 1
         return None
+
+    def lock(self, member: Member, password: str, line: Say, now: float, on_outcome: OnOutcome) -> bool:
+        """Have a new password hashed, then ask the broker to set it: as a line with a number it is kept once.
+
+        Args:
+            line: is given its text here.
+
+        Returns:
+            False if it is beyond the member's limit: then nothing is done.
+        """
+        if not self.limits.allows_command(member, QUESTION, now):
+            return False
+        self.counters.commands += 1
+        sender, shard = member.sender_state(), member.room.shard
+        sender.held = []  # what the member sends now takes effect after it
+
+        def decided(outcome: Posted | LineRefusal) -> None:
+            sender.held = None
+            on_outcome(outcome)
+
+        def hashed(answer: Answer | None, now: float) -> None:
+            match answer:
+                case Hashed(password_hash):
+                    self.ask(shard, replace(line, text=serialize(Lock(password_hash))), now, decided)
+                case Done() if line.after is None:  # the room's log has the answer
+                    decided(_done(member))
+                case Done():
+                    self.ask(shard, line, now, decided)
+                case _:
+                    decided(NO_ANSWER)
+
+        self.routes.ask(shard, HashPassword(line.room, line.member, password, line.number), now, hashed)
+        return True
 
     def ask(self, shard: int, line: Say, now: float, on_outcome: OnOutcome) -> None:
         """Ask the broker to keep a line, or to carry it out."""

@@ -16,7 +16,7 @@ from ..chat.commands import Commands, Giver, as_command
 from ..chat.leave import Leaving
 from ..chat.members import Member, Room
 from ..chat.outbound import Component
-from ..chat.speak import COMMAND_TOO_FAST, LineRefusal, Speak, text_of
+from ..chat.speak import COMMAND_TOO_FAST, LineRefusal, OnOutcome, Speak, text_of
 from .link import SealedLink
 from .numbered import Line, LineAction, NumberedLines
 
@@ -122,6 +122,12 @@ class Saying(Component):
         if text in member.dialect.leave_words:
             self.leaving.leave(member, LeaveReason.LEFT, now)
             return
+        if password := self.commands.new_password(text):
+            locking = Say(member.room.id, member.id, "", True, line.number, line.after)
+            if not self.speak.lock(member, password, locking, now, self._on_outcome(link, numbered, line.number, now)):
+                numbered.asking = 0
+                self._refuse(link, numbered, line.number, COMMAND_TOO_FAST.why, again=True)
+            return
         if self.commands.is_answered_here(text):
             if not self.commands.answer_here(Giver(member, line.number), text, now):
                 self._refuse(link, numbered, line.number, COMMAND_TOO_FAST.why, again=True)
@@ -141,20 +147,24 @@ class Saying(Component):
             self._ask(link, numbered, Say(member.room.id, member.id, text, False, line.number, line.after), now)
 
     def _ask(self, link: SealedLink, numbered: NumberedLines, say: Say, now: float) -> None:
-        run, numbered.asking = link.run, say.number
+        self.speak.ask(link.member.room.shard, say, now, self._on_outcome(link, numbered, say.number, now))
+
+    def _on_outcome(self, link: SealedLink, numbered: NumberedLines, number: int, now: float) -> OnOutcome:
+        """Note that the broker is asked about a line; return what takes its answer."""
+        run, numbered.asking = link.run, number
 
         def on_outcome(outcome: Posted | LineRefusal) -> None:
-            if link.run != run or numbered.asking != say.number:
+            if link.run != run or numbered.asking != number:
                 return  # its client has resumed, and sends it again
             numbered.asking = 0
             if isinstance(outcome, Posted):
-                numbered.note_kept(say.number)
+                numbered.note_kept(number)
                 _answer_kept(link, numbered)
                 self._go_on(link, numbered, now)
             elif outcome.code is not Error.INTERNAL:
-                self._refuse(link, numbered, say.number, outcome.why, again=False)
+                self._refuse(link, numbered, number, outcome.why, again=False)
 
-        self.speak.ask(link.member.room.shard, say, now, on_outcome)
+        return on_outcome
 
     def _refuse(self, link: SealedLink, numbered: NumberedLines, number: int, why: str, *, again: bool) -> None:
         numbered.refuse(number, why, for_good=not again)

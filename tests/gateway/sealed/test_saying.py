@@ -5,9 +5,10 @@ import pytest
 
 from gateway.sealed.group import MAX_COLLECTED
 from gateway.settings import Settings
-from tests.gateway.sealed.people import People, Person
+from tests.gateway.sealed.people import Network, People, Person
 from tests.gateway.sealed.test_lives import BAD, check, start
-from tests.support.fakes import Node, World
+from tests.support.fakes import Node, Weather, World, hash_of
+from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.sealed.client_events import Delivered, Told
 
 
@@ -114,6 +115,38 @@ def test_what_comes_of_a_command_names_its_line_to_the_member_that_gave_it() -> 
     assert come.pop(None) == ["joined"]
     assert come == dict(enumerate(COMMANDS.values(), 1))
     assert {event.cause for event in bob.events if isinstance(event, Delivered | Told)} == {None}
+
+
+@pytest.mark.parametrize("killed_after_s", [0.1, 0.6, 1.1])
+def test_a_password_is_set_once_in_its_place_whenever_the_gateway_is_killed(killed_after_s: float) -> None:
+    people = People(World(1, Weather(delay_s=0.5)), Network(delay_s=0.02))
+    nodes = [people.attach(people.world.start_gateway(name)) for name in ("a", "b")]
+    alice = people.enter(nodes[0], "den", "alice")
+    people.run_until(lambda: alice.client.is_resumed)
+    people.say(alice, "/password moon", "it is moon", "/topic tea")
+    people.run(killed_after_s)
+    people.world.kill(nodes[0])
+    alice.client.go_to(1, 2, people.world.now)
+    alice.note_deadline()
+    people.run_until(lambda: not alice.client.waiting)
+    people.settle()
+    room = people.world.broker.core.directory.by_name["den"]
+    kinds = [entry.kind for entry in people.world.broker.log(room.id) if entry.member == alice.member]
+    assert kinds == [EntryKind.JOINED, EntryKind.LOCKED, EntryKind.SAID, EntryKind.TOPIC]
+    assert room.password_hash == hash_of("moon")
+
+
+def test_a_password_of_one_that_is_no_host_is_refused_by_the_room_and_kept_as_a_line() -> None:
+    people, node, _ = alone()
+    bob = people.enter(node, "den", "bob")
+    people.run_until(lambda: bob.client.is_resumed)
+    people.say(bob, "/password moon", "it is moon")
+    people.settle()
+    room = people.world.broker.core.directory.by_name["den"]
+    entries = [entry for entry in people.world.broker.log(room.id) if entry.member == bob.member]
+    assert [entry.kind for entry in entries] == [EntryKind.JOINED, EntryKind.ANSWERED, EntryKind.SAID]
+    assert bob.kept() == {1, 2}
+    assert room.password_hash == ""
 
 
 def test_nothing_is_said_behind_a_line_that_leaves() -> None:

@@ -33,8 +33,8 @@ class Item(Wire):
     member: Number
     text: Text
     code: Number
-    """Of SAID and LOCKED, the client's own number of the line, 0 for none. The broker keeps one of SAID only directly
-    behind the line `after`, so that none is doubled and none overtakes another."""
+    """Of SAID, the client's own number of the line, 0 for none: the broker keeps the line only directly behind the line
+    `after`, so that none is doubled and none overtakes another."""
     after: Number = 0
     """Of SAID with a number: the number of the member's line before it."""
     more: Annotated[tuple[Text, ...], msgspec.Meta(max_length=MAX_LINES - 1)] = ()
@@ -174,10 +174,11 @@ class GetTime(Wire, tag=42):
 
 
 class HashPassword(Wire, tag=43):
-    """Ask for the hash of a password that a member wants its room to have; the item LOCKED then sets it.
+    """Ask for the hash of a password that a member wants its room to have.
 
-    Hashing is slow and runs in another thread, so it changes nothing: the item has its place in the order of the
-    member's commands. If the member may not set the password, the answer is Done, and an ANSWERED entry says why.
+    The item LOCKED then sets it, or a Say with the command and the hash. Hashing is slow and runs in another thread, so
+    it changes nothing: what sets the password has its place in the order of the member's commands. If the
+    member may not set the password, the answer is Done, and an ANSWERED entry says why.
     """
 
     room: Number
