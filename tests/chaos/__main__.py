@@ -15,7 +15,7 @@ from tests.chaos.together import grouped
 
 SHOWN = 5
 """Violations of one run that are printed in full."""
-COUNTED = ("members", "accepted", "received", "repeats")
+COUNTED = ("members", "accepted", "received", "repeats", "commands")
 
 
 @click.command()

@@ -10,6 +10,7 @@ import msgspec
 
 from tests.chaos.allowances import Allowances
 from tests.chaos.clients import HABITS, KINDS, key_of
+from tests.chaos.command_rules import judge_room, judge_stay
 from tests.chaos.evidence import Evidence, Membership, Verdict, Violation, described, shown
 from tests.chaos.history import FOREVER, History, Key, Member, Received, RoomLog, Sent, ending, joins
 from tests.chaos.sealed_rules import judge
@@ -17,6 +18,7 @@ from tests.support.legacy.client import LegacyClient
 from tests.support.legacy.wire import Listener
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.sealed.lines import member_number
 
 Stay = tuple[int, int, int]
 """Client, gateway, and the number of the client's stay there."""
@@ -56,6 +58,7 @@ class Checker:
                 self._check_sealed(membership, room)
             else:
                 self._check_received(membership)
+        self._check_commands()
         self._verdict.accepted = sum(len(found) for found in self._logged.values())
         return self._verdict
 
@@ -121,6 +124,32 @@ class Checker:
         settled = stays and self._allowances.must_receive_the_end(membership)
         for kind, what in judge(membership, seen, room, settled):
             self._blame(kind, what)
+
+    def _check_commands(self) -> None:
+        """Judge the rooms of commands, and each membership there."""
+        begins = {
+            member_number(entry.member): (room, at)
+            for room in self._history.log.values()
+            for at, entry in enumerate(room.entries)
+            if entry.kind == EntryKind.JOINED
+        }
+        rooms: dict[int, RoomLog] = {}
+        for member, stays in self._history.stays.items():
+            for number, stay in enumerate(stays, 1):
+                who = f"membership {number} of member {member}"
+                self._verdict.members += 1
+                self._verdict.received += len(stay.heard)
+                self._verdict.commands += len(stay.asked)
+                if stay.member not in begins:
+                    self._blame("lost", f"{who}: no log has that it joined")
+                    continue
+                room, at = begins[stay.member]
+                rooms[room.room_id] = room
+                for kind, what in judge_stay(who, stay, room, at, self._history.outages):
+                    self._blame(kind, what)
+        for room in rooms.values():
+            for kind, what in judge_room(room):
+                self._blame(kind, what)
 
     def _memberships(self) -> Iterator[tuple[Membership, RoomLog]]:
         for client, (room, at) in joins(self._history).items():

@@ -15,7 +15,7 @@ AROUND = 4
 @dataclass(frozen=True, slots=True)
 class Violation:
     kind: str
-    """lost, doubled, swapped, misrouted, invented, after leaving, altered, log, not accepted, complaint"""
+    """lost, doubled, swapped, misrouted, invented, after leaving, altered, log, commands, not accepted, complaint"""
     what: str
     at: float = 0.0
     evidence: tuple[str, ...] = ()
@@ -36,6 +36,8 @@ class Verdict:
     surely_accepted: int = 0
     """Sent datagrams that had to be in a log."""
     members: int = 0
+    commands: int = 0
+    """That members gave in rooms of commands."""
     nonces: int = 0
     """Of packets of version 2, that were compared with each other."""
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from broker.store.sqlite import SqliteStore
 from tests.chaos.clients import key_of, text_of
+from tests.chaos.command_clients import Stay
 from tests.chaos.sealed_clients import SealedSeen
 from tests.support.legacy.wire import Address
 from tsudoi.protocol.backbone import Entry, parse_news_untrusted
@@ -118,6 +119,8 @@ class History:
     """Clients that have sent their leave word, which may have got lost."""
     sealed: dict[int, SealedSeen] = field(default_factory=dict)
     """Clients of version 2 → what they saw."""
+    stays: dict[int, list[Stay]] = field(default_factory=dict)
+    """Members of rooms of commands → their memberships."""
     log: dict[int, RoomLog] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
     """Problems apart from messages: tracebacks, processes that did not stop, markers that never came."""

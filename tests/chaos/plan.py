@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field
 
+from tests.chaos.command_plan import CommandPlan, draw_commands
 from tests.support.udp_relay import UdpFaults
 
 DIALECTS = (
@@ -75,6 +76,7 @@ class Plan:
     udp: UdpFaults | None
     clients: list[ClientPlan] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
+    commands: CommandPlan = field(default_factory=CommandPlan)
 
     def room_name(self, number: int) -> str:
         return f"部屋{number}" if number % 2 else f"room{number}"
@@ -91,7 +93,7 @@ class Plan:
             f" {len(self.clients)} clients{udp}"
         )
         quiet = [str(action) for action in self.actions if action.kind != "say"]
-        return "\n".join([head, *quiet])
+        return "\n".join([head, *quiet, *map(str, self.commands.steps)])
 
 
 def draw(seed: int, lasts: float) -> Plan:
@@ -113,6 +115,8 @@ def draw(seed: int, lasts: float) -> Plan:
     draw_actions(plan, dice)
     _draw_faults(plan, dice)
     plan.actions.sort(key=lambda action: action.at)
+    # With dice of its own, so that all else is as it was without.
+    plan.commands = draw_commands(random.Random(f"tsudoi {seed} commands"), len(names), lasts)
     return plan
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Self
 
 from tests.chaos.clients import KINDS, ChaosClient, text_of
+from tests.chaos.command_rooms import CommandRooms
 from tests.chaos.faults import Faults
 from tests.chaos.history import History, Member, Recording, take_names
 from tests.chaos.plan import OF_CLIENTS, SEALED, Action, ClientPlan, Plan
@@ -39,6 +41,7 @@ class Runner:
         self._recording = Recording(self.history)
         self._relays: list[UdpRelay] = []
         self._clients: dict[int, ChaosClient | SealedChaosClient] = {}
+        self._commands: CommandRooms | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -52,7 +55,7 @@ class Runner:
     def addresses(self) -> set[Address]:
         """All addresses of this run to which a gateway may have sent something."""
         relayed = [address for relay in self._relays for address in relay.addresses]
-        return {*self._recording.client_at, *relayed}
+        return {*self._recording.client_at, *relayed, *(self._commands.addresses if self._commands else ())}
 
     async def run(self) -> History:
         """Carry the plan out and return the history; the processes have ended then."""
@@ -63,7 +66,7 @@ class Runner:
             await asyncio.gather(*self._tasks)
             for relay in self._relays:
                 relay.faulty = False
-            await Settling(self._clients, self._servers, self._recording).settle(self._settle_s)
+            await self._settle()
         except asyncio.CancelledError:
             for task in self._tasks:
                 task.cancel()
@@ -93,6 +96,7 @@ class Runner:
                 self._recording.client_at.__setitem__,
                 self._servers.client_host,
             )
+        self._commands = CommandRooms(self.plan.commands, self.history.stays, self._servers, self._udp_addresses)
         early = [client for client in self._clients.values() if client.plan.enters_at == 0]
         for _ in range(ATTEMPTS):
             for are_hosts in (True, False):
@@ -128,24 +132,40 @@ class Runner:
             return
         plan = client.plan
         tcp = self._servers.listener(gateway, plan.dialect).tcp
-        udp = [relay.address for relay in self._relays] or [gateway.udp for gateway in self._servers.gateways]
+        udp = self._udp_addresses
         if await client.enter(Listener(tcp, udp[gateway]), udp):
             self.history.members[plan.id] = Member(
                 *(plan.id, plan.name, plan.dialect, client.room, gateway),
                 echo=plan.dialect != SEALED and KINDS[plan.dialect].echoes,
             )
 
+    @property
+    def _udp_addresses(self) -> list[Address]:
+        """Where datagrams for each gateway go."""
+        return [relay.address for relay in self._relays] or [gateway.udp for gateway in self._servers.gateways]
+
     async def _act(self) -> None:
+        assert self._commands is not None
+        self._begin(self._commands.play())
         loop = asyncio.get_running_loop()
         start = loop.time()
         late = [Action(client.enters_at, "enter", client.id) for client in self.plan.clients if client.enters_at > 0]
         for action in sorted((*self.plan.actions, *late), key=lambda action: action.at):
             await asyncio.sleep(max(0.0, start + action.at - loop.time()))
             is_clients = action.kind in OF_CLIENTS
-            task = asyncio.create_task(self._let_client(action) if is_clients else self._faults.inject(action))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._let_client(action) if is_clients else self._faults.inject(action))
         await asyncio.sleep(max(0.0, start + self.plan.lasts - loop.time()))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self) -> None:
+        assert self._commands is not None
+        settling = Settling(self._clients, self._servers, self._recording)
+        _, complaints = await asyncio.gather(settling.settle(self._settle_s), self._commands.settle(self._settle_s))
+        self.history.complaints += complaints
 
     async def _let_client(self, action: Action) -> None:
         client = self._clients[action.target]
@@ -181,6 +201,8 @@ class Runner:
         # The sockets close before the gateways stop: what these send then, other tests check.
         for client in self._clients.values():
             client.close()
+        if self._commands is not None:
+            self._commands.close()
         for relay in self._relays:
             relay.close()
         await self._servers.close()

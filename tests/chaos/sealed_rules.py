@@ -31,7 +31,11 @@ def judge(membership: Membership, seen: SealedSeen, room: RoomLog, settled: bool
     # Of a room that has closed it has heard all when it is told the end: no fault excuses an end that comes too early.
     is_over = bool(seen.ended) and membership.ends is not None and membership.ends.kind == EntryKind.CLOSED
     yield from _heard(who, membership, seen, settled or is_over)
-    yield from _kept(who, membership, seen, room, settled)
+    mine = [entry for entry in _own(membership, room) if entry.text in seen.said.values()]
+    yield from judge_lines(who, mine, seen.said, seen.kept, seen.refused, settled)
+    whispered = [entry.text for entry in membership.whispers if entry.sender == membership.member.name]
+    if len(whispered) != len(set(whispered)):
+        yield "doubled", f"{who}: its whispers are in the log as {whispered}"
 
 
 def _heard(who: str, membership: Membership, seen: SealedSeen, settled: bool) -> Iterator[Blame]:
@@ -56,26 +60,31 @@ def _heard(who: str, membership: Membership, seen: SealedSeen, settled: bool) ->
         yield "lost", f"{who} never heard the last {count}, from {missed[0]} {missed[2]!r} on; {seen.notes}"
 
 
-def _kept(who: str, membership: Membership, seen: SealedSeen, room: RoomLog, settled: bool) -> Iterator[Blame]:
-    mine = [entry for entry in _own(membership, room) if entry.text in seen.said.values()]
-    number_of = {text: number for number, text in seen.said.items()}
+def judge_lines(
+    who: str, mine: list[Entry], said: dict[int, str], kept: dict[int, int | None], refused: list[int], settled: bool
+) -> Iterator[Blame]:
+    """Yield what is wrong with a member's own lines.
+
+    Args:
+        mine: what the log has of them.
+        said, kept, refused: as in `SealedSeen`.
+        settled: none may be open.
+    """
+    number_of = {text: number for number, text in said.items()}
     numbers = [number_of[entry.text] for entry in mine]
     if numbers != sorted(set(numbers)):
         yield "doubled", f"{who}: its lines are in the log as {numbers}"
-    whispered = [entry.text for entry in membership.whispers if entry.sender == membership.member.name]
-    if len(whispered) != len(set(whispered)):
-        yield "doubled", f"{who}: its whispers are in the log as {whispered}"
     logged = {number_of[entry.text]: entry.offset for entry in mine}
-    for number, offset in seen.kept.items():
+    for number, offset in kept.items():
         if number not in logged:
             yield "lost", f"{who}: line {number} is kept, and no log has it"
         elif offset is not None and offset != logged[number]:
             yield "altered", f"{who}: line {number} is kept at {offset}, the log has it at {logged[number]}"
-    for number in seen.refused:
+    for number in refused:
         if number in logged:
             yield "altered", f"{who}: line {number} is refused, and the log has it"
     if settled:
-        open_ = seen.said.keys() - seen.kept.keys() - set(seen.refused)
+        open_ = said.keys() - kept.keys() - set(refused)
         if open_:
             yield "not accepted", f"{who}: of its lines {sorted(open_)} are neither kept nor refused"
 

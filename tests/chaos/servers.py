@@ -17,6 +17,8 @@ from tests.support.legacy.wire import Listener
 
 # Without notices: the checker reads in the log who came and went, and expects only messages as datagrams.
 GATEWAY_OPTIONS = ("--notices", "off")
+COMMANDING = "tsudoi,notices=on"
+"""The listener of rooms of commands, whose members are told who comes and goes, too."""
 BROKER_OPTIONS = ("--log-entries", "1000000", "--log-level", "warning")
 
 
@@ -61,7 +63,7 @@ class Servers:
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.store = directory / "tsudoi.sqlite"
         # Version 2 has no listener of its own.
-        self.dialects = sorted({client.dialect.removesuffix("-2") for client in plan.clients})
+        self.dialects = sorted({client.dialect.removesuffix("-2") for client in plan.clients} | {COMMANDING})
         self.broker: Broker | None = None
         self.links: list[BackboneRelay] = []
         self.complaints: list[str] = []

@@ -141,7 +141,7 @@ class Together:
 
 def rooms_of(plan: Plan, rooms: dict[int, RoomLog]) -> dict[int, RoomLog]:
     """Return those rooms in which clients of a plan have been."""
-    names = {client.name for client in plan.clients}
+    names = {client.name for client in plan.clients} | {member.name for member in plan.commands.members}
     return {number: room for number, room in rooms.items() if any(one.sender in names for one in room.entries)}
 
 
@@ -163,7 +163,8 @@ def _key_of(plan: Plan) -> object:
 def apart(plan: P, by: int) -> P:
     """Return a plan with other numbers of clients and rooms, so that nothing of it is taken for another one's."""
     clients = [replace(client, id=client.id + by, room=client.room + by) for client in plan.clients]
-    return replace(plan, clients=clients, actions=[_apart(action, by) for action in plan.actions])
+    actions = [_apart(action, by) for action in plan.actions]
+    return replace(plan, clients=clients, actions=actions, commands=plan.commands.apart(by))
 
 
 def _apart(action: Action, by: int) -> Action:
