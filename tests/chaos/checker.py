@@ -133,6 +133,11 @@ class Checker:
             for at, entry in enumerate(room.entries)
             if entry.kind == EntryKind.JOINED
         }
+        # One gateway alone is the service in one process, with the broker in it.
+        brokers = ("broker", "gateway 0") if len(self._history.names) == 1 else ("broker",)
+        broker_deaths = [
+            outage for outage in self._history.outages if outage.target in brokers and outage.kind in ("kill", "drain")
+        ]
         rooms: dict[int, RoomLog] = {}
         for member, stays in self._history.stays.items():
             for number, stay in enumerate(stays, 1):
@@ -145,7 +150,7 @@ class Checker:
                     continue
                 room, at = begins[stay.member]
                 rooms[room.room_id] = room
-                for kind, what in judge_stay(who, stay, room, at, self._history.outages):
+                for kind, what in judge_stay(who, stay, room, at, broker_deaths):
                     self._blame(kind, what)
         for room in rooms.values():
             for kind, what in judge_room(room):

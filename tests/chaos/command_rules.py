@@ -28,11 +28,11 @@ LATE_S = 0.3
 """How long a client may take to find out that an event has come, on a busy machine."""
 
 
-def judge_stay(who: str, stay: Stay, room: RoomLog, joined: int, outages: Sequence[Outage]) -> Iterator[Blame]:
+def judge_stay(who: str, stay: Stay, room: RoomLog, joined: int, broker_deaths: Sequence[Outage]) -> Iterator[Blame]:
     """Yield the violations of one membership, which began with the entry at index `joined`."""
     me, ends = room.entries[joined].member, ending(room, joined)
     entries = room.entries[joined + 1 : ends.offset if ends else None]
-    is_lost = ends is not None and ends.code in REMOVALS and _was_forgotten(ends, outages)
+    is_lost = ends is not None and ends.code in REMOVALS and _was_forgotten(ends, broker_deaths)
     for odd in stay.odd if not is_lost else ():
         yield "lost", f"{who}: {odd}, and no history was lost"
     whole = not stay.has_left and not is_lost
@@ -187,12 +187,9 @@ def _ended(who: str, stay: Stay, ends: Entry | None, is_lost: bool) -> Iterator[
         yield "altered", f"{who} was told {stay.ended} of its end: {ends}; {stay.notes}"
 
 
-def _was_forgotten(ends: Entry, outages: Sequence[Outage]) -> bool:
+def _was_forgotten(ends: Entry, broker_deaths: Sequence[Outage]) -> bool:
     """Say whether the broker may have been started again before a removed member was told: it forgets these then."""
-    return any(
-        outage.kind in ("kill", "drain") and outage.target == "broker" and outage.end > ends.at_ms / 1000
-        for outage in outages
-    )
+    return any(death.end > ends.at_ms / 1000 for death in broker_deaths)
 
 
 # --- what became of its commands ---
