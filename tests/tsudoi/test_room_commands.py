@@ -16,7 +16,7 @@ from gateway.chat.render import farewell
 from tests.support.waiting import until
 from tests.tsudoi.fake_server import FakeServer, fake_server
 from tests.tsudoi.sealed_server import QUICK, SealedServer, sealed_server
-from tsudoi import ChatClient, CommandRefused, Event, NoAnswer, NotInDialect, Settings, events
+from tsudoi import ChatClient, CommandRefused, Event, NoAnswer, NotInDialect, NotInRoom, Settings, events
 from tsudoi.command_outcomes import REFUSALS, PendingList
 from tsudoi.net import room_commands
 from tsudoi.protocol.backbone import Entry
@@ -170,16 +170,37 @@ async def test_a_late_answer_belongs_to_the_command_that_was_given_up() -> None:
     async with sealed_server() as server, await alone(server) as room:
         server.answers |= {"/kick bob": [], "/kick carol": []}
         given_up = asyncio.create_task(room.kick("bob"))
-        await until(lambda: len(room._commands) == 1 and room.waiting == 0)
+        await until(lambda: 1 in room._commands and room.waiting == 0)
         given_up.cancel()
         waits = asyncio.create_task(room.kick("carol"))
-        await until(lambda: len(room._commands) == 2 and room.waiting == 0)
+        await until(lambda: 2 in room._commands and room.waiting == 0)
         (gateway,) = server.rooms["den"].gateways
         (serving,) = gateway.serving.values()
         gateway._send_body(serving, with_cause(say_no("not-host"), 1, 1))
         gateway._send_body(serving, with_cause(tell("left", name="carol", reason="kicked", by="alice", why=""), 1, 2))
         await waits
         assert room._inbox.qsize() == 1  # the event that carol has left, and no answer to what was given up
+
+
+async def test_each_of_many_commands_has_its_answer() -> None:
+    many = 2 * room_commands.REMEMBERED
+    async with sealed_server() as server, await alone(server) as room:
+        server.answers |= {f"/unban bob{n}": [say_no("unbanned", f"bob{n}")] for n in range(many)}
+        await asyncio.gather(*(room.unban(f"bob{n}") for n in range(many)))
+        assert not room._commands
+        assert len(room._given_up) <= room_commands.REMEMBERED
+
+
+async def test_a_command_of_which_nothing_has_come_when_the_membership_ends_raises() -> None:
+    async with sealed_server() as server, await alone(server) as room:
+        server.answers["/nick rob"] = []
+        waits = asyncio.create_task(room.nick("rob"))
+        await until(lambda: 1 in room._commands and room.waiting == 0)
+        (gateway,) = server.rooms["den"].gateways
+        (session,) = gateway.serving
+        gateway.end(session, "kicked", "carol has removed you")  # type: ignore[attr-defined]
+        with pytest.raises(NotInRoom, match="/nick"):
+            await waits
 
 
 async def test_of_what_another_member_has_done_nothing_is_an_answer() -> None:

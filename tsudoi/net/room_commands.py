@@ -8,6 +8,7 @@ from typing import TypeVar
 from tsudoi import errors, events
 from tsudoi.command_outcomes import PendingCommand, PendingList
 from tsudoi.net.line import Line
+from tsudoi.ops.bounded import put_newest
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.refusals import MUTED
@@ -18,7 +19,7 @@ from tsudoi.protocol.errors import InvalidName
 ASK_AGAIN_S = 1.5
 """After which a list is asked for again: its parts are sent once, and may be lost."""
 REMEMBERED = 64
-"""Commands whose answers are theirs alone, also late ones: the newest."""
+"""Lines of commands that wait no more, the newest: their late answers are theirs alone, too."""
 _R = TypeVar("_R", events.Person, events.RoomInfo, events.Sanction, events.Past, events.CommandHelp)
 
 
@@ -42,7 +43,9 @@ class Commands(ABC):
     def __init__(self, answer_timeout_s: float) -> None:
         self._answer_timeout_s = answer_timeout_s
         self._commands: dict[int, PendingCommand | PendingList] = {}
-        """The last commands that were given by methods, by the numbers of their lines."""
+        """Those that were given by methods and wait, by the numbers of their lines."""
+        self._given_up: dict[int, PendingCommand | PendingList] = {}
+        """The last ones that wait no more."""
         self._arrived = asyncio.Event()
 
     @property
@@ -181,12 +184,16 @@ class Commands(ABC):
 
     def _offer(self, event: events.Event, cause: int | None) -> bool:
         """Offer an event to the command with this number; return whether it belongs to that alone."""
-        pending = None if cause is None else self._commands.get(cause)
-        if pending is None:
+        if cause is None or (pending := self._commands.get(cause) or self._given_up.get(cause)) is None:
             return False
         is_its_own = pending.offer(event)
         self._arrived.set()
         return is_its_own
+
+    def _forget_commands(self) -> None:
+        """Forget all lines: those of another membership have the same numbers."""
+        self._commands.clear()
+        self._given_up.clear()
 
     def _check_receipts(self) -> None:
         if not self.has_receipts:
@@ -203,6 +210,8 @@ class Commands(ABC):
         _check_not_refused(pending)
         if pending.result is None and not self.closed:
             raise errors.NoAnswer(f"the server did not answer {line.split()[0]} in time")
+        if pending.result is None and not isinstance(command, slash_commands.Close):
+            raise errors.NotInRoom(f"the membership has ended; what came of {line.split()[0]} is not known")
         return pending.result
 
     async def _ask(self, command: Command, pending: PendingList) -> PendingList:
@@ -244,13 +253,13 @@ class Commands(ABC):
 
         `again_s`: after which it is given again.
         """
+        numbers: list[int] = []
         try:
             async with asyncio.timeout(self._answer_timeout_s):
                 while not pending.over and not self.closed:
                     given = await self._give(line)
                     self._commands[given.number] = pending
-                    if len(self._commands) > REMEMBERED:
-                        del self._commands[next(iter(self._commands))]
+                    numbers.append(given.number)
                     await given.kept()
                     with suppress(TimeoutError):
                         await self._wait(pending, again_s)
@@ -261,6 +270,10 @@ class Commands(ABC):
         except errors.NotInRoom:
             if not pending.over:  # A command may end the membership.
                 raise
+        finally:
+            for number in numbers:
+                if self._commands.get(number) is pending:  # not one of another membership
+                    put_newest(self._given_up, number, self._commands.pop(number), REMEMBERED)
 
     async def _wait(self, pending: PendingCommand | PendingList, seconds: float | None) -> None:
         async with asyncio.timeout(seconds):

@@ -298,7 +298,7 @@ class SealedChat(ChatClient):
         )
         self._give_up_lines("the server did not know you any more")
         self._lines.clear()
-        self._commands.clear()
+        self._forget_commands()
         self._rename(grant.name)
         self._notify_of_first_contact(first_seen)
         self._keep(events.Rejoined(self.name))
