@@ -59,12 +59,12 @@ def speaks(line: str) -> bool:
 
 def lock(directory: Directory, member: Member, password_hash: str, wall_ms: int) -> bool:
     """Set the password of a member's room, if the member may; return False if the text is no hash of a password."""
-    if not is_hash(password_hash):
-        return False
-    if member.may_moderate:
+    if not member.may_moderate:
+        directory.answer(member, Phrase.NOT_HOST, "/password", wall_ms)
+    elif is_hash(password_hash):
         directory.set_password(member.room, password_hash, member, wall_ms)
     else:
-        directory.answer(member, Phrase.NOT_HOST, "/password", wall_ms)
+        return False
     return True
 
 
@@ -126,9 +126,10 @@ class _Run:
                 self._answer(Phrase.NO_PASSWORD)
             case slash_commands.Lock(""):
                 directory.set_password(room, "", member, wall_ms)
-            case slash_commands.Lock(password_hash):
-                if is_hash(password_hash):
-                    directory.set_password(room, password_hash, member, wall_ms)
+            case slash_commands.Lock(password_hash) if is_hash(password_hash):
+                directory.set_password(room, password_hash, member, wall_ms)
+            case slash_commands.Lock():
+                self._answer(Phrase.BUSY)  # it has become the host only since its gateway asked for the hash
             case slash_commands.HandOver(name):
                 if target := self._find_other(name):
                     directory.make_host(target, member, wall_ms)

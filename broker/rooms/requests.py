@@ -106,7 +106,7 @@ class Requests:
                 return queries.who(self._directory, who, wall_ms)
             case backbone.Browse() as browse:
                 return queries.browse(self._directory, browse)
-            case backbone.Bans() as bans if self._find_moderator(peer, bans, "/bans", wall_ms):
+            case backbone.Bans() as bans if self._find_moderator(peer, bans, wall_ms):
                 return queries.bans(self._directory, bans, wall_ms)
             case backbone.GetTime():
                 return backbone.ServerTime(wall_ms)
@@ -208,22 +208,24 @@ class Requests:
             if until_ms := bans.until(where, RestrictionKind.BAN, name, ip, wall_ms, is_shared):
                 raise Banned(lasting(why, minutes_left(until_ms, wall_ms)))
 
-    def _find_moderator(
-        self, peer: str, asked: backbone.Bans | backbone.HashPassword, word: str, wall_ms: int
-    ) -> Member | None:
-        """Return the member that gives a command, if it is host or moderator; if not, answer that it must be."""
+    def _find_moderator(self, peer: str, asked: backbone.Bans | backbone.HashPassword, wall_ms: int) -> Member | None:
+        """Return the member that gives a command, if it is host or moderator; if not, answer `/bans` that it must be.
+
+        `/password` is answered by what follows on the question, in the order of the member's commands.
+        """
         member = self._directory.members.get(asked.member)
         if member is None or member.room.id != asked.room or not member.may_come_from(peer):
             return None  # it has left, or is not this gateway's
         if not member.may_moderate:
-            with self._directory.records.caused_by(asked.number):
-                self._directory.answer(member, Phrase.NOT_HOST, word, wall_ms)
+            if isinstance(asked, backbone.Bans):
+                with self._directory.records.caused_by(asked.number):
+                    self._directory.answer(member, Phrase.NOT_HOST, "/bans", wall_ms)
             return None
         return member
 
     def _ask_for_hash(self, peer: str, request: backbone.Request, asked: backbone.HashPassword, wall_ms: int) -> None:
         """Have a new password hashed, if the member may set it."""
-        member = self._find_moderator(peer, asked, "/password", wall_ms)
+        member = self._find_moderator(peer, asked, wall_ms)
         if member is None or not asked.password or member.room.closed_ms:
             self._reply(peer, request.id, backbone.Done())
         else:

@@ -130,9 +130,10 @@ class Commands(Component):
             sender.held = None
             if member.leaving:
                 return
-            if isinstance(answer, Hashed):
-                self._publish(Item(EntryKind.LOCKED, member.room.id, member.id, answer.password_hash, 0), giver)
-            elif not isinstance(answer, Done):  # Done: the room's log has the answer
+            if isinstance(answer, Hashed | Done):  # Done: it may not, and the item is answered so
+                password_hash = answer.password_hash if isinstance(answer, Hashed) else ""
+                self._publish(Item(EntryKind.LOCKED, member.room.id, member.id, password_hash, 0), giver)
+            else:
                 self.answer(giver, Phrase.BUSY)
             for line in held:
                 self.take_line(member, line, now)

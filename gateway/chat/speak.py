@@ -48,6 +48,8 @@ NOT_IN_ROOM = LineRefusal(Error.PERMISSION_DENIED, "you are not in that room")
 NOT_KNOWN = LineRefusal(Error.INTERNAL, "whether this was said is not known: send it again with the same number")
 NO_ANSWER = LineRefusal(Error.INTERNAL, "the broker does not answer: send it again with the same number")
 """Whether it was said is not known."""
+NO_HASH = "-"
+"""In the place of a password's hash: the member may not set one, and the broker answers so."""
 
 
 def text_of(raw: str) -> str:
@@ -160,17 +162,13 @@ class Speak(Component):
             on_outcome(outcome)
 
         def hashed(answer: Answer | None, now: float) -> None:
-            match answer:
-                case Hashed(password_hash):
-                    self.ask(shard, replace(line, text=serialize(Lock(password_hash))), now, decided)
-                case Done() if line.after is None:  # the room's log has the answer
-                    decided(_done(member))
-                case Done():
-                    self.ask(shard, line, now, decided)
-                case _:
-                    decided(NO_ANSWER)
+            if isinstance(answer, Hashed | Done):
+                password_hash = answer.password_hash if isinstance(answer, Hashed) else NO_HASH
+                self.ask(shard, replace(line, text=serialize(Lock(password_hash))), now, decided)
+            else:
+                decided(NO_ANSWER)
 
-        self.routes.ask(shard, HashPassword(line.room, line.member, password, line.number), now, hashed)
+        self.routes.ask(shard, HashPassword(line.room, line.member, password), now, hashed)
         return True
 
     def ask(self, shard: int, line: Say, now: float, on_outcome: OnOutcome) -> None:

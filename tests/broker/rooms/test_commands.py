@@ -592,10 +592,16 @@ def test_a_password_is_hashed_first_and_set_in_the_order_of_the_commands(room: R
 def test_a_password_is_set_by_the_host_at_its_place_in_the_order(room: Room) -> None:
     room.handle(B, Request(50, HashPassword(room.bob.room, room.bob.member, "moon")))
     assert room.turn().passwords == []
-    assert answers(room.news_since()) == [("bob", Phrase.NOT_HOST, "/password")]
-    assert answers(lock(room, room.bob)) == [("bob", Phrase.NOT_HOST, "/password")]
+    assert room.news_since() == []
+    for password_hash in (HASH, ""):
+        assert answers(lock(room, room.bob, password_hash)) == [("bob", Phrase.NOT_HOST, "/password")]
     room.does(room.alice, "/host bob")
     assert answers(lock(room, room.alice)) == [("alice", Phrase.NOT_HOST, "/password")]
+    assert room.core.directory.by_name["den"].password_hash == ""
+
+
+def test_one_that_has_become_host_before_its_password_was_hashed_is_to_try_again(room: Room) -> None:
+    assert answers(room.does(room.alice, "/password -")) == [("alice", Phrase.BUSY, "")]
     assert room.core.directory.by_name["den"].password_hash == ""
 
 

@@ -136,11 +136,19 @@ def test_a_password_is_set_once_in_its_place_whenever_the_gateway_is_killed(kill
     assert room.password_hash == hash_of("moon")
 
 
-def test_a_password_of_one_that_is_no_host_is_refused_by_the_room_and_kept_as_a_line() -> None:
-    people, node, _ = alone()
-    bob = people.enter(node, "den", "bob")
+@pytest.mark.parametrize("killed_after_s", [0.1, 0.3, 0.5, 0.7, 0.9, 1.1])
+def test_a_password_of_one_that_is_no_host_is_refused_once_and_kept_as_a_line(killed_after_s: float) -> None:
+    people = People(World(1, Weather(delay_s=0.5)), Network(delay_s=0.02))
+    nodes = [people.attach(people.world.start_gateway(name)) for name in ("a", "b")]
+    people.enter(nodes[0], "den", "alice")
+    bob = people.enter(nodes[0], "den", "bob")
     people.run_until(lambda: bob.client.is_resumed)
     people.say(bob, "/password moon", "it is moon")
+    people.run(killed_after_s)
+    people.world.kill(nodes[0])
+    bob.client.go_to(1, 2, people.world.now)
+    bob.note_deadline()
+    people.run_until(lambda: not bob.client.waiting)
     people.settle()
     room = people.world.broker.core.directory.by_name["den"]
     entries = [entry for entry in people.world.broker.log(room.id) if entry.member == bob.member]

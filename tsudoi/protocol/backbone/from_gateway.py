@@ -178,14 +178,13 @@ class HashPassword(Wire, tag=43):
 
     The item LOCKED then sets it, or a Say with the command and the hash. Hashing is slow and runs in another thread, so
     it changes nothing: what sets the password has its place in the order of the member's commands. If the
-    member may not set the password, the answer is Done, and an ANSWERED entry says why.
+    member may not set the password, the answer is Done. The gateway then sends the same without a hash, and an ANSWERED
+    entry says why: once, also if the question was asked twice.
     """
 
     room: Number
     member: Number
     password: str
-    number: Number = 0
-    """As in Entry, for that entry."""
 
 
 class Post(Wire, tag=60):
