@@ -16,7 +16,7 @@ def test_an_environment_without_pip_is_made_again(tmp_path: Path) -> None:
     python.write_text(f'#!/bin/sh\n[ "$2" != venv ] || exit 1\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     stamp = tmp_path / "left" / "run.stamp"
-    command = ["make", stamp, f"VENV={stamp.parent}", f"PYTHON={python}"]
+    command = ["make", str(stamp), f"VENV={stamp.parent}", f"PYTHON={python}"]
     # Not as a part of the `make` that runs this test: that one tells more.
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     made = subprocess.run(command, cwd=TOP, env=alone, capture_output=True)

@@ -367,6 +367,7 @@ class SealedClient:
         is_whole = 0 < last <= self._down.offset
         if ended.reason != LEFT:  # a client that leaves does not wait for entries, so those that lack are no news
             self._deliver(self._down.give_up(), now)
+        self._events += self._up.keep_heard(now)  # those that have come while this client resumed
         self._events += self._up.stop_waiting_for_entries()
         self._events.append(msgspec.structs.replace(ended, is_whole=is_whole))
 

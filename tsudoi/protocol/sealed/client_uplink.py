@@ -169,6 +169,10 @@ class Uplink:
                 line.offset = offset
                 return
 
+    def keep_heard(self, now: float) -> list[Kept]:
+        """Note that all lines up to the last one whose entry has come are kept; return the events."""
+        return self.keep(max((line.number for line in self._waiting if line.offset is not None), default=0), now)[0]
+
     def refuse(self, number: int, again: bool, text: str, now: float) -> list[LineRefused]:
         """Note that a line was not said; return the event if it never will be."""
         line = next((line for line in self._waiting if line.number == number), None)

@@ -78,6 +78,20 @@ def test_a_refused_line_is_given_up_and_the_next_ones_are_said() -> None:
     assert [msgspec.json.decode(event.line)[2] for event in of(bob, Delivered)] == ["one", "two", "three"]  # type: ignore[attr-defined]
 
 
+def test_a_line_that_came_while_its_client_resumed_is_kept_when_the_membership_ends() -> None:
+    world, alice, _ = quiet()
+    gateway = world.broker.gateways[0]
+    gateway.freeze()
+    world.say(alice, "hello")
+    alice.client.resume(world.now)
+    grant = alice.member.grant
+    serving = gateway.serving[grant.session]
+    gateway._send_body(serving, b'[0,1]\n[1,"alice","hello",%d,1]' % grant.member)
+    gateway._send_body(serving, b'{"ended":"kicked","last":1}')
+    world.run(0.1)
+    assert of(alice, Kept, Ended) == [Kept(1, 1), Ended("kicked", "", True)]
+
+
 def test_while_a_client_resumes_no_line_is_refused() -> None:
     """The next server has not refused it, and waits for it."""
     world, alice, _ = quiet()
