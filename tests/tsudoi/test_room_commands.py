@@ -166,6 +166,14 @@ async def test_what_is_not_answered_raises() -> None:
             await room.who()
 
 
+async def test_who_is_not_in_the_room_any_more_can_give_no_command() -> None:
+    async with sealed_server() as server, await alone(server) as room:
+        await room.leave()
+        for order in (room.who, room.close_room, lambda: room.kick("bob")):
+            with pytest.raises(NotInRoom):
+                await order()
+
+
 async def test_a_late_answer_belongs_to_the_command_that_was_given_up() -> None:
     async with sealed_server() as server, await alone(server) as room:
         server.answers |= {"/kick bob": [], "/kick carol": []}

@@ -207,28 +207,28 @@ class Commands(ABC):
             return None
         pending = PendingCommand()
         await self._carry_out(line, pending, None)
-        _check_not_refused(pending)
-        if pending.result is None and not self.closed:
-            raise errors.NoAnswer(f"the server did not answer {line.split()[0]} in time")
-        if pending.result is None and not isinstance(command, slash_commands.Close):
-            raise errors.NotInRoom(f"the membership has ended; what came of {line.split()[0]} is not known")
+        if not (self.closed and isinstance(command, slash_commands.Close)):
+            self._check_answered(line, pending)
         return pending.result
 
     async def _ask(self, command: Command, pending: PendingList) -> PendingList:
         self._check_receipts()
         line = serialize(command)
         await self._carry_out(line, pending, ASK_AGAIN_S)
-        if pending.is_empty:
-            return pending
-        _check_not_refused(pending)
-        if not pending.over:
-            what = (
-                "only a part of the server's answer to {} has come"
-                if pending.rows
-                else "the server did not answer {} in time"
-            )
-            raise errors.NoAnswer(what.format(line.split()[0]))
+        self._check_answered(line, pending)
         return pending
+
+    def _check_answered(self, line: str, pending: PendingCommand | PendingList) -> None:
+        word = line.split()[0]
+        if (refusal := pending.refusal) is not None:
+            raise errors.CommandRefused(refusal.text, refusal.code)
+        if pending.over:
+            return
+        if self.closed:
+            raise errors.NotInRoom(f"the membership has ended; what came of {word} is not known")
+        if isinstance(pending, PendingList) and pending.rows:
+            raise errors.NoAnswer(f"only a part of the server's answer to {word} has come")
+        raise errors.NoAnswer(f"the server did not answer {word} in time")
 
     async def _ask_pages(
         self,
@@ -256,13 +256,15 @@ class Commands(ABC):
         numbers: list[int] = []
         try:
             async with asyncio.timeout(self._answer_timeout_s):
-                while not pending.over and not self.closed:
+                while True:
                     given = await self._give(line)
                     self._commands[given.number] = pending
                     numbers.append(given.number)
                     await given.kept()
                     with suppress(TimeoutError):
                         await self._wait(pending, again_s)
+                    if pending.over or self.closed:
+                        return
         except TimeoutError:
             pass
         except errors.LineRefused as exc:
@@ -280,11 +282,6 @@ class Commands(ABC):
             while not pending.over and not self.closed:
                 self._arrived.clear()
                 await self._arrived.wait()
-
-
-def _check_not_refused(pending: PendingCommand | PendingList) -> None:
-    if (refusal := pending.refusal) is not None:
-        raise errors.CommandRefused(refusal.text, refusal.code)
 
 
 def _refused(exc: errors.LineRefused) -> errors.CommandRefused:
