@@ -99,8 +99,8 @@ _SEALING = (
     " seals many."
 )
 _SEALED_LARGE = (
-    "A packet has 8 lines and takes 5 µs: 38 % are the kernel's (the receivers' part included), 28 % those of AES-GCM by"
-    " `cryptography`, of which the cipher itself has a quarter, the rest the interpreter's and `malloc`'s (perf,"
+    "A packet has 8 lines and takes 5 µs: 38 % are the kernel's (the receivers' part included), 28 % those of AES-GCM"
+    " by `cryptography`, of which the cipher itself has a quarter, the rest the interpreter's and `malloc`'s (perf,"
     " 2026-11-30). To seal into the buffer that is sent saved 0.15 to 0.3 µs. To go lower: a call that seals many."
     " Machines differ: the target was set where `classic`, one by one, sent 0.38 M datagrams a second, a fifth of it."
     " What bare `sendmmsg` can send here stands beside it."
