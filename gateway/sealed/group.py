@@ -50,6 +50,7 @@ class SealedGroup(Collecting):
         "_last",
         "_lines",
         "_loose",
+        "_newest_own",
         "_own",
         "_recipients",
         "_room",
@@ -72,6 +73,8 @@ class SealedGroup(Collecting):
         self._lines: list[Numbered] = []
         self._own: dict[int, list[Numbered]] = {}
         """Entries for one member each since the last common body, by its id. Until then its bodies have all of them."""
+        self._newest_own = 0
+        """The offset of the last entry for one member."""
         self._begun: dict[int, int] = {}
         """Members that were added since the last common body, at a later offset than that: it begins there for each,
         since what the group leaves out before it is what is for none of the others."""
@@ -141,12 +144,14 @@ class SealedGroup(Collecting):
 
     def add_own(self, member: Member, offset: int, line: bytes) -> None:
         """Send a line to one member, in its place among the others."""
+        # Not behind it: the same entry may be for another member too, and a body says that it has all up to there.
+        if self._size > MAX_COLLECTED and offset != self._newest_own:
+            self.flush()
+        self._newest_own = offset
         if not self._size:
             self._sender.begin(self)
         self._own.setdefault(member.id, []).append((offset, line))
         self._size += len(line) + 1
-        if self._size > MAX_COLLECTED:
-            self.flush()
 
     # --- sending -----------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,23 @@ def test_a_turn_for_one_member_is_sent_to_that_one_alone(three: Three) -> None:
     assert three.covered(1) == 2
 
 
+@pytest.mark.parametrize("size", [400, 420, 440, 460, 480, 500])
+def test_a_long_turn_of_whispers_reaches_both_members_of_each(three: Three, size: int) -> None:
+    """What was collected is not sent between the two: the other one's body would say that it has all."""
+    entries = [whisper(offset, 1, 2) for offset in range(2, 92)]
+    for each in entries:
+        each.text = "x" * size
+    three.turn(*entries)
+    for number in (1, 2):
+        covered, offsets = 1, list[int]()
+        for line in lines_to(three.gateway, three.sessions[number], address_of(number)):
+            if isinstance(line, Covered):
+                begun, covered = covered, max(covered, line.to)
+            elif isinstance(line, DownLine) and line.n is not None and line.n > begun:
+                offsets.append(line.n)
+        assert offsets == list(range(2, 92))
+
+
 def test_a_line_for_one_member_comes_in_its_place_and_the_others_see_no_hole(three: Three) -> None:
     three.turn(said(2, 9, "two"), whisper(3), said(4, 9, "four"))
     assert [three.offsets(number) for number in (1, 2, 3)] == [[2, 3, 4], [2, 4], [2, 4]]
