@@ -61,7 +61,7 @@ def test_a_long_turn_of_whispers_reaches_both_members_of_each(three: Three, size
         each.text = "x" * size
     three.turn(*entries)
     for number in (1, 2):
-        covered, offsets = 1, list[int]()
+        begun, covered, offsets = 1, 1, list[int]()
         for line in lines_to(three.gateway, three.sessions[number], address_of(number)):
             if isinstance(line, Covered):
                 begun, covered = covered, max(covered, line.to)
