@@ -120,7 +120,7 @@ class SealedClient:
 
     def move(self, now: float) -> None:
         """Resume: this client has another address, or its network another way."""
-        self._link.forget_cookies()
+        self._link.forget_cookies(now)
         self.resume(now)
 
     def rebind(self, now: float) -> None:

@@ -122,6 +122,8 @@ class Link:
         self._retried_at = now - RETRY_S
         self._shown_to, self._shown_until = server, now
         """Who was shown a cookie last, and until when only its answer is waited for."""
+        self._retry_s = 0.0
+        """How long the last RETRY that was followed took."""
         self._silent_since: float | None = None
         """When the first packet since the server was last heard was sent that it must answer."""
         self._pings = Pings(dice, now)
@@ -197,14 +199,17 @@ class Link:
         """Ask for the room's newest offset soon."""
         self._pings.ask_by(now)
 
-    def forget_cookies(self) -> None:
+    def forget_cookies(self, now: float) -> None:
         """Note that this client's address is another one."""
         self._cookies.forget()
+        self._shown_until = now
         self._path.move()
 
     def rebind(self, now: float) -> None:
         """Resume because datagrams leave from another port of the same network; by TCP, nothing has changed."""
         self._cookies.forget_udp()
+        if not is_tcp(self._shown_to):
+            self._shown_until = now
         if self._resume_at is not None or not is_tcp(self.way):
             self.resume(now)
 
@@ -273,7 +278,8 @@ class Link:
         self._sent_to[way] = now
         if cookie:
             self._shown_to = way
-            self._shown_until = now + max(self._resume_s, min(1.25 * self._answer_s, LAST_RESUME_S))
+            retry_s, answer_s = min(1.25 * self._retry_s, RETRIED_S), min(1.25 * self._answer_s, LAST_RESUME_S)
+            self._shown_until = now + max(RESUME_S, retry_s, answer_s)
         while len(self._asked) > 64:
             del self._asked[next(iter(self._asked))]
         self._pings.note_sent(now)
@@ -360,8 +366,13 @@ class Link:
         if is_sought:
             self._seeking.follow(now)
             return
-        if self._resume_at is not None and way != self._shown_to and now < self._shown_until:
-            return  # Another server has been shown its cookie: two that serve one session in turn serve it badly.
+        if self._resume_at is not None and now < self._shown_until:
+            if way != self._shown_to:
+                return  # Two that serve one session in turn serve it badly.
+            if not is_tcp(way):
+                # It has answered each packet that it was sent, so only the last of its cookies is shown it, later.
+                self.server, self._resume_at = way, min(self._resume_at, self._shown_until)
+                return
         if is_tcp(way):
             self._path.note_retry()
         self.resume(now)
@@ -371,7 +382,7 @@ class Link:
             return
         self._retried_at = now
         first_asked = min((asked.at for asked in self._asked.values() if asked.way == way), default=now)
-        self._resume_s = max(self._resume_s, min(1.25 * (now - first_asked), RETRIED_S))
+        self._retry_s = now - first_asked
         self._send_resume(way, now, position)
         self.server = server_of(way)
         self._resume_at = self._shown_until

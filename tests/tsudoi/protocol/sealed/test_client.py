@@ -118,9 +118,9 @@ def test_a_client_that_learns_of_another_epoch_resumes() -> None:
 
 
 def test_a_reset_is_told_once_although_a_slow_server_answers_several_resumes() -> None:
-    world = World(1, replace(CALM, delay_s=0.4))
+    world = World(1, replace(CALM, delay_s=0.7))
     world.broker.epoch += 1
-    world.run(8.0)
+    world.run(12.0)
     assert len(world.down_nonces) > len(world.people), "each resume was the only one"
     assert [of(person, Reset) for person in world.people.values()] == [[Reset()]] * 2
 
