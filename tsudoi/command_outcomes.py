@@ -22,6 +22,8 @@ PAGED = frozenset(("who", "rooms", "bans"))
 class PendingCommand:
     """A command that changes something: over with the first thing that comes of it."""
 
+    is_lost: bool = False
+    """Whether its membership has ended: nothing more comes of it."""
     result: Event | None = None
 
     @property
@@ -33,45 +35,57 @@ class PendingCommand:
     def over(self) -> bool:
         return self.result is not None
 
-    def offer(self, event: Event) -> bool:
-        """Take an event that comes of it; return whether that is for the one who gave the command alone."""
+    def offer(self, event: Event, number: int) -> bool:
+        """Take an event that comes of its line; return whether that is for the one who gave the command alone."""
         self.result = self.result or event
         return isinstance(event, Answered)
 
 
 @dataclass
 class PendingList:
-    """A question whose answer is a list; the list comes in parts, of which some may be lost."""
+    """A question whose answer is a list; the list comes in parts, of which some may be lost.
 
-    pages: int = 1
+    It may be asked several times. Each answer shows its own moment, so it is over with the first answer that is
+    complete: with rows of two, a member that was renamed between them would stand there twice. Answers that are always
+    the same, those to `/history` before a position and to `/help`, add up.
+    """
+
+    is_lost: bool = False
+    """Whether its membership has ended: nothing more comes of it."""
+    over: bool = False
     refusal: Answered | None = None
-    is_empty: bool = False
-    expected: int | None = None
-    """Rows of this page; None: not known."""
-    _by_key: dict[object, Row] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    """All rows of the page, once it is over."""
+    pages: int = 1
+    _found: dict[object, dict[object, Row]] = field(default_factory=dict)
+    """Of each answer the rows that have come."""
 
     @property
-    def rows(self) -> list[Row]:
-        """The rows that have come, in the order in which they came first."""
-        return list(self._by_key.values())
+    def is_partial(self) -> bool:
+        """Whether only parts of answers have come."""
+        return not self.over and bool(self._found)
 
-    @property
-    def over(self) -> bool:
-        has_all = self.expected is not None and len(self._by_key) >= self.expected
-        return self.is_empty or self.refusal is not None or has_all
-
-    def offer(self, event: Event) -> bool:
-        """Take an event that comes of it; return whether that is for the one who asked alone."""
+    def offer(self, event: Event, number: int) -> bool:
+        """Take an event that comes of its line `number`; return whether that is for the one who asked alone."""
+        if self.over:
+            return True
         if isinstance(event, Answered):
-            self.is_empty = event.code == "no-history"
-            self.refusal = None if self.is_empty else event
+            self.over = True
+            self.refusal = event if event.code != "no-history" else None
         elif isinstance(event, Listed):
-            # Parts may be lost, and come again: who is here has been silent for longer then.
-            self._by_key |= {_key(row): row for row in event.rows}
-            self.pages = event.pages
-            one_page = min(event.count - (event.page - 1) * PAGE_SIZE, PAGE_SIZE)
-            self.expected = one_page if event.what in PAGED else event.count
+            self._take(event, number)
         return True
+
+    def _take(self, part: Listed, number: int) -> None:
+        is_paged = part.what in PAGED
+        # A log that was trimmed meanwhile gives fewer rows, and another list.
+        found = self._found.setdefault(number if is_paged else part.count, {})
+        rows = {_key(row): row for row in part.rows}
+        if is_paged and not found.keys().isdisjoint(rows):
+            found.clear()  # the line was answered again, by another server
+        found |= rows
+        if len(found) >= (min(part.count - (part.page - 1) * PAGE_SIZE, PAGE_SIZE) if is_paged else part.count):
+            self.over, self.rows, self.pages = True, list(found.values()), part.pages
 
 
 def _key(row: Row) -> object:

@@ -324,12 +324,72 @@ async def test_a_history_of_which_a_part_is_lost_is_no_answer() -> None:
         assert [row.offset for row in await room.history()] == [3, 4, 5, 6]
 
 
-def test_rows_that_come_again_are_no_further_rows() -> None:
+def here(*names: str, count: int = 3, page: int = 1) -> Event:
+    return events.Listed("who", tuple(events.Person(name, False, 1) for name in names), count, page, 1, "")
+
+
+NO_SUCH_PAGE = events.Answered("no-such-page", "1", None, "")
+
+
+@pytest.mark.parametrize(
+    ("came", "names"),
+    [
+        ([(1, here("ann", "bob")), (1, here("cid"))], "ann bob cid"),
+        ([(1, here("cid")), (1, here("ann", "bob"))], "cid ann bob"),
+        ([(1, here("ann", "bob")), (2, here("ann", "rob")), (2, here("cid"))], "ann rob cid"),
+        ([(2, here("ann", "rob")), (1, here("ann", "bob")), (2, here("cid")), (1, here("cid"))], "ann rob cid"),
+        ([(2, here("ann", "rob")), (1, here("ann", "bob")), (1, here("cid")), (2, here("cid"))], "ann bob cid"),
+        ([(1, here("bob")), (2, here("ann", "rob", count=2))], "ann rob"),
+        ([(1, here("ann", "bob")), (2, here("cid"))], None),
+        ([(1, here("ann")), (1, here("ann")), (1, here("ann"))], None),
+        ([(1, here("ann", "bob")), (1, here("ann", "rob")), (1, here("cid"))], "ann rob cid"),
+        ([(2, here("x", count=21, page=2)), (1, here("y", "z", count=22, page=2))], "x"),
+        ([(1, here("ann", count=1)), (2, NO_SUCH_PAGE)], "ann"),
+        ([(1, NO_SUCH_PAGE), (2, here("ann", count=1))], ""),
+        ([(1, here("ann", "bob")), (2, NO_SUCH_PAGE), (1, here("cid"))], ""),
+    ],
+)
+def test_a_list_is_one_complete_answer(came: list[tuple[int, Event]], names: str | None) -> None:
+    """`came`: the numbers of the lines, and what came of each; `names`: None: there is no list yet."""
     waiting = PendingList()
-    for idle in (1, 3):
-        waiting.offer(events.Listed("who", (events.Person("bob", False, idle),), 2, 1, 1, ""))
-    assert not waiting.over
-    assert waiting.rows == [events.Person("bob", False, 3)]
+    for number, event in came:
+        assert waiting.offer(event, number)
+    assert waiting.over == (names is not None)
+    assert [row.name for row in waiting.rows if isinstance(row, events.Person)] == (names or "").split()
+    assert (waiting.refusal is not None) == (names == "")
+    assert waiting.is_partial == (names is None)
+
+
+def past(*offsets: int, of: int) -> Event:
+    rows = tuple(events.Past("bob", "hi", offset, 1_000, False) for offset in offsets)
+    return events.Listed("history", rows, of, 1, 1, "", 8)
+
+
+def test_parts_of_a_history_add_up_as_long_as_it_is_the_same() -> None:
+    waiting = PendingList()
+    for number, part in enumerate((past(3, 4, 6, of=4), past(4, 5, of=3)), 1):
+        waiting.offer(part, number)
+        assert not waiting.over  # the log was trimmed
+    waiting.offer(past(6, of=3), 3)
+    assert [row.offset for row in waiting.rows if isinstance(row, events.Past)] == [4, 5, 6]
+
+
+async def test_a_member_that_is_renamed_between_two_answers_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first answer is late, so the question is asked again; then parts of both come."""
+    monkeypatch.setattr(room_commands, "ASK_AGAIN_S", 0.05)
+    async with sealed_server() as server, await alone(server) as room:
+        server.answers["/who 1"] = []
+        asked = asyncio.create_task(room.who())
+        await until(lambda: len(room._commands) > 1)
+        (gateway,) = server.rooms["den"].gateways
+        (serving,) = gateway.serving.values()
+        for number, name in ((1, "alice"), (2, "alice"), (1, "bob"), (2, "rob")):
+            row = {"name": name, "host": False, "idle": 1}
+            part = tell("who", count=3, page=1, pages=1, members=[row])
+            gateway._send_body(serving, with_cause(part, 1, number))
+        row = {"name": "carol", "host": False, "idle": 1}
+        gateway._send_body(serving, with_cause(tell("who", count=3, page=1, pages=1, members=[row]), 1, 2))
+        assert [person.name for person in await asked] == ["alice", "rob", "carol"]
 
 
 async def test_parts_of_a_history_that_is_asked_for_again_add_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -431,6 +431,19 @@ async def test_a_member_that_the_server_does_not_know_any_more_joins_again_and_m
             assert (await hear(bob)).text == "three"
 
 
+async def test_a_command_whose_answer_is_lost_with_the_membership_raises_at_once(impatient: Settings) -> None:
+    settings = replace(impatient, answer_timeout_s=60)
+    async with sealed_server() as server, await create(server, settings=settings) as alice:
+        server.answers["/kick bob"] = []
+        waits = asyncio.create_task(alice.kick("bob"))
+        await until(lambda: bool(alice._commands) and alice.waiting == 0)
+        lose_secret(server.rooms["部屋"])
+        alice.post("lost")
+        assert [event async for event in up_to(alice, tsudoi.Rejoined)]
+        with pytest.raises(tsudoi.NotInRoom, match="what came of /kick"):
+            await asyncio.wait_for(waits, 5)
+
+
 async def test_a_member_that_joins_again_asks_for_the_name_that_its_user_wants(impatient: Settings) -> None:
     """Not for that which the server has given it meanwhile, and would give a longer one for."""
     async with sealed_server() as server, await create(server, settings=impatient) as alice:

@@ -235,7 +235,7 @@ class ChatClient(Commands):
 
     def _end_events(self) -> None:
         self.closed = True
-        self._arrived.set()
+        self._forget_commands()
         self._inbox.put_nowait(None)
 
 

@@ -186,14 +186,17 @@ class Commands(ABC):
         """Offer an event to the command with this number; return whether it belongs to that alone."""
         if cause is None or (pending := self._commands.get(cause) or self._given_up.get(cause)) is None:
             return False
-        is_its_own = pending.offer(event)
+        is_its_own = pending.offer(event, cause)
         self._arrived.set()
         return is_its_own
 
     def _forget_commands(self) -> None:
-        """Forget all lines: those of another membership have the same numbers."""
+        """Give up the commands that wait, and forget all lines: those of another membership have the same numbers."""
+        for pending in self._commands.values():
+            pending.is_lost = True
         self._commands.clear()
         self._given_up.clear()
+        self._arrived.set()
 
     def _check_receipts(self) -> None:
         if not self.has_receipts:
@@ -224,9 +227,9 @@ class Commands(ABC):
             raise errors.CommandRefused(refusal.text, refusal.code)
         if pending.over:
             return
-        if self.closed:
+        if pending.is_lost:
             raise errors.NotInRoom(f"the membership has ended; what came of {word} is not known")
-        if isinstance(pending, PendingList) and pending.rows:
+        if isinstance(pending, PendingList) and pending.is_partial:
             raise errors.NoAnswer(f"only a part of the server's answer to {word} has come")
         raise errors.NoAnswer(f"the server did not answer {word} in time")
 
@@ -263,7 +266,7 @@ class Commands(ABC):
                     await given.kept()
                     with suppress(TimeoutError):
                         await self._wait(pending, again_s)
-                    if pending.over or self.closed:
+                    if pending.over or pending.is_lost:
                         return
         except TimeoutError:
             pass
@@ -279,7 +282,7 @@ class Commands(ABC):
 
     async def _wait(self, pending: PendingCommand | PendingList, seconds: float | None) -> None:
         async with asyncio.timeout(seconds):
-            while not pending.over and not self.closed:
+            while not pending.over and not pending.is_lost:
                 self._arrived.clear()
                 await self._arrived.wait()
 
