@@ -216,7 +216,7 @@ class Commands(Component):
             self._send(giver, command_answers.page_datagrams(giver.member, answer, page, pages))
 
     def _ask_rooms(self, giver: Giver, page: int, now: float) -> None:
-        """Ask all shards for a page of the rooms. If some do not answer, the page ends with the answer busy."""
+        """Ask all shards for a page of the rooms. If one does not answer, answer busy."""
         skip = (page - 1) * PAGE
         question = merging.page_of_each(skip, PAGE, len(self.members.by_shard))
 
@@ -225,7 +225,7 @@ class Commands(Component):
                 return
             if (rooms := merging.merge_page(answers, question, skip, PAGE)) is not None:
                 self._send_page(giver, rooms, page)
-            if not all(isinstance(answer, Browsed) for answer in answers):
+            else:
                 self.answer(giver, Phrase.BUSY)
 
         self.routes.ask_all(question, now, answered)

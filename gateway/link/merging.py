@@ -43,13 +43,15 @@ def page_of_each(skip: int, limit: int, shards: int) -> Browse:
 
 
 def merge_page(answers: Sequence[Answer | None], asked: Browse, skip: int, limit: int) -> Browsed | None:
-    """Return a page of all rooms from the shards' answers to `asked` (`page_of_each`); None: no shard has answered.
+    """Return a page of all rooms from the shards' answers to `asked` (`page_of_each`); None: a shard has not answered.
 
-    A shard that has not answered counts as one without rooms.
+    Without its rooms all pages would begin elsewhere.
     """
     known = [answer for answer in answers if isinstance(answer, Browsed)]
-    if len(answers) == 1 or not known:
-        return known[0] if known else None
+    if len(known) < len(answers):
+        return None
+    if len(known) == 1:
+        return known[0]
     before = sum(min(asked.skip, page.count) for page in known)
     begin = max(skip - before, 0)
     rows = _in_order((page.ids, page.rooms) for page in known)

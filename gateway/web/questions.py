@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tsudoi.protocol.backbone import Answer, Browsed, Entry, Present, Replay, Replayed, Who
+from tsudoi.protocol.backbone import Answer, Entry, Present, Replay, Replayed, Who
 from tsudoi.protocol.web.codes import Error
 from tsudoi.protocol.web.commands import History
 from tsudoi.protocol.web.replies import Publication, client_info
@@ -144,9 +144,9 @@ def list_rooms(rules: AdmissionRules, page: int, now: float, on_reply: OnReply, 
     question = page_of_each(skip, PAGE, len(rules.core.routes.links))
 
     def answered(answers: list[Answer | None], now: float) -> None:
-        if not all(isinstance(answer, Browsed) for answer in answers):
+        if (found := merge_page(answers, question, skip, PAGE)) is None:
             on_error(Error.INTERNAL, _AWAY)
-        elif (found := merge_page(answers, question, skip, PAGE)) is not None:
+        else:
             rows = [{"name": name, "members": count, "locked": locked} for name, count, locked in found.rooms]
             on_reply({"data": {"count": found.count, "page": page, "rooms": rows}})
 

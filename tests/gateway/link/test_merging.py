@@ -65,7 +65,7 @@ def test_the_newest_names_of_all_shards_are_listed_oldest_first(rooms: list[int]
     assert merge_names(answers, limit) == [str(number) for number in range(len(rooms))][-limit:]
 
 
-def test_what_no_shard_answers_is_not_known() -> None:
+def test_what_is_not_answered_is_not_known() -> None:
     asked = page_of_each(0, 20, SHARDS)
-    assert merge_page([None] * SHARDS, asked, 0, 20) is None
+    assert merge_page([Browsed(0, [], [])] * (SHARDS - 1) + [None], asked, 0, 20) is None
     assert merge_names([None] * SHARDS, 20) is None
