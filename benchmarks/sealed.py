@@ -39,7 +39,7 @@ AT_ONCE = 100
 SO_RCVBUFFORCE = 33
 _SAY = b'{"say":"' + TEXT.encode() + b'","number":%d}'
 """As the SDK writes it; the load must be able to keep up with the service."""
-_KEPT = re.compile(rb'x",(\d+),(\d+)\]')
+_KEPT = re.compile(rb'x",(\d+),(\d+)\]((?:\n\["x+"\])*)')
 """The sender's `member` and its number, in a message."""
 
 
@@ -160,9 +160,9 @@ class Members:
                 packets += 1
                 if (ear := ears.get(packet[2:18])) is None or packet[1] != Kind.BODY:
                     continue
-                for sender, number in _KEPT.findall(ear.open(packet)):
+                for sender, number, behind in _KEPT.findall(ear.open(packet)):
                     member = by_number[sender]
-                    if (more := int(number) - member.kept) > 0:  # else its body has come again
+                    if (more := int(number) + behind.count(b"\n") - member.kept) > 0:  # else its body has come again
                         lines += more
                         member.kept += more
                         if not rate:

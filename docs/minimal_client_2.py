@@ -27,10 +27,6 @@ with socket.create_connection((host, int(tcp_port)), timeout=10) as tcp, tcp.mak
     udp, address = socket.socket(tcp.family, socket.SOCK_DGRAM), (tcp.getpeername()[0], int(udp_port))
 
 
-def show(text: str) -> None:
-    print(text.replace("\n", "\n  | "), flush=True)
-
-
 class Client:
     def __init__(self) -> None:
         self.session, self.run, self.count, self.cookie = bytes.fromhex(grant["session"]), bytes(6), 0, ""
@@ -43,11 +39,14 @@ class Client:
         self.resumed, self.resumes, self.resume_at, self.resume_s, self.calm_at = False, {0}, 0.0, 0.25, 0.0
         self.heard_at, self.ping_at, self.away, self.ended = monotonic(), monotonic() + 20, False, False
 
+    def show(self, text: str) -> None:
+        print(text.replace("\n", "\n  | "), flush=True)
+
     def send(self, **line: object) -> None:
         self.count += 1
         header = b"\0\1" + self.session + self.run + self.count.to_bytes(6, "big")
         udp.sendto(header + json.dumps(line, ensure_ascii=False).encode(), address)
-        self.ping_at = monotonic() + 20
+        self.ping_at = monotonic() + (0.5 if "ping" in line else 20)
 
     def receive(self, packet: bytes) -> None:
         kind, run, count, body = packet[1], packet[18:24], int.from_bytes(packet[24:30], "big"), packet[30:]
@@ -56,7 +55,7 @@ class Client:
         elif kind == 3:  # retry: it wants to see this cookie
             self.cookie, self.resumed, self.resume_at = packet[18:30].hex(), False, 0.0
         elif kind == 4 and packet[18:30].hex() == self.cookie:
-            show("You are not in the room any more.")
+            self.show("You are not in the room any more.")
             self.ended, self.last = True, 0
         if kind not in (1, 2) or (run == self.run and count in self.seen):
             return
@@ -73,7 +72,7 @@ class Client:
 
     def take_resumed(self, answer: dict[str, Any], run: bytes) -> None:
         if answer["state"] == "reset" or answer["offset"] > self.offset:
-            show("Some messages are lost.")
+            self.show("Some messages are lost.")
             self.epoch, self.offset, self.last, self.held = answer["epoch"], answer["offset"], 0, {}
         if answer["to"]:
             self.run, self.seen, self.parts, self.calm_at = run, set(), {}, monotonic() + 0.5
@@ -82,38 +81,40 @@ class Client:
             self.take([{"kept": answer["said"]}])
 
     def take(self, lines: list[Any]) -> None:
-        self.heard_at, entries = monotonic(), list[tuple[int, str]]()
+        self.heard_at, entries = monotonic(), list[tuple[int, str | None, str]]()
         for line in lines:
             match line:
                 case [int(after), int(to)]:  # all entries of this body
                     self.held[after], self.last = (to, entries), max(self.last, to)
                 case [int(n), str(sender), str(text), *numbers]:  # an own one is on the screen already
-                    entries.append((n, "" if numbers[:1] == [grant["member"]] else f"{sender}: {text}"))
+                    entries.append((n, None if numbers[:1] == [grant["member"]] else f"{sender}: ", text))
+                case [str(text), *_]:  # the next one of the same sender
+                    entries.append((entries[-1][0] + 1, entries[-1][1], text))
                 case {"n": n, "text": text}:
-                    entries.append((n, text))
+                    entries.append((n, "", text))
                 case {"kept": kept} if self.resumed:
                     self.kept, self.say_s, self.lines = kept, 0.1, [each for each in self.lines if each[0] > kept]
                 case {"refused": _, "again": True}:
                     self.say_at = monotonic() + 1
                 case {"refused": number, "text": why} if number in dict(self.lines):
-                    show(f"Not said: {why}")
+                    self.show(f"Not said: {why}")
                     self.lines = [each for each in self.lines if each[0] != number]
                 case {"pong": _, "last": last}:
                     self.last, self.ping_at = max(self.last, last), monotonic() + 20
                 case {"text": text}:
-                    show(text)
+                    self.show(text)
                     self.ended, self.last = self.ended or "ended" in line, max(self.last, line.get("last", 0))
         while self.held and min(self.held) <= self.offset:  # this body goes on from here, or has come before
             to, entries = self.held.pop(min(self.held))
-            for text in [text for n, text in entries if n > self.offset and text]:
-                show(text)
+            for whose, text in [(whose, text) for n, whose, text in entries if n > self.offset and whose is not None]:
+                self.show(whose + text)
             self.offset, self.want_at = max(self.offset, to), monotonic() + 0.04
 
     def tick(self, now: float) -> None:
         silent_s = now - self.heard_at
         if (silent_s > 10) != self.away and (self.away or self.lines or not self.resumed):
             self.away = not self.away
-            show("The server does not answer; what you say waits." if self.away else "The server is back.")
+            self.show("The server does not answer; what you say waits." if self.away else "The server is back.")
         self.resumed = self.resumed and silent_s < (2 if self.lines else 30)
         if not self.resumed and now >= self.resume_at:
             self.resumes.add(self.count + 1)
@@ -128,11 +129,10 @@ class Client:
             self.want_at = now + 0.2
         if self.resumed and now >= self.ping_at:
             self.send(ping=1)
-            self.ping_at = now + 0.5
 
 
 client, typing, leaves = Client(), True, 0
-show(f"You are in {room}, {grant['name']}.")
+client.show(f"You are in {room}, {grant['name']}.")
 with open(0, "rb", buffering=0) as keyboard:
     while not (client.ended and client.offset >= client.last) and leaves < 20:
         client.tick(monotonic())

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from tsudoi.protocol.sealed.lines import serialize_range
+from tsudoi.protocol.sealed.lines import Shortening, serialize_range
 from tsudoi.protocol.sealed.parts import MAX_WHOLE
 
 Numbered = tuple[int, bytes]
@@ -16,14 +16,18 @@ def pack(after: int, to: int, lines: Iterable[Numbered]) -> list[bytes]:
     """
     bodies: list[bytes] = []
     kept: list[bytes] = []
+    shortening = Shortening()
     range_size = len(serialize_range(to, to))
     size, begun, last = range_size, after, after
     for offset, line in lines:
-        if kept and size + 1 + len(line) > MAX_WHOLE:
+        piece = shortening.next(offset, line)
+        if kept and size + 1 + len(piece) > MAX_WHOLE:
             bodies.append(_body(begun, last, kept))
             kept, size, begun = [], range_size, last
-        kept.append(line)
-        size += 1 + len(line)
+        if not kept:
+            piece = line
+        kept.append(piece)
+        size += 1 + len(piece)
         last = offset
     bodies.append(_body(begun, to, kept))
     return bodies

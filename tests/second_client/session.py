@@ -34,6 +34,10 @@ def read(body: bytes) -> list[Line]:
                 lines.append({"n": n, "from": sender, "text": text, "member": member, "number": number})
             case [int(n), str(sender), str(text), *_]:
                 lines.append({"n": n, "from": sender, "text": text})
+            case [str(text), *_]:
+                before = lines[-1]
+                numbered = {"number": before["number"] + 1} if "number" in before else {}
+                lines.append(before | {"n": before["n"] + 1, "text": text} | numbered)
             case dict(line):
                 lines.append(line)
     return lines

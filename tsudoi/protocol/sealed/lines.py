@@ -114,16 +114,17 @@ class SaidLine(NamedTuple):
     """A message; `client.downlink_decoder` reads what it says."""
 
     n: int
+    name: str
     member: int
     """Its sender's `member` in the handshake; 0 as `number` if the sender has not numbered it."""
     number: int
 
 
 class _Array(msgspec.Struct, frozen=True, array_like=True):
-    """Both kinds of arrays, to be decoded at once."""
+    """All kinds of arrays, to be decoded at once."""
 
-    first: Number
-    second: Number | str
+    first: Number | str
+    second: Number | str | None = None
     text: str | None = None
     member: Number = 0
     number: Number = 0
@@ -149,24 +150,41 @@ def parse_up_untrusted(body: bytes) -> list[UpLine]:
 
 
 def parse_down_untrusted(body: bytes) -> list[tuple[Down, bytes]]:
-    """Return the lines of a server's body that are known, each also as its bytes; raise MalformedMessage."""
-    raw = body.split(b"\n") if body else []
+    """Return the lines of a server's body that are known, each also as its bytes; raise MalformedMessage.
+
+    A message in the short form comes with the bytes of the long one.
+    """
+    lines: list[tuple[Down, bytes]] = []
+    before: Down | None = None
     try:
-        lines = [_array_untrusted(line) if line.startswith(b"[") else _down.decode(line) for line in raw]
+        for raw in body.split(b"\n") if body else ():
+            found = _array_untrusted(raw, before) if raw.startswith(b"[") else (_down.decode(raw), raw)
+            before = None if found is None else found[0]
+            if found is not None:
+                lines.append(found)
     except PARSE_ERRORS as exc:
         raise _malformed(exc) from exc
-    return [(line, its_raw) for line, its_raw in zip(lines, raw, strict=True) if line is not None]
+    return lines
 
 
-def _array_untrusted(raw: bytes) -> Covered | SaidLine | None:
-    """Return what an array says; None: this version does not know it."""
+def _array_untrusted(raw: bytes, before: Down | None) -> tuple[Covered | SaidLine, bytes] | None:
+    """Return what an array says behind the line before it, and its bytes; None: this version does not know it."""
     try:
         array = _down_array.decode(raw)
     except msgspec.ValidationError:
         return None
+    if isinstance(array.first, str):
+        return _behind(before, array.first) if isinstance(before, SaidLine) else None
     if isinstance(array.second, str):
-        return None if array.text is None else SaidLine(array.first, array.member, array.number)
-    return None if array.second < array.first else Covered(array.first, array.second)
+        said = SaidLine(array.first, array.second, array.member, array.number)
+        return None if array.text is None else (said, raw)
+    return None if array.second is None or array.second < array.first else (Covered(array.first, array.second), raw)
+
+
+def _behind(before: SaidLine, text: str) -> tuple[SaidLine, bytes]:
+    """Return the message behind another one in the same body that has the short form."""
+    said = before._replace(n=before.n + 1, number=before.number and before.number + 1)
+    return said, _encoder.encode((said.n, said.name, text, said.member, said.number))
 
 
 def _malformed(exc: Exception) -> MalformedMessage:
@@ -181,6 +199,50 @@ def member_number(member_id: int) -> int:
 def serialize_said(said: Sequence[SaidArray]) -> list[bytes]:
     """Return the lines of messages."""
     return _encoder.encode_lines(said).splitlines()
+
+
+class Shortening:
+    """Gives a message the short form that follows on one of the same sender; PROTOCOL.md, "Bodies".
+
+    Lines are looked at as bytes, as `serialize_said` returns them.
+    """
+
+    __slots__ = ("_line", "_member", "_name", "_number", "_offset")
+
+    def __init__(self) -> None:
+        """Begin before the first entry."""
+        self._offset, self._line = 0, b""
+        """Those of the last entry."""
+        self._name, self._member, self._number = b"", b"", 0
+        """Its sender's name, with both commas around it; `member`; and number, if it has one. Without a name, `_line`
+        was not looked at yet: most bodies have one entry."""
+
+    def next(self, offset: int, line: bytes) -> bytes:
+        """Return the next entry's line, in the short form if that can follow on the last one."""
+        is_next = offset == self._offset + 1 and line.startswith(b"[")
+        self._offset = offset
+        if is_next and (self._name or self._reads_sender()):
+            self._number += bool(self._number)
+            head = b"[%d%b" % (offset, self._name)
+            tail = b'",%b,%d]' % (self._member, self._number) if self._number else b'"]'
+            if line.startswith(head) and line.endswith(tail):
+                return b'[%b"]' % line[len(head) : -len(tail)]
+        self._line, self._name = line, b""
+        return line
+
+    def _reads_sender(self) -> bool:
+        """Read the last entry's sender; return False if it is no message."""
+        line = self._line
+        if not line.startswith(b"["):
+            return False
+        # Within a string a quotation mark has a backslash before it.
+        self._name = line[line.index(b",") : line.index(b'","') + 2]
+        if line.endswith(b'"]'):
+            self._member, self._number = b"", 0
+        else:
+            _, self._member, number = line[:-1].rsplit(b",", 2)
+            self._number = int(number)
+        return True
 
 
 def with_cause(notice: bytes, member: int, number: int) -> bytes:

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tsudoi.protocol.client import downlink_decoder
+from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import lines, packets, parts, suites
 from tsudoi.protocol.sealed.packets import Kind
@@ -127,12 +129,32 @@ def test_lines_down() -> None:
     assert [line for line, _ in lines.parse_down_untrusted(body)] == [
         lines.DownLine(resumed=lines.Resumed(3, 1, 41, 7, "bob", "complete")),
         lines.Covered(41, 44),
-        lines.SaidLine(42, 7, 5),
-        lines.SaidLine(44, 0, 0),
+        lines.SaidLine(42, "alice", 7, 5),
+        lines.SaidLine(44, "bob", 0, 0),
         lines.DownLine(n=43, text="bob is rob", notice="renamed"),
     ]
     assert b'\n[41,44]\n[42,"alice","hello",7,5]\n[44,"bob","hi"]\n' in body
     assert [raw for _, raw in lines.parse_down_untrusted(body)] == body.split(b"\n")
+
+
+def test_a_message_in_short_is_the_next_one_of_the_same_sender() -> None:
+    body = b'[41,47]\n[42,"alice","a",7,5]\n["b"]\n["c",9]  \n[45,"bob","d"]\n["e"]'
+    assert [line for line, _ in lines.parse_down_untrusted(body)] == [
+        lines.Covered(41, 47),
+        *(lines.SaidLine(n, "alice", 7, number) for n, number in ((42, 5), (43, 6), (44, 7))),
+        *(lines.SaidLine(n, "bob", 0, 0) for n in (45, 46)),
+    ]
+    wholes = [raw for _, raw in lines.parse_down_untrusted(body)]
+    assert [downlink_decoder.parse_down_untrusted(TSUDOI_2, "den", raw) for raw in wholes[1:]] == [
+        *(downlink_decoder.Said("alice", text, n) for n, text in ((42, "a"), (43, "b"), (44, "c"))),
+        *(downlink_decoder.Said("bob", text, n) for n, text in ((45, "d"), (46, "e"))),
+    ]
+
+
+@pytest.mark.parametrize("before", [b"[41,47]", b'{"n":42,"notice":"joined","text":""}', b"[true]", b'[42,"alice"]'])
+def test_behind_anything_else_it_is_not_known(before: bytes) -> None:
+    short = lines.parse_down_untrusted(before + b'\n["b"]\n["c"]')
+    assert short == lines.parse_down_untrusted(before)
 
 
 def test_an_object_begins_with_the_key_that_tells_what_it_is() -> None:
@@ -141,7 +163,10 @@ def test_an_object_begins_with_the_key_that_tells_what_it_is() -> None:
 
 
 @given(
-    st.binary(max_size=80) | st.sampled_from([b"[5]", b"[5,4]", b'[5,"x"]', b'[5,"x",6]', b"[5,{}]", b"[-1,2]", b"[]"])
+    st.binary(max_size=80)
+    | st.sampled_from(
+        [b"[5]", b"[5,4]", b'[5,"x"]', b'[5,"x",6]', b"[5,{}]", b"[-1,2]", b"[]", b'["x"]', b'[1,"",""]\n["x"]']
+    )
 )
 def test_any_body_is_lines_or_malformed(body: bytes) -> None:
     for parse in (lines.parse_up_untrusted, lines.parse_down_untrusted):

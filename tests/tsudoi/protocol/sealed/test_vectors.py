@@ -33,12 +33,24 @@ def test_what_looks_like_a_line_is_none_and_an_unknown_array_is_ignored() -> Non
     (body,) = (vector["body"].encode() for name, vector in vectors("body").items() if "look like" in name)
     assert [line for line, _ in parse_down_untrusted(body)] == [
         Covered(44, 47),
-        SaidLine(45, 0, 0),
-        SaidLine(46, 7, 9),
+        SaidLine(45, "41", 0, 0),
+        SaidLine(46, "kept", 7, 9),
         DownLine(n=47, notice="renamed", text="bob is now called resumed."),
     ]
     sender, text = "kept", '{"kept":9}\n[1,2]'
     assert parse_datagram_untrusted(TSUDOI_2, "den", body.split(b"\n")[2]) == Said(sender, text, 46)
+
+
+def test_messages_in_short() -> None:
+    (body,) = (vector["body"].encode() for name, vector in vectors("body").items() if "in short" in name)
+    assert [
+        parse_datagram_untrusted(TSUDOI_2, "den", raw)
+        for line, raw in parse_down_untrusted(body)
+        if isinstance(line, SaidLine)
+    ] == [
+        *(Said("alice", text, n) for n, text in ((48, "やあ"), (49, "集い"), (50, '["hi"]'))),
+        *(Said("bob", text, n) for n, text in ((51, "a"), (52, "b"))),
+    ]
 
 
 @each(vectors("parts"))
