@@ -1,16 +1,5 @@
 """Start the gateway."""
 
-import signal
-import sys
+from tsudoi.ops.program import run_program
 
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback until `main` handles that
-from tsudoi.ops import hangup
-
-hangup.hold()
-try:
-    from .cli import main
-except ModuleNotFoundError as exc:
-    sys.exit(f"gateway: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m gateway")
-
-main(prog_name="python -m gateway")
+run_program("gateway", is_service=True)

@@ -1,15 +1,5 @@
 """Run scenarios."""
 
-import signal
-import sys
+from tsudoi.ops.program import run_program
 
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback until `main` handles that
-try:
-    from .cli import main
-except ModuleNotFoundError as exc:
-    sys.exit(
-        f"scenarios: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m scenarios"
-    )
-
-main(prog_name="python -m scenarios")
+run_program("scenarios")
