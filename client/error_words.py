@@ -1,4 +1,4 @@
-"""The SDK's errors in the user's language. In English they are the SDK's own sentences."""
+"""The SDK's errors in the user's language. In English they are the SDK's own sentences, but for a few."""
 
 import errno
 import re
@@ -10,23 +10,26 @@ from tsudoi.pieces import as_taken, command_in
 from tsudoi.protocol.client.own_name import own_names
 from tsudoi.protocol.client.refusals import in_japanese
 from tsudoi.protocol.client.slash_commands import Act, Reply, Whisper
-from tsudoi.protocol.client.words import Language, Words
+from tsudoi.protocol.client.words import Language
 
 from . import words
 
-_BY_KIND: tuple[tuple[type[tsudoi.ClientError], Words], ...] = (
-    (tsudoi.RoomNotFound, words.NO_ROOM),
-    (tsudoi.RoomExists, words.ROOM_EXISTS),
-    (tsudoi.Busy, words.BUSY),
-    (tsudoi.NoAnswer, words.NO_ANSWER),
-    (tsudoi.NotInRoom, words.NOT_IN_ROOM),
-    (tsudoi.OtherVersion, words.OTHER_VERSION),
-    (tsudoi.TooManyLines, words.TOO_MANY_LINES),
-    (tsudoi.ServerNotTrusted, words.NOT_TRUSTED),
-    (tsudoi.ServerUnreachable, words.UNREACHABLE),
-    (tsudoi.ProtocolViolation, words.NOT_UNDERSTOOD),
-    (tsudoi.InvalidName, words.BAD_NAME),
-    (tsudoi.Refused, words.REFUSED),
+_IN_JAPANESE: tuple[tuple[type[tsudoi.ClientError], str], ...] = (
+    (tsudoi.RoomNotFound, words.NO_ROOM.ja),
+    (tsudoi.RoomExists, words.ROOM_EXISTS.ja),
+    (tsudoi.Busy, "サーバーが混み合っています。もう一度お試しください。"),
+    (tsudoi.NoAnswer, "サーバーが時間内に応答しませんでした。"),
+    (tsudoi.NotInRoom, words.NOT_IN_ROOM.ja),
+    (
+        tsudoi.OtherVersion,
+        "{server} のサーバーはこの版のプロトコルに対応していません。--dialect tsudoi なら使えるかもしれません。",
+    ),
+    (tsudoi.TooManyLines, "未確定の発言が多すぎます。"),
+    (tsudoi.ServerNotTrusted, "{server} のサーバーは信頼できません: {why}"),
+    (tsudoi.ServerUnreachable, "{server} のサーバーから応答がありません: {why}"),
+    (tsudoi.ProtocolViolation, "{server} のサーバーの応答を解釈できません: {why}"),
+    (tsudoi.InvalidName, "その名前は使えません: {why}"),
+    (tsudoi.Refused, "サーバーが {room} への入室を断りました: {why}"),
 )
 _CERTIFICATES = {
     10: "期限が切れています",
@@ -58,11 +61,14 @@ def explain(exc: tsudoi.ClientError, room: str, server: str, language: Language)
         return refused(exc, language)
     if isinstance(exc, tsudoi.WrongPassword) and is_about_password(exc):
         return words.WRONG_PASSWORD.text(language, room=room)
-    if isinstance(exc, tsudoi.ServerNotTrusted) and language == "ja" and (why := distrust_in_japanese(text)) != text:
-        return why
-    for kind, said in _BY_KIND:
-        if isinstance(exc, kind) and (language == "ja" or kind in (tsudoi.RoomNotFound, tsudoi.RoomExists)):
-            return said.text(language, room=room, server=server, why=_reason(exc))
+    if language == "ja":
+        if isinstance(exc, tsudoi.ServerNotTrusted) and (why := distrust_in_japanese(text)) != text:
+            return why
+        for kind, said in _IN_JAPANESE:
+            if isinstance(exc, kind):
+                return said.format(room=room, server=server, why=_reason(exc))
+    elif isinstance(exc, tsudoi.RoomNotFound | tsudoi.RoomExists):
+        return (words.NO_ROOM if isinstance(exc, tsudoi.RoomNotFound) else words.ROOM_EXISTS).text(language, room=room)
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "。")) else ".")
 
 
@@ -71,7 +77,10 @@ def distrust_in_japanese(text: str) -> str:
     if not (found := _CHANGED.fullmatch(text)):
         return text
     seen = f"（今のもの: {found['seen']}）" if found["seen"] else ""
-    return words.CERTIFICATE_CHANGED.text("ja", server=found["server"], seen=seen, file=found["file"])
+    return (
+        f"{found['server']} の証明書が以前と違います{seen}。なりすましか、サーバーの作り直しです。"
+        f"管理者に確かめてから、{found['file']} の行を消してください。"
+    )
 
 
 def refused(exc: tsudoi.LineRefused, language: Language) -> str:
@@ -109,16 +118,17 @@ def explain_text(chat: ChatClient, line: str, exc: tsudoi.InvalidText, language:
     if language == "en":
         return str(exc)
     if not line:
-        return words.EMPTY_TEXT.text(language)
+        return "発言が空です。"
     try:
         line.encode()
     except UnicodeEncodeError:
-        return words.HALF_CHARACTER.text(language)
+        return "文字の一部が欠けています。"
     if line in chat.dialect.register_words | chat.dialect.leave_words:
-        return words.RESERVED.text(language, text=line, dialect=chat.dialect.name)
+        return f"{line} は方言 {chat.dialect.name} のコマンドです。"
     command = command_in(as_taken(line, own_names(chat.name)))
+    limit = chat.limit_of(line)
     if isinstance(command, Reply):
-        return words.REPLY_TOO_LONG.text(language, limit=chat.limit_of(line))
+        return f"/r の返事は {limit} バイトまでです。/msg 名前 文 ならもっと長く書けます。"
     if command is not None and not isinstance(command, Whisper | Act) and "\n" in line.strip():
-        return words.ONE_LINE.text(language)
-    return words.COMMAND_TOO_LONG.text(language, size=len(line.encode()), limit=chat.limit_of(line))
+        return "コマンドは 1 行です。そのまま発言するには先頭に / をもう 1 つ付けてください。"
+    return f"コマンドが {len(line.encode())} バイトあります。{limit} バイトまでです。"

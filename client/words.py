@@ -55,14 +55,8 @@ COMMAND_CREATES = Words("{command} makes one", "作るには: {command}")
 
 # --- why something was not done ---
 NOT_SAID = Words("Not said: {why}", "送信できませんでした: {why}")
-NO_ROOM = Words(
-    "There is no room called {room}.",
-    "{room} というルームはありません。",
-)
-ROOM_EXISTS = Words(
-    "There is a room called {room} already.",
-    "{room} というルームはもうあります。",
-)
+NO_ROOM = Words("There is no room called {room}.", "{room} というルームはありません。")
+ROOM_EXISTS = Words("There is a room called {room} already.", "{room} というルームはもうあります。")
 CREATE_IT = Words("/create {room} makes one.", "/create {room} で作れます。")
 ENTER_IT = Words("/join {room} enters it.", "/join {room} で入れます。")
 WRONG_PASSWORD = Words("Wrong password for {room}.", "{room} のパスワードが違います。")
@@ -70,42 +64,7 @@ NEEDS_PASSWORD = Words(
     "{room} has a password: --ask-password asks for it, the variable TSUDOI_PASSWORD gives it",
     "{room} にはパスワードが必要です: --ask-password か環境変数 TSUDOI_PASSWORD で指定してください",
 )
-REFUSED = Words("The server does not let you into {room}: {why}", "サーバーが {room} への入室を断りました: {why}")
-BUSY = Words("The server is busy; try again.", "サーバーが混み合っています。もう一度お試しください。")
-BAD_NAME = Words("That can not be a name: {why}", "その名前は使えません: {why}")
-UNREACHABLE = Words("No server answers at {server}: {why}", "{server} のサーバーから応答がありません: {why}")
-NO_ANSWER = Words("The server did not answer in time.", "サーバーが時間内に応答しませんでした。")
-NOT_TRUSTED = Words("The server at {server} is not trusted: {why}", "{server} のサーバーは信頼できません: {why}")
-CERTIFICATE_CHANGED = Words(
-    "The certificate of {server} has changed{seen}: an attacker may be in between, or the server was set up anew. Ask"
-    " its operator, and only then remove its line from {file}.",
-    "{server} の証明書が以前と違います{seen}。なりすましか、サーバーの作り直しです。"
-    "管理者に確かめてから、{file} の行を消してください。",
-)
-OTHER_VERSION = Words(
-    "The server at {server} does not speak this version of the protocol; --dialect tsudoi may work.",
-    "{server} のサーバーはこの版のプロトコルに対応していません。--dialect tsudoi なら使えるかもしれません。",
-)
-TOO_MANY_LINES = Words("Too many lines wait to be kept.", "未確定の発言が多すぎます。")
-NOT_UNDERSTOOD = Words(
-    "The answer of the server at {server} is not understood: {why}", "{server} のサーバーの応答を解釈できません: {why}"
-)
 NOT_IN_ROOM = Words("You are not in {room} any more.", "{room} にはもういません。")
-EMPTY_TEXT = Words("There is nothing to say.", "発言が空です。")
-ONE_LINE = Words(
-    "A command has one line. Put a second slash in front to say it as a text.",
-    "コマンドは 1 行です。そのまま発言するには先頭に / をもう 1 つ付けてください。",
-)
-REPLY_TOO_LONG = Words(
-    "An answer by /r has at most {limit} bytes; /msg NAME TEXT may have more.",
-    "/r の返事は {limit} バイトまでです。/msg 名前 文 ならもっと長く書けます。",
-)
-COMMAND_TOO_LONG = Words(
-    "The command has {size} bytes, and at most {limit} are allowed.",
-    "コマンドが {size} バイトあります。{limit} バイトまでです。",
-)
-HALF_CHARACTER = Words("The text has half a character.", "文字の一部が欠けています。")
-RESERVED = Words("{text} is a command in the dialect {dialect}.", "{text} は方言 {dialect} のコマンドです。")
 LOST_EVENTS = Words(
     "{count} messages or notices are lost: the terminal stood still.",
     "端末が止まっていた間に {count} 件の発言やお知らせが失われました。",
@@ -123,10 +82,6 @@ CLOSED_BY_HOST = Words(
 TIMED_OUT = Words(
     "The server heard nothing of you for too long: you are not in the room any more.",
     "しばらく通信がなかったため、ルームから外れました。",
-)
-FORGOTTEN = Words(
-    "The server does not know you in {room} any more.",
-    "サーバーに会員情報が残っておらず、{room} に入室し直すこともできませんでした。",
 )
 REMOVED = Words("You were removed from the room.", "ルームから退室させられました。")
 LEFT = Words("You are not in the room any more.", "ルームにはもういません。")
@@ -194,10 +149,7 @@ MORE_PAGES = Words(
     "{page}/{pages} ページです。続きは /{what} {next} で表示します。",
 )
 GAP = Words("{count} messages are gone here.", "ここで {count} 件の発言が失われました。")
-RESET = Words(
-    "The server has lost what was said before this.",
-    "これより前の発言は、サーバーから失われました。",
-)
+RESET = Words("The server has lost what was said before this.", "これより前の発言は、サーバーから失われました。")
 
 # --- the screen ---
 APP = Words("tsudoi", "tsudoi 集い")

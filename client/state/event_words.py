@@ -169,7 +169,7 @@ def ending(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked, room: str
         case tsudoi.RoomClosed() if found := _HOST_LEFT.fullmatch(text):
             return words.CLOSED_BY_HOST.text(language, name=found["name"])
         case tsudoi.TimedOut(is_forgotten=True) if language == "ja":
-            return words.FORGOTTEN.text(language, room=room)
+            return f"サーバーに会員情報が残っておらず、{room} に入室し直すこともできませんでした。"
         case tsudoi.TimedOut(is_forgotten=True):
             return f"{text[:1].upper()}{text[1:]}."
     for which, form in _PHRASES:
