@@ -56,24 +56,19 @@ class _Group(help_text.Group):
         except ModuleNotFoundError as exc:
             if not (text := advice(exc)):
                 raise
-            return _Missing(cmd_name, text)
+            return _missing(cmd_name, text)
         return command
 
 
-class _Missing(click.Command):
-    """Stands for a command whose package or library is not installed, so that the others work."""
+def _missing(name: str, text: str) -> click.Command:
+    """Return what stands for a command whose package or library is not installed, so that the others work."""
 
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(
-            name, help=f"({text})", add_help_option=False, context_settings={"ignore_unknown_options": True}
-        )
-        self.params = [click.Argument(["words"], nargs=-1)]
-        self._text = text
+    def fail(**given: object) -> None:
+        raise click.ClickException(text)
 
-    def invoke(self, ctx: click.Context) -> None:
-        """Say what is missing."""
-        click.echo(f"client: {self._text}", err=True)
-        ctx.exit(1)
+    takes_all = {"ignore_unknown_options": True, "help_option_names": []}
+    arguments = click.Argument(["words"], nargs=-1)
+    return click.Command(name, takes_all, fail, [arguments], help=f"({text})")
 
 
 _option = functools.partial(click.option, cls=help_text.Option, show_envvar=True)
