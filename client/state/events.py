@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import tsudoi
 
-from .model import SpeechKind, Tone
+from .model import Mark, SpeechKind, Tone
 
 # --- events ---
 
@@ -56,30 +56,17 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
-class LineKept:
-    """The server has kept a line, at this position; None: it does not say where."""
+class Settled:
+    """It is known whether the server keeps a line; or the membership ended before (`UNKNOWN`)."""
 
     room: str
     number: int
-    offset: int | None
+    mark: Mark
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class LineLost:
-    """The membership ended; whether a line was kept is not known."""
-
-    room: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class LineRefused:
-    """The server does not keep a line."""
-
-    room: str
-    number: int
-    why: str
+    offset: int | None = None
+    """The position of a kept line; None: the server does not say where it is."""
+    why: str = ""
+    """Of a refused line: the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +164,7 @@ Event: TypeAlias = (
     Entered
     | Heard
     | Posted
-    | LineKept
-    | LineLost
-    | LineRefused
+    | Settled
     | Told
     | Ended
     | Closed
@@ -215,18 +200,10 @@ class Notify:
 
 
 @dataclass(frozen=True, slots=True)
-class HideBannerLater:
-    """Send BannerSeen after a while."""
+class SendLater:
+    """Send an event after a while."""
 
-    room: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckAnswerLater:
-    """Send AnswerDue after a while."""
-
-    room: str
-    line: str
+    event: BannerSeen | AnswerDue
 
 
-Command: TypeAlias = Ask | Notify | HideBannerLater | CheckAnswerLater
+Command: TypeAlias = Ask | Notify | SendLater

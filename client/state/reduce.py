@@ -12,7 +12,6 @@ from .events import (
     Ask,
     Asked,
     BannerSeen,
-    CheckAnswerLater,
     Closed,
     Command,
     Ended,
@@ -20,13 +19,12 @@ from .events import (
     Event,
     FocusChanged,
     Heard,
-    LineKept,
-    LineLost,
-    LineRefused,
     LookedAway,
     PanelToggled,
     Posted,
     ScrolledToTop,
+    SendLater,
+    Settled,
     Shown,
     Told,
 )
@@ -58,12 +56,10 @@ def reduce(state: State, event: Event) -> Result:
             line = Speech(me, event.text, event.at, None, event.kind, event.to, mark, event.number)
             # Who answers has seen what is new.
             return _change(state, event.room, lambda room: replace(_read(append(room, line)), first_unread=None))
-        case LineKept(room, number, offset, at):
+        case Settled(room, number, Mark.KEPT, at, offset):
             return _change(state, room, lambda room: replace(room, items=timeline.keep(room.items, number, offset, at)))
-        case LineRefused(room, number, why):
-            return _change(state, room, lambda room: _mark(room, number, Mark.REFUSED, why))
-        case LineLost(room, number):
-            return _change(state, room, lambda room: _mark(room, number, Mark.UNKNOWN))
+        case Settled(room, number, mark, why=why):
+            return _change(state, room, lambda room: replace(room, items=timeline.mark(room.items, number, mark, why)))
         case Told(text, at, room, tone):
             note = Note(text, at, tone=tone)
             return _change(state, room or state.shown, lambda room: append(room, note))
@@ -155,10 +151,6 @@ def _read(room: Room) -> Room:
     return replace(room, unread=0, mentions=0)
 
 
-def _mark(room: Room, number: int, mark: Mark, why: str = "") -> Room:
-    return replace(room, items=timeline.mark(room.items, number, mark, why))
-
-
 def _load_older(state: State, name: str, at: datetime) -> Result:
     room = state.room(name)
     if room is None or room.ended or room.has_all or (before := timeline.oldest(room.items)) is None:
@@ -185,7 +177,7 @@ def _asked(state: State, asked: Asked) -> Result:
 
     state, commands = _change(state, asked.room, change)
     if asked.what == "history" and asked.line:
-        commands.append(CheckAnswerLater(asked.room, asked.line))
+        commands.append(SendLater(AnswerDue(asked.room, asked.line)))
     return state, commands
 
 
@@ -195,7 +187,7 @@ def _answer_due(state: State, name: str, line: str) -> Result:
     if room is None or room.ended or room.awaited is None or room.awaited.line != line:
         return state, []
     if room.is_banner_bad:  # the question waits too
-        return state, [CheckAnswerLater(name, line)]
+        return state, [SendLater(AnswerDue(name, line))]
     if room.awaited.tries < TRIES:
         awaited = replace(room.awaited, tries=room.awaited.tries + 1)
         return _change(state, name, lambda room: replace(room, awaited=awaited))[0], [Ask(name, line)]

@@ -9,7 +9,7 @@ from tsudoi.protocol.client.words import Language
 from .. import words
 from . import roster, timeline
 from .event_words import ending, notice
-from .events import Ask, Command, Heard, HideBannerLater, Notify
+from .events import Ask, BannerSeen, Command, Heard, Notify, SendLater
 from .mentions import mentions
 from .model import End, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 from .typed import OWN_COMMANDS
@@ -225,7 +225,7 @@ def _take_server(state: State, room: Room, heard: Heard) -> tuple[Room, list[Com
     text = said.text(language, count=missed)
     room = append(room, Note(text, heard.at, tone=Tone.QUIET if missed == 0 else Tone.LOUD))
     room = replace(room, banner=text, is_banner_bad=False, away_since=None)
-    return room, [HideBannerLater(room.name)]
+    return room, [SendLater(BannerSeen(room.name))]
 
 
 def _ends_with(room: Room, text: str) -> bool:

@@ -26,20 +26,18 @@ from ..job_control import suspend
 from ..state import completion, roster, view
 from ..state.columns import fit
 from ..state.events import (
-    AnswerDue,
     Ask,
     Asked,
     BannerSeen,
-    CheckAnswerLater,
     Closed,
     Command,
     Event,
     FocusChanged,
-    HideBannerLater,
     LookedAway,
     Notify,
     PanelToggled,
     ScrolledToTop,
+    SendLater,
     Shown,
     Told,
 )
@@ -187,10 +185,9 @@ class ChatApp(App[None]):
             case Notify(title, text, is_away):
                 if self._driver is not None and not self.is_headless:
                     self._driver.write(sequence(title, text, is_away))
-            case HideBannerLater(room):
-                self._after(BANNER_S, lambda: self.dispatch(BannerSeen(room)))
-            case CheckAnswerLater(room, line):
-                self._after(self.answer_s, lambda: self.dispatch(AnswerDue(room, line)))
+            case SendLater(event):
+                wait_s = BANNER_S if isinstance(event, BannerSeen) else self.answer_s
+                self._after(wait_s, lambda: self.dispatch(event))
 
     def _after(self, wait_s: float, do: Callable[[], None]) -> None:
         """Call back after a time.

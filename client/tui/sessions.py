@@ -14,8 +14,8 @@ from tsudoi.protocol.client.words import Language
 
 from .. import words
 from ..error_words import explain, explain_text
-from ..state.events import Ended, Entered, Event, Heard, LineKept, LineLost, LineRefused, Posted, Told
-from ..state.model import SpeechKind, Tone
+from ..state.events import Ended, Entered, Event, Heard, Posted, Settled, Told
+from ..state.model import Mark, SpeechKind, Tone
 from ..state.typed import Spoken, spoken
 
 ASKING = ("/who ", "/history ")
@@ -171,24 +171,18 @@ class Sessions:
         return Posted(chat.room, number, said.text, self._now(), said.kind, said.to, has_receipt)
 
     async def _watch(self, seat: _Seat, line: Line, number: int, is_shown: bool) -> None:
-        room = seat.chat.room
+        room, mark, offset, why = seat.chat.room, Mark.KEPT, None, ""
         try:
             offset = await line.kept()
-            self.unsettled.pop(number, None)
         except tsudoi.NotInRoom:
+            mark = Mark.UNKNOWN
             if line.state == "refused":
-                self.unsettled.pop(number, None)
-                self._dispatch(LineRefused(room, number, words.NOT_IN_ROOM.text(self._language, room=room)))
-            elif is_shown:
-                self._dispatch(LineLost(room, number))
-            return
+                mark, why = Mark.REFUSED, words.NOT_IN_ROOM.text(self._language, room=room)
         except tsudoi.ClientError as exc:
-            self.unsettled.pop(number, None)
-            why = explain(exc, room, str(seat.chat.server), self._language)
-            if is_shown:
-                self._dispatch(LineRefused(room, number, why))
-            else:
+            mark, why = Mark.REFUSED, explain(exc, room, str(seat.chat.server), self._language)
+            if not is_shown:
                 self._dispatch(Told(words.NOT_SAID.text(self._language, why=why), self._now(), room, Tone.LOUD))
-            return
+        if mark is not Mark.UNKNOWN:
+            self.unsettled.pop(number, None)
         if is_shown:
-            self._dispatch(LineKept(room, number, offset, self._now()))
+            self._dispatch(Settled(room, number, mark, self._now(), offset, why))

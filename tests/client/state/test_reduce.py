@@ -12,7 +12,6 @@ from client.state.events import (
     Ask,
     Asked,
     BannerSeen,
-    CheckAnswerLater,
     Closed,
     Command,
     Ended,
@@ -20,12 +19,12 @@ from client.state.events import (
     Event,
     FocusChanged,
     Heard,
-    HideBannerLater,
-    LineKept,
     LookedAway,
     Notify,
     Posted,
     ScrolledToTop,
+    SendLater,
+    Settled,
     Shown,
     Told,
 )
@@ -162,7 +161,7 @@ def test_a_banner_that_is_good_goes_and_a_bad_one_stays() -> None:
     assert den(state).banner
     for missed in (0, 3, None):  # what is lost stands in the timeline
         back, commands = after(heard(tsudoi.ServerBack(missed)), state=state)
-        assert commands == [HideBannerLater("den")]
+        assert commands == [SendLater(BannerSeen("den"))]
         assert den(after(BannerSeen("den"), state=back)[0]).banner == ""
 
 
@@ -229,7 +228,7 @@ def part(*offsets: int, of: int) -> Heard:
 def test_old_lines_of_which_a_part_does_not_come_are_asked_for_again() -> None:
     due = AnswerDue("den", "/history 20")
     state, commands = after(entered(), asked(), part(1, 2, of=4))
-    assert commands[-1] == CheckAnswerLater("den", "/history 20")
+    assert commands[-1] == SendLater(AnswerDue("den", "/history 20"))
     state, commands = after(due, state=state)
     assert commands == [Ask("den", "/history 20")]
     # All parts of one answer must come: what the first one brought may be older than what the second one lost.
@@ -291,7 +290,7 @@ def test_while_the_server_is_away_old_lines_are_not_asked_for_again() -> None:
     state, _ = after(entered(), asked(), heard(tsudoi.ServerAway("?")))
     for _ in range(2 * TRIES):
         state, commands = after(due, state=state)
-        assert commands == [CheckAnswerLater("den", "/history 20")]
+        assert commands == [SendLater(AnswerDue("den", "/history 20"))]
 
 
 def test_nothing_more_is_awaited_where_the_server_says_so_or_does_not_count() -> None:
@@ -441,7 +440,7 @@ def test_a_whisper_waits_as_other_lines_do_and_then_stands_once() -> None:
     assert den(waits).items[-1] == Speech(
         "alice", "psst", AT, None, SpeechKind.WHISPERED, "BOB", Mark.WAITING, number=1
     )
-    comes, kept = heard(Private("alice", "bob", "psst", 9)), LineKept("den", 1, None, AT)
+    comes, kept = heard(Private("alice", "bob", "psst", 9)), Settled("den", 1, Mark.KEPT, AT)
     for events in ((comes, kept), (kept, comes)):
         state, _ = after(*events, state=waits)
         lines = [item for item in den(state).items if isinstance(item, Speech)]
@@ -449,14 +448,16 @@ def test_a_whisper_waits_as_other_lines_do_and_then_stands_once() -> None:
 
 
 def test_a_whisper_to_nobody_does_not_stay() -> None:
-    state, _ = after(entered(), Posted("den", 1, "psst", AT, SpeechKind.WHISPERED, "bbo"), LineKept("den", 1, None, AT))
+    state, _ = after(
+        entered(), Posted("den", 1, "psst", AT, SpeechKind.WHISPERED, "bbo"), Settled("den", 1, Mark.KEPT, AT)
+    )
     assert texts(state) == []
 
 
 def test_two_whispers_with_the_same_words_are_two() -> None:
     posted = [Posted("den", number, "psst", AT, SpeechKind.WHISPERED, "bob") for number in (1, 2)]
     come = [heard(Private("alice", "bob", "psst", offset)) for offset in (8, 9)]
-    state, _ = after(entered(), *posted, *come, LineKept("den", 1, None, AT), LineKept("den", 2, None, AT))
+    state, _ = after(entered(), *posted, *come, Settled("den", 1, Mark.KEPT, AT), Settled("den", 2, Mark.KEPT, AT))
     assert texts(state) == ["psst", "psst"]
 
 
