@@ -8,6 +8,7 @@ from functools import partial
 
 from tsudoi.ops import logs, standard_streams
 from tsudoi.ops.hangup import OnHangup
+from tsudoi.ops.net import signals
 from tsudoi.ops.reload import Apply, Report, reload
 
 from .config import Config
@@ -25,11 +26,11 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         if not stopped.done():
             stopped.set_result(status)
 
-    loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger)
+    signals.handle(signal.SIGUSR1, partial(logs.toggle_debug, logger))
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, 0)
+        signals.handle(number, partial(stop, 0))
     on_hangup = OnHangup(logger, partial(stop, 0))
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    signals.handle(signal.SIGHUP, on_hangup)
     service = await BrokerService.open(config, partial(stop, 1))
     try:
         on_hangup.when_ready(partial(_reload, service, configure_again))
@@ -44,6 +45,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         return status
     finally:
         service.stop()
+        signals.ignore()
 
 
 def _reload(service: BrokerService, configure_again: Callable[[], Config]) -> None:

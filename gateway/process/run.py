@@ -12,6 +12,7 @@ from typing import Any
 
 from tsudoi.ops import logs, standard_streams
 from tsudoi.ops.hangup import OnHangup
+from tsudoi.ops.net import signals
 from tsudoi.ops.reload import reload
 from tsudoi.protocol.errors import SettingError
 
@@ -42,13 +43,12 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     Raises:
         SettingError: it can not begin.
     """
-    loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger)
+    signals.handle(signal.SIGUSR1, partial(logs.toggle_debug, logger))
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+        signals.handle(number, stopped.set)
     on_hangup = OnHangup(logger, stopped.set)
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    signals.handle(signal.SIGHUP, on_hangup)
     broker: Broker | None = None
     endpoints = config.broker
     status = 0
@@ -59,6 +59,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         stopped.set()
 
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(signals.ignore)
         if not endpoints:
             if config.workers > 1:
                 broker = BrokerProcess(config.data, config.file, config.log_format)
@@ -73,7 +74,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             return 0
         if config.inherited is not None:
             # A pipe from the parent process: it becomes readable when that ends.
-            loop.add_reader(sys.stdin.fileno(), stopped.set)
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stopped.set)
         service = Service(config, endpoints, sessions, broker.context if isinstance(broker, LocalBroker) else None)
         if isinstance(broker, LocalBroker):
             broker.join(service)
@@ -125,7 +126,6 @@ async def _run_workers(
     on_hangup: OnHangup,
 ) -> None:
     """Let worker processes serve until `stopped`; raise SettingError if they can not begin."""
-    loop = asyncio.get_running_loop()
     workers = Workers(config, endpoints, sessions.file)
     warn(config, sessions)
 
@@ -143,7 +143,7 @@ async def _run_workers(
         if not await _has_started(starting, stopped, None):
             return
         starting.result()
-        loop.add_signal_handler(signal.SIGUSR1, workers.send_signal, signal.SIGUSR1)
+        signals.handle(signal.SIGUSR1, partial(workers.send_signal, signal.SIGUSR1))
         on_hangup.when_ready(reload_all)
         _announce(
             workers.listeners, workers.web, sessions.fingerprint, broker=" ".join(endpoints), workers=config.workers

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -125,6 +126,24 @@ def test_a_service_that_was_started_to_outlive_its_terminal_goes_on_without_it(t
         assert stranger.recv(100)
     os.kill(window.pid, signal.SIGTERM)
     assert window.status() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number"),
+    list(zip(SERVICES, (signal.SIGINT, signal.SIGTERM, signal.SIGTERM), strict=True)),
+    ids=["gateway", "workers", "broker"],
+)
+def test_signals_that_come_while_a_service_ends_do_not_change_its_exit_status(
+    arguments: Sequence[str], number: signal.Signals, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", *(argument.format(tmp_path) for argument in arguments)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as service:
+        assert service.stdout is not None
+        assert service.stdout.readline().startswith(b"ready ")
+        while service.poll() is None:
+            service.send_signal(number)
+            time.sleep(0.002)  # their pace
+    assert service.returncode == 0
 
 
 IN_AN_IMPORT = """

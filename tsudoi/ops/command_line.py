@@ -143,7 +143,10 @@ def _place_of(option: str, ctx: click.Context) -> str:
 
 @contextlib.contextmanager
 def _raising_interrupts() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt in the block, in programs that it ends before and after (`__main__.py`)."""
+    """Let Ctrl-C raise KeyboardInterrupt in the block, in programs that it ends before and after (`__main__.py`).
+
+    A service that has ended goes on to ignore it.
+    """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
         yield
         return
@@ -151,7 +154,8 @@ def _raising_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
