@@ -94,7 +94,8 @@ class Settings:
         256,
         "TCP connections at once from one address (of IPv6, from one network of 64 bits). One more closes the one of"
         " them that has been silent for longest, or is refused if all serve members. Where UDP does not pass, each"
-        " member of version 2 needs one: raise it for a network with more of them behind one address.",
+        " member of version 2 needs one, of which 15 in 16 may serve members: raise it for a network with more of them"
+        " behind one address.",
     )
     web_connections: int = setting(
         4_096,

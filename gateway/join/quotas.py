@@ -12,6 +12,14 @@ BURST_S = 10.0
 """An address's burst, as seconds of its rate."""
 BUSY_ANSWER_S = 1.0
 """An address over its rate is answered busy once in this time; its other connections are closed unanswered."""
+NEWCOMERS = 16
+"""One in so many of an address's connections, of the TCP and of the web listeners each, is for clients that are in no
+room yet."""
+
+
+def for_members(most: int) -> int:
+    """Return how many connections of an address may serve members, if it may have so many."""
+    return most - most // NEWCOMERS
 
 
 class Verdict(Enum):
@@ -45,6 +53,10 @@ class Quotas:
         if self._key(ip) and of_address >= self._settings.address_connections:
             return "--address-connections"
         return "--connections" if in_all >= min(self._settings.connections, self.most) else ""
+
+    def may_carry(self, ip: str, of_address: int) -> bool:
+        """Return whether one more connection may carry packets of version 2; so many of its address do."""
+        return not self._key(ip) or of_address < for_members(self._settings.address_connections)
 
     def request(self, ip: str, now: float) -> Verdict:
         """Count a request: a new connection has one, and each further request on it counts as another."""

@@ -107,6 +107,11 @@ class Connection(AcceptedConnection):
         return True
 
     @property
+    def carries_packets(self) -> bool:
+        """Whether its client sends packets of version 2."""
+        return self.state is State.CARRYING
+
+    @property
     def awaits_client(self) -> bool:
         """Whether it waits for its client, and not for the broker or its own end."""
         if self._packets is not None and self.state is State.CARRYING:
@@ -150,10 +155,10 @@ class Connection(AcceptedConnection):
 
     def _carry_packets(self, data: bytes) -> None:
         assert self._server.packets is not None
-        if self._admission.is_within_rates:
+        if self._admission.is_within_rates and self._server.may_carry(self):
             self._packets = self._server.packets.add(self._transport, self.give_up, self._count_held)
         if self._packets is None:
-            self.give_up("its address connects too often")
+            self.give_up("its address connects too often, or has its most connections that serve members")
             return
         self.state = State.CARRYING
         self._move_deadline(None)

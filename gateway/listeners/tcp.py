@@ -1,7 +1,7 @@
 """Run all TCP listeners of a gateway: accept, bound and close connections; `connection.py` serves each."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from time import monotonic
 
@@ -156,16 +156,24 @@ class TCPServer(StreamServer[Connection]):
         if not (limit := self.rules.quotas.limit_reached(ip, len(of_address), len(self._open))):
             return True
         if limit == "--address-connections":
-            waiting = [each for each in of_address if each.awaits_client]
-            silent: Waiting | None = min(waiting, key=lambda each: each.waiting_since, default=None)
-        else:
-            silent = self.silent.longest(EVICT_AFTER_S)
-        if silent is None:
+            return self._make_room(_longest_waiting(of_address), limit, ip)
+        return self._make_room(self.silent.longest(EVICT_AFTER_S), limit, ip)
+
+    def may_carry(self, connection: Connection) -> bool:
+        """Return whether a connection may carry packets, perhaps in place of one that serves no member."""
+        carrying = [each for each in self._by_address[rate_key(connection.ip)] if each.carries_packets]
+        if self.rules.quotas.may_carry(connection.ip, len(carrying)):
+            return True
+        return self._make_room(_longest_waiting(carrying), "--address-connections", connection.ip)
+
+    def _make_room(self, spare: Waiting | None, limit: str, ip: str) -> bool:
+        """Close a connection for another one, if there is one to spare; else return False, and count the other one."""
+        if spare is None:
             self._counters.connections_refused += 1
             self.log_refused(limit, ip)
             return False
         self._counters.connections_evicted += 1
-        silent.time_is_up()
+        spare.time_is_up()
         return True
 
     def leave(self, connection: Connection) -> None:
@@ -201,6 +209,12 @@ class TCPServer(StreamServer[Connection]):
                 ip=connection.ip,
             )
         connection.give_up("too much is held for all, and it holds most")
+
+
+def _longest_waiting(connections: Iterable[Connection]) -> Connection | None:
+    """Return the one that has waited longest for its client."""
+    waiting = [each for each in connections if each.awaits_client]
+    return min(waiting, key=lambda each: each.waiting_since, default=None)
 
 
 def connections_allowed(settings: Settings, has_web: bool) -> int:

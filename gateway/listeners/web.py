@@ -16,9 +16,9 @@ from tsudoi.protocol.web.codes import Close
 from ..chat.members import Recipients
 from ..chat.stream_group import PendingGroups, StreamGroup
 from ..join.admission import AdmissionRules
-from ..join.quotas import Verdict
+from ..join.quotas import Verdict, for_members
 from ..web.conversation import Command, Conversation, Finish, Message, Opened, Report, Send, text_frame
-from ..web.crowded import find_spare, in_rooms
+from ..web.crowded import find_spare
 from ..web.rules import FRAMES, FRAMES_S, PING_S, PONG_S
 from ..web.session import Session
 from .deadlines import Deadlines
@@ -285,7 +285,7 @@ class WebServer(HttpServer[WebConnection]):
 
     def _crowd(self, connection: WebConnection) -> list[Session] | None:
         """Return the sessions in rooms of an address's other connections; None: there is a place for one more."""
-        most = in_rooms(self.rules.settings.address_connections)
+        most = for_members(self.rules.settings.address_connections)
         of_address = self._by_address.get(rate_key(connection.ip), set())
         if len(of_address) <= most or not self.rules.core.rate_keys.of(connection.ip):
             return None
@@ -294,7 +294,7 @@ class WebServer(HttpServer[WebConnection]):
         return found if len(found) >= most else None
 
     def _spare(self, crowd: list[Session], connection: WebConnection, room: str, now: float) -> Session | None:
-        most, key = in_rooms(self.rules.settings.address_connections), self.rules.core.rate_keys.of(connection.ip)
+        most, key = for_members(self.rules.settings.address_connections), self.rules.core.rate_keys.of(connection.ip)
         return find_spare(crowd, key, room, most, now)
 
     def leave(self, connection: WebConnection) -> None:

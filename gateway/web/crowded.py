@@ -3,7 +3,8 @@
 All connections behind one address look alike, and one user may have made most of them. The rule is that for members
 (`gateway/chat/crowded_addresses.py`): one gives way whose every room serves this address alone, has at least two more
 of its connections than the newcomer's room, and has had no message lately or has more than a quarter of the address's
-places. The largest room gives first; in it the newest member, so that the host goes last.
+places. The largest room gives first; in it the newest member, so that the host goes last. Which one gives way depends
+on the room that a newcomer enters, so it needs one of the places for newcomers (`gateway/join/quotas.py`) to say which.
 """
 
 from collections import Counter
@@ -12,15 +13,6 @@ from collections.abc import Iterable
 from ..chat.crowded_addresses import is_quiet
 from ..chat.members import Member, Room
 from .session import Session
-
-NEWCOMERS = 16
-"""One in so many of an address's places is for connections that are in no room yet: newcomers, and files of the page.
-Which one gives way depends on the room that a newcomer enters, so it must be able to say which."""
-
-
-def in_rooms(most: int) -> int:
-    """Return how many WebSockets of an address may be in rooms, if it may have so many connections."""
-    return most - most // NEWCOMERS
 
 
 def find_spare(sessions: Iterable[Session], rate_key: str, room: str, most: int, now: float) -> Session | None:

@@ -5,7 +5,7 @@ import json
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,26 @@ async def test_a_gateway_that_is_killed_is_found_again_by_tcp(tmp_path: Path, ro
         await alice.leave()
         await bob.leave()
     nothing.close()
+
+
+def test_clients_can_join_while_members_by_tcp_have_all_places_of_their_address(tmp_path: Path, room: str) -> None:
+    flags = ("--notices", "off", "--unlimited", "192.0.2.0/24", "--address-connections", "16")
+    with Gateway(*flags, data=tmp_path) as gateway, ExitStack() as stack:
+        listener = gateway.listener("auto")
+
+        def carry(number: int) -> None:
+            grant = asyncio.run(enter(listener.tcp, 2 if number else 1, room, f"p{number}"))
+            probe = Probe(grant, listener.udp)
+            probe.socket.close()
+            sock: Any = stack.enter_context(closing(TcpSocket(listener.tcp)))
+            probe.socket = sock
+            resumed(probe)
+
+        for number in range(15):
+            carry(number)
+        with pytest.raises((EOFError, ConnectionError)):
+            carry(15)
+        asyncio.run(enter(listener.tcp, 2, room, "guest"))
 
 
 class TcpSocket:

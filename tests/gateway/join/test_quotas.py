@@ -1,7 +1,7 @@
 """gateway/join/quotas.py"""
 
 from gateway.counters import Counters
-from gateway.join.quotas import Quotas, Verdict
+from gateway.join.quotas import Quotas, Verdict, for_members
 from gateway.join.rate_keys import ADDRESSES, RateKeys
 from gateway.settings import Settings
 
@@ -20,6 +20,13 @@ def test_so_many_from_an_address_and_in_all() -> None:
     assert quotas.limit_reached(ONE, 2, 3) == "--address-connections"
     quotas.most = 2
     assert quotas.limit_reached(ONE, 1, 2) == "--connections"
+
+
+def test_a_sixteenth_of_the_places_is_for_those_in_no_room() -> None:
+    assert [for_members(most) for most in (256, 32, 3)] == [240, 30, 3]
+    quotas, _ = made(address_connections=32)
+    assert [quotas.may_carry(ONE, count) for count in (29, 30)] == [True, False]
+    assert quotas.may_carry("127.0.0.1", 30)
 
 
 def test_so_often_from_an_address_and_told_once_a_second() -> None:

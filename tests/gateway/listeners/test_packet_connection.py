@@ -204,6 +204,32 @@ async def test_unused_connections_make_room_for_others_and_used_ones_do_not() ->
             writer.close()
 
 
+async def test_some_places_of_an_address_are_for_clients_in_no_room() -> None:
+    async with running(Settings(address_connections=16, unlimited=())) as (stage, listener):
+
+        async def carry() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            count = len(stage.came)
+            ends = await asyncio.open_connection("127.0.0.1", listener.port)
+            ends[1].write(framed(PACKET))
+            await until(lambda: len(stage.came) == count + 1 or ends[0].at_eof())
+            return ends
+
+        carrying = [await carry() for _ in range(15)]
+        *used, (_, last) = stage.came
+        for _, address in used:
+            stage.serve(address)
+        carrying.append(await carry())  # in place of the one that serves no member
+        assert await carrying[14][0].read() == b""
+        assert last in stage.ended
+        stage.serve(stage.came[-1][1])
+        carrying.append(await carry())
+        assert len(stage.came) == 16
+        assert stage.counters.connections_refused == 1
+        assert len(stage.packets) == 15
+        for _, writer in carrying:
+            writer.close()
+
+
 async def test_a_request_with_an_empty_room_is_still_a_request() -> None:
     async with running() as (stage, listener):
         _, writer = await asyncio.open_connection("127.0.0.1", listener.port)

@@ -140,7 +140,7 @@ async def test_a_websocket_in_no_room_makes_room_for_another_of_its_address(monk
 async def test_a_websocket_that_was_refused_a_place_in_a_room_makes_room_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(web, "in_rooms", lambda most: 0)
+    monkeypatch.setattr(web, "for_members", lambda most: 0)
     async with running(address_connections=1, unlimited=()) as place:
         refused = await place.connect()
         assert await refused.ask(UPGRADE) == 101

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.chat.crowded_addresses import QUIET_S
-from gateway.web.crowded import find_spare, in_rooms
+from gateway.web.crowded import find_spare
 from tests.gateway.web.surfing import IP, Surfer
 from tests.support.fakes import Node, World
 from tsudoi.protocol.client.refusals import ADDRESS_IS_FULL
@@ -42,10 +42,6 @@ class Class:
 @pytest.fixture
 def school(world: World, node: Node) -> Class:
     return Class(world, node)
-
-
-def test_a_sixteenth_of_the_places_is_for_those_in_no_room() -> None:
-    assert [in_rooms(most) for most in (256, 32, 3)] == [240, 30, 3]
 
 
 def test_the_newest_of_the_largest_room_gives_way(school: Class) -> None:
