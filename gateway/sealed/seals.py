@@ -1,14 +1,14 @@
 """Seal the bodies that all members of a group get; headers and ciphers of the members are kept side by side.
 
 On cold caches, finding a packet's header and cipher took as long as using them (benchmarks, "sealed"). So the headers
-of 64 members are one number, and one addition counts for all of them.
+of what goes out together are one number, and one addition counts for all of them.
 
 **No key is used twice with one nonce.** A grouped member's count is `link.count` + `common`, two numbers that only
 grow. A column caches these sums, and is dropped when anything but `common` changes.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from itertools import cycle
 from operator import call
 from struct import Struct
@@ -26,73 +26,56 @@ if TYPE_CHECKING:
     from .sender import Sender
 
 COLUMN = 64
-"""Members whose headers are one number. A packet for one of them alone makes a new number of it."""
+"""Members whose fields and ciphers are kept together. A packet for one of them alone makes new ones."""
 _FIELD = f"{HEADER_SIZE}s{RUN_SIZE + COUNT_SIZE}s"
 """| header: 30 | nonce: 12 |: the count stands there twice, so that both are taken out by one call."""
 _FIELD_SIZE = Struct(_FIELD).size
 _ONE = 1 | 1 << 8 * (RUN_SIZE + COUNT_SIZE)
 
 
-Headers = tuple[list[bytes], list[bytes]]
-"""Headers, and the nonces in them, of the packets of a column, one member's behind those of another."""
-Made = dict[tuple[int, int], Headers]
-"""Index of a first body and slot → the headers of these bodies and a column."""
+@lru_cache(256)
+def _counting(members: int, packets: int) -> tuple[int, int, Struct]:
+    """Return how the fields of so many members' packets are counted.
 
-
-@cache
-def _ones(members: int) -> int:
-    """Return what counts one packet of each member of a column."""
-    return sum(_ONE << 8 * _FIELD_SIZE * place for place in range(members))
-
-
-@cache
-def _fields(members: int) -> Struct:
-    """Return the format of the fields of so many members."""
-    return Struct(_FIELD * members)
+    These are a number that adds one to all counts, one that adds to each the packet's place among its member's, and the
+    format of the fields.
+    """
+    ones = [_ONE << 8 * _FIELD_SIZE * place for place in range(members * packets)]
+    places = sum(one * (packets - 1 - place % packets) for place, one in enumerate(ones))
+    return sum(ones), places, Struct(_FIELD * len(ones))
 
 
 class Column:
     """What up to `COLUMN` members are sealed with."""
 
-    __slots__ = ("at", "encrypts", "headers", "one")
+    __slots__ = ("at", "encrypts", "fields")
 
     def __init__(self, links: "Sequence[SealedLink]", common: int) -> None:
         ciphers = links[0].sender.keys.encrypts
-        fields: list[bytes] = []
-        for link in links:
-            count = (link.count + common).to_bytes(COUNT_SIZE, "big")
-            fields += (link.head, count, link.head[RUN_AT:], count)
-        self.headers = int.from_bytes(b"".join(fields), "big")
         self.at = common
-        """The common count that stands in `headers`."""
-        self.one = _ones(len(links))
+        """The common count that stands in `fields`."""
+        counts = [(link.count + common).to_bytes(COUNT_SIZE, "big") for link in links]
+        self.fields = [
+            link.head + count + link.head[RUN_AT:] + count for link, count in zip(links, counts, strict=True)
+        ]
         self.encrypts: list[Callable[[bytes, bytes, bytes], bytes]] = [
             ciphers.find(link.session).encrypt for link in links
         ]
 
-    def headers_of(self, common: int, packets: int) -> Headers:
-        """Return what all members' packets begin with, of which the first has a common count."""
-        members = len(self.encrypts)
-        heads, nonces = [b""] * (members * packets), [b""] * (members * packets)
-        for at, count in enumerate(range(common, common + packets)):
-            self.headers += self.one * (count - self.at)
-            self.at = count
-            fields = _fields(members).unpack(self.headers.to_bytes(_FIELD_SIZE * members, "big"))
-            heads[at::packets], nonces[at::packets] = fields[::2], fields[1::2]
-        return heads, nonces
-
-    def seal(self, headers: Headers, bodies: Sequence[bytes], first: int, end: int) -> list[bytes]:
-        """Return the headers and seals of bodies for a part of the members, one member after the other.
+    def seal(self, common: int, bodies: Sequence[bytes], first: int, end: int) -> list[bytes]:
+        """Return headers and seals of bodies, the first with a common count, one member of a part behind the other.
 
         Each packet is one call, which seals it: a loop around that took 0.15 µs more.
         """
-        part, encrypts = slice(first * len(bodies), end * len(bodies)), self.encrypts[first:end]
-        heads, nonces = headers[0][part], headers[1][part]
-        if len(bodies) > 1:
+        encrypts, fields, packets = self.encrypts[first:end], self.fields[first:end], len(bodies)
+        ones, places, layout = _counting(end - first, packets)
+        if packets > 1:
             encrypts = [encrypt for encrypt in encrypts for _ in bodies]
-        pieces = [b""] * (2 * len(heads))
-        pieces[::2] = heads
-        pieces[1::2] = map(call, encrypts, nonces, cycle(bodies), heads)
+            fields = [field * packets for field in fields]
+        counted = int.from_bytes(b"".join(fields), "big") + ones * (common - self.at) + places
+        pieces = list(layout.unpack(counted.to_bytes(layout.size, "big")))
+        heads = pieces[::2]
+        pieces[1::2] = map(call, encrypts, pieces[1::2], cycle(bodies), heads)
         return pieces
 
 
@@ -143,25 +126,17 @@ class Seals:
         common = self._common + 1
         self._common += len(bodies)  # before: no error lets a count be used twice
         more = HEADER_SIZE if is_plain(link.session) else HEADER_SIZE + TAG_SIZE
-        fill = partial(self._seal, bodies, common, {})
+        fill = partial(self._seal, bodies, common)
         self._sender.out.send_filled(link.listener, recipients, slots, [more + len(body) for body in bodies], fill)
 
-    def _seal(
-        self, bodies: Sequence[bytes], common: int, made: Made, start: int, end: int, first: int, last: int
-    ) -> bytes:
-        """Return the packets of `bodies[start:end]` for the slots from `first` to before `last`; see `outbound.Fill`.
-
-        `made` keeps the headers of the last column, since one pass of a long burst serves only some of its members.
-        """
+    def _seal(self, bodies: Sequence[bytes], common: int, start: int, end: int, first: int, last: int) -> bytes:
+        """Return the packets of `bodies[start:end]` for slots from `first` to before `last`; see `outbound.Fill`."""
         pieces: list[bytes] = []
         while first < last:
             place = first % COLUMN
             stop = min(last, first - place + COLUMN)
             column = self._columns.get(first - place) or self._new_column(first - place, common)
-            if (key := (start, first - place)) not in made:
-                made.clear()
-                made[key] = column.headers_of(common + start, end - start)
-            pieces += column.seal(made[key], bodies[start:end], place, stop - first + place)
+            pieces += column.seal(common + start, bodies[start:end], place, stop - first + place)
             first = stop
         return b"".join(pieces)
 
