@@ -12,7 +12,7 @@ from tests.chaos.allowances import Allowances
 from tests.chaos.clients import HABITS, KINDS, key_of
 from tests.chaos.command_rules import judge_room, judge_stay
 from tests.chaos.evidence import Evidence, Membership, Verdict, Violation, described, shown
-from tests.chaos.history import FOREVER, History, Key, Member, Received, RoomLog, Sent, ending, joins
+from tests.chaos.history import FOREVER, History, Key, Member, Outage, Received, RoomLog, Sent, ending, joins
 from tests.chaos.sealed_rules import judge
 from tests.support.legacy.client import LegacyClient
 from tests.support.legacy.wire import Listener
@@ -138,6 +138,8 @@ class Checker:
         broker_deaths = [
             outage for outage in self._history.outages if outage.target in brokers and outage.kind in ("kill", "drain")
         ]
+        # The next owner of a shard knows as little as one that was started again.
+        broker_deaths += [Outage("kill", "broker", move.start, move.end) for move in self._history.moves]
         rooms: dict[int, RoomLog] = {}
         for member, stays in self._history.stays.items():
             for number, stay in enumerate(stays, 1):

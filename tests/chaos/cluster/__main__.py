@@ -22,7 +22,7 @@ SHOWN = 2
 LIMIT_S = 180.0
 COUNTED = (
     *("members", "sealed", "accepted", "surely", "posted"),
-    *("received", "repeats", "takeovers", "failovers", "looks"),
+    *("received", "repeats", "commands", "takeovers", "failovers", "looks"),
 )
 
 

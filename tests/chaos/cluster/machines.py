@@ -18,7 +18,7 @@ from tests.chaos.cluster.posters import write_secret
 from tests.chaos.cluster.reading import TermWatch, read_log, read_owners
 from tests.chaos.history import RoomLog
 from tests.chaos.plan import Plan
-from tests.chaos.servers import BROKER_OPTIONS, GATEWAY_OPTIONS
+from tests.chaos.servers import BROKER_OPTIONS, COMMANDING, GATEWAY_OPTIONS
 from tests.support.legacy.wire import Address, Listener
 
 RESTART_S = 0.2
@@ -60,7 +60,7 @@ class GatewayProcess(Supervised, Gateway):
         # Steady: no other program has ports at this machine's address.
         super().__init__(*options, host=host, steady=True, name=f"gateway {machine}")
         # Version 2 has no listener of its own.
-        dialects = sorted({client.dialect.removesuffix("-2") for client in plan.clients})
+        dialects = sorted({client.dialect.removesuffix("-2") for client in plan.clients} | {COMMANDING})
         self.tcp = {dialect: (host, FIRST_TCP_PORT + number) for number, dialect in enumerate(dialects)}
         self.udp = (host, UDP_PORT)
         self._inside = network.inside(machine)

@@ -54,6 +54,8 @@ class Outcome:
     """Posts that were answered with 200."""
     received: int = 0
     repeats: int = 0
+    commands: int = 0
+    """That members gave in rooms of commands."""
     takeovers: int = 0
     failovers: int = 0
     looks: int = 0
@@ -149,6 +151,7 @@ def _judge(outcome: Outcome, history: History, faults: ClusterFaults) -> None:
     verdict.violations += [Violation("lost", what) for what in unkept(history, posted)]
     outcome.failures += map(str, verdict.violations)
     outcome.members, outcome.accepted, outcome.received = verdict.members, verdict.accepted, verdict.received
+    outcome.commands = verdict.commands
     outcome.sealed = len(history.sealed.keys() & history.members.keys())
     outcome.posted, outcome.surely, outcome.repeats = len(posted), verdict.surely_accepted, verdict.repeats
     outcome.pause_s = longest_pause_s(history)

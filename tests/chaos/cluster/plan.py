@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, replace
 
+from tests.chaos.command_plan import draw_commands
 from tests.chaos.plan import SEALED, Action, Plan, draw_actions, draw_clients
 
 PROFILES = ("brokers", "primary", "machines", "primary", "cuts", "freezes", "primary", "everything")
@@ -89,6 +90,7 @@ def draw(seed: int, lasts: float, brokers: int) -> ClusterPlan:
     for number in range(POSTERS):
         plan.actions.append(Fault(dice.uniform(0.1, 1.0), "post", number, dice.randrange(plan.rooms), lasts))
     plan.actions.sort(key=lambda action: action.at)
+    plan.commands = draw_commands(random.Random(f"tsudoi cluster {seed} commands"), len(names), lasts)
     return plan
 
 
