@@ -84,7 +84,7 @@ class CommandClient:
         self._is_entering = self._is_away = False
         self._tags = 0
         self._index: list[int] = []
-        self._hearing: asyncio.Task[None] | None = None
+        self._hearing: set[asyncio.Task[None]] = set()
 
     @property
     def is_in(self) -> bool:
@@ -135,10 +135,17 @@ class CommandClient:
         self._start(self._settle(line, stay))
         return line
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, work: Coroutine[None, None, None], among: set[asyncio.Task[None]] | None = None) -> None:
+        tasks = self.tasks if among is None else among
+
+        def over(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            if not task.cancelled() and (exc := task.exception()) is not None:
+                self._rooms.complaints.append(f"member {self.plan.id} of the run itself failed: {exc!r}")
+
         task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        tasks.add(task)
+        task.add_done_callback(over)
 
     def _take_inside(self, step: Step, chat: SealedChat, stay: Stay) -> None:
         match step.kind:
@@ -239,10 +246,10 @@ class CommandClient:
         stay = Stay(chat._core._member)
         self._stays.append(stay)
         self.chat, self.is_host, self._is_away, self._index = chat, has_created, False, []
+        self._start(self._hear(chat, stay), self._hearing)
         chat._sockets._received = self._unless_away(chat._sockets._received)
         chat._tcp._received = self._unless_away(chat._tcp._received)
         self._note_sockets(chat)
-        self._hearing = asyncio.create_task(self._hear(chat, stay))
         self._index = [await chat.add_gateway(each) for each in self._rooms.servers]
 
     async def _join_or_create(self, server: tsudoi.Server) -> tuple[SealedChat, bool]:
@@ -276,7 +283,8 @@ class CommandClient:
 
     def _note_sockets(self, chat: SealedChat) -> None:
         for transport in chat._sockets._transports.values():
-            self._rooms.addresses.add(("127.0.0.1", transport.get_extra_info("sockname")[1]))
+            if not transport.is_closing():  # a member may have been removed before this comes to know it
+                self._rooms.addresses.add(("127.0.0.1", transport.get_extra_info("sockname")[1]))
 
     async def _hear(self, chat: SealedChat, stay: Stay) -> None:
         async for event in chat:

@@ -22,6 +22,8 @@ class CommandRooms:
         self.clients = {each.id: CommandClient(each, stays.setdefault(each.id, []), self) for each in plan.members}
         self.addresses: set[Address] = set()
         """Those of all sockets that were opened."""
+        self.complaints: list[str] = []
+        """Faults of the clients' own."""
         self._plan, self._stage, self._udp = plan, stage, udp
 
     @property
@@ -56,9 +58,10 @@ class CommandRooms:
         for client in self.clients.values():
             client.wake()
         if busy := await _none_of(self._busy, deadline):
-            return busy
+            return [*self.complaints, *busy]
         marks = {one.plan.id: one.mark() for one in self._inside()}
-        return await _none_of(lambda: self._apart(marks), deadline)
+        apart = await _none_of(lambda: self._apart(marks), deadline)
+        return [*self.complaints, *apart]
 
     def _busy(self) -> list[str]:
         busy = [one for one in self.clients.values() if one.tasks]
