@@ -136,14 +136,11 @@ class Cluster:
         """
         self._directory = tempfile.TemporaryDirectory(prefix="tsudoi-scenario-")
         store = None if broker.store == "memory" else Path(self._directory.name) / "rooms.sqlite"
-        durability = ("--durability", broker.durability) if broker.durability else ()
-        self._broker = Broker(
-            store, *durability, *broker.options, bind=f"tcp://{HOST}:{steady_port(2)}", name="the broker"
-        )
+        self._broker = Broker(store, *broker.options, bind=f"tcp://{HOST}:{steady_port(2)}", name="the broker")
         self._gateways = {
             name: Gateway(
                 # By its name the broker knows a gateway that is started again, and gives it its members back.
-                *("--name", name, *settings.flags()),
+                *("--name", name, *settings.options),
                 broker=self._broker.endpoint,
                 dialects=("auto", *dialects),
                 steady=True,

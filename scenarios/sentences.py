@@ -23,9 +23,9 @@ A scenario is a YAML file:
   about: why this matters            (optional) more words
   needs: local                       (optional) it kills or freezes processes, or depends on their settings
   servers:                           gateways that share one broker; without this there is one, called a
-    a: {idle_timeout: 2, check_ip: off, move_after: 5, options: [--history, "10"]}
+    a: {options: [--idle-timeout, "2", --history, "10"]}
     b: {}
-  broker: {store: sqlite}            (optional) or memory; durability: process or full; options: [...]
+  broker: {store: sqlite}            (optional) or memory; options: [--durability, full]
   people:                            (optional) for people with more than a name; all others use the first server
     bob: {at: b, in: classic, as: ボブ, password: moon}
   dialect: tsudoi                    (optional) the dialect of people without `in`

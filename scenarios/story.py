@@ -9,26 +9,14 @@ from .steps import CannotEnter, Enter, JoinOptions, Step
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Flags of `python -m gateway`."""
-
-    idle_timeout: float | None = None
-    check_ip: Literal["strict", "off"] | None = None
-    move_after: float | None = None
     options: tuple[str, ...] = ()
-
-    def flags(self) -> list[str]:
-        """Return them as command-line arguments."""
-        flags = {"--idle-timeout": self.idle_timeout, "--check-ip": self.check_ip, "--move-after": self.move_after}
-        given = [(flag, str(value)) for flag, value in flags.items() if value is not None]
-        return [*(part for pair in given for part in pair), *self.options]
+    """Of `python -m gateway`."""
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Flags of `python -m broker`."""
-
     store: Literal["sqlite", "memory"] = "sqlite"
-    durability: Literal["process", "full"] | None = None
     options: tuple[str, ...] = ()
+    """Of `python -m broker`."""
 
 
 class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from scenarios.story_file import StoryError, read
 GOOD = """\
 story: Two meet
 servers:
-  a: {idle_timeout: 2, check_ip: off, options: [--history, "10"]}
+  a: {options: [--history, "10"]}
   b:
 people:
   bob: {at: b, in: classic, as: ボブ, password: yes}
@@ -38,7 +38,7 @@ def test_a_story() -> None:
     story = read(GOOD, "meet.yaml")
     assert story.title == "Two meet"
     assert story.servers == {
-        "a": GatewaySettings(idle_timeout=2.0, check_ip="off", options=("--history", "10")),
+        "a": GatewaySettings(("--history", "10")),
         "b": GatewaySettings(),
     }
     assert story.broker == BrokerSettings()
@@ -70,7 +70,7 @@ def test_the_smallest_story_has_one_server() -> None:
         ("story: s\npatience: long\nsteps: []", 2, "patience: must be a number"),
         ("story: s\npatience: 0\nsteps: [wait 1 s]", 2, "more than 0"),
         ("story: s\nservers:\n  a: {}\n  b: {idle: 3}\nsteps: []", 4, "no such setting: `idle`"),
-        ("story: s\nservers:\n  a:\n    idle_timeout: soon\nsteps: []", 4, "idle_timeout: must be a number"),
+        ("story: s\nservers:\n  a:\n    options: --ipv6\nsteps: []", 4, "options: must be a list"),
         ("story: s\nservers:\n  a b: {}\nsteps: []", 3, "can not be a name"),
         ("story: s\nbroker: {store: redis}\nsteps: []", 2, "'redis' is not one of"),
         ("story: s\ndialect: klingon\nsteps: [wait 1 s]", 2, "there is no dialect 'klingon'"),
