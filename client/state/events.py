@@ -19,7 +19,6 @@ class Entered:
     me: str
     at: datetime
     is_host: bool = False
-    echoes: bool = False
     has_receipts: bool = False
     answers_with_values: bool = True
     """The dialect is `tsudoi`: the client may ask for members and history by itself."""

@@ -155,8 +155,6 @@ class Room:
     """A sentence about the server; empty: all is well."""
     is_banner_bad: bool = False
     end: End = End.NONE
-    echoes: bool = False
-    """The server sends the user's own lines back."""
     has_receipts: bool = False
     """The server tells which lines are kept, and they wait while it is away."""
     draft: str = ""

@@ -103,7 +103,6 @@ def _entered(state: State, event: Entered) -> Result:
         event.me,
         items=_items_before(old, event) if old else Items(),
         epoch=event.position and event.position[0],
-        echoes=event.echoes,
         has_receipts=event.has_receipts,
         draft=old.draft if old else "",
     )

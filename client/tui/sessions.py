@@ -82,7 +82,6 @@ class Sessions:
                 chat.name,
                 self._now(),
                 is_host,
-                chat.dialect.echo,
                 chat.has_receipts,
                 chat.dialect.down.form in WITH_VALUES,
                 chat.position,

@@ -94,7 +94,7 @@ def _down(data: bytes) -> None:
     pieces = Pieces(data)
     dialect, room = pieces.one_of(list(DIALECTS.values())), pieces.one_of(("den", "部屋", "{room}"))
     event = Membership(dialect, room, "alice", "0" * 32).receive(pieces.rest())
-    state, _ = reduce(State(), Entered(room, "alice", TIME, False, False, True, True, (1, 1)))
+    state, _ = reduce(State(), Entered(room, "alice", TIME, has_receipts=True, position=(1, 1)))
     state, _ = reduce(state, Heard(room, event, TIME, "alice"))
     for _, lines in timeline(state.rooms[0], 40, "en", partial(item_lines, columns=40, language="en")):
         assert all(clean(text) == text for line in lines for text, _ in line)
