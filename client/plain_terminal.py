@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-import zlib
+from dataclasses import replace
 from datetime import datetime
 
 from prompt_toolkit import PromptSession
@@ -23,8 +23,10 @@ from . import palette, words
 from .error_words import explain, explain_text, refused
 from .history import open_history
 from .plain_screen import Keys, Screen, read_cooked_line
-from .state.event_words import ending, greeting, notice
+from .state import roster
+from .state.event_words import ending, greeting, leaving_question, notice
 from .state.mentions import mentions
+from .state.model import Room
 
 _YES = frozenset({"y", "yes", "ｙ", "はい"})
 _NO = frozenset({"n", "no", "ｎ", "いいえ"})
@@ -32,7 +34,7 @@ _QUIET = f"3;38;5;{palette.QUIET}"
 _LOUD = f"1;38;5;{palette.LOUD}"
 
 
-async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, wished: str, language: Language) -> None:
+async def chat_in_terminal(chat: tsudoi.ChatClient, is_host: bool, wished: str, language: Language) -> None:
     """Let the user, who asks for the name `wished`, chat until the user leaves or the membership ends."""
     screen = Screen()
     # Prints go above the line being typed, in order and many lines at a time. prompt_toolkit's `print_formatted_text`
@@ -41,13 +43,13 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, wished: str, 
         # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
         keys = Keys(sys.stdin)
         session: PromptSession[str] = PromptSession(
-            input=keys, history=open_history(), erase_when_done=room.dialect.echo, key_bindings=_bindings(keys)
+            input=keys, history=open_history(), erase_when_done=chat.dialect.echo, key_bindings=_bindings(keys)
         )
-        _tell(greeting(room.room, room.name, wished, is_host, language))
+        _tell(greeting(chat.room, chat.name, wished, is_host, language))
         _tell(words.PLAIN_HELP.text(language))
-        hosting = Hosting(is_host)
-        receiving = asyncio.create_task(_receive(room, screen, hosting, language))
-        typing = asyncio.create_task(_type_raw(room, session, screen, hosting, language))
+        plain = PlainChat(chat, session, screen, is_host, language)
+        receiving = asyncio.create_task(plain.receive())
+        typing = asyncio.create_task(plain.type_raw())
         showing = asyncio.create_task(screen.above.show())
         try:
             await asyncio.wait({receiving, typing}, return_when=asyncio.FIRST_COMPLETED)
@@ -59,14 +61,8 @@ async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, wished: str, 
                 task.cancel()
             await asyncio.gather(receiving, typing, return_exceptions=True)
             try:
-                if _watching:
-                    _tell(words.WAITING.text(language, count=len(_watching)))
-                    await room.leave()
-            finally:  # also if the user does not wait for it and presses Ctrl-C: then it leaves at once
-                if _watching:
-                    # What was typed stands in the terminal as if it were said: name what is not kept in the end.
-                    await room.leave()
-                    await asyncio.gather(*_watching, return_exceptions=True)
+                await plain.leave()
+            finally:
                 showing.cancel()
                 await asyncio.gather(showing, return_exceptions=True)
                 screen.above.finish()
@@ -86,143 +82,129 @@ def _bindings(keys: Keys) -> KeyBindings:
     return bindings
 
 
-class Hosting:
-    """Whether the room closes for other members when the user leaves."""
+class PlainChat:
+    """What the user types and hears in one room."""
 
-    def __init__(self, is_host: bool) -> None:
-        self.is_host = is_host
-        self._others: int | None = 0 if is_host else None
-        """The number of other members; None: not known."""
+    def __init__(
+        self, chat: tsudoi.ChatClient, session: PromptSession[str], screen: Screen, is_host: bool, language: Language
+    ) -> None:
+        self._chat, self._session, self._screen, self._language = chat, session, screen, language
+        self._room = Room(chat.room, chat.name)
+        """Who is in it, for the question before a host leaves."""
+        if is_host:
+            self._room = roster.make_host(replace(self._room, count=1), chat.name)
+        self._watching: set[asyncio.Task[None]] = set()
+        """For lines that are not kept yet. Held here: asyncio does not hold them."""
 
-    def hear(self, event: tsudoi.Event, me: str) -> None:
-        """Take an event of the room."""
-        match event:
-            case tsudoi.HostChanged(name=name):
-                self.is_host = name == me
-            case tsudoi.PeopleChanged():
-                self._others = None
-            case tsudoi.Joined() if self._others is not None:
-                self._others += 1
-            case tsudoi.Left() if self._others is not None:
-                self._others = max(self._others - 1, 0)
+    async def receive(self) -> None:
+        """Show what comes, until the membership ends."""
+        chat, dropped = self._chat, 0
+        async for event in chat:
+            await self._screen.keep_up()
+            if chat.dropped > dropped:
+                _tell(words.LOST_EVENTS.text(self._language, count=chat.dropped - dropped))
+                dropped = chat.dropped
+            self._room = roster.take(replace(self._room, me=chat.name), event)
+            if isinstance(event, tsudoi.PeopleChanged):
+                self._room = replace(self._room, count=0)
+            show(event, chat, self._language)
 
-    def question(self, room: str, language: Language) -> str:
-        """Return what to ask before the user leaves; nothing if no other member is there, or the user is no host."""
-        if not self.is_host or self._others == 0:
-            return ""
-        asked = words.LEAVE_AS_HOST if self._others else words.LEAVE_AS_HOST_UNKNOWN
-        return asked.text(language, room=room, others=self._others)
+    async def type_raw(self) -> None:
+        """Take what the user types, until the user leaves."""
+        # Raw also between two prompts, when the terminal would show keys at once, and again in the next prompt.
+        with contextlib.nullcontext() if is_dumb_terminal() else self._session.input.raw_mode():
+            await self._type()
 
-
-async def _receive(room: tsudoi.ChatClient, screen: Screen, hosting: Hosting, language: Language) -> None:
-    dropped = 0
-    async for event in room:
-        await screen.keep_up()
-        if room.dropped > dropped:
-            _tell(words.LOST_EVENTS.text(language, count=room.dropped - dropped))
-            dropped = room.dropped
-        hosting.hear(event, room.name)
-        _show(event, room, language)
-
-
-async def _may_leave(question: str, screen: Screen, language: Language) -> tuple[bool, str]:
-    """Ask a host before the room closes for others; a second Ctrl-C or Ctrl-D means yes.
-
-    Return the answer, and what the user typed on instead of one: that is a no.
-    """
-    if not question:
-        return True, ""
-    keys = words.QUESTION_KEYS.text(language)
-    _tell(f"{question} {keys}" if is_dumb_terminal() else question)
-    session: PromptSession[str] = PromptSession(input=Keys(sys.stdin))  # with no history: it is for lines
-    try:
-        answer = await _read(session, screen, f"{keys}: ")
-    except (EOFError, KeyboardInterrupt):
-        return True, ""
-    word = answer.strip().lower()
-    return word in _YES, "" if word in _YES | _NO else answer
-
-
-async def _type_raw(
-    room: tsudoi.ChatClient, session: PromptSession[str], screen: Screen, hosting: Hosting, language: Language
-) -> None:
-    # Also between two prompts, when the terminal would show keys at once, and again in the next prompt.
-    with contextlib.nullcontext() if is_dumb_terminal() else session.input.raw_mode():
-        await _type(room, session, screen, hosting, language)
-
-
-async def _type(
-    room: tsudoi.ChatClient, session: PromptSession[str], screen: Screen, hosting: Hosting, language: Language
-) -> None:
-    typed = ""
-    while True:
+    async def leave(self) -> None:
+        """Leave the room; what was typed stands in the terminal as if it were said, so name what is not kept."""
+        if not self._watching:
+            return
+        _tell(words.WAITING.text(self._language, count=len(self._watching)))
         try:
-            line = await _read(session, screen, lambda: ANSI(f"{_name(room.name)}: "), typed)  # /nick changes it
+            await self._chat.leave()
+        finally:  # also if the user does not wait for it and presses Ctrl-C: then it leaves at once
+            if self._watching:
+                await self._chat.leave()
+                await asyncio.gather(*self._watching, return_exceptions=True)
+
+    async def _type(self) -> None:
+        chat, typed = self._chat, ""
+        while True:
+            try:
+                line = await self._read(self._session, lambda: ANSI(f"{_name(chat.name)}: "), typed)  # /nick changes it
+            except (EOFError, KeyboardInterrupt):
+                line = "/leave"
+            typed = ""
+            match line.strip().replace("／", "/").split():
+                case []:
+                    continue
+                case ["/quit" | "/exit" | "/leave"]:
+                    leaves, typed = await self._may_leave()
+                    if leaves:
+                        return
+                case ["/help"]:
+                    _tell(words.PLAIN_HELP.text(self._language))
+                    await self._say("/help")
+                case _:
+                    # Commands and `//` go to the server as they are: it knows which there are.
+                    await self._say(line)
+
+    async def _read(self, session: PromptSession[str], prompt: AnyFormattedText, typed: str = "") -> str:
+        """Return a line that the user types; `typed` stands there already, except in a dumb terminal."""
+        # While a line is typed, what is printed takes the keys from the user for a moment.
+        self._screen.above.finish()
+        if is_dumb_terminal():  # with no prompt: what is printed would stand behind it, as if the user said it
+            return await read_cooked_line()
+        # Its handler of SIGINT would leave none behind: Ctrl-C could not cut the waiting at the end short.
+        return await session.prompt_async(prompt, default=typed, handle_sigint=False)
+
+    async def _may_leave(self) -> tuple[bool, str]:
+        """Ask a host before the room closes for others; a second Ctrl-C or Ctrl-D means yes.
+
+        Return the answer, and what the user typed on instead of one: that is a no.
+        """
+        question = leaving_question(self._room, self._language)
+        if not question:
+            return True, ""
+        keys = words.QUESTION_KEYS.text(self._language)
+        _tell(f"{question} {keys}" if is_dumb_terminal() else question)
+        session: PromptSession[str] = PromptSession(input=Keys(sys.stdin))  # with no history: it is for lines
+        try:
+            answer = await self._read(session, f"{keys}: ")
         except (EOFError, KeyboardInterrupt):
-            line = "/leave"
-        typed = ""
-        match line.strip().replace("／", "/").split():
-            case []:
-                continue
-            case ["/quit" | "/exit" | "/leave"]:
-                leaves, typed = await _may_leave(hosting.question(room.room, language), screen, language)
-                if leaves:
-                    return
-            case ["/help"]:
-                _tell(words.PLAIN_HELP.text(language))
-                await _say(room, "/help", language)
-            case _:
-                # Commands and `//` go to the server as they are: it knows which there are.
-                await _say(room, line, language)
+            return True, ""
+        word = answer.strip().lower()
+        return word in _YES, "" if word in _YES | _NO else answer
 
+    async def _say(self, line: str) -> None:
+        chat, language = self._chat, self._language
+        try:
+            for piece in chat.pieces(line):
+                if chat.has_receipts:
+                    # Typing goes on meanwhile, also while the server is away.
+                    task = asyncio.create_task(self._watch(chat.post(piece)))
+                    self._watching.add(task)
+                    task.add_done_callback(self._watching.discard)
+                else:
+                    await chat.say(piece)
+        except tsudoi.TooManyLines as exc:
+            _tell(words.NOT_SAID.text(language, why=explain(exc, chat.room, str(chat.server), language)))
+        except tsudoi.InvalidText as exc:
+            _tell(words.NOT_SAID.text(language, why=explain_text(chat, line, exc, language)))
+        except tsudoi.NotInRoom:
+            return
 
-async def _read(session: PromptSession[str], screen: Screen, prompt: AnyFormattedText, typed: str = "") -> str:
-    """Return a line that the user types; `typed` stands there already, except in a dumb terminal."""
-    # While a line is typed, what is printed takes the keys from the user for a moment.
-    screen.above.finish()
-    if is_dumb_terminal():  # with no prompt: what is printed would stand behind it, as if the user said it
-        return await read_cooked_line()
-    # Its handler of SIGINT would leave none behind: Ctrl-C could not cut the waiting at the end short.
-    return await session.prompt_async(prompt, default=typed, handle_sigint=False)
-
-
-async def _say(room: tsudoi.ChatClient, line: str, language: Language) -> None:
-    try:
-        for piece in room.pieces(line):
-            if room.has_receipts:
-                # Typing goes on meanwhile, also while the server is away.
-                _watch(room.post(piece), language)
-            else:
-                await room.say(piece)
-    except tsudoi.TooManyLines as exc:
-        _tell(words.NOT_SAID.text(language, why=explain(exc, room.room, str(room.server), language)))
-    except tsudoi.InvalidText as exc:
-        _tell(words.NOT_SAID.text(language, why=explain_text(room, line, exc, language)))
-    except tsudoi.NotInRoom:
-        return
-
-
-_watching: set[asyncio.Task[None]] = set()
-"""Held here: asyncio does not hold them."""
-
-
-def _watch(line: tsudoi.Line, language: Language) -> None:
-    """Tell the user if the server refuses a line."""
-
-    async def wait() -> None:
+    async def _watch(self, line: tsudoi.Line) -> None:
+        """Tell the user if the server does not keep a line."""
         try:
             await line.kept()
         except tsudoi.LineRefused as exc:
-            _tell(words.NOT_SAID.text(language, why=refused(exc, language)))
+            _tell(words.NOT_SAID.text(self._language, why=refused(exc, self._language)))
         except tsudoi.NotInRoom:
-            _tell(words.NOT_KEPT.text(language, text=line.text))
-
-    task = asyncio.create_task(wait())
-    _watching.add(task)
-    task.add_done_callback(_watching.discard)
+            _tell(words.NOT_KEPT.text(self._language, text=line.text))
 
 
-def _show(event: tsudoi.Event, room: tsudoi.ChatClient, language: Language) -> None:
+def show(event: tsudoi.Event, room: tsudoi.ChatClient, language: Language) -> None:
     match event:
         case tsudoi.Emote():
             _print(_bell(event, room.name) + action_line(_name(event.sender), event.text))
@@ -270,9 +252,7 @@ def _print(text: str, codes: str = "") -> None:
 
 
 def _name(name: str) -> str:
-    """Return a name in its colour; the same name always has the same one."""
-    number = palette.NAMES[zlib.crc32(name.encode(errors="replace")) % len(palette.NAMES)]
-    return _styled(name, f"1;38;5;{number}")
+    return _styled(name, f"1;38;5;{palette.NAMES[palette.place_of(name)]}")
 
 
 def _styled(text: str, codes: str) -> str:

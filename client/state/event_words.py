@@ -13,6 +13,7 @@ from tsudoi.protocol.client.words import Language, Words
 
 from .. import words
 from ..error_words import distrust_in_japanese
+from .model import Room
 
 _LEFT = {
     "idle": (Phrase.LEFT_IDLE, Phrase.LEFT_IDLE),
@@ -152,6 +153,14 @@ def greeting(room: str, me: str, wished: str, is_host: bool, language: Language)
     if not wished or me == wished or not _NUMBERED.search(me):
         return said
     return said + words.NAME_TAKEN.text(language, wished=wished, name=me)
+
+
+def leaving_question(room: Room, language: Language) -> str:
+    """Return what to ask before the user leaves a room; nothing if it closes for no other member then."""
+    if not room.is_host or room.others == 0:
+        return ""
+    asked = words.LEAVE_AS_HOST if room.others else words.LEAVE_AS_HOST_UNKNOWN
+    return asked.text(language, room=room.name, others=room.others or 0)
 
 
 def ending(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked, room: str, language: Language) -> str:

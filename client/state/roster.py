@@ -10,12 +10,24 @@ from .model import Listing, Person, Room, Speech
 
 MAX_PAGES = 5
 """Pages of `/who` that the client asks for by itself; a room may have thousands of members."""
-
-
 CROWD = 20
 """In a room with more members, joins and leavings of those that have not spoken lately are shown in the roster only."""
 LATELY = 500
 """Items of a room among which a member's line counts as lately spoken."""
+
+
+def take(room: Room, event: tsudoi.Event) -> Room:
+    """Return the room after an event that may change who is in it, or who is host."""
+    match event:
+        case tsudoi.Joined(name):
+            return join(room, name)
+        case tsudoi.Left(name, reason) if reason != "rejoined":
+            return leave(room, name)
+        case tsudoi.Renamed(name, to):
+            return rename(room, name, to)
+        case tsudoi.HostChanged(name):
+            return make_host(room, name)
+    return room
 
 
 def join(room: Room, name: str) -> Room:

@@ -63,6 +63,7 @@ def _answers_again(room: Room) -> Room:
 
 def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
     event, at, language = heard.event, heard.at, state.language
+    room = roster.take(room, event)
     match event:
         case tsudoi.Message() | tsudoi.Emote() | tsudoi.Private():
             return _speech(state, room, event, at)
@@ -80,14 +81,6 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
         case tsudoi.Reset():
             room = replace(room, items=timeline.forget_positions(room.items), epoch=None)
             return append(room, Note(words.RESET.text(language), at, tone=Tone.LOUD)), []
-        case tsudoi.Joined():
-            room = roster.join(room, event.name)
-        case tsudoi.Left(reason=reason) if reason != "rejoined":
-            room = roster.leave(room, event.name)
-        case tsudoi.Renamed():
-            room = roster.rename(room, event.name, event.to)
-        case tsudoi.HostChanged():
-            room = roster.make_host(room, event.name)
         case tsudoi.TopicChanged():
             room = replace(room, topic=event.topic)
         case tsudoi.Answered(code="topic-is"):

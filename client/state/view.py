@@ -1,6 +1,5 @@
 """The rows that the screen shows of a state: spans of text with the names of styles (`tui/colours.py`)."""
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -69,8 +68,8 @@ def layout(state: State, columns: int, rows: int) -> Layout:
 
 
 def colour(name: str) -> str:
-    """Return the style of a name; the same name always has the same one."""
-    return f"name{zlib.crc32(name.encode(errors='replace')) % len(palette.NAMES)}"
+    """Return the style of a name."""
+    return f"name{palette.place_of(name)}"
 
 
 # --- the timeline ---

@@ -25,6 +25,7 @@ from ..error_words import explain, is_about_password
 from ..job_control import suspend
 from ..state import completion, roster, view
 from ..state.columns import fit
+from ..state.event_words import leaving_question
 from ..state.events import (
     Ask,
     Asked,
@@ -514,13 +515,11 @@ class ChatApp(App[None]):
 
     async def _may_leave(self, room: Room) -> bool:
         """Ask a host before its room closes for others."""
-        if not room.is_host or room.others == 0:
+        if not (question := leaving_question(room, self._language)):
             return True
         if self._confirm is not None:  # a second Ctrl-C came before the question stood
             return False
-        question = words.LEAVE_AS_HOST if room.others else words.LEAVE_AS_HOST_UNKNOWN
-        text = question.text(self._language, room=room.name, others=room.others or 0)
-        confirm = self._confirm = Confirm(text, words.LEAVING_KEYS.text(self._language))
+        confirm = self._confirm = Confirm(question, words.LEAVING_KEYS.text(self._language))
         try:
             await self.push_screen(confirm)
             return await confirm.answer

@@ -18,7 +18,7 @@ from prompt_toolkit.output import DummyOutput
 
 import tsudoi
 from client.plain_screen import Keys, Screen
-from client.plain_terminal import Hosting, _show, _type_raw
+from client.plain_terminal import PlainChat, show
 from tests.support import forked
 from tests.support.services import Gateway
 from tests.tsudoi.fake_server import Served
@@ -201,7 +201,7 @@ def test_keys_between_two_prompts_are_not_shown_twice() -> None:
     with open(theirs) as keys:
         session: PromptSession[str] = PromptSession(input=Keys(keys), output=DummyOutput())
         os.write(ours, b"hello\rworld\r/quit\r")
-        asyncio.run(_type_raw(cast(Any, Room()), session, Screen(), Hosting(is_host=False), "en"))
+        asyncio.run(PlainChat(cast(Any, Room()), session, Screen(), is_host=False, language="en").type_raw())
     os.close(ours)
     assert echoes == [False, False]
 
@@ -267,7 +267,7 @@ def test_the_times_of_earlier_lines_are_the_users(
     time.tzset()
     try:
         rows = (tsudoi.Past("bob", "hi", 1, 0, False), tsudoi.Past("bob", "waves", 2, 60_000, True))
-        _show(tsudoi.Listed("history", rows, 2, 1, 1, "The last 2 of den (times in UTC): …"), cast(Any, None), "en")
+        show(tsudoi.Listed("history", rows, 2, 1, 1, "The last 2 of den (times in UTC): …"), cast(Any, None), "en")
     finally:
         monkeypatch.undo()
         time.tzset()
