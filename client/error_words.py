@@ -3,9 +3,11 @@
 import errno
 import re
 import ssl
+from collections.abc import Sequence
 
 import tsudoi
 from tsudoi import ChatClient
+from tsudoi.event_lines import one_line
 from tsudoi.pieces import as_taken, command_in
 from tsudoi.protocol.client.own_name import own_names
 from tsudoi.protocol.client.refusals import in_japanese
@@ -13,6 +15,9 @@ from tsudoi.protocol.client.slash_commands import Act, Reply, Whisper
 from tsudoi.protocol.client.words import Language
 
 from . import words
+
+NAMED = 10
+"""Lines that are named when they are not kept; more are counted."""
 
 _IN_JAPANESE: tuple[tuple[type[tsudoi.ClientError], str], ...] = (
     (tsudoi.RoomNotFound, words.NO_ROOM.ja),
@@ -132,3 +137,10 @@ def explain_text(chat: ChatClient, line: str, exc: tsudoi.InvalidText, language:
     if command is not None and not isinstance(command, Whisper | Act) and "\n" in line.strip():
         return "コマンドは 1 行です。そのまま発言するには先頭に / をもう 1 つ付けてください。"
     return f"コマンドが {len(line.encode())} バイトあります。{limit} バイトまでです。"
+
+
+def not_kept(texts: Sequence[str], language: Language) -> list[str]:
+    """Return the words for lines that may not be kept: the first ones are named, more are counted."""
+    said = [words.NOT_KEPT.text(language, text=one_line(text)) for text in texts[:NAMED]]
+    more = len(texts) - NAMED
+    return [*said, words.NOT_KEPT_MORE.text(language, count=more)] if more > 0 else said

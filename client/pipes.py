@@ -30,7 +30,7 @@ from tsudoi.ops.threaded_output import ThreadedOutput
 from tsudoi.protocol.client.words import Language
 
 from . import words
-from .error_words import explain_text, refused
+from .error_words import explain_text, not_kept, refused
 from .state.event_words import ending, notice
 
 LINE_LIMIT = 1 << 20
@@ -39,8 +39,6 @@ WAITING = 200
 """Lines that may wait to be kept before more of the input is read."""
 PATIENCE_S = 5.0
 """How long the input's last lines are waited for when none of them is kept meanwhile."""
-NAMED = 10
-"""Lines that are named when they are not kept; more are counted."""
 
 
 async def chat_by_lines(
@@ -194,11 +192,8 @@ class _Sender:
             except TimeoutError:
                 break
             self._lines.popleft()
-        for line in list(self._lines)[:NAMED]:
-            self._printer.print_notice(words.NOT_KEPT.text(self._language, text=one_line(line.text)))
-        if len(self._lines) > NAMED:
-            more = len(self._lines) - NAMED
-            self._printer.print_notice(words.NOT_KEPT_MORE.text(self._language, count=more))
+        for text in not_kept([line.text for line in self._lines], self._language):
+            self._printer.print_notice(text)
         self.all_said &= not self._lines
 
     async def _settle(self, line: Line) -> None:

@@ -159,7 +159,7 @@ class ChatApp(App[None]):
             yield Rows("people")
         yield Rows("banner")
         earlier = list(self._history.load_history_strings())[::-1]
-        yield Composer(earlier, self._complete, self._submit, self._finish)
+        yield Composer(earlier, self._complete, self._submit, self._leave_by_key)
         yield Rows("keys")
 
     def on_mount(self) -> None:
@@ -331,37 +331,35 @@ class ChatApp(App[None]):
         room = self.state.current
         composer.put(room.draft if room else "")
 
-    def _when_typed(self, show: Callable[[], None]) -> None:
-        """Show another room behind the keys that were pressed before: they may still wait for the composer."""
+    def _show_when_typed(self, choose: Callable[[tuple[Room, ...]], Room | None]) -> None:
+        """Show another of the rooms, if there are any, behind the keys that were pressed before.
+
+        These may still wait for the composer.
+        """
+
+        def show() -> None:
+            if self.state.rooms and (room := choose(self.state.rooms)) is not None:
+                self._show(room.name)
+
         self.screen_stack[0].query_one(Composer).call_later(show)
 
     def action_turn(self, step: int) -> None:
         """Show the next room, or the one before."""
-
-        def show() -> None:
-            names = [room.name for room in self.state.rooms]
-            if names:
-                self._show(names[(names.index(self.state.shown) + step) % len(names)])
-
-        self._when_typed(show)
+        self._show_when_typed(
+            lambda rooms: rooms[([room.name for room in rooms].index(self.state.shown) + step) % len(rooms)]
+        )
 
     def action_go(self, number: int) -> None:
         """Show a room by its number."""
-
-        def show() -> None:
-            if number <= len(self.state.rooms):
-                self._show(self.state.rooms[number - 1].name)
-
-        self._when_typed(show)
+        self._show_when_typed(lambda rooms: rooms[number - 1] if number <= len(rooms) else None)
 
     def action_unread(self) -> None:
         """Show the next room with something new; mentions first."""
-
-        def show() -> None:
-            if rooms := [room for room in self.state.rooms if room.unread]:
-                self._show(max(rooms, key=lambda room: bool(room.mentions)).name)
-
-        self._when_typed(show)
+        self._show_when_typed(
+            lambda rooms: max(
+                (room for room in rooms if room.unread), key=lambda room: bool(room.mentions), default=None
+            )
+        )
 
     def action_first_unread(self) -> None:
         """Scroll to where the new lines begin."""
@@ -533,19 +531,14 @@ class ChatApp(App[None]):
         if self._confirm is not None:
             self._confirm.action_no()
 
-    def _finish(self) -> None:
-        """Ctrl-D on an empty line."""
+    def _leave_by_key(self, all_rooms: bool) -> None:
+        """Leave the shown room, or all; while the user is asked whether to leave, a second time means yes."""
         if self._confirm is not None:
             self._confirm.yes()
+        elif all_rooms:
+            self._quit()
         else:
             self._leave(self.state.current)
-
-    def on_composer_interrupted(self) -> None:
-        """Ctrl-C on an empty line."""
-        if self._confirm is not None:
-            self._confirm.yes()
-        else:
-            self._quit()
 
     def _tell(self, text: str, tone: Tone = Tone.QUIET) -> None:
         self.dispatch(Told(text, self._now(), tone=tone))

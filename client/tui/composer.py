@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.events import Key
-from textual.message import Message
 from textual.widgets import TextArea
 
 from ..state.completion import Completion
@@ -32,20 +31,17 @@ class Composer(TextArea):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding(key, action, show=False) for key, action in _BINDINGS]
 
-    class Interrupted(Message):
-        """The user pressed Ctrl-C on an empty line."""
-
     def __init__(
         self,
         earlier: list[str],
         complete: Callable[[str, str], Completion | None],
         submit: Callable[[str], None],
-        finish: Callable[[], object],
+        leave: Callable[[bool], object],
     ) -> None:
         """`earlier`: lines typed before, oldest first. `complete` gets the text before and behind the cursor.
 
-        `submit` and `finish`, at Enter and at Ctrl-D on an empty line, are called at once: a message might come when
-        another room is shown already.
+        `submit` at Enter, and `leave` at Ctrl-D (False: this room) and Ctrl-C (True: all) on an empty line, are called
+        at once: a message might come when another room is shown already.
         """
         super().__init__(id="composer", soft_wrap=True, compact=True, highlight_cursor_line=False)
         self.cursor_blink = False  # it would write to the terminal twice a second, for nothing
@@ -56,7 +52,7 @@ class Composer(TextArea):
         """What was typed before the user went to earlier lines."""
         self._complete = complete
         self._submit = submit
-        self._finish = finish
+        self._leave = leave
         self._completion: Completion | None = None
         self._cut = ""
 
@@ -112,9 +108,9 @@ class Composer(TextArea):
                 self.put("")
                 self._at = len(self._earlier)
             else:
-                self.post_message(self.Interrupted())
+                self._leave(True)
         elif key == "ctrl+d" and not self.text:
-            self._finish()
+            self._leave(False)
         elif key == "up" and self._row == 0:
             self._recall(-1)
         elif key == "down" and self._row == self.wrapped_document.height - 1:

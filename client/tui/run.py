@@ -4,17 +4,14 @@ import asyncio
 from datetime import datetime
 
 from tsudoi import ChatClient
-from tsudoi.event_lines import one_line
 from tsudoi.ops import standard_streams
 from tsudoi.protocol.client.words import Language
 
 from .. import words
+from ..error_words import not_kept
 from ..history import open_history
 from .app import ChatApp
 from .sessions import Connect
-
-NAMED = 10
-"""Lines that are named when they are not kept at the end; more are counted."""
 
 
 async def chat_on_screen(
@@ -41,12 +38,5 @@ async def chat_on_screen(
         try:
             await app.sessions.leave_all()
         finally:  # also if the user does not wait for it and presses Ctrl-C
-            _name_lines(list(app.sessions.unsettled.values()), language)
-
-
-def _name_lines(texts: list[str], language: Language) -> None:
-    """Tell which lines are not kept."""
-    for text in texts[:NAMED]:
-        standard_streams.complain(words.NOT_KEPT.text(language, text=one_line(text)))
-    if len(texts) > NAMED:
-        standard_streams.complain(words.NOT_KEPT_MORE.text(language, count=len(texts) - NAMED))
+            for text in not_kept(list(app.sessions.unsettled.values()), language):
+                standard_streams.complain(text)
