@@ -8,10 +8,9 @@ from collections.abc import Callable
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import backbone, names
 from tsudoi.protocol.client.member_options import MemberOptions
-from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.client.refusals import BANNED_FROM_ROOM, BANNED_FROM_SERVER, lasting
 from tsudoi.protocol.codes import Rights, Status
-from tsudoi.protocol.errors import Banned, Full, InvalidName, Muted, PeerError, RoomExists, WrongPassword
+from tsudoi.protocol.errors import Banned, Full, InvalidName, Muted, PeerError, RoomExists, RoomNotFound, WrongPassword
 
 from ..config import Limits
 from ..counters import Counters
@@ -106,8 +105,11 @@ class Requests:
                 return queries.who(self._directory, who, wall_ms)
             case backbone.Browse() as browse:
                 return queries.browse(self._directory, browse)
-            case backbone.Bans() as bans if self._find_moderator(peer, bans, wall_ms):
-                return queries.bans(self._directory, bans, wall_ms)
+            case backbone.Bans() as bans:
+                if (member := self._find_giver(peer, bans)) is None:
+                    raise RoomNotFound
+                if member.may_moderate:
+                    return queries.bans(self._directory, bans, wall_ms)
             case backbone.GetTime():
                 return backbone.ServerTime(wall_ms)
         return backbone.Done()
@@ -208,25 +210,17 @@ class Requests:
             if until_ms := bans.until(where, RestrictionKind.BAN, name, ip, wall_ms, is_shared):
                 raise Banned(lasting(why, minutes_left(until_ms, wall_ms)))
 
-    def _find_moderator(self, peer: str, asked: backbone.Bans | backbone.HashPassword, wall_ms: int) -> Member | None:
-        """Return the member that gives a command, if it is host or moderator; if not, answer `/bans` that it must be.
-
-        `/password` is answered by what follows on the question, in the order of the member's commands.
-        """
+    def _find_giver(self, peer: str, asked: backbone.Bans | backbone.HashPassword) -> Member | None:
+        """Return the member that gives a command; None: it has left, or is not this gateway's."""
         member = self._directory.members.get(asked.member)
         if member is None or member.room.id != asked.room or not member.may_come_from(peer):
-            return None  # it has left, or is not this gateway's
-        if not member.may_moderate:
-            if isinstance(asked, backbone.Bans):
-                with self._directory.records.caused_by(asked.number):
-                    self._directory.answer(member, Phrase.NOT_HOST, "/bans", wall_ms)
             return None
         return member
 
     def _ask_for_hash(self, peer: str, request: backbone.Request, asked: backbone.HashPassword, wall_ms: int) -> None:
-        """Have a new password hashed, if the member may set it."""
-        member = self._find_moderator(peer, asked, wall_ms)
-        if member is None or not asked.password or member.room.closed_ms:
+        """Have a new password hashed, if the member may set it; else it is answered by what follows on the question."""
+        member = self._find_giver(peer, asked)
+        if member is None or not member.may_moderate or not asked.password or member.room.closed_ms:
             self._reply(peer, request.id, backbone.Done())
         else:
             self._passwords.append(PasswordJob(peer, request, asked.password, ""))

@@ -171,9 +171,7 @@ class Commands(Component):
             case slash_commands.Rooms(page):
                 self._ask_rooms(giver, page, now)
             case slash_commands.Bans(page):
-                self._ask_page(
-                    giver, Bans(room.id, member.id, (page - 1) * PAGE, PAGE, giver.number), Banned, page, now
-                )
+                self._ask_page(giver, Bans(room.id, member.id, (page - 1) * PAGE, PAGE), Banned, page, now)
             case slash_commands.History(count, before):
                 newest = max(room.known_last, member.cursor)
                 end = min(newest, before - 1) if before else newest
@@ -193,14 +191,16 @@ class Commands(Component):
         now: float,
         on_answer: Callable[[_Answer], None],
     ) -> None:
-        """Ask the broker. On `kind` call `on_answer`; Done: the room's log has the answer; else answer busy."""
+        """Ask the broker. On `kind` call `on_answer`; Done: only a host may ask for bans; else answer busy."""
 
         def answered(answer: Answer | None, now: float) -> None:
             if giver.member.leaving:
                 return
             if isinstance(answer, kind):
                 on_answer(answer)
-            elif not isinstance(answer, Done):
+            elif isinstance(answer, Done):
+                self.answer(giver, Phrase.NOT_HOST, "/bans")
+            else:
                 self.answer(giver, Phrase.BUSY)
 
         self.routes.ask(giver.member.room.shard, question, now, answered)

@@ -220,7 +220,7 @@ def _is_outcome(entry: Entry, me: int) -> bool:
         case EntryKind.CLOSED:
             return entry.member == me and entry.code == LeaveReason.HOST_CLOSED
         case EntryKind.ANSWERED if entry.member == me:
-            return entry.code not in BESIDE and entry.text != "/bans"
+            return entry.code not in BESIDE
     return False
 
 

@@ -157,6 +157,34 @@ def test_a_password_of_one_that_is_no_host_is_refused_once_and_kept_as_a_line(ki
     assert room.password_hash == ""
 
 
+@pytest.mark.parametrize("killed_after_s", [0.1, 0.3, 0.5, 0.7, 0.9, 1.1])
+def test_who_may_not_ask_for_bans_is_told_so_beside_the_log_whenever_the_gateway_is_killed(
+    killed_after_s: float,
+) -> None:
+    """In the log the answer stood twice if the gateway was killed before the line was kept."""
+    people = People(World(1, Weather(delay_s=0.5)), Network(delay_s=0.02))
+    nodes = [people.attach(people.world.start_gateway(name)) for name in ("a", "b")]
+    people.enter(nodes[0], "den", "alice")
+    bob = people.enter(nodes[0], "den", "bob")
+    people.run_until(lambda: bob.client.is_resumed)
+    people.say(bob, "/bans")
+    people.run(killed_after_s)
+    people.world.kill(nodes[0])
+    bob.client.go_to(1, 2, people.world.now)
+    bob.note_deadline()
+    people.run_until(lambda: not bob.client.waiting)
+    people.settle()
+    people.say(bob, "/bans")
+    people.run_until(lambda: any(isinstance(event, Told) and event.cause == 2 for event in bob.events))
+    told = [msgspec.json.decode(event.line) for event in bob.events if isinstance(event, Told)]
+    assert {(each["code"], each["arg"]) for each in told} == {("not-host", "/bans")}
+    people.settle()
+    room = people.world.broker.core.directory.by_name["den"]
+    kinds = [entry.kind for entry in people.world.broker.log(room.id) if entry.member == bob.member]
+    assert kinds == [EntryKind.JOINED]
+    assert bob.kept() == {1, 2}
+
+
 def test_nothing_is_said_behind_a_line_that_leaves() -> None:
     people, _, _ = alone()
     (bob,) = people.gather("bob")

@@ -158,15 +158,13 @@ class Browse(Wire, tag=41):
 class Bans(Wire, tag=48):
     """Ask for a room's bans and mutes, oldest first, for a member.
 
-    If the member may not change them, the answer is Done, and an ANSWERED entry in the log says why.
+    If the member may not change them, the answer is Done.
     """
 
     room: Number
     member: Number
     skip: Number
     limit: Number
-    number: Number = 0
-    """As in Entry, for that entry."""
 
 
 class GetTime(Wire, tag=42):
