@@ -345,20 +345,8 @@ def rooms_command(
         if speaks == "en":
             raise
         raise ClientError(explain(exc, "", str(server), speaks)) from exc
-    if not sys.stdout.isatty():
-        for name in names:
-            click.echo(name)
-        return
-    if not names:
-        click.echo(words.NO_ROOMS.text(speaks, server=server))
-        return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    click.echo(words.ROOMS_AT.text(speaks, server=server, count=len(names)))
-    table = Table(words.ROOM.text(speaks), box=box.ROUNDED, header_style="dim")
+    if sys.stdout.isatty():
+        text = words.ROOMS_AT if names else words.NO_ROOMS
+        click.echo(text.text(speaks, server=server, count=len(names)))
     for name in names:
-        table.add_row(Text(name))
-    Console().print(table)
+        click.echo(name)

@@ -38,7 +38,6 @@ PLAIN_HELP = Words(
 
 NO_ROOMS = Words("There are no rooms at {server}.", "{server} にルームはありません。")
 ROOMS_AT = Words("Rooms at {server}: {count}", "{server} のルーム: {count} 件")
-ROOM = Words("room", "ルーム")
 
 # --- the command line ---
 NO_NAME = Words(

@@ -19,34 +19,18 @@ LATELY = 500
 def take(room: Room, event: tsudoi.Event) -> Room:
     """Return the room after an event that may change who is in it, or who is host."""
     match event:
-        case tsudoi.Joined(name):
-            return join(room, name)
+        case tsudoi.Joined(name) if all(person.name != name for person in room.people):
+            count = room.count + 1 if room.count else 0
+            return replace(room, people=_sorted((*room.people, Person(name))), count=count)
         case tsudoi.Left(name, reason) if reason != "rejoined":
-            return leave(room, name)
+            people = tuple(person for person in room.people if person.name != name)
+            return replace(room, people=people, count=max(room.count - 1, 1) if room.count else 0)
         case tsudoi.Renamed(name, to):
-            return rename(room, name, to)
+            renamed = (replace(person, name=to) if person.name == name else person for person in room.people)
+            return replace(room, people=_sorted(renamed))
         case tsudoi.HostChanged(name):
             return make_host(room, name)
     return room
-
-
-def join(room: Room, name: str) -> Room:
-    """Return the room with one more member."""
-    if any(person.name == name for person in room.people):
-        return room
-    return replace(room, people=_sorted((*room.people, Person(name))), count=room.count + 1 if room.count else 0)
-
-
-def leave(room: Room, name: str) -> Room:
-    """Return the room without a member."""
-    people = tuple(person for person in room.people if person.name != name)
-    return replace(room, people=people, count=max(room.count - 1, 1) if room.count else 0)
-
-
-def rename(room: Room, name: str, to: str) -> Room:
-    """Return the room with a member's new name."""
-    people = (replace(person, name=to) if person.name == name else person for person in room.people)
-    return replace(room, people=_sorted(people))
 
 
 def make_host(room: Room, name: str) -> Room:

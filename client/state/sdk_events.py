@@ -213,10 +213,8 @@ def _take_server(state: State, room: Room, heard: Heard) -> tuple[Room, list[Com
         since = room.away_since or heard.at
         text = (words.AWAY if room.has_receipts else words.AWAY_LOSSY).text(language, time=since.strftime("%H:%M"))
         return replace(room, banner=text, is_banner_bad=True, away_since=since), []
-    missed = heard.event.missed
-    said = {0: words.BACK, None: words.BACK_UNKNOWN}.get(missed, words.BACK_LOST)
-    text = said.text(language, count=missed)
-    room = append(room, Note(text, heard.at, tone=Tone.QUIET if missed == 0 else Tone.LOUD))
+    text = notice(heard.event, language)
+    room = append(room, Note(text, heard.at, tone=Tone.QUIET if heard.event.missed == 0 else Tone.LOUD))
     room = replace(room, banner=text, is_banner_bad=False, away_since=None)
     return room, [SendLater(BannerSeen(room.name))]
 

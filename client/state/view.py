@@ -271,9 +271,8 @@ def title(room: Room | None, columns: int, language: Language) -> Line:
     return ((head, "title"), (fit(f"│ {topic}" if topic else "", space), "topic"), (me, "me"))
 
 
-def room_rows(state: State, columns: int) -> list[tuple[str, Line]]:
-    """Return the list of rooms: (name, line)."""
-    return [(room.name, _room_line(state, number, room, columns)) for number, room in enumerate(state.rooms, 1)]
+def room_rows(state: State, columns: int) -> list[Line]:
+    return [_room_line(state, number, room, columns) for number, room in enumerate(state.rooms, 1)]
 
 
 def _room_line(state: State, number: int, room: Room, columns: int) -> Line:

@@ -221,7 +221,7 @@ class ChatApp(App[None]):
         rows("title").display, rows("keys").display = panels.title, panels.keys
         rows("title").show([view.title(room, columns, self._language)])
         rows("rooms").display = panels.rooms
-        rows("rooms").show([line for _, line in view.room_rows(state, view.ROOM_COLUMNS - 1)])
+        rows("rooms").show(view.room_rows(state, view.ROOM_COLUMNS - 1))
         has_bar = not panels.rooms and len(state.rooms) > 1
         rows("bar").display = has_bar
         side = (view.ROOM_COLUMNS if panels.rooms else 0) + (view.PEOPLE_COLUMNS if panels.people else 0)
@@ -274,23 +274,18 @@ class ChatApp(App[None]):
         self._draw_soon()
 
     def on_timeline_resized(self) -> None:
-        """Show what there is room for."""
         self._draw_soon()
 
     def on_timeline_moved(self) -> None:
-        """Tell how many lines are out of sight."""
         self._draw_hint()
 
     def on_timeline_at_top(self) -> None:
-        """Load older lines."""
         self.dispatch(ScrolledToTop(self.state.shown, self._now()))
 
     def on_app_focus(self, event: AppFocus) -> None:
-        """The window has the focus."""
         self.dispatch(FocusChanged(True))
 
     def on_app_blur(self, event: AppBlur) -> None:
-        """Another window has the focus."""
         self.dispatch(FocusChanged(False))
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
@@ -304,7 +299,6 @@ class ChatApp(App[None]):
         composer.styles.height = min(max(composer.wrapped_document.height, 1), most)
 
     def on_rows_chosen(self, event: Rows.Chosen) -> None:
-        """Show the room that was clicked."""
         if event.rows.id == "rooms" and event.row < len(self.state.rooms):
             self._show(self.state.rooms[event.row].name)
         elif event.rows.id == "bar" and (room := view.room_in_bar(self.state, event.rows.size.width, event.column)):
@@ -350,7 +344,6 @@ class ChatApp(App[None]):
         )
 
     def action_go(self, number: int) -> None:
-        """Show a room by its number."""
         self._show_when_typed(lambda rooms: rooms[number - 1] if number <= len(rooms) else None)
 
     def action_unread(self) -> None:
@@ -371,11 +364,9 @@ class ChatApp(App[None]):
         self.screen_stack[0].query_one(Timeline).page(direction)
 
     def action_end(self) -> None:
-        """Scroll to the newest line."""
         self.screen_stack[0].query_one(Timeline).end()
 
     def action_panel(self, panel: str) -> None:
-        """Show or hide a panel."""
         self.dispatch(PanelToggled(panel, getattr(view.layout(self.state, *self.size), panel)))
 
     def action_redraw(self) -> None:
@@ -386,7 +377,6 @@ class ChatApp(App[None]):
         """Take a key that Textual would end at."""
 
     def action_suspend(self) -> None:
-        """Go back to the shell."""
         if not self.is_headless:
             suspend()
 

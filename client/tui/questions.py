@@ -60,7 +60,6 @@ class Confirm(ModalScreen[None]):
             yield Wrapped(self._keys, "quiet")
 
     def on_mount(self) -> None:
-        """Note when it is drawn."""
         self.call_after_refresh(self._drawn)
 
     def _drawn(self) -> None:
@@ -114,7 +113,6 @@ class AskPassword(ModalScreen[str | None]):
             yield Wrapped(self._keys, "quiet")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take the password."""
         event.stop()
         self._answer(event.value or None)
 

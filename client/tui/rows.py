@@ -26,15 +26,12 @@ class Rows(Widget):
         self._rows: list[Line] = []
 
     def show(self, rows: list[Line]) -> None:
-        """Show these rows."""
         if rows != self._rows:
             self._rows = rows
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Return one line of the screen, for Textual (`Widget.render_line`)."""
         return strip(self._rows[y] if y < len(self._rows) else (), self.size.width)
 
     def on_click(self, event: Click) -> None:
-        """Tell which row was clicked."""
         self.post_message(self.Chosen(self, event.y, event.x))
