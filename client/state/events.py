@@ -29,7 +29,7 @@ class Entered:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Received:
     """An event of the SDK."""
 
     room: str
@@ -69,7 +69,7 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notified:
     """The client has something to say, in the user's language; in the shown room where none is named."""
 
     text: str
@@ -161,10 +161,10 @@ class PanelToggled:
 
 Event: TypeAlias = (
     Entered
-    | Heard
+    | Received
     | Posted
     | Settled
-    | Told
+    | Notified
     | Ended
     | Closed
     | Shown

@@ -18,15 +18,15 @@ from .events import (
     Entered,
     Event,
     FocusChanged,
-    Heard,
     LookedAway,
+    Notified,
     PanelToggled,
     Posted,
+    Received,
     ScrolledToTop,
     SendLater,
     Settled,
     Shown,
-    Told,
 )
 from .items import Items
 from .model import MAX_ITEMS, Awaited, End, Mark, Note, Room, Speech, State, Tone
@@ -47,7 +47,7 @@ def reduce(state: State, event: Event) -> Result:
     match event:
         case Entered():
             return _entered(state, event)
-        case Heard():
+        case Received():
             return take_sdk_event(state, event)
         case Posted():
             mark = Mark.WAITING if event.has_receipt else Mark.SENT
@@ -60,7 +60,7 @@ def reduce(state: State, event: Event) -> Result:
             return _change(state, room, lambda room: replace(room, items=timeline.keep(room.items, number, offset, at)))
         case Settled(room, number, mark, why=why):
             return _change(state, room, lambda room: replace(room, items=timeline.mark(room.items, number, mark, why)))
-        case Told(text, at, room, tone):
+        case Notified(text, at, room, tone):
             note = Note(text, at, tone=tone)
             return _change(state, room or state.shown, lambda room: append(room, note))
         case Ended(name, why, at):

@@ -9,7 +9,7 @@ from tsudoi.protocol.client.words import Language
 from .. import words
 from . import roster, timeline
 from .event_words import ending, notice
-from .events import Ask, BannerSeen, Command, Heard, Notify, SendLater
+from .events import Ask, BannerSeen, Command, Notify, Received, SendLater
 from .mentions import mentions
 from .model import End, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 from .typed import OWN_COMMANDS
@@ -36,20 +36,20 @@ def end_membership(room: Room, why: str, at: datetime, language: Language, how: 
     return replace(room, banner="", is_banner_bad=False, away_since=None)
 
 
-def take_sdk_event(state: State, heard: Heard) -> tuple[State, list[Command]]:
+def take_sdk_event(state: State, received: Received) -> tuple[State, list[Command]]:
     """Return the state after an event of the SDK, and the commands to carry out."""
-    room = state.room(heard.room)
+    room = state.room(received.room)
     if room is None:
         return state, []
-    if isinstance(heard.event, tsudoi.ServerAway | tsudoi.ServerBack | tsudoi.Rejoined):
-        changed, commands = _take_server(state, room, heard)
+    if isinstance(received.event, tsudoi.ServerAway | tsudoi.ServerBack | tsudoi.Rejoined):
+        changed, commands = _take_server(state, room, received)
     else:
         room = _answers_again(room)
-        changed, commands = _take(state, replace(room, me=heard.me), heard)
+        changed, commands = _take(state, replace(room, me=received.me), received)
     rooms = tuple(changed if each.name == changed.name else each for each in state.rooms)
     state = replace(state, rooms=rooms)
-    if isinstance(heard.event, tsudoi.Listed) and heard.event.what == "rooms":
-        found = tuple(row.name for row in heard.event.rows if isinstance(row, tsudoi.RoomInfo))
+    if isinstance(received.event, tsudoi.Listed) and received.event.what == "rooms":
+        found = tuple(row.name for row in received.event.rows if isinstance(row, tsudoi.RoomInfo))
         state = replace(state, known_rooms=tuple(dict.fromkeys((*state.known_rooms, *found))))
     return state, commands
 
@@ -61,8 +61,8 @@ def _answers_again(room: Room) -> Room:
     return replace(room, banner="", is_banner_bad=False, away_since=None)
 
 
-def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
-    event, at, language = heard.event, heard.at, state.language
+def _take(state: State, room: Room, received: Received) -> tuple[Room, list[Command]]:
+    event, at, language = received.event, received.at, state.language
     room = roster.take(room, event)
     match event:
         case tsudoi.Message() | tsudoi.Emote() | tsudoi.Private():
@@ -201,20 +201,20 @@ def _is_last(event: tsudoi.Listed) -> bool:
     return event.page >= min(event.pages, roster.MAX_PAGES)
 
 
-def _take_server(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
+def _take_server(state: State, room: Room, received: Received) -> tuple[Room, list[Command]]:
     language = state.language
-    if isinstance(heard.event, tsudoi.Rejoined):
-        note = Note(notice(heard.event, language), heard.at, tone=Tone.LOUD)
-        room = replace(append(room, note), me=heard.me, epoch=None, banner="", is_banner_bad=False, away_since=None)
+    if isinstance(received.event, tsudoi.Rejoined):
+        note = Note(notice(received.event, language), received.at, tone=Tone.LOUD)
+        room = replace(append(room, note), me=received.me, epoch=None, banner="", is_banner_bad=False, away_since=None)
         return room, [Ask(room.name, "/who 1")]
-    if isinstance(heard.event, tsudoi.ServerAway) and heard.event.distrusted:
-        room = append(room, Note(notice(heard.event, language), heard.at, tone=Tone.LOUD))
-    if not isinstance(heard.event, tsudoi.ServerBack):
-        since = room.away_since or heard.at
+    if isinstance(received.event, tsudoi.ServerAway) and received.event.distrusted:
+        room = append(room, Note(notice(received.event, language), received.at, tone=Tone.LOUD))
+    if not isinstance(received.event, tsudoi.ServerBack):
+        since = room.away_since or received.at
         text = (words.AWAY if room.has_receipts else words.AWAY_LOSSY).text(language, time=since.strftime("%H:%M"))
         return replace(room, banner=text, is_banner_bad=True, away_since=since), []
-    text = notice(heard.event, language)
-    room = append(room, Note(text, heard.at, tone=Tone.QUIET if heard.event.missed == 0 else Tone.LOUD))
+    text = notice(received.event, language)
+    room = append(room, Note(text, received.at, tone=Tone.QUIET if received.event.missed == 0 else Tone.LOUD))
     room = replace(room, banner=text, is_banner_bad=False, away_since=None)
     return room, [SendLater(BannerSeen(room.name))]
 

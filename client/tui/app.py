@@ -35,12 +35,12 @@ from ..state.events import (
     Event,
     FocusChanged,
     LookedAway,
+    Notified,
     Notify,
     PanelToggled,
     ScrolledToTop,
     SendLater,
     Shown,
-    Told,
 )
 from ..state.model import End, Note, Room, State, Tone
 from ..state.reduce import reduce
@@ -531,4 +531,4 @@ class ChatApp(App[None]):
             self._leave(self.state.current)
 
     def _tell(self, text: str, tone: Tone = Tone.QUIET) -> None:
-        self.dispatch(Told(text, self._now(), tone=tone))
+        self.dispatch(Notified(text, self._now(), tone=tone))

@@ -14,7 +14,7 @@ from tsudoi.protocol.client.words import Language
 
 from .. import words
 from ..error_words import explain, explain_text
-from ..state.events import Ended, Entered, Event, Heard, Posted, Settled, Told
+from ..state.events import Ended, Entered, Event, Notified, Posted, Received, Settled
 from ..state.model import Mark, SpeechKind, Tone
 from ..state.typed import Spoken, spoken
 
@@ -29,7 +29,7 @@ class Connect(Protocol):
 
 
 @dataclass
-class _Seat:
+class _OpenRoom:
     chat: ChatClient
     wished: str
     """The name that the user asks for, at last by `/nick`; the server may have given another one."""
@@ -54,28 +54,28 @@ class Sessions:
         self._dispatch = dispatch
         self._now = now
         self._language = language
-        self._seats: dict[str, _Seat] = {}
+        self._rooms: dict[str, _OpenRoom] = {}
         self._numbers = itertools.count(1)
         self.unsettled: dict[int, str] = {}
         """Lines of which the server has not said whether they are kept: number → text."""
 
     def is_in(self, room: str) -> bool:
         """Return whether the user is a member of a room."""
-        return room in self._seats and not self._seats[room].chat.closed
+        return room in self._rooms and not self._rooms[room].chat.closed
 
     async def enter(self, room: str, creates: bool, password: str | None = None) -> None:
         """Create or join a room; raise ClientError. One that was removed keeps the name of its `/nick`."""
-        seat, wished = self._seats.get(room), self._wished
-        if seat is not None and wished:
-            wished = seat.wished
-        self._seat(await self._connect(room, creates=creates, password=password, name=wished), creates, wished)
+        opened, wished = self._rooms.get(room), self._wished
+        if opened is not None and wished:
+            wished = opened.wished
+        self._open(await self._connect(room, creates=creates, password=password, name=wished), creates, wished)
 
     def add(self, chat: ChatClient, is_host: bool) -> None:
         """Take a client that has entered its room."""
-        self._seat(chat, is_host, self._wished)
+        self._open(chat, is_host, self._wished)
 
-    def _seat(self, chat: ChatClient, is_host: bool, wished: str) -> None:
-        seat = self._seats[chat.room] = _Seat(chat, wished)
+    def _open(self, chat: ChatClient, is_host: bool, wished: str) -> None:
+        opened = self._rooms[chat.room] = _OpenRoom(chat, wished)
         self._dispatch(
             Entered(
                 chat.room,
@@ -88,69 +88,69 @@ class Sessions:
                 wished,
             )
         )
-        self._start(seat, self._receive(seat))
-        self._start(seat, self._send(seat))
+        self._start(opened, self._receive(opened))
+        self._start(opened, self._send(opened))
 
     def say(self, room: str, line: str) -> None:
         """Send the user's line, after those before it."""
         if self.is_in(room):
             self.ask(room, line)
         else:
-            self._dispatch(Told(words.NOT_IN_ROOM.text(self._language, room=room), self._now(), room))
+            self._dispatch(Notified(words.NOT_IN_ROOM.text(self._language, room=room), self._now(), room))
 
     def ask(self, room: str, line: str) -> None:
         """Send a line of the client's own; where the membership is over, the user reads why, and needs no answer."""
         if self.is_in(room):
-            self._seats[room].lines.put_nowait(line)
+            self._rooms[room].lines.put_nowait(line)
 
     async def leave(self, room: str) -> None:
         """Leave a room."""
-        if (seat := self._seats.pop(room, None)) is not None:
-            await seat.chat.leave()
-            for task in seat.tasks:
+        if (opened := self._rooms.pop(room, None)) is not None:
+            await opened.chat.leave()
+            for task in opened.tasks:
                 task.cancel()
 
     async def leave_all(self) -> None:
         """Leave all rooms, at the same time: each may wait for lines that are not kept yet."""
-        await asyncio.gather(*(self.leave(room) for room in list(self._seats)))
+        await asyncio.gather(*(self.leave(room) for room in list(self._rooms)))
 
-    def _start(self, seat: _Seat, work: Any) -> None:
+    def _start(self, opened: _OpenRoom, work: Any) -> None:
         task = asyncio.create_task(work)
-        seat.tasks.add(task)
-        task.add_done_callback(seat.tasks.discard)
+        opened.tasks.add(task)
+        task.add_done_callback(opened.tasks.discard)
 
-    async def _receive(self, seat: _Seat) -> None:
-        chat, dropped = seat.chat, 0
+    async def _receive(self, opened: _OpenRoom) -> None:
+        chat, dropped = opened.chat, 0
         async for event in chat:
             if chat.dropped > dropped:
                 text = words.LOST_EVENTS.text(self._language, count=chat.dropped - dropped)
-                self._dispatch(Told(text, self._now(), chat.room, Tone.LOUD))
+                self._complain(chat.room, text)
                 dropped = chat.dropped
             if isinstance(event, tsudoi.Renamed) and event.to == chat.name:
-                seat.wished = event.to
-            self._dispatch(Heard(chat.room, event, self._now(), chat.name))
-        if self._seats.get(chat.room) is seat:
+                opened.wished = event.to
+            self._dispatch(Received(chat.room, event, self._now(), chat.name))
+        if self._rooms.get(chat.room) is opened:
             self._dispatch(Ended(chat.room, words.LEFT.text(self._language), self._now()))
 
-    async def _send(self, seat: _Seat) -> None:
-        chat = seat.chat
+    async def _send(self, opened: _OpenRoom) -> None:
+        chat = opened.chat
         while True:
-            line = await seat.lines.get()
+            line = await opened.lines.get()
             try:
                 for piece in chat.pieces(line):
-                    await self._send_piece(seat, piece)
+                    await self._send_piece(opened, piece)
             except tsudoi.InvalidText as exc:
                 why = explain_text(chat, line, exc, self._language)
-                self._dispatch(Told(words.NOT_SAID.text(self._language, why=why), self._now(), chat.room, Tone.LOUD))
+                self._complain(chat.room, words.NOT_SAID.text(self._language, why=why))
             except tsudoi.ClientError as exc:
                 if line.startswith(ASKING) and chat.closed:
                     continue  # as in `ask`
                 why = explain(exc, chat.room, str(chat.server), self._language)
-                self._dispatch(Told(why, self._now(), chat.room, Tone.LOUD))
+                self._complain(chat.room, why)
 
-    async def _send_piece(self, seat: _Seat, piece: str) -> None:
+    async def _send_piece(self, opened: _OpenRoom, piece: str) -> None:
         """Send one line. Where there is a receipt for it, do not wait for that before the next."""
-        chat = seat.chat
+        chat = opened.chat
         said = spoken(piece, chat.name)
         number = next(self._numbers)
         if chat.has_receipts:
@@ -159,7 +159,7 @@ class Sessions:
                 self.unsettled[number] = piece
             if said is not None:
                 self._dispatch(self._posted(chat, number, said, has_receipt=True))
-            self._start(seat, self._watch(seat, line, number, said is not None))
+            self._start(opened, self._watch(opened, line, number, said is not None))
             return
         await chat.say(piece)
         # A whisper is told to its sender, too.
@@ -169,8 +169,11 @@ class Sessions:
     def _posted(self, chat: ChatClient, number: int, said: Spoken, has_receipt: bool) -> Posted:
         return Posted(chat.room, number, said.text, self._now(), said.kind, said.to, has_receipt)
 
-    async def _watch(self, seat: _Seat, line: Line, number: int, is_shown: bool) -> None:
-        room, mark, offset, why = seat.chat.room, Mark.KEPT, None, ""
+    def _complain(self, room: str, text: str) -> None:
+        self._dispatch(Notified(text, self._now(), room, Tone.LOUD))
+
+    async def _watch(self, opened: _OpenRoom, line: Line, number: int, is_shown: bool) -> None:
+        room, mark, offset, why = opened.chat.room, Mark.KEPT, None, ""
         try:
             offset = await line.kept()
         except tsudoi.NotInRoom:
@@ -178,9 +181,9 @@ class Sessions:
             if line.state == "refused":
                 mark, why = Mark.REFUSED, words.NOT_IN_ROOM.text(self._language, room=room)
         except tsudoi.ClientError as exc:
-            mark, why = Mark.REFUSED, explain(exc, room, str(seat.chat.server), self._language)
+            mark, why = Mark.REFUSED, explain(exc, room, str(opened.chat.server), self._language)
             if not is_shown:
-                self._dispatch(Told(words.NOT_SAID.text(self._language, why=why), self._now(), room, Tone.LOUD))
+                self._complain(room, words.NOT_SAID.text(self._language, why=why))
         if mark is not Mark.UNKNOWN:
             self.unsettled.pop(number, None)
         if is_shown:

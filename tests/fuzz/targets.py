@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from broker.admin.web.questions import parse_question_untrusted
-from client.state.events import Entered, Heard
+from client.state.events import Entered, Received
 from client.state.model import State
 from client.state.reduce import reduce
 from client.state.view import item_lines, timeline
@@ -95,7 +95,7 @@ def _down(data: bytes) -> None:
     dialect, room = pieces.one_of(list(DIALECTS.values())), pieces.one_of(("den", "部屋", "{room}"))
     event = Membership(dialect, room, "alice", "0" * 32).receive(pieces.rest())
     state, _ = reduce(State(), Entered(room, "alice", TIME, has_receipts=True, position=(1, 1)))
-    state, _ = reduce(state, Heard(room, event, TIME, "alice"))
+    state, _ = reduce(state, Received(room, event, TIME, "alice"))
     for _, lines in timeline(state.rooms[0], 40, "en", partial(item_lines, columns=40, language="en")):
         assert all(clean(text) == text for line in lines for text, _ in line)
 

@@ -8,7 +8,7 @@ import pytest
 
 import tsudoi
 from client.state import timeline
-from client.state.events import Entered, Heard
+from client.state.events import Entered, Received
 from client.state.items import Items
 from client.state.model import MAX_ITEMS, Note, Speech, State
 from client.state.reduce import reduce
@@ -37,7 +37,7 @@ def test_it_is_read_as_a_tuple_is() -> None:
 
 def flooded(state: State, first: int, count: int) -> State:
     for number in range(first, first + count):
-        state, _ = reduce(state, Heard("den", tsudoi.Message("flood", f"line {number}", number), AT, "alice"))
+        state, _ = reduce(state, Received("den", tsudoi.Message("flood", f"line {number}", number), AT, "alice"))
     return state
 
 

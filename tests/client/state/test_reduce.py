@@ -18,15 +18,15 @@ from client.state.events import (
     Entered,
     Event,
     FocusChanged,
-    Heard,
     LookedAway,
+    Notified,
     Notify,
     Posted,
+    Received,
     ScrolledToTop,
     SendLater,
     Settled,
     Shown,
-    Told,
 )
 from client.state.model import Mark, Note, Room, Speech, SpeechKind, State
 from client.state.reduce import TRIES, reduce
@@ -49,8 +49,8 @@ def entered(room: str = "den", is_host: bool = False) -> Entered:
     return Entered(room, "alice", AT, is_host)
 
 
-def heard(event: Any, room: str = "den", me: str = "alice") -> Heard:
-    return Heard(room, event, AT, me)
+def heard(event: Any, room: str = "den", me: str = "alice") -> Received:
+    return Received(room, event, AT, me)
 
 
 def den(state: State) -> Room:
@@ -221,7 +221,7 @@ def asked(line: str = "/history 20") -> Asked:
     return Asked("den", "history", by_user=False, line=line)
 
 
-def part(*offsets: int, of: int) -> Heard:
+def part(*offsets: int, of: int) -> Received:
     return heard(Listed("history", tuple(Past("bob", "hi", at, at, False) for at in offsets), of, 1, 1, ""))
 
 
@@ -332,7 +332,7 @@ def test_own_lines_of_echoing_dialects_stand_once() -> None:
 def test_a_closed_room_gives_way_to_its_neighbour() -> None:
     state, _ = after(entered("a"), entered("b"), entered("c"), Shown("b"), Closed("b"))
     assert (state.shown, [room.name for room in state.rooms]) == ("c", ["a", "c"])
-    state, _ = after(Closed("c"), Closed("a"), Told("nothing to tell it in", AT), state=state)
+    state, _ = after(Closed("c"), Closed("a"), Notified("nothing to tell it in", AT), state=state)
     assert (state.shown, state.rooms) == ("", ())
 
 
@@ -405,7 +405,7 @@ def test_what_can_be_done_in_a_room_that_is_over_depends_on_how_it_ended() -> No
 
 
 def test_that_a_room_is_being_entered_is_told_until_the_user_is_in_it() -> None:
-    entering = Told("Entering kitchen …", AT, "den")
+    entering = Notified("Entering kitchen …", AT, "den")
     state, _ = after(entered(), entering)
     assert [item.text for item in den(state).items][-1] == "Entering kitchen …"
     state, _ = after(entered("kitchen"), state=state)
