@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tsudoi.events import Answered, Event, Listed, Past, Person, RoomInfo, Row
+from tsudoi.protocol.client.slash_commands import PAGE_SIZE
 
 REFUSALS = frozenset(
     (
@@ -12,8 +13,6 @@ REFUSALS = frozenset(
     )
 )
 """Codes of answers that refuse a command."""
-PAGE_SIZE = 20
-"""Rows of a page (PROTOCOL.md, "Commands")."""
 PAGED = frozenset(("who", "rooms", "bans"))
 """Lists that come in pages."""
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from tsudoi.protocol.client.slash_commands import HISTORY_SIZE
+
 from .. import words
 from . import roster, timeline
 from .event_words import greeting
@@ -30,7 +32,7 @@ from .events import (
 )
 from .items import Items
 from .model import MAX_ITEMS, Awaited, End, Mark, Note, Room, Speech, State, Tone
-from .sdk_events import OLDER, append, end_membership, take_sdk_event
+from .sdk_events import append, end_membership, take_sdk_event
 
 FIRST_HISTORY = 20
 """Lines from before that are shown in a room that was just entered."""
@@ -160,7 +162,7 @@ def _load_older(state: State, name: str, at: datetime) -> Result:
     if len(room.items) >= MAX_ITEMS:
         return _change(state, name, lambda room: replace(room, has_all=True, is_cut=True))
     state, _ = _change(state, name, lambda room: replace(room, asked_older_at=at))
-    return state, [Ask(name, f"/history {OLDER} {before}")]
+    return state, [Ask(name, f"/history {HISTORY_SIZE} {before}")]
 
 
 def _asked(state: State, asked: Asked) -> Result:

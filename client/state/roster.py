@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import tsudoi
-from tsudoi.command_outcomes import PAGE_SIZE
+from tsudoi.protocol.client.slash_commands import PAGE_SIZE
 
 from .model import Listing, Person, Room, Speech
 

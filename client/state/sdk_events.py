@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import tsudoi
+from tsudoi.protocol.client.slash_commands import HISTORY_SIZE
 from tsudoi.protocol.client.words import Language
 
 from .. import words
@@ -14,8 +15,6 @@ from .mentions import mentions
 from .model import End, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 from .typed import OWN_COMMANDS
 
-OLDER = 50
-"""Lines that are loaded at once by scrolling: the most that a server gives (PROTOCOL.md, "Commands")."""
 _OWN = frozenset(f"/{command}" for command in OWN_COMMANDS)
 _WAYS_ON = {End.OVER: words.REJOIN, End.CLOSED: words.REOPEN, End.BANNED: words.BANNED}
 """What the user can do after the end of a membership."""
@@ -95,7 +94,7 @@ def _take(state: State, room: Room, received: Received) -> tuple[Room, list[Comm
         case tsudoi.Answered(code="usage") if room.asked_older_at is not None:
             # A server of version 0.1.0: it gives the last lines alone.
             room = replace(room, silent=room.silent | {"history"}, awaited=None, asked_older_at=None, has_all=True)
-            return room, [Ask(room.name, f"/history {OLDER}")]
+            return room, [Ask(room.name, f"/history {HISTORY_SIZE}")]
         case tsudoi.Answered(code="usage" | "unknown-command" | "moved-away"):
             room = replace(room, awaited=None)
     tone = Tone.LOUD if isinstance(event, tsudoi.Announced) else Tone.QUIET

@@ -13,8 +13,6 @@ from tsudoi.protocol.codes import EntryKind
 
 from .members import Member
 
-PAGE = 20
-"""Members, rooms or bans on a page."""
 LONG = slash_commands.Help | slash_commands.Who | slash_commands.Rooms | slash_commands.Bans | slash_commands.History
 """Questions with answers many times their own length."""
 Row = tuple[dict[str, Any], str]

@@ -30,20 +30,26 @@ from tsudoi.protocol.backbone import (
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import HELP, Phrase
-from tsudoi.protocol.client.slash_commands import SLASHES, Command, Misused, Unknown, escaped_text
+from tsudoi.protocol.client.slash_commands import (
+    HISTORY_SIZE,
+    PAGE_SIZE,
+    SLASHES,
+    Command,
+    Misused,
+    Unknown,
+    escaped_text,
+)
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.sealed.lines import with_cause
 
 from ..link import merging
 from . import audience, command_answers, render
-from .command_answers import PAGE, speaks_japanese
+from .command_answers import speaks_japanese
 from .leave import Leaving
 from .members import Member
 from .outbound import Component
 from .rate_limits import QUESTION, RateLimits, warning_is_due
 
-HISTORY = 50
-"""Most messages in one `/history`."""
 PORTION, PORTIONS = 500, 4
 """Log entries in one question, and most questions: only few of the entries may be messages."""
 
@@ -167,15 +173,15 @@ class Commands(Component):
             case slash_commands.Help():
                 self._send(giver, command_answers.help_datagrams(member))
             case slash_commands.Who(page):
-                self._ask_page(giver, Who(room.id, (page - 1) * PAGE, PAGE), Present, page, now)
+                self._ask_page(giver, Who(room.id, (page - 1) * PAGE_SIZE, PAGE_SIZE), Present, page, now)
             case slash_commands.Rooms(page):
                 self._ask_rooms(giver, page, now)
             case slash_commands.Bans(page):
-                self._ask_page(giver, Bans(room.id, member.id, (page - 1) * PAGE, PAGE), Banned, page, now)
+                self._ask_page(giver, Bans(room.id, member.id, (page - 1) * PAGE_SIZE, PAGE_SIZE), Banned, page, now)
             case slash_commands.History(count, before):
                 newest = max(room.known_last, member.cursor)
                 end = min(newest, before - 1) if before else newest
-                self._look_back(giver, min(count, HISTORY), end, [], PORTIONS, now, before=before)
+                self._look_back(giver, min(count, HISTORY_SIZE), end, [], PORTIONS, now, before=before)
             case slash_commands.Time():
 
                 def told(answer: ServerTime) -> None:
@@ -209,7 +215,7 @@ class Commands(Component):
         self._ask(giver, question, kind, now, lambda answer: self._send_page(giver, answer, page))
 
     def _send_page(self, giver: Giver, answer: Present | Browsed | Banned, page: int) -> None:
-        pages = max(-(-answer.count // PAGE), 1)
+        pages = max(-(-answer.count // PAGE_SIZE), 1)
         if page > pages:
             self.answer(giver, Phrase.NO_SUCH_PAGE, str(pages))
         else:
@@ -217,13 +223,13 @@ class Commands(Component):
 
     def _ask_rooms(self, giver: Giver, page: int, now: float) -> None:
         """Ask all shards for a page of the rooms. If one does not answer, answer busy."""
-        skip = (page - 1) * PAGE
-        question = merging.page_of_each(skip, PAGE, len(self.members.by_shard))
+        skip = (page - 1) * PAGE_SIZE
+        question = merging.page_of_each(skip, PAGE_SIZE, len(self.members.by_shard))
 
         def answered(answers: list[Answer | None], now: float) -> None:
             if giver.member.leaving:
                 return
-            if (rooms := merging.merge_page(answers, question, skip, PAGE)) is not None:
+            if (rooms := merging.merge_page(answers, question, skip, PAGE_SIZE)) is not None:
                 self._send_page(giver, rooms, page)
             else:
                 self.answer(giver, Phrase.BUSY)

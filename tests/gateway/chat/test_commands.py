@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from broker.rooms import replays
 from gateway.chat import render, room_events
-from gateway.chat.command_answers import PAGE
-from gateway.chat.commands import HISTORY, PORTION, PORTIONS
+from gateway.chat.commands import PORTION, PORTIONS
 from gateway.chat.rate_limits import COMMANDS, QUESTION
 from gateway.chat.receive import HELD_LINES
 from gateway.settings import Settings
@@ -22,6 +21,7 @@ from tsudoi.protocol.backbone import Entry, Reconcile, Reconciled
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.long_answers import ANSWER_SIZE
 from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.slash_commands import HISTORY_SIZE, PAGE_SIZE
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 ALL = MemberOptions.COMMANDS | MemberOptions.NOTICES
@@ -300,14 +300,14 @@ def test_in_a_big_room_coming_and_going_is_counted(pair: TwoGateways, monkeypatc
 
 def test_the_list_of_members_comes_in_pages_and_small_datagrams(pair: TwoGateways) -> None:
     host = pair.enter(pair.a, "tcrp", MemberOptions.COMMANDS)
-    for _ in range(PAGE):
+    for _ in range(PAGE_SIZE):
         pair.world.enter_now(pair.b, "den", "tcrp")
     pair.type(host, "/who")
     assert all(len(raw) <= ANSWER_SIZE for raw in host.heard)
     told = "\n".join(lines(host)).split("\n")
-    assert told[0] == f"server: {PAGE + 1} in den, page 1 of 2:"
+    assert told[0] == f"server: {PAGE_SIZE + 1} in den, page 1 of 2:"
     assert told[1].startswith("c1 (host), silent for ")
-    assert len(told) == 1 + PAGE
+    assert len(told) == 1 + PAGE_SIZE
     pair.type(host, "/who 2")
     assert len("\n".join(lines(host)).split("\n")) == 2
     pair.type(host, "/who 3")
@@ -355,7 +355,7 @@ def test_every_answer_is_small_and_only_for_the_member_that_asked(
     dialect: str, options: int, pair: TwoGateways
 ) -> None:
     other, asker = pair.enter(pair.a, "tcrp", ALL), pair.enter(pair.b, dialect, options)
-    for number in range(HISTORY):
+    for number in range(HISTORY_SIZE):
         pair.world.run(0.01)
         other.send(pair.a, f"{number} " + "あ" * 90)
     pair.world.run(1.0)

@@ -17,6 +17,10 @@ SLASHES = ("/", "／")
 MAX_MINUTES = 525_600
 """Longest time of a ban or mute: one year. Without a time, it lasts until the room closes."""
 MAX_PAGE = 1_000_000_000
+PAGE_SIZE = 20
+"""Members, rooms or bans on a page."""
+HISTORY_SIZE = 50
+"""Most messages in one `/history`."""
 MAX_POSITION = 2**53 - 1
 
 _SPACE = re.compile(r"\s+")
