@@ -77,6 +77,8 @@ _option = functools.partial(click.option, cls=help_text.Option, show_envvar=True
 _language_option = _option(
     "--language",
     type=click.Choice(list(words.LANGUAGES)),
+    default=words.language_of,
+    show_default=False,
     envvar=help_text.VARIABLE,
     help="The language of the client's own words: `en` or `ja`. [default: that of `LANG`]",
 )
@@ -88,7 +90,7 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_server(server: Server, tls: bool, tls_ca: Path | None, **options: Any) -> Any:
         if tls_ca is not None and not tls:
-            raise click.UsageError(words.CA_WITHOUT_TLS.text(options.get("language") or words.language_of()))
+            raise click.UsageError(words.CA_WITHOUT_TLS.text(options["language"]))
         if tls_ca is not None:
             try:
                 tls_context(tls_ca)
@@ -226,22 +228,21 @@ def _chat(
     no_commands: bool,
     plain: bool,
     no_mouse: bool,
-    language: Language | None,
+    language: Language,
     server: Server,
     dialect: str,
     security: Literal["sealed", "plain"],
 ) -> None:
     in_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     on_screen = in_terminal and not plain and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
-    speaks = language or words.language_of()
     if name is None and not signed_token:
         if not in_terminal:
-            raise click.UsageError(words.NO_NAME.text(speaks))
-        name = ask(words.YOUR_NAME.text(speaks))
+            raise click.UsageError(words.NO_NAME.text(language))
+        name = ask(words.YOUR_NAME.text(language))
     if ask_password:
         if not _has_terminal():
-            raise click.UsageError(words.NO_TERMINAL.text(speaks))
-        password = ask(words.PASSWORD.text(speaks), is_secret=True)
+            raise click.UsageError(words.NO_TERMINAL.text(language))
+        password = ask(words.PASSWORD.text(language), is_secret=True)
 
     if in_terminal:
         # Imported where they are used, and before a room is entered: on pipes the client does without their libraries.
@@ -261,29 +262,29 @@ def _chat(
             password=password or None,
             signed_token=signed_token or None,
             # On pipes, lines that are not kept are waited for before the room is left.
-            settings=Settings(language=speaks, security=security, flush_s=5.0 if in_terminal else 0.5),
+            settings=Settings(language=language, security=security, flush_s=5.0 if in_terminal else 0.5),
         )
 
     program = click.get_current_context().find_root().info_name or "client"
 
     async def chat() -> int:
         try:
-            place = await _enter(connect, room, creates, wished, password, speaks if in_terminal else None)
+            place = await _enter(connect, room, creates, wished, password, language if in_terminal else None)
         except ClientError as exc:
             if isinstance(exc, WrongPassword) and is_about_password(exc) and not password:
-                raise ClientError(words.NEEDS_PASSWORD.text(speaks, room=room)) from exc
+                raise ClientError(words.NEEDS_PASSWORD.text(language, room=room)) from exc
             # Names stand on the command line.
             wrong = click.UsageError if isinstance(exc, InvalidName) else ClientError
-            raise wrong(_why_not_entered(exc, room, server, program, speaks)) from exc
+            raise wrong(_why_not_entered(exc, room, server, program, language)) from exc
         async with place:
             if on_screen:
-                await chat_on_screen(place, creates, connect, wished, speaks, mouse=not no_mouse)
+                await chat_on_screen(place, creates, connect, wished, language, mouse=not no_mouse)
                 return 0
             if in_terminal:
-                await chat_in_terminal(place, creates, wished, speaks)
+                await chat_in_terminal(place, creates, wished, language)
                 return 0
             all_said = await chat_by_lines(
-                place, sys.stdin.fileno(), sys.stdout, sys.stderr, linger, not no_commands, speaks
+                place, sys.stdin.fileno(), sys.stdout, sys.stderr, linger, not no_commands, language
             )
             return 0 if all_said else 1
 
@@ -334,19 +335,16 @@ def _has_terminal() -> bool:
 @main.command("rooms")
 @_server_options
 @_language_option
-def rooms_command(
-    server: Server, dialect: str, security: Literal["sealed", "plain"], language: Language | None
-) -> None:
+def rooms_command(server: Server, dialect: str, security: Literal["sealed", "plain"], language: Language) -> None:
     """List the server's rooms; on pipes, one name a line."""
-    speaks = language or words.language_of()
     try:
         names = run_until_signal(rooms(server=server, dialect=dialect, settings=Settings(security=security)))
     except ClientError as exc:
-        if speaks == "en":
+        if language == "en":
             raise
-        raise ClientError(explain(exc, "", str(server), speaks)) from exc
+        raise ClientError(explain(exc, "", str(server), language)) from exc
     if sys.stdout.isatty():
         text = words.ROOMS_AT if names else words.NO_ROOMS
-        click.echo(text.text(speaks, server=server, count=len(names)))
+        click.echo(text.text(language, server=server, count=len(names)))
     for name in names:
         click.echo(name)

@@ -47,7 +47,9 @@ class Option(MarkdownOption):
         return record[0], said + (_translate(extra[0].strip()) if extra else "")
 
 
-class _InTwoLanguages(OneLineCommand):
+class Command(OneLineCommand):
+    """A command whose help is there in Japanese, too."""
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_LANGUAGE] = language_in(args)
         try:
@@ -87,11 +89,7 @@ class _InTwoLanguages(OneLineCommand):
         formatter.write("\n\n".join("\n".join(lines) for lines in parts) + "\n")
 
 
-class Command(_InTwoLanguages):
-    """A command whose help is there in Japanese, too."""
-
-
-class Group(_InTwoLanguages, OneLineGroup):
+class Group(Command, OneLineGroup):
     """The same for a command with subcommands."""
 
     command_class = Command
@@ -107,7 +105,7 @@ def _record(option: click.Option, ctx: click.Context) -> tuple[str, str] | None:
 
 
 def _short(command: click.Command) -> str:
-    if isinstance(command, _InTwoLanguages) or command.name not in help_words.COMMANDS:
+    if isinstance(command, Command) or command.name not in help_words.COMMANDS:
         return command.get_short_help_str(200)
     return help_words.COMMANDS[command.name]
 

@@ -1,11 +1,14 @@
 """Check the steps that expect something: wait until they are met, or raise StepFailed."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from . import steps, verdicts
 from .actors import Actor, Cast
 from .story import StepFailed
 from .verdicts import Failed, Fulfilled, Verdict
+
+_Read: TypeAlias = steps.Hear | steps.HearLines | steps.HearEnding | steps.BeTold
 
 
 class Expectations:
@@ -39,21 +42,19 @@ class Expectations:
             case steps.HearNothing():
                 await self._hear_nothing(step)
 
-    def _within(self, step: steps.Expectation) -> float:
-        within_s: float | None = getattr(step, "within_s", None)
+    def patience_s(self, within_s: float | None) -> float:
+        """Return how long to wait for what a step expects `within_s`; None: it names no time."""
         return self._patience_s if within_s is None else within_s
 
-    async def _hear(self, step: steps.Expectation, lines: list[steps.Line], in_any_order: bool) -> None:
+    async def _hear(self, step: steps.Hear | steps.HearLines, lines: list[steps.Line], in_any_order: bool) -> None:
         await self._read(
             step,
             lambda actor: verdicts.hear(lines, in_any_order, actor.echo_of, actor.heard),
             verdicts.shorten([verdicts.show_line(line) for line in lines]),
         )
 
-    async def _read(
-        self, step: steps.Expectation, judge: Callable[[Actor], Verdict], expected: str, told: bool = False
-    ) -> None:
-        actors, within_s = self._cast.of(step.who), self._within(step)
+    async def _read(self, step: _Read, judge: Callable[[Actor], Verdict], expected: str, told: bool = False) -> None:
+        actors, within_s = self._cast.of(step.who), self.patience_s(step.within_s)
         for actor, verdict in zip(actors, await self._cast.judge(actors, judge, within_s), strict=True):
             events = actor.told if told else actor.heard
             if isinstance(verdict, Fulfilled):
@@ -64,7 +65,7 @@ class Expectations:
             raise StepFailed(f"{actor.name}: {expected}", instead)
 
     async def _hear_the_same(self, step: steps.HearTheSame) -> None:
-        actors, within_s = self._cast.of(step.who), self._within(step)
+        actors, within_s = self._cast.of(step.who), self.patience_s(step.within_s)
         (verdict,) = await self._cast.judge(
             actors[:1], lambda _: verdicts.hear_the_same(step.count, [actor.heard for actor in actors]), within_s
         )

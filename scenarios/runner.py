@@ -152,7 +152,7 @@ class Runner:
             case steps.SendRandom(count, seed, to):
                 await self._stranger.send_udp(self._site(to).server, random_datagrams(count, seed))
             case steps.HungUp(within_s):
-                patience_s = self._patience(within_s)
+                patience_s = self._expectations.patience_s(within_s)
                 if not await self._stranger.hung_up(patience_s):
                     raise StepFailed("an end of the connection", f"it is still open after {patience_s:g} s")
             case steps.Unanswered(for_s):
@@ -176,13 +176,10 @@ class Runner:
             except tsudoi.RoomNotFound:
                 return
 
-    # --- Places and times. ---
+    # --- Places. ---
 
     def _site(self, server: str | None) -> Site:
         return self._sites[server if server is not None else next(iter(self._story.servers))]
-
-    def _patience(self, within_s: float | None) -> float:
-        return self._story.patience_s if within_s is None else within_s
 
     # --- Joining and leaving. ---
 
@@ -235,7 +232,7 @@ class Runner:
         server = self._site(person.at).for_dialect(dialect)
         wanted = {room + self._room_suffix for room in step.rooms}
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience(step.within_s)
+        deadline = loop.time() + self._expectations.patience_s(step.within_s)
         while True:
             seen = await tsudoi.rooms(server=server, dialect=dialect)
             if wanted <= set(seen) if step.there else wanted.isdisjoint(seen):
