@@ -50,17 +50,17 @@ class Settling:
         await asyncio.sleep(LINGER_S)
 
     def _has_newest(self) -> bool:
-        """Say whether all have what was sent last, too, which the checker expects; a busy machine may take its time."""
+        """Say whether all have what was sent last, too, which the checker expects; a busy machine may take its time.
+
+        Members that leave say their last lines before they do.
+        """
         newest = dict(sorted(self._recording.markers))
         speakers = {client.plan.id: client for client in self._staying() if client.plan.id in newest}
-        return all(
-            client.waiting == 0
-            and all(
-                client.plan.id in self._recording.markers[speaker, newest[speaker]]
-                for speaker, other in speakers.items()
-                if other is not client and other.room == client.room
-            )
+        return not any(client.waiting for client in self._clients.values()) and all(
+            client.plan.id in self._recording.markers[speaker, newest[speaker]]
             for client in self._staying()
+            for speaker, other in speakers.items()
+            if other is not client and other.room == client.room
         )
 
     def _inside(self) -> list[ChaosClient | SealedChaosClient]:
