@@ -396,11 +396,20 @@ async def test_parts_of_a_history_that_is_asked_for_again_add_up(monkeypatch: py
     """Of a long answer a part is lost nearly always where a tenth of all packets is."""
     monkeypatch.setattr(room_commands, "ASK_AGAIN_S", 0.05)
     async with sealed_server() as server, await alone(server) as room:
-        server.answers["/history 20 8"] = parts_of_history(3, 4, 6)
-        asked = asyncio.create_task(room.history(before=8))
+        server.answers["/history 20 1"] = parts_of_history(3, 4, 6)
+        asked = asyncio.create_task(room.history())
         await until(lambda: len(room._commands) > 1)
-        server.answers["/history 20 8"] = parts_of_history(5, 6)
+        server.answers["/history 20 1"] = parts_of_history(5, 6)
         assert [row.offset for row in await asked] == [3, 4, 5, 6]
+
+
+async def test_a_history_has_no_message_that_may_come_between_two_answers() -> None:
+    async with sealed_server() as server, await alone(server) as room:
+        for text in "abc":
+            await room.say(text)
+        server.answers |= {"/history 20 4": parts_of_history(3, of=1), "/history 20 3": parts_of_history(2, of=1)}
+        assert [row.offset for row in await room.history(before=99)] == [3]
+        assert [row.offset for row in await room.history(before=3)] == [2]
 
 
 async def test_what_nobody_waits_for_is_an_event() -> None:

@@ -77,7 +77,11 @@ class Commands(ABC):
     # --- commands that return values ---
 
     async def who(self) -> list[events.Person]:
-        """Return the members of the room."""
+        """Return the members of the room.
+
+        More than 20 are asked for in pages, one after the other: one that moves up to a page before, as another member
+        has left, is missing. So it is with `rooms` and `bans`.
+        """
         return await self._ask_pages(slash_commands.Who, events.Person)
 
     async def rooms(self) -> list[events.RoomInfo]:
@@ -93,12 +97,13 @@ class Commands(ABC):
 
         Args:
             count: how many, 1 to 50.
-            before: a position, for those before it; 0: the newest, in `tsudoi-2` up to `position`. With the `offset` of
-                the oldest one that it has, a client pages as far as the room's log reaches.
+            before: a position, for those before it; 0: the newest. In `tsudoi-2` none beyond `position`. With the
+                `offset` of the oldest one that it has, a client pages as far as the room's log reaches.
         """
-        if not before and self.position is not None:
+        if self.position is not None:
             # The answer is the same whenever it is asked for, so parts that have come need not come again.
-            before = self.position[1] + 1
+            newest = self.position[1] + 1
+            before = min(before or newest, newest)
         pending = await self._ask(slash_commands.History(count, before), PendingList())
         return sorted(_of_kind(pending, events.Past), key=lambda row: row.offset)
 
