@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -192,7 +193,7 @@ async def test_a_late_answer_belongs_to_the_command_that_was_given_up() -> None:
 
 async def test_each_of_many_commands_has_its_answer() -> None:
     many = 2 * room_commands.REMEMBERED
-    async with sealed_server() as server, await alone(server) as room:
+    async with sealed_server() as server, await alone(server, replace(QUICK, answer_timeout_s=30)) as room:
         server.answers |= {f"/unban bob{n}": [say_no("unbanned", f"bob{n}")] for n in range(many)}
         await asyncio.gather(*(room.unban(f"bob{n}") for n in range(many)))
         assert not room._commands
