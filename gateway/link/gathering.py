@@ -11,7 +11,7 @@ who each send 20 messages a second is no such room: 25 ms would be half of its t
 over all rooms decides, so messages of others wait as long beside a room that has nearly all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from tsudoi.protocol.backbone import Item
@@ -36,7 +36,12 @@ ENOUGH = 150
 WINDOW_S = 0.05
 """The rate is taken over this time, or over the pause if nothing came for longer."""
 
-_room_of = attrgetter("room")
+_room_of, _more_of = attrgetter("room"), attrgetter("more")
+
+
+def further_lines(items: Iterable[Item]) -> int:
+    """Return how many lines items have beyond one each."""
+    return sum(map(len, map(_more_of, items)))
 
 
 class Gathering:
@@ -55,7 +60,7 @@ class Gathering:
 
     def note(self, items: Sequence[Item], now: float) -> None:
         """Count the lines of items that are sent."""
-        self._count += len(items) + sum([len(item.more) for item in items])
+        self._count += len(items) + further_lines(items)
         self._rooms.update(map(_room_of, items))
         passed_s = now - self._since
         if passed_s >= WINDOW_S:

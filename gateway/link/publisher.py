@@ -1,14 +1,15 @@
 """Keep items that the broker has not accepted yet, numbered and in order; ARCHITECTURE.md, "Accepted is kept"."""
 
+from bisect import bisect_left
 from collections import deque
-from itertools import islice
+from itertools import accumulate, islice
 
 from tsudoi.ops.histogram import Histogram
 from tsudoi.protocol.backbone import Item, Publish
 from tsudoi.protocol.codes import EntryKind
 
 from ..counters import Counters
-from .gathering import Gathering
+from .gathering import Gathering, further_lines
 
 LINES_A_FRAME, FRAMES_OUTSTANDING = 512, 16
 """Lines in a frame from which on it takes no further item, and most frames that are not yet accepted."""
@@ -27,8 +28,8 @@ class Publisher:
         self.capacity = capacity
         self._items: deque[Item] = deque()
         """Unaccepted; the first has number `accepted + 1`."""
-        self.lines = 0
-        """How many messages, commands and events these are: an item may have several lines."""
+        self._further = 0
+        """Lines of these beyond one each."""
         self.accepted = 0
         """Number of the last item that the broker has accepted."""
         self._sent = 0
@@ -40,8 +41,8 @@ class Publisher:
         self._moved_at = 0.0
         """When the broker last accepted an item."""
         self._open = False
-        self.added = 0
-        """Items that were taken since the start."""
+        self.settled = 0
+        """Items that were accepted, or taken back, since the start."""
         self.resent = 0
         """Items that were sent again."""
         self.accept_s = Histogram()
@@ -53,24 +54,36 @@ class Publisher:
         return len(self._items)
 
     @property
+    def lines(self) -> int:
+        """How many messages, commands and events wait to be accepted: an item may have several lines."""
+        return len(self._items) + self._further
+
+    @property
+    def added(self) -> int:
+        """How many items were taken since the start."""
+        return self.settled + len(self._items)
+
+    @property
     def waiting(self) -> int:
         """How many items have not been sent yet."""
         return self.accepted + len(self._items) - self._sent
 
     def add(self, item: Item) -> bool:
         """Take an item; return False if it is a message or a command and too many items wait."""
-        if self.lines >= self.capacity and item.kind in TALK:
+        items = self._items
+        if len(items) + self._further >= self.capacity and item.kind in TALK:
             return False
-        self._items.append(item)
-        self.lines += 1 + len(item.more)
-        self.added += 1
+        items.append(item)
+        if item.more:
+            self._further += len(item.more)
         return True
 
     def take_back(self) -> list[Item]:
         """Return all items that are not accepted, and keep none."""
         items = list(self._items)
         self._items.clear()
-        self.lines = 0
+        self.settled += len(items)
+        self._further = 0
         self._frames.clear()
         self._sent = self.accepted
         return items
@@ -98,8 +111,10 @@ class Publisher:
         items, frames = self._items, self._frames
         count = min(number - self.accepted, len(items))
         if count > 0:
+            self._further -= further_lines(islice(items, count))
             for _ in range(count):
-                self.lines -= 1 + len(items.popleft().more)
+                items.popleft()
+            self.settled += count
             self.accepted += count
             self._moved_at = now
         while frames and frames[0][0] <= number:
@@ -115,12 +130,9 @@ class Publisher:
             self._send_again()
         frames = []
         while (skip := self._sent - self.accepted) < len(self._items) and len(self._frames) < FRAMES_OUTSTANDING:
-            items, lines = list[Item](), 0
-            for item in islice(self._items, skip, None):
-                items.append(item)
-                lines += 1 + len(item.more)
-                if lines >= LINES_A_FRAME:
-                    break
+            items = list(islice(self._items, skip, skip + LINES_A_FRAME))
+            if self._further:
+                del items[bisect_left(list(accumulate(1 + len(item.more) for item in items)), LINES_A_FRAME) + 1 :]
             if not self._frames:
                 self._moved_at = now
             frames.append(Publish(self._sent + 1, items))

@@ -83,8 +83,7 @@ class Routes:
 
     def settled(self, shard: int) -> int:
         """Return how many of these, the first ones, its broker has accepted."""
-        publisher = self.links[shard].publisher
-        return publisher.added - len(publisher)
+        return self.links[shard].publisher.settled
 
     def _is_full(self, link: Link) -> bool:
         if self._unaccepted < self.capacity // 2:
