@@ -46,7 +46,7 @@ from ..link import merging
 from . import audience, command_answers, render
 from .command_answers import speaks_japanese
 from .leave import Leaving
-from .members import Member
+from .members import Member, SenderState
 from .outbound import Component
 from .rate_limits import QUESTION, RateLimits, warning_is_due
 
@@ -81,7 +81,7 @@ class Commands(Component):
 
     limits: RateLimits
     leaving: Leaving
-    take_line: Callable[[Member, str, float], None] = field(init=False)
+    take_line: Callable[[Member, SenderState, str, float], None] = field(init=False)
     """Set by `Receiver`: a member's held lines go back to it."""
 
     def take(self, member: Member, line: str, now: float) -> None:
@@ -142,7 +142,8 @@ class Commands(Component):
             else:
                 self.answer(giver, Phrase.BUSY)
             for line in held:
-                self.take_line(member, line, now)
+                if not member.leaving:
+                    self.take_line(member, sender, line, now)
 
         self.routes.ask(member.room.shard, HashPassword(member.room.id, member.id, password), now, answered)
 

@@ -10,24 +10,24 @@ WINDOW_S = 1
 """Shares are counted anew after this time."""
 
 
-class FairShare:
+class FairShare(Bucket):
     """The bucket of an address or a room. Times are monotonic seconds."""
 
-    __slots__ = ("_bucket", "_shares", "_shares_before", "_window")
+    __slots__ = ("_shares", "_shares_before", "_window")
 
     def __init__(self, burst: float, now: float) -> None:
-        self._bucket = Bucket(burst, now)
+        super().__init__(burst, now)
         self._shares: dict[int, int] = {}
         """Member id → messages allowed as its share in this window."""
         self._shares_before = 0
         """Members with a share in the last window."""
         self._window = 0
 
-    def take(self, member: int, now: float, rate: float, burst: float, count: int) -> int:
-        """Return how many of `count` messages of a member are allowed at `now`, and count these."""
-        allowed = self._bucket.take(now, rate, burst, count)
+    def take_shares(self, member: int, now: float, rate: float, burst: float, count: int) -> int:
+        """Return how many of `count` messages that `take` has refused are within their member's share; count them."""
+        allowed = 0
         while allowed < count and self._take_share(member, now, rate):
-            self._bucket.borrow(burst)
+            self.borrow(burst)
             allowed += 1
         return allowed
 

@@ -52,25 +52,31 @@ class RateLimits(Component):
         if allowed < count:
             self.counters.rate_limited += 1
         if member.rate_key and allowed:
-            rate, wanted = settings.address_messages, allowed
-            allowed = self._of_address(member.rate_key, now).take(member.id, now, rate, 2.0 * rate, wanted)
-            self.counters.address_limited += allowed < wanted
+            allowed = self._of_address(member, allowed, now)
         if allowed:
             rate, wanted = settings.room_rate, allowed
             share = room.share
             if share is None:
                 share = room.share = FairShare(2.0 * rate, now)
-            allowed = share.take(member.id, now, rate, 2.0 * rate, wanted)
-            self.counters.room_limited += allowed < wanted
+            allowed = share.take(now, rate, 2.0 * rate, wanted)
+            if allowed < wanted:
+                allowed += share.take_shares(member.id, now, rate, 2.0 * rate, wanted - allowed)
+                self.counters.room_limited += allowed < wanted
         if allowed < count:
             self._refuse(member, sender, now)
         return allowed
 
-    def _of_address(self, rate_key: str, now: float) -> FairShare:
-        share = self._by_address.pop(rate_key, None) or FairShare(2.0 * self.settings.address_messages, now)
-        self._by_address[rate_key] = share
+    def _of_address(self, member: Member, count: int, now: float) -> int:
+        """Return how many of `count` messages are within the limit of the member's address."""
+        key, rate = member.rate_key, self.settings.address_messages
+        share = self._by_address.pop(key, None) or FairShare(2.0 * rate, now)
+        self._by_address[key] = share
         drop_oldest(self._by_address, ADDRESSES)
-        return share
+        allowed = share.take(now, rate, 2.0 * rate, count)
+        if allowed < count:
+            allowed += share.take_shares(member.id, now, rate, 2.0 * rate, count - allowed)
+            self.counters.address_limited += allowed < count
+        return allowed
 
     def _refuse(self, member: Member, sender: SenderState, now: float) -> None:
         sender.muted_until = now + MUTE_S

@@ -34,7 +34,7 @@ from .commands import Commands, Giver, as_command
 from .dropped_log import Drop
 from .flooding import Flooding
 from .leave import Leaving
-from .members import Member, Room
+from .members import Member, Room, SenderState
 from .outbound import Component
 from .rate_limits import TOO_FAST, RateLimits, warning_is_due
 from .unknown_tokens import UnknownTokens
@@ -132,32 +132,32 @@ class Receiver(Component):
                 member.seen = now
                 return
         member.seen = now
-        dialect = member.dialect
-        if raw:
-            if sender is None:
-                sender = member.sender_state()
-            is_long, was_cut = len(raw) > SURELY_WHOLE, False
-            if is_long and (beginning := cut_off(room_name, raw)) is not None:
-                raw, was_cut = beginning, True
-            elif dialect.up_keys is not None and was_cut_before(raw, dialect):
-                is_long = was_cut = True
-            text = decode_text(raw, dialect, was_cut)
-            if REPLACEMENT in text:
-                self.out.log_datagram(source, None, now, _datagram(member, room_name, raw))
-            if self.settings.auth != "off":
-                # Clients may write a signed token where others write their names.
-                text = without_token(text)
-            text = bound_lines(without_own_name(text, sender.own_names))
-        else:
-            text, is_long, was_cut = "", False, False
-        if not text or sender is None or text in dialect.register_words:
+        if not raw:
             # It only shows that the client is alive; too many of these are a flood.
             self.flooding.ignored(member, source, now)
+            return
+        if sender is None:
+            sender = member.sender_state()
+        dialect = member.dialect
+        is_long, was_cut = len(raw) > SURELY_WHOLE, False
+        if is_long and (beginning := cut_off(room_name, raw)) is not None:
+            raw, was_cut = beginning, True
+        elif dialect.up_keys is not None and was_cut_before(raw, dialect):
+            is_long = was_cut = True
+        text = decode_text(raw, dialect, was_cut)
+        if REPLACEMENT in text:
+            self.out.log_datagram(source, None, now, _datagram(member, room_name, raw))
+        if self.settings.auth != "off":
+            # Clients may write a signed token where others write their names.
+            text = without_token(text)
+        text = bound_lines(without_own_name(text, sender.own_names))
+        if not text or text in dialect.register_words:
+            self.flooding.ignored(member, source, now)  # as above
         elif text in dialect.leave_words or (
             self.limits.allowed_messages(member, sender, 1, now)
             and (not is_long or self._allows_long(member, text, was_cut, now))
         ):
-            self.take_line(member, text, now)
+            self.take_line(member, sender, text, now)
 
     def _allows_long(self, member: Member, text: str, was_cut: bool, now: float) -> bool:
         """Return False for a command that was cut: its rest might have been what mattered, such as a password's end.
@@ -171,12 +171,9 @@ class Receiver(Component):
                 self.commands.answer(Giver(member), which, about)
         return not (is_command and was_cut)
 
-    def take_line(self, member: Member, text: str, now: float) -> None:
+    def take_line(self, member: Member, sender: SenderState, text: str, now: float) -> None:
         """Leave, carry out a command, or publish a message; hold the line if one before it is not done yet."""
-        if member.leaving:
-            return
-        sender = member.sender
-        if sender is not None and sender.held is not None:
+        if sender.held is not None:
             if len(sender.held) < HELD_LINES:
                 sender.held.append(text)
             else:
@@ -191,7 +188,8 @@ class Receiver(Component):
             if is_command:
                 self.commands.take(member, text, now)
                 return
-        if self.routes.publish(member.room.shard, Item(_SAID, member.room.id, member.id, text, 0)):
+        room = member.room
+        if self.routes.publish(room.shard, Item(_SAID, room.id, member.id, text, 0)):
             self.counters.accepted_messages += 1
         else:
             self.counters.window_full += 1

@@ -114,8 +114,9 @@ def decode_text(raw: bytes, dialect: Dialect, was_cut: bool = False) -> str:
         text = raw.decode()
     except UnicodeDecodeError:
         text = drop_incomplete_character(raw).decode(errors="replace")
-    # A word to leave may be a control character.
-    return text if text in dialect.leave_words else clean(text)
+    if text.isprintable() or text in dialect.leave_words:  # such a word may be a control character
+        return text
+    return clean(text)
 
 
 def drop_incomplete_character(raw: bytes) -> bytes:

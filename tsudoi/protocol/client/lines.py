@@ -27,6 +27,8 @@ def bound_lines(text: str) -> str:
 
     Line feeds beyond that become spaces, so no word is lost. One line feed at the end stays: some clients send it.
     """
+    if "\n" not in text:
+        return text
     *lines, rest = without_blank_runs(text).split("\n", MAX_LINES - 1)
     return "\n".join([*lines, rest.replace("\n", " ")])
 
@@ -38,8 +40,6 @@ def has_too_many_lines(text: str) -> bool:
 
 def without_blank_runs(text: str) -> str:
     """Return a text with runs of blank lines as one, and none at its end."""
-    if "\n" not in text:
-        return text
     text = _BLANK_LINES.sub("\n\n", text)
     printed = text.rstrip()
     return printed + "\n" if "\n" in text[len(printed) :] else text
