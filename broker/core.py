@@ -7,6 +7,7 @@ A core is the owner of one shard, and knows no other; a store on one machine has
 import msgspec
 
 from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import News, encode
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import MalformedMessage
 
@@ -32,8 +33,10 @@ SWEEP_S = 1.0
 CLOSED_S = 60.0
 """A closed room and its log are kept for this time, for gateways and members that have not received its end."""
 
-_SAID, _COMMANDED, _LOCKED = int(EntryKind.SAID), int(EntryKind.COMMANDED), int(EntryKind.LOCKED)
-"""Plain ints: they are compared for each item."""
+_SAID = int(EntryKind.SAID)
+"""A plain int: it is compared for each item."""
+_FROM_CLIENTS = frozenset({EntryKind.SAID, EntryKind.COMMANDED, EntryKind.LOCKED})
+"""Items that clients have sent."""
 
 
 class _Pending(msgspec.Struct):
@@ -205,13 +208,13 @@ class Core:
         batch = changes.batch
         batch.shard = self.shard
         published: list[tuple[bytes, bytes]] = []
-        own: dict[str, list[news.RoomNews]] = {}
+        own: dict[str, news.Bundled] = {}
         pending.announced |= changes.renewed
         if changes.entries:
             by_topic, own = news.route(self._log(changes, moment), changes.regrouped)
-            for each in by_topic:
-                pending.announced.discard(each.room.id)
-                published.append((backbone.room_topic(each.room.id), each.body))
+            for room, body in by_topic:
+                pending.announced.discard(room.id)
+                published.append((backbone.room_topic(room.id), body))
         for peer, is_behind in pending.publishers.items():
             number = batch.accepted[peer] = self.gateways.known[peer].accepted
             if peer not in own or is_behind:
@@ -225,22 +228,23 @@ class Core:
         # After the bundles: a position that overtook its room's entries would look like a gap.
         for room_id in pending.announced:
             _, epoch, last = self.directory.standing(room_id)
-            published.append((backbone.room_topic(room_id), backbone.encode(backbone.News(epoch, last, []))))
+            published.append((backbone.room_topic(room_id), encode(News(epoch, last, []))))
         return Turn(batch, published, pending.replies, *self.requests.take())
 
     def _log(self, changes: Changes, moment: Moment) -> list[news.RoomNews]:
         """Put a turn's entries into the batch, and return them as news."""
         self._changed.update(changes.entries)
+        self.counters.entries += sum(map(len, changes.entries.values()))
+        rooms, chunks, wall_ms = self.directory.rooms, changes.batch.chunks, moment.wall_ms
         found = []
         for room_id, entries in changes.entries.items():
-            room = self.directory.rooms.get(room_id) or self.directory.closed[room_id]
+            room = rooms.get(room_id) or self.directory.closed[room_id]
             last = entries[-1].offset
-            self.counters.entries += len(entries)
-            body = backbone.encode(backbone.News(room.epoch, last, entries))
-            changes.batch.chunks.append(Chunk(room_id, entries[0].offset, last, moment.wall_ms, body))
+            body = encode(News(room.epoch, last, entries))
+            chunks.append(Chunk(room_id, entries[0].offset, last, wall_ms, body))
             if room.closed_ms:
                 self._closed[room_id] = moment.now
-            found.append(news.RoomNews(room, body))
+            found.append((room, body))
         return found
 
     # --- decisions ------------------------------------------------------------------------------------------------
@@ -275,30 +279,30 @@ class Core:
 
     def _take_item(self, peer: str, member: Member, item: backbone.Item, moment: Moment) -> bool:
         """Carry out an item about a member; return False if this gateway may not publish it."""
-        directory, kind = self.directory, item.kind
-        if kind in (_SAID, _COMMANDED, _LOCKED):
+        directory, kind, wall_ms = self.directory, item.kind, moment.wall_ms
+        if kind in _FROM_CLIENTS:
             # A former gateway may still publish messages that the client had sent there.
             if not member.may_come_from(peer) or member.room.closed_ms:
                 return False
-            if kind == _COMMANDED:
-                commands.execute(directory, member, received_text(item.text), moment.wall_ms)
-            elif kind == _LOCKED:
-                return commands.lock(directory, member, item.text, moment.wall_ms)
-            else:
-                number, texts = stream_lines.new_lines(member, item)
+            if kind == _SAID:
+                number, texts = stream_lines.new_lines(member, item) if item.code else (0, (item.text,))
                 if not texts:
                     return False
-                if member.muted_until_ms <= moment.wall_ms:
-                    directory.say(member, map(received_text, texts), moment.wall_ms, number)
+                if member.muted_until_ms <= wall_ms:
+                    directory.say(member, map(received_text, texts), wall_ms, number)
                 elif not number:
-                    commands.notify_muted(directory, member, moment.wall_ms)
+                    commands.notify_muted(directory, member, wall_ms)
+            elif kind == EntryKind.COMMANDED:
+                commands.execute(directory, member, received_text(item.text), wall_ms)
+            else:
+                return commands.lock(directory, member, item.text, wall_ms)
             return True
         if member.gateway != peer:
             return False
         match kind:
             case EntryKind.LEFT:
                 is_idle = item.code == LeaveReason.IDLE
-                directory.leave(member, LeaveReason.IDLE if is_idle else LeaveReason.LEFT, moment.wall_ms)
+                directory.leave(member, LeaveReason.IDLE if is_idle else LeaveReason.LEFT, wall_ms)
             case EntryKind.ADDRESSED if item.text.isprintable():  # as above
                 directory.locate(member, item.text.encode(), item.code)
                 self.handovers.located(member)
@@ -307,7 +311,7 @@ class Core:
             case EntryKind.KEPT:
                 self.handovers.kept(member, item.text)
             case EntryKind.CLAIMED:
-                rejoins.claim(directory, member, item.text, moment.wall_ms)
+                rejoins.claim(directory, member, item.text, wall_ms)
             case _:
                 return False
         return True

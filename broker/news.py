@@ -4,7 +4,7 @@ A frame costs more than the bytes in it. News of rooms that one gateway serves a
 few gateways share, if that makes fewer frames than one for each room.
 """
 
-import msgspec
+from collections import defaultdict
 
 from tsudoi.protocol import backbone
 
@@ -16,48 +16,44 @@ BUNDLE_SIZE = 2**20
 """Bytes of news in a bundle after which the next one is begun."""
 
 
-class RoomNews(msgspec.Struct, frozen=True):
-    """The new entries of one room."""
-
-    room: Room
-    body: bytes
-    """A serialized `News`."""
+RoomNews = tuple[Room, bytes]
+"""(room, its new entries as a serialized `News`)"""
+Bundled = list[tuple[int, bytes]]
+"""(room id, its serialized `News`) of some rooms."""
 
 
-def route(news: list[RoomNews], regrouped: set[int]) -> tuple[list[RoomNews], dict[str, list[RoomNews]]]:
+def route(news: list[RoomNews], regrouped: set[int]) -> tuple[list[RoomNews], dict[str, Bundled]]:
     """Return the news to publish on rooms' topics, and those to bundle, by gateway instance.
 
     `regrouped` rooms have lost a gateway in this turn, which is still subscribed to their topics.
     """
     by_topic: list[RoomNews] = []
-    own: dict[str, list[RoomNews]] = {}
+    own: defaultdict[str, Bundled] = defaultdict(list)
     shared: list[RoomNews] = []
-    for each in news:
-        gateways = each.room.gateways
-        if len(gateways) == 1 and each.room.id not in regrouped:
-            own.setdefault(next(iter(gateways)), []).append(each)
-        elif 1 < len(gateways) <= FEW_GATEWAYS and each.room.id not in regrouped:
-            shared.append(each)
+    for room, body in news:
+        count = len(room.gateways)
+        if count == 1 and room.id not in regrouped:
+            own[next(iter(room.gateways))].append((room.id, body))
+        elif 1 < count <= FEW_GATEWAYS and room.id not in regrouped:
+            shared.append((room, body))
         else:
-            by_topic.append(each)
-    if not shared or len(shared) <= len({gateway for each in shared for gateway in each.room.gateways}):
+            by_topic.append((room, body))
+    if not shared or len(shared) <= len({gateway for room, _ in shared for gateway in room.gateways}):
         return by_topic + shared, own
-    for each in shared:
-        for gateway in each.room.gateways:
-            own.setdefault(gateway, []).append(each)
+    for room, body in shared:
+        for gateway in room.gateways:
+            own[gateway].append((room.id, body))
     return by_topic, own
 
 
-def bundles(instance: str, accepted: int, canaries: list[int], news: list[RoomNews]) -> list[bytes]:
+def bundles(instance: str, accepted: int, canaries: list[int], news: Bundled) -> list[bytes]:
     """Return a turn's news for one gateway, in few frames; the last one has accepted and canaries."""
     found: list[bytes] = []
-    bodies: list[tuple[int, bytes]] = []
-    size = 0
-    for each in news:
-        size += len(each.body)
-        if size > BUNDLE_SIZE and bodies:
-            found.append(backbone.encode_bundle(instance, 0, [], bodies))
-            bodies, size = [], len(each.body)
-        bodies.append((each.room.id, each.body))
-    found.append(backbone.encode_bundle(instance, accepted, canaries, bodies))
+    start = size = 0
+    for at, (_, body) in enumerate(news):
+        size += len(body)
+        if size > BUNDLE_SIZE and at > start:
+            found.append(backbone.encode_bundle(instance, 0, [], news[start:at]))
+            start, size = at, len(body)
+    found.append(backbone.encode_bundle(instance, accepted, canaries, news[start:]))
     return found

@@ -54,6 +54,7 @@ class Directory(Index):
         super().__init__(ids or Ids())
         self.bans_and_mutes, self.posts = BansAndMutes(snapshot.restrictions), Posts(snapshot.posts)
         self.records = Records(self.bans_and_mutes, self.posts)
+        self.say = self.records.append_said
         self._renewed: set[int] = set()
         """Rooms that have begun a new epoch in this run of the broker."""
         self.siblings: Callable[[], Iterable[Directory]] = lambda: (self,)
@@ -330,14 +331,6 @@ class Directory(Index):
                 room.first = first
 
     # --- messages -------------------------------------------------------------------------------------------------
-
-    def say(self, member: Member, texts: Iterable[str], wall_ms: int, number: int = 0) -> None:
-        """Append a member's messages to its room's log.
-
-        `number` is the first one's, by its client, and the others' follow on it; 0: they have none.
-        """
-        member.spoke_ms = wall_ms
-        self.records.append_said(member, texts, wall_ms, number)
 
     def act(self, member: Member, text: str, wall_ms: int) -> None:
         """Append a member's `/me` to its room's log."""

@@ -96,16 +96,21 @@ class Records:
     def store_member(self, member: Member) -> None:
         self.changes.batch.members[member.id] = member.row()
 
-    def append_said(self, member: Member, texts: Iterable[str], wall_ms: int, number: int) -> None:
-        """Append a member's messages to its room's log; see `Directory.say`."""
-        room, last, step = member.room, member.room.last, int(number > 0)
+    def append_said(self, member: Member, texts: Iterable[str], wall_ms: int, number: int = 0) -> None:
+        """Append a member's messages to its room's log.
+
+        `number` is the first one's, by its client, and the others' follow on it; 0: they have none.
+        """
+        room, last = member.room, member.room.last
         entries = self.changes.entries[room.id]
         for text in texts:
             last += 1
             entries.append(Entry(last, _SAID, member.id, member.name, text, number, wall_ms))
-            number += step
-        room.last, room.last_ms = last, wall_ms
-        if step:
+            if number:
+                number += 1
+        room.last = last
+        room.last_ms = member.spoke_ms = wall_ms
+        if number:
             self.note_number(member, number - 1)
 
     def append(

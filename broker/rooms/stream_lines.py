@@ -4,6 +4,8 @@ They send a line again when they do not know whether it was kept. The number of 
 commit as the line.
 """
 
+from collections.abc import Sequence
+
 from tsudoi.protocol.backbone import Item, Posted, Say
 from tsudoi.protocol.client.refusals import MUTED, lasting
 from tsudoi.protocol.codes import Status
@@ -67,15 +69,15 @@ def is_next(member: Member, number: int, after: int) -> bool:
     return after == member.said < number
 
 
-def new_lines(member: Member, item: Item) -> tuple[int, list[str]]:
-    """Return the texts of an item's lines that are to be kept, and the number of the first, 0 if they have none.
+def new_lines(member: Member, item: Item) -> tuple[int, Sequence[str]]:
+    """Return the texts of a numbered item's lines that are to be kept, and the number of the first.
 
-    Of numbered lines these are the ones behind the member's last line that is kept; none if the first does not follow.
+    These are the ones behind the member's last line that is kept; none if the first does not follow.
     """
-    number, texts = item.code, [item.text, *item.more]
-    if not number or number + len(texts) > NUMBERS:
-        return 0, texts[: not number]
+    number, texts = item.code, (item.text, *item.more)
+    if number + len(texts) > NUMBERS:
+        return 0, ()
     if is_next(member, number, item.after):
         return number, texts
     known = member.said - number + 1
-    return number + known, texts[known:] if known > 0 else []
+    return number + known, texts[known:] if known > 0 else ()
