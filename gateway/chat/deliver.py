@@ -3,7 +3,7 @@
 All live members share the room's position, so an entry goes to all of them together and advances it.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Answer, Entry, News, Positions, RoomPositions
@@ -15,7 +15,7 @@ from .closed_rooms import ClosedRooms
 from .delivery_reports import DeliveryReports
 from .fencing import Fencing
 from .gaps import Gaps
-from .members import Member, Room, slot_in
+from .members import Member, Room, slots_in
 from .outbound import Component
 from .replay_limiter import AT_ONCE
 from .room_events import RoomEvents
@@ -49,8 +49,17 @@ class Deliver(Component):
         self.gaps.advance = self._advance
         self.fencing.on_reconciled = self.check_positions
 
-    def handle_news(self, room: Room, news: News, now: float) -> None:
-        """Handle news of a room that is served here: entries, or only the last entry's position."""
+    def handle_news(self, shard: int, news: Iterable[tuple[int, News]], now: float) -> None:
+        """Handle news of a shard's rooms by their ids: entries, or only the last entry's position.
+
+        Those of rooms without members here are ignored.
+        """
+        rooms, is_fenced = self.members.rooms, self.fencing.is_fenced(shard, now)
+        for room_id, each in news:
+            if room := rooms.get(room_id):
+                self._handle_news(room, each, is_fenced, now)
+
+    def _handle_news(self, room: Room, news: News, is_fenced: bool, now: float) -> None:
         if room.is_ended:
             return
         if news.epoch == 0:
@@ -63,22 +72,28 @@ class Deliver(Component):
         if news.epoch != room.epoch:
             self.gaps.doubt(room, now)
             return
-        room.known_last = max(room.known_last, news.last)
+        if news.last > room.known_last:
+            room.known_last = news.last
         if room.repairing:
             return
-        if self.fencing.is_fenced(room.shard, now):
+        if is_fenced:
             self.members.unsettled[room.id] = room
             return
-        if news.entries and news.entries[0].offset <= room.position and _is_another_log(room, news.entries):
+        entries, position = news.entries, room.position
+        first = entries[0].offset if entries else news.last + 1
+        if first <= position and _is_another_log(room, entries):
             self.gaps.doubt(room, now)
             return
-        if news.last > room.position:
-            if self.gaps.found(room, news, is_first, now):
+        if news.last > position:
+            if first > position + 1:
+                # Before a room's first news its subscription was not live: that gap is not counted.
+                self.counters.gaps += not is_first
+                self.gaps.repair(room, now)
                 return
-            came_late = len(news.entries) > AT_ONCE and now - room.spoke_at > PAUSE_S
-            entries = self.gaps.pace(room, news, now) if came_late else news.entries
+            if len(entries) > AT_ONCE and now - room.spoke_at > PAUSE_S:
+                entries = self.gaps.pace(room, news, now)
             self._advance(room, entries, now)
-            if (not entries or entries[-1].offset < news.last) and self.members.rooms.get(room.id) is room:
+            if room.position < news.last and self.members.rooms.get(room.id) is room:
                 self.gaps.repair(room, now)
                 return
         if room.waiting:
@@ -87,24 +102,22 @@ class Deliver(Component):
     def _advance(self, room: Room, entries: list[Entry], now: float) -> None:
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
         said: list[Entry] = []
+        position = room.position
         # Where a member becomes live; elsewhere messages go together also while members catch up.
         cursors: Collection[int] = {member.cursor for member in room.waiting.values()} if room.waiting else ()
         for entry in entries:
-            if entry.offset <= room.position:
+            if entry.offset <= position:
                 continue
-            if room.position in cursors:
+            if position in cursors:
                 self._deliver_messages(room, said, now)
                 said = []
                 self.catch_up.join_live(room)
+            position = entry.offset
             if entry.kind == _SAID:
                 said.append(entry)
-                room.last_not_joined = entry.offset
-                room.spoke_at = now
-                room.position, room.at_ms = entry.offset, entry.at_ms
                 continue
-            if said:
-                self._deliver_messages(room, said, now)
-                said = []
+            self._deliver_messages(room, said, now)
+            said = []
             if entry.kind == EntryKind.CLOSED:
                 self.closed_rooms.end(room, entry)
                 return
@@ -112,8 +125,8 @@ class Deliver(Component):
             if not room.members:
                 return  # the last one here has left
             if entry.kind != EntryKind.JOINED:
-                room.last_not_joined = entry.offset
-            room.position, room.at_ms = entry.offset, entry.at_ms
+                room.last_not_joined = position
+            room.position, room.at_ms = position, entry.at_ms
         self._deliver_messages(room, said, now)
         self.reports.note(room)
 
@@ -121,6 +134,9 @@ class Deliver(Component):
         """Send consecutive messages to all live members, except each to the member that wrote it."""
         if not said:
             return
+        last = said[-1]
+        room.position = room.last_not_joined = last.offset
+        room.at_ms, room.spoke_at = last.at_ms, now
         senders: list[Member | None] = []
         numbers: dict[int, int] = {}
         for entry in said:
@@ -135,8 +151,7 @@ class Deliver(Component):
             if style is not encoded:
                 payloads = render.messages(said, room.name, style)
                 encoded = style
-            skips = [slot_in(recipients, sender) for sender in senders]
-            self.out.fan_out(listener, recipients, payloads, skips)
+            self.out.fan_out(listener, recipients, payloads, slots_in(recipients, senders))
 
     def check_positions(self, shard: int, now: float) -> None:
         """Ask for the positions of all rooms of a shard, and report all: news or reports may have been lost."""
@@ -147,7 +162,7 @@ class Deliver(Component):
         def answered(answer: Answer | None, now: float) -> None:
             for room_id, epoch, last in answer.positions if isinstance(answer, RoomPositions) else ():
                 if room := rooms.get(room_id):
-                    self.handle_news(room, News(epoch, last, []), now)
+                    self.handle_news(shard, ((room_id, News(epoch, last, [])),), now)
                     self.unknown_members.ends_at(room, epoch, last)
             self.unknown_members.tick(now)
 

@@ -138,7 +138,7 @@ class ChatCore:
         try:
             if room_id is not None:
                 if room := self.members.rooms.get(room_id):
-                    self.deliver.handle_news(room, backbone.parse_news_untrusted(body), now)
+                    self.deliver.handle_news(room.shard, ((room_id, backbone.parse_news_untrusted(body)),), now)
             elif topic == backbone.CLUSTER_TOPIC:
                 cluster = backbone.parse_downward_untrusted(body)
                 if isinstance(cluster, Cluster):
@@ -157,9 +157,8 @@ class ChatCore:
         routes = self.routes
         if bundle.accepted:
             routes.handle_accepted(shard, bundle.broker, bundle.accepted, now)
-        for room_id, news in bundle.news:
-            if room := self.members.rooms.get(room_id):
-                self.deliver.handle_news(room, news, now)
+        if bundle.news:
+            self.deliver.handle_news(shard, bundle.news, now)
         for number in bundle.canaries:
             if not routes.handle_canary(shard, bundle.broker, number, now):
                 self.deliver.check_positions(shard, now)

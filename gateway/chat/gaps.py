@@ -26,18 +26,6 @@ class Gaps(Component):
     advance: Callable[[Room, list[Entry], float], None] = field(init=False)
     """Set by `Deliver`: delivers the entries that the log had."""
 
-    def found(self, room: Room, news: News, is_first: bool, now: float) -> bool:
-        """Return whether entries before these news are missing; repair the gap.
-
-        Before a room's first news its subscription was not live: that gap is not counted.
-        """
-        first = news.entries[0].offset if news.entries else news.last + 1
-        if first <= room.position + 1:
-            return False
-        self.counters.gaps += not is_first
-        self.repair(room, now)
-        return True
-
     def pace(self, room: Room, news: News, now: float) -> list[Entry]:
         """Return the entries of a large piece of news that may be delivered now; `repair` must follow for the rest."""
         new = news.entries

@@ -1,6 +1,6 @@
 """The members and rooms that this gateway serves: their state, and the tables that find them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -237,11 +237,12 @@ class Room:
             self.waiting.clear()
 
 
-def slot_in(recipients: Recipients, sender: Member | None) -> int:
-    """Return the slot of a member that does not hear its own messages, -1 if it is not among the recipients."""
-    if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
-        return sender.slot
-    return -1
+def slots_in(recipients: Recipients, senders: Iterable[Member | None]) -> list[int]:
+    """Return the slot of each member that does not hear its own messages, -1 if it is not among the recipients."""
+    return [
+        sender.slot if sender is not None and sender.recipients is recipients and not sender.dialect.echo else -1
+        for sender in senders
+    ]
 
 
 class Members:

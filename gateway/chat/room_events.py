@@ -13,7 +13,7 @@ from tsudoi.protocol.web.codes import Ending
 
 from . import audience, render
 from .leave import Leaving
-from .members import DISPLACED, Member, Room, slot_in
+from .members import DISPLACED, Member, Room, slots_in
 from .outbound import Component
 
 BIG_ROOM, COUNTED_S = 1_000, 1.0
@@ -92,7 +92,7 @@ class RoomEvents(Component):
             payload = render.payload(entry, room.name, style, options)
             if payload is None:
                 continue
-            self.out.fan_out(listener, recipients, (payload,), (slot_in(recipients, sender),))
+            self.out.fan_out(listener, recipients, (payload,), slots_in(recipients, (sender,)))
 
     def _send_to_concerned(self, room: Room, entry: Entry, ids: Iterable[int], *, but_noticing: bool) -> None:
         """Send an entry to these live members; `but_noticing`: except to those with notices, which already have it."""

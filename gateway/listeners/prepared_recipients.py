@@ -40,14 +40,17 @@ class PreparedRecipients:
         self._members: list[Member] = []
         self._capacity = self._record_size = 0
         self._block = bytearray()
+        self.count = 0
+        """Members: `len` without a call."""
         self.start = 0
         """The headers' address in memory. It is fixed: a block is replaced, never resized."""
 
     def __len__(self) -> int:
-        return len(self._members)
+        return self.count
 
     def add(self, member: Member, address: bytes) -> None:
-        member.slot = len(self._members)
+        member.slot = self.count
+        self.count += 1
         self._members.append(member)
         self.put(member.slot, address)
 
@@ -64,6 +67,7 @@ class PreparedRecipients:
 
     def remove(self, member: Member) -> None:
         last, gap = self._members.pop(), member.slot
+        self.count -= 1
         if last is not member:
             self.put(gap, self.address_in(last.slot))
             self._members[gap], last.slot = last, gap

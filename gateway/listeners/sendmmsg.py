@@ -195,7 +195,7 @@ class DatagramIo:
 
     def send(self, payload: bytes, recipients: PreparedRecipients, skip: int) -> Leftover:
         """Send a payload to all recipients except slot `skip`; return the datagrams that the kernel had no room for."""
-        count = len(recipients)
+        count = recipients.count
         load(payload)
         if skip < 0:
             sent = _sendmmsg(self._fd, recipients.start, count, _DONTWAIT)
@@ -210,7 +210,7 @@ class DatagramIo:
         if len(payloads) == 1:  # as usual without load
             return self.send(payloads[0], recipients, skips[0])
         left: Leftover = []
-        start, slots = 0, range(len(recipients))
+        start, slots = 0, range(recipients.count)
         for end in segments.burst_ends([len(payload) for payload in payloads], self.largest_segment):
             if left:
                 left += all_of(payloads[start:end], skips[start:end], recipients, slots)
@@ -256,8 +256,10 @@ class DatagramIo:
 
     def _send_burst(self, burst: Sequence[bytes], skips: Sequence[int], recipients: PreparedRecipients) -> Leftover:
         """Send a burst to all recipients; each of `skips` gets it without the payloads that have its slot there."""
-        skipping = sorted({skip for skip in skips if skip >= 0})
-        parts = [(burst, start + 1, end) for start, end in pairwise([-1, *skipping, len(recipients)])]
+        skipping = sorted({*skips} - {-1})
+        if not skipping:
+            return self._send_part(burst, recipients, 0, recipients.count)
+        parts = [(burst, start + 1, end) for start, end in pairwise([-1, *skipping, recipients.count])]
         parts += [
             ([payload for payload, skip in zip(burst, skips, strict=True) if skip != slot], slot, slot + 1)
             for slot in skipping

@@ -55,7 +55,7 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
     Members' further lines are marked, except in NATIVE, whose clients mark them. The server's lists have many lines.
     """
     form = style.form
-    if sender != SERVER_NAME and form is not DownForm.NATIVE:
+    if "\n" in text and sender != SERVER_NAME and form is not DownForm.NATIVE:
         text = mark_further_lines(text)
     if form is _RAW:
         return _cut_text(_message_line(style, sender, text), size)
@@ -102,7 +102,8 @@ def encode_closing(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
 
 
 def _message_line(style: DownStyle, sender: str, text: str) -> str:
-    return break_closing_words(style, f"{sender}{style.separator}{text}")
+    line = f"{sender}{style.separator}{text}"
+    return break_closing_words(style, line) if style.ends_at else line
 
 
 def _u1_head(room: str) -> bytes:
