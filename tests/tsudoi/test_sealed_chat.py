@@ -28,6 +28,7 @@ from tsudoi.net.sockets import connected_udp
 from tsudoi.protocol.client.datagram import serialize
 from tsudoi.protocol.client.dialects import TSUDOI
 from tsudoi.protocol.client.header import Header, frame
+from tsudoi.protocol.sealed import client_link
 
 PLAIN = replace(QUICK, security="plain")
 
@@ -370,6 +371,26 @@ async def test_a_gateway_that_was_started_again_goes_on_at_once() -> None:
         assert await alice.say("two") == 2
         await bob.say("three")
         assert [(await hear(bob)).text for _ in range(2)] == ["one", "two"]
+
+
+async def test_what_one_member_notices_of_its_server_the_others_of_its_program_look_into(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that only listens would ask with its next ping, 20 to 25 s later."""
+    monkeypatch.setattr(client_link, "SUSPECT_S", 0.2)
+    async with sealed_server() as server, two(server) as (alice, bob, _):
+        assert isinstance(bob, SealedChat)
+        core = bob._core
+        await alice.say("hello")
+        assert await hear(bob) == Message("alice", "hello", 1)
+        await until(lambda: core.is_resumed)
+        server.loss = 1.0
+        line = alice.post("is the server there?")
+        async with asyncio.timeout(5):
+            await until(lambda: not core.is_resumed)
+        server.loss = 0.0
+        await line.kept()
+        await until(lambda: core.is_resumed)
 
 
 async def test_a_client_whose_socket_fails_goes_on_with_another() -> None:

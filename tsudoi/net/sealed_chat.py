@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from random import SystemRandom, sample
+from weakref import WeakKeyDictionary, WeakSet
 
 import msgspec
 
@@ -31,6 +32,9 @@ from tsudoi.settings import Settings
 
 LEAVE_S = 1.0
 """How long `leave` waits for the server's answer."""
+_members: "WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[SealedChat]]" = WeakKeyDictionary()
+"""Those of each event loop. When one has no answer, the others at its server ask at once whether they have one: in a
+silent room they would with their next ping, up to 25 s later."""
 
 
 class SealedChat(ChatClient):
@@ -78,6 +82,7 @@ class SealedChat(ChatClient):
     async def open(self) -> None:
         """Begin; raise ServerUnreachable."""
         await self._sockets.open()
+        _members.setdefault(self._loop, WeakSet()).add(self)
         self._notify_of_first_contact(self._first_seen)
         if self._earlier:
             self._keep(events.Earlier(self._earlier))
@@ -212,6 +217,9 @@ class SealedChat(ChatClient):
     def _woken(self) -> None:
         self._drive(SealedClient.resume)
 
+    def _check(self) -> None:
+        self._drive(SealedClient.check)
+
     def _tick(self) -> None:
         self._timer = None
         self._drive(SealedClient.tick)
@@ -261,6 +269,10 @@ class SealedChat(ChatClient):
             case sealed.Reset():
                 self._rename(self._core.name)
                 self._keep(events.Reset())
+            case sealed.Silent():
+                for other in _members[self._loop]:
+                    if other.server == self.server and other._core.is_resumed:
+                        self._loop.call_soon(other._check)
             case sealed.Away():
                 self._keep(ServerAway(f"the server at {self.server} does not answer; what you say waits until it does"))
                 self._rejoining.begin()

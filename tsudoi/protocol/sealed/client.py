@@ -13,7 +13,7 @@ import msgspec
 from tsudoi.protocol.errors import MalformedMessage
 
 from .client_downlink import DownEvent, Downlink, Range
-from .client_events import Away, Back, ClientEvent, Delivered, Ended, Moving, Rerouted, Reset, Told
+from .client_events import Away, Back, ClientEvent, Delivered, Ended, Moving, Rerouted, Reset, Silent, Told
 from .client_link import AWAY_S, Datagram, Link, OfAnotherRun, Position
 from .client_path import is_tcp
 from .client_uplink import Uplink
@@ -131,6 +131,11 @@ class SealedClient:
     def resume(self, now: float) -> None:
         """Resume at once, as after signs that the server was started again."""
         self._link.resume(now)
+        self._send(now)
+
+    def check(self, now: float) -> None:
+        """Ask the server whether it is there."""
+        self._link.ping(now)
         self._send(now)
 
     def lose(self, way: int, now: float) -> None:
@@ -398,6 +403,8 @@ class SealedClient:
             # The server answers, but keeps nothing: its broker is away. Another one may be better.
             self._link.resume(now)
             self._set_away()
+        if self._link.is_suspect(now):
+            self._events.append(Silent())
         if self._link.tick(now, self._position()):
             self._events.append(Away())
         if self._link.is_rerouted != self._is_rerouted:

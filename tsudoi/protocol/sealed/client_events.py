@@ -55,6 +55,10 @@ class Reset(msgspec.Struct, frozen=True):
     """The room's history was lost, or replaced: positions begin anew, and what was missed between is not known."""
 
 
+class Silent(msgspec.Struct, frozen=True):
+    """The server has not answered for some seconds, and is asked at all its addresses."""
+
+
 class Away(msgspec.Struct, frozen=True):
     """Nothing has come from the server for `link.AWAY_S`, though it was asked. Comes once until `Back`."""
 
@@ -90,4 +94,6 @@ class Ended(msgspec.Struct, frozen=True):
     """All that this client was to get has come: a message of its own that has not, was not said."""
 
 
-ClientEvent: TypeAlias = Delivered | Told | Kept | LineRefused | Gap | Reset | Away | Back | Rerouted | Moving | Ended
+ClientEvent: TypeAlias = (
+    Delivered | Told | Kept | LineRefused | Gap | Reset | Silent | Away | Back | Rerouted | Moving | Ended
+)

@@ -189,6 +189,11 @@ class Link:
         """Try the present address only if others have not answered for a while."""
         self._avoided = server_of(self.way), now + AVOID_S
 
+    def is_suspect(self, now: float) -> bool:
+        """Return whether the server that serves this session has not answered for too long."""
+        since = self._silent_since
+        return since is not None and self._resume_at is None and now >= since + self.suspect_s
+
     def lose(self, way: int, now: float) -> None:
         """Note that the connection of a way has ended."""
         if self._resume_at is None and way == self.way:
@@ -219,7 +224,7 @@ class Link:
 
     def tick(self, now: float, position: Position) -> bool:
         """Send what is due: a `resume` from this position, or a ping. Return whether the server is away from now on."""
-        if self._silent_since is not None and self._resume_at is None and now >= self._silent_since + self.suspect_s:
+        if self.is_suspect(now):
             self.resume(now)
         if self._resume_at is not None and now >= self._resume_at:
             self._send_resume_in_turn(now, position)
