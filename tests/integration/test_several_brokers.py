@@ -57,8 +57,10 @@ class Cluster:
         await gateway.until(lambda: {owner for _, owner in gateway.owners.values()} == wanted, patience_s)
         await gateway.owned(patience_s)
 
-    def talk(self) -> None:
+    async def talk(self) -> None:
+        """Let all hosts talk from now on; return when they do."""
         self._talking = asyncio.create_task(self._talk())
+        await self.gateway.until(lambda: self.said > 20)
 
     async def _talk(self) -> None:
         gateway, moved_at, before = self.gateway, time.monotonic(), 0
@@ -106,8 +108,7 @@ async def test_a_broker_that_is_killed_is_replaced_within_seconds(
 ) -> None:
     async with cluster(postgresql_pair[0]) as made:
         one, two = made.brokers
-        made.talk()
-        await made.gateway.until(lambda: made.said > 20)
+        await made.talk()
         two.kill()
         killed_at = time.monotonic()
         await made.served_by(one)
@@ -124,8 +125,7 @@ async def test_a_broker_that_stood_still_does_no_harm(
 ) -> None:
     async with cluster(postgresql_pair[0]) as made:
         one, two = made.brokers
-        made.talk()
-        await made.gateway.until(lambda: made.said > 20)
+        await made.talk()
         two.freeze()
         await made.served_by(one)
         await made.gateway.until(lambda: made.said > 300)
@@ -140,8 +140,7 @@ async def test_brokers_come_and_leave_in_good_order_without_a_second_of_silence(
 ) -> None:
     async with cluster(postgresql_pair[0]) as made:
         one, two = made.brokers
-        made.talk()
-        await made.gateway.until(lambda: made.said > 20)
+        await made.talk()
         made.silence_s = 0.0
         await asyncio.to_thread(two.stop)
         await made.served_by(one)
@@ -184,8 +183,7 @@ async def test_the_database_is_started_again_and_the_brokers_stay(
     primary, _ = postgresql_pair
     async with cluster(primary) as made:
         pids = [broker.pid for broker in made.brokers]
-        made.talk()
-        await made.gateway.until(lambda: made.said > 20)
+        await made.talk()
         await asyncio.to_thread(primary.stop)
         await made.gateway.until(lambda: not any(owner for _, owner in made.gateway.owners.values()))
         await asyncio.to_thread(primary.start)
@@ -199,7 +197,7 @@ async def test_a_broker_with_a_wrong_address_takes_no_rooms(
     postgresql_pair: postgres.Pair,
 ) -> None:
     async with cluster(postgresql_pair[0]) as made:
-        made.talk()
+        await made.talk()
         nowhere = f"tcp://127.0.0.1:{steady_port(2)}"
         wrong = await made.add("--advertise", nowhere)
         said = "no gateway reaches this broker at " + nowhere

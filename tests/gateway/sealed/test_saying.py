@@ -117,19 +117,24 @@ def test_what_comes_of_a_command_names_its_line_to_the_member_that_gave_it() -> 
     assert {event.cause for event in bob.events if isinstance(event, Delivered | Told)} == {None}
 
 
+def say_and_kill(people: People, node: Node, person: Person, killed_after_s: float, *texts: str) -> None:
+    """Let a person say texts and go to the other gateway when its own was killed; wait until all is kept."""
+    people.say(person, *texts)
+    people.run(killed_after_s)
+    people.world.kill(node)
+    person.client.go_to(1, 2, people.world.now)
+    person.note_deadline()
+    people.run_until(lambda: not person.client.waiting)
+    people.settle()
+
+
 @pytest.mark.parametrize("killed_after_s", [0.1, 0.6, 1.1])
 def test_a_password_is_set_once_in_its_place_whenever_the_gateway_is_killed(killed_after_s: float) -> None:
     people = People(World(1, Weather(delay_s=0.5)), Network(delay_s=0.02))
     nodes = [people.attach(people.world.start_gateway(name)) for name in ("a", "b")]
     alice = people.enter(nodes[0], "den", "alice")
     people.run_until(lambda: alice.client.is_resumed)
-    people.say(alice, "/password moon", "it is moon", "/topic tea")
-    people.run(killed_after_s)
-    people.world.kill(nodes[0])
-    alice.client.go_to(1, 2, people.world.now)
-    alice.note_deadline()
-    people.run_until(lambda: not alice.client.waiting)
-    people.settle()
+    say_and_kill(people, nodes[0], alice, killed_after_s, "/password moon", "it is moon", "/topic tea")
     room = people.world.broker.core.directory.by_name["den"]
     kinds = [entry.kind for entry in people.world.broker.log(room.id) if entry.member == alice.member]
     assert kinds == [EntryKind.JOINED, EntryKind.LOCKED, EntryKind.SAID, EntryKind.TOPIC]
@@ -143,13 +148,7 @@ def test_a_password_of_one_that_is_no_host_is_refused_once_and_kept_as_a_line(ki
     people.enter(nodes[0], "den", "alice")
     bob = people.enter(nodes[0], "den", "bob")
     people.run_until(lambda: bob.client.is_resumed)
-    people.say(bob, "/password moon", "it is moon")
-    people.run(killed_after_s)
-    people.world.kill(nodes[0])
-    bob.client.go_to(1, 2, people.world.now)
-    bob.note_deadline()
-    people.run_until(lambda: not bob.client.waiting)
-    people.settle()
+    say_and_kill(people, nodes[0], bob, killed_after_s, "/password moon", "it is moon")
     room = people.world.broker.core.directory.by_name["den"]
     entries = [entry for entry in people.world.broker.log(room.id) if entry.member == bob.member]
     assert [entry.kind for entry in entries] == [EntryKind.JOINED, EntryKind.ANSWERED, EntryKind.SAID]
@@ -167,13 +166,7 @@ def test_who_may_not_ask_for_bans_is_told_so_beside_the_log_whenever_the_gateway
     people.enter(nodes[0], "den", "alice")
     bob = people.enter(nodes[0], "den", "bob")
     people.run_until(lambda: bob.client.is_resumed)
-    people.say(bob, "/bans")
-    people.run(killed_after_s)
-    people.world.kill(nodes[0])
-    bob.client.go_to(1, 2, people.world.now)
-    bob.note_deadline()
-    people.run_until(lambda: not bob.client.waiting)
-    people.settle()
+    say_and_kill(people, nodes[0], bob, killed_after_s, "/bans")
     people.say(bob, "/bans")
     people.run_until(lambda: any(isinstance(event, Told) and event.cause == 2 for event in bob.events))
     told = [msgspec.json.decode(event.line) for event in bob.events if isinstance(event, Told)]
