@@ -131,8 +131,7 @@ FIRST_CONTACT = Words(
     "{server} に初めて接続しました。証明書の SHA-256: {sha256} (サービスが起動時に表示する値と比べてください)",
 )
 AWAY_DISTRUSTED = Words(
-    "The server does not answer, and is not trusted: {why}",
-    "サーバーが応答せず、証明書も信頼できません: {why}",
+    "The server does not answer, and is not trusted: {why}", "サーバーが応答せず、証明書も信頼できません: {why}"
 )
 BY_TCP = Words("The network lets no UDP pass: messages go by TCP.", "UDP が通らないため、TCP で通信しています。")
 BY_UDP = Words("Messages go by UDP again.", "UDP での通信に戻りました。")

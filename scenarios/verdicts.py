@@ -41,11 +41,7 @@ class Failed:
 Verdict = Pending | Fulfilled | Failed
 
 
-_ENDINGS: dict[Ending, type[Event]] = {
-    Ending.CLOSED: RoomClosed,
-    Ending.TIMED_OUT: TimedOut,
-    Ending.REMOVED: Kicked,
-}
+_ENDINGS: dict[Ending, type[Event]] = {Ending.CLOSED: RoomClosed, Ending.TIMED_OUT: TimedOut, Ending.REMOVED: Kicked}
 
 
 def numbered(number: int) -> str:

@@ -58,13 +58,7 @@ def layout(state: State, columns: int, rows: int) -> Layout:
     people = columns >= MIN_PEOPLE if wanted.people is None else wanted.people
     if rooms and people and columns - ROOM_COLUMNS - PEOPLE_COLUMNS < _MIN_TIME:
         rooms, people = wanted.latest == "rooms", wanted.latest != "rooms"
-    return Layout(
-        rooms,
-        people,
-        rows >= MIN_TITLE,
-        rows >= MIN_KEYS,
-        min(max(rows // 3, 1), 6),
-    )
+    return Layout(rooms, people, rows >= MIN_TITLE, rows >= MIN_KEYS, min(max(rows // 3, 1), 6))
 
 
 def colour(name: str) -> str:
@@ -76,11 +70,7 @@ def colour(name: str) -> str:
 
 
 def timeline(
-    room: Room,
-    columns: int,
-    language: Language,
-    lines_of: Callable[[Item], tuple[Line, ...]],
-    start: int = 0,
+    room: Room, columns: int, language: Language, lines_of: Callable[[Item], tuple[Line, ...]], start: int = 0
 ) -> Iterator[tuple[Item | None, tuple[Line, ...]]]:
     """Give each item with its lines; None for lines that stand before the next item: a day, where new ones begin.
 
