@@ -1,6 +1,7 @@
 """client/tui/composer.py: the line that is typed, and those typed before."""
 
 import pytest
+from textual.events import Key
 from textual.widgets import TextArea
 
 from tests.client.playing import Stage, play
@@ -98,9 +99,12 @@ def test_the_composer_grows_with_its_text() -> None:
 
 
 def test_alt_and_a_letter_write_nothing() -> None:
+    """Textual gives the key of a terminal its letter as a character; one of its tests' has none."""
+
     async def scene(stage: Stage) -> None:
-        await stage.press("alt+x")
-        assert text(stage) == ""
+        stage.app.query_one("#composer").post_message(Key("alt+x", "x"))
+        await stage.press("y")
+        assert text(stage) == "y"
 
     play(scene)
 
