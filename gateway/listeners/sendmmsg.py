@@ -96,11 +96,13 @@ class DatagramIo:
             )
         self._fresh_headers = bytes(self._headers)
         self._headers_view = memoryview(self._headers)
-        self._words = self._headers_view.cast("I")
-        self._lengths = self._words[_LENGTH_AT::_WORDS]
-        self._data_view = memoryview(self._data)
-        self._names_view = memoryview(self._names)
-        self._controls_view = memoryview(self._controls)
+        words = self._headers_view.cast("I")
+        self._lengths = words[_LENGTH_AT::_WORDS]
+        self._slots, self._name_slots = _slots(self._data, _SLOT_SIZE), _slots(self._names, self._name_size)
+        self._control_sizes = words[_CONTROL_SIZE_AT::_WORDS]
+        where = slice(pktinfo.IPV6_LOCAL, pktinfo.IPV6_SIZE) if self._is_ipv6 else slice(pktinfo.IPV4_LOCAL, 24)
+        self._locals = [slot[where] for slot in _slots(self._controls, pktinfo.SPACE)]
+        """Where the local addresses of a batch are, if they are learnt."""
         self.largest_segment = 0
         """Bytes of the largest datagram that is sent in segments: less than what the kernel has refused."""
         self.forget_refusals()
@@ -131,18 +133,12 @@ class DatagramIo:
         count = _recvmmsg(self._fd, self._headers_at, BATCH, _DONTWAIT, None)
         if count <= 0:
             return []
-        if self.learns_local:
-            return self._with_locals(count)
         # The kernel writes names of the size that it was given, so the headers stay as they are.
-        data, size = self._data_view, self._name_size
-        names = bytes(self._names_view[: count * size])
-        received = []
-        at = name_at = 0
-        for length in self._lengths[:count].tolist():
-            received.append((bytes(data[at : at + length]), names[name_at : name_at + size]))
-            at += _SLOT_SIZE
-            name_at += size
-        return received
+        received = [
+            (bytes(slot[:length]), bytes(name))
+            for slot, name, length in zip(self._slots, self._name_slots, self._lengths[:count].tolist(), strict=False)
+        ]
+        return self._with_locals(received) if self.learns_local else received
 
     def _waited_s(self) -> float:
         """Return how long the last datagram that was received had waited in the kernel, in seconds.
@@ -157,29 +153,21 @@ class DatagramIo:
         waited: float = time() - seconds - nanoseconds / 1e9
         return max(0.0, waited)
 
-    def _with_locals(self, count: int) -> list[tuple[bytes, bytes]]:
-        """Return the datagrams of a batch, with its local address behind each source.
+    def _with_locals(self, batch: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return the datagrams of a batch with the local address, which each has come to, behind its source.
 
         Most datagrams of a batch have come to the same address, so that is compared first: this costs 0.2 µs each.
         """
-        words, data, controls, size = self._words, self._data_view, self._controls_view, self._name_size
-        names = bytes(self._names_view[: count * size])
-        start, end = (pktinfo.IPV6_LOCAL, pktinfo.IPV6_SIZE) if self._is_ipv6 else (pktinfo.IPV4_LOCAL, 24)
         last = local = b""
         received = []
-        at = name_at = word = 0
-        for length in self._lengths[:count].tolist():
-            if not words[word + _CONTROL_SIZE_AT]:
+        sizes = self._control_sizes[: len(batch)].tolist()
+        for (data, name), size, control in zip(batch, sizes, self._locals, strict=False):
+            if not size:
                 last = local = b""
-            elif controls[start:end] != last:
-                last = bytes(controls[start:end])
+            elif control != last:
+                last = bytes(control)
                 local = sockaddr.received_local(last)
-            received.append((bytes(data[at : at + length]), names[name_at : name_at + size] + local))
-            at += _SLOT_SIZE
-            name_at += size
-            word += _WORDS
-            start += pktinfo.SPACE
-            end += pktinfo.SPACE
+            received.append((data, name + local))
         self._headers_view[:] = self._fresh_headers
         return received
 
@@ -351,6 +339,12 @@ class DatagramIo:
         except OSError:
             return False
         return True
+
+
+def _slots(block: bytearray, size: int) -> list[memoryview]:
+    """Return the slots of this size that a block has."""
+    view = memoryview(block)
+    return [view[at : at + size] for at in range(0, len(block), size)]
 
 
 def all_of(payloads: Sequence[bytes], skips: Sequence[int], recipients: Recipients, slots: range) -> Leftover:
