@@ -58,6 +58,8 @@ class Stay:
     heard_at: list[float] = field(default_factory=list)
     odd: list[str] = field(default_factory=list)
     """Gaps and the like."""
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    """Of the gaps the first and the last offset."""
     notes: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     """The last event: its class, its text, and whether it tells of a ban."""
@@ -293,6 +295,8 @@ class CommandClient:
                     stay.ended = [type(event).__name__, text, str(getattr(event, "banned", False))]
                 case tsudoi.Gap() | tsudoi.Reset() | tsudoi.Rejoined():
                     stay.odd.append(f"{time.time():.3f} {event!r}")
+                    if isinstance(event, tsudoi.Gap):
+                        stay.gaps.append((event.first, event.last))
                 case tsudoi.ServerAway() | tsudoi.ServerBack() | tsudoi.Rerouted():
                     stay.notes.append(f"{time.time():.3f} {type(event).__name__}")
                 case tsudoi.HostChanged(name):

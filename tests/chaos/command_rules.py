@@ -37,7 +37,9 @@ def judge_stay(who: str, stay: Stay, room: RoomLog, joined: int, broker_deaths: 
         yield "lost", f"{who}: {odd}, and no history was lost"
     whole = not stay.has_left and not is_lost
     yield from _ended(who, stay, ends, is_lost)
-    yield from _heard(who, stay, [row for entry in entries if entry is not ends and (row := _row(entry, me))], whole)
+    gaps = stay.gaps if is_lost else ()
+    due = [one for one in entries if one is not ends and not any(first <= one.offset <= last for first, last in gaps)]
+    yield from _heard(who, stay, [row for entry in due if (row := _row(entry, me))], whole)
     said = [entry for entry in entries if entry.kind == EntryKind.SAID and entry.member == me]
     if others := [entry for entry in said if entry.text not in stay.said.values()]:
         yield "invented", f"{who} never said {others[0]}"

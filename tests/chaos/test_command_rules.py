@@ -120,8 +120,13 @@ def test_a_command_that_is_twice_in_the_log_is_found() -> None:
 def test_one_that_was_removed_while_the_broker_was_killed_need_not_know_why() -> None:
     stay = good()
     stay.ended = ["TimedOut", "You are not in den any more.", "False"]
-    stay.odd = ["Gap(13, 13)"]
-    assert found(stay, outages=(Outage("kill", "broker", 1.0, 30.0),)) == []
+    stay.odd, stay.gaps = ["Gap(4, 8)"], [(4, 8)]
+    killed = (Outage("kill", "broker", 1.0, 30.0),)
+    assert found(stay, outages=killed) == ["altered"]  # it was told of a gap, and heard what is there
+    stay.heard = [row for row in stay.heard if not 4 <= int(row[1]) <= 8]
+    assert found(stay, outages=killed) == []
+    stay.heard.pop(1)
+    assert found(stay, outages=killed) == ["lost"]
 
 
 @pytest.mark.parametrize(
