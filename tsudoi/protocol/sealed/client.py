@@ -370,7 +370,8 @@ class SealedClient:
     def _end(self, ended: Ended, last: int, now: float) -> None:
         self.has_ended = True
         is_whole = 0 < last <= self._down.offset
-        if ended.reason != LEFT:  # a client that leaves does not wait for entries, so those that lack are no news
+        # A client that leaves does not wait for entries, so those that lack are no news. A host's room is closed then.
+        if ended.reason != LEFT and self._leave_at is None:
             self._deliver(self._down.give_up(), now)
         self._events += self._up.keep_heard(now)  # those that have come while this client resumed
         self._events += self._up.stop_waiting_for_entries()

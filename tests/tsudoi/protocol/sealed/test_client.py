@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tsudoi.protocol.sealed import model_server
 from tests.tsudoi.protocol.sealed.bad_network import Person, Weather, World
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed.client import EARLY, MAX_SAID, SealedClient
@@ -202,6 +203,28 @@ def test_leaving_ends_it() -> None:
     world.run(0.2)
     assert of(alice, Ended) == [Ended("left", "bye")]
     assert alice.client.deadline is None
+
+
+@pytest.mark.parametrize("reason", ["left", "closed"])
+def test_one_that_leaves_is_told_of_no_gap(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a host that leaves, the server says that the room is closed."""
+
+    serialize = model_server.line
+
+    def line(**fields: object) -> bytes:
+        return serialize(**fields | ({"ended": reason, "last": 1} if "ended" in fields else {}))
+
+    world, alice, bob = quiet()
+    monkeypatch.setattr(model_server, "line", line)
+    address = alice.address
+    world._addresses.pop(address)
+    world.say(bob, "lost, with its repeats")
+    world.run(0.5)
+    world._addresses[address] = alice.name
+    world.leave(alice)
+    world.run(15.0)
+    assert [event.reason for event in of(alice, Ended)] == [reason]  # type: ignore[attr-defined]
+    assert of(alice, Gap, Delivered) == []
 
 
 def test_an_idle_client_pings_every_20_to_25_seconds() -> None:
