@@ -61,8 +61,9 @@ def cut(text: str, columns: int) -> str:
 def wrap(text: str, columns: int) -> list[str]:
     """Break one line of `plain` text into lines of at most this width.
 
-    It breaks behind spaces, and beside wide characters, as Japanese is broken; a word that is too long is broken
-    anywhere. Closing brackets and marks of punctuation do not begin a line, opening brackets do not end one.
+    It breaks behind spaces, which begin no line, and beside wide characters, as Japanese is broken; a word that is too
+    long is broken anywhere. Closing brackets and marks of punctuation do not begin a line, opening brackets do not end
+    one.
     """
     return list(wrapped(text, columns)) or [""]
 
@@ -72,13 +73,13 @@ def wrapped(text: str, columns: int) -> Iterator[str]:
     start = 0
     while start < len(text):
         end = _overflow(text, start, columns)
-        if end < len(text) and text[end] != " ":
+        if end < len(text) and text[end] not in _SPACES:
             end = next((at for at in range(end, start, -1) if _may_break(text, at)), end)
             while end - 1 > start and get_character_cell_size(text[end]) == 0:
                 end -= 1
-        yield text[start:end].rstrip(" ") if end < len(text) else text[start:end]
+        yield text[start:end].rstrip(_SPACES) if end < len(text) else text[start:end]
         start = end
-        while start < len(text) and text[start] == " " and end < len(text):
+        while start < len(text) and text[start] in _SPACES and end < len(text):
             start += 1
 
 
@@ -94,12 +95,13 @@ def _overflow(text: str, start: int, columns: int) -> int:
 
 def _may_break(text: str, at: int) -> bool:
     before, after = text[at - 1], text[at]
-    if before in " -":
+    if before in _SPACES or before == "-":
         return True
     is_wide = get_character_cell_size(before) == 2 or get_character_cell_size(after) == 2
     return is_wide and after not in _NOT_FIRST and before not in _NOT_LAST
 
 
+_SPACES = " \u3000"
 _NOT_FIRST = frozenset(
     "、。，．・：；？！‼⁇⁈⁉…‥）」』】〕〉》］｝〙〗｠”’々〻ー゠〜～ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ゛゜ゝゞヽヾ"
     "､｡･｣ｰﾞﾟｧｨｩｪｫｯｬｭｮ%％‰℃,.:;?!)]}"

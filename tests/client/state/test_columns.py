@@ -1,19 +1,21 @@
 """client/state/columns.py: lines are as wide as they should be, and no character is lost."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from client.state.columns import cut, fit, plain, width, wrap
 
-TEXTS = st.text(st.sampled_from("ab -.、。「」あ漢字アー👨\u200d👩❤\ufe0f🇯🇵👍🏽e\u0301\u200b"), max_size=60)
+TEXTS = st.text(st.sampled_from("ab -.\u3000、。「」あ漢字アー👨\u200d👩❤\ufe0f🇯🇵👍🏽e\u0301\u200b"), max_size=60)
 
 
 @given(TEXTS, st.integers(2, 30))
 def test_no_line_is_too_wide_and_nothing_but_spaces_is_lost(text: str, columns: int) -> None:
     lines = wrap(plain(text), columns)
     assert all(width(line) <= columns for line in lines)
-    assert "".join(lines).replace(" ", "") == plain(text).replace(" ", "")
+    assert re.sub("[ \u3000]", "", "".join(lines)) == re.sub("[ \u3000]", "", plain(text))
 
 
 @given(TEXTS, st.integers(1, 30), st.booleans())
@@ -62,6 +64,9 @@ def test_characters_of_disputed_width_are_shown_by_their_parts(text: str, shown:
         ("ああ「ｶﾞ」", ["ああ", "「ｶﾞ」"]),
         ("あああ［い", ["あああ", "［い"]),
         ("a " + "b" * 9, ["a", "bbbbbbbb", "b"]),
+        ("ああああ　い", ["ああああ", "い"]),
+        ("あああ　い", ["あああ", "い"]),
+        ("　ああああ", ["　あああ", "あ"]),
     ],
 )
 def test_where_lines_break(text: str, lines: list[str]) -> None:
