@@ -45,7 +45,7 @@ def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> No
     word, arguments, *_ = *line[1:].split(maxsplit=1), "", ""
     needs_host = isinstance(command, _HOSTS) or (isinstance(command, slash_commands.Topic) and command.text is not None)
     if needs_host and not member.may_moderate:
-        directory.answer(member, Phrase.NOT_HOST, f"/{word.lower()}", wall_ms)
+        directory.answer(member, Phrase.NOT_HOST, f"/{slash_commands.as_word(word)}", wall_ms)
     elif isinstance(command, _SPEAKS) and member.muted_until_ms > wall_ms:
         notify_muted(directory, member, wall_ms)
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tsudoi.protocol.client.slash_commands import COMMANDS, SLASHES, quoted
+from tsudoi.protocol.client.slash_commands import COMMANDS, SLASHES, as_word, quoted
 
 from .typed import OWN_COMMANDS
 
@@ -59,7 +59,7 @@ def _in_command(before: str, tail: str, names: Sequence[str], rooms: Sequence[st
         known = sorted({*COMMANDS, *OWN_COMMANDS})
         found = _matching(word, known)
         return Completion(slash, tail, tuple(f"{command} " for command in found)) if found else None
-    command = word.lower()
+    command = as_word(word)
     head = before[: len(before) - len(rest)]
     if command in _ROOMS and (found := _matching(rest, rooms)):
         return Completion(head, tail, tuple(found))

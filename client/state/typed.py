@@ -6,7 +6,7 @@ from typing import TypeAlias
 from tsudoi.pieces import as_taken, command_in
 from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.own_name import own_names
-from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper, escaped_text
+from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper, as_word, escaped_text
 from tsudoi.protocol.errors import InvalidName
 from tsudoi.protocol.names import room_name
 
@@ -75,7 +75,7 @@ def understand(line: str, current: str) -> Intent | None:
     if not stripped.startswith(SLASHES) or escaped_text(stripped) or "\n" in stripped:
         return Say(line)
     word, _, rest = stripped[1:].replace("\u3000", " ").partition(" ")
-    word, rest = _SAME.get(word.lower(), word.lower()), _room(rest.strip())
+    word, rest = _SAME.get(as_word(word), as_word(word)), _room(rest.strip())
     match word:
         case "join":
             return Enter(rest or current) if rest or current else Nameless(word)

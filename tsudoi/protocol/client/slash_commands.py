@@ -23,6 +23,7 @@ HISTORY_SIZE = 50
 """Most messages in one `/history`."""
 MAX_POSITION = 2**53 - 1
 
+_NARROW = {letter + 0xFEE0: letter for letter in (*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1))}
 _SPACE = re.compile(r"\s+")
 _NUMBER_LAST = re.compile(r"(?s)(.*\S)\s+(\d{1,9})\Z")
 _QUOTED = re.compile(r'(?s)"((?:[^"\\]|\\.)*)"(?:\s+|\Z)')
@@ -291,16 +292,21 @@ def escaped(text: str) -> str:
     return text[0] + text if text.startswith(SLASHES) else text
 
 
+def as_word(written: str) -> str:
+    """Return the word of a command, as `COMMANDS` has it: input methods may write full-width letters too."""
+    return written.translate(_NARROW).lower()
+
+
 def parse_untrusted(line: str) -> Command | Unknown | Misused:
     """Return the command in a line that begins with a slash; never raises."""
     word, _, _ = _SPACE.sub(" ", line[1:], count=1).partition(" ")
-    read = COMMANDS.get(word.lower())
+    read = COMMANDS.get(as_word(word))
     if read is None:
         return Unknown(line[:1] + word[:SHOWN_SIZE])
     try:
         return read(line[1 + len(word) :].strip())
     except _Misfit:
-        return Misused(word.lower())
+        return Misused(as_word(word))
 
 
 def serialize(command: Command) -> str:

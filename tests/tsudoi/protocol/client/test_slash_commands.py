@@ -95,6 +95,7 @@ def test_what_follows_a_command_never_breaks_it(word: str, rest: str) -> None:
     [
         ("/who", Who()),
         ("/WHO 2", Who(2)),
+        ("／ｗｈＯ　２", Who(2)),
         ("/msg bob hello there", Whisper("bob", "hello there")),
         ("/msg\u3000ボブ\u3000やあ", Whisper("ボブ", "やあ")),
         ('/msg "Anna Maria"  two  words ', Whisper("Anna Maria", "two  words")),
