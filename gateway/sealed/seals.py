@@ -55,9 +55,9 @@ class Column:
         self.at = common
         """The common count that stands in `fields`."""
         counts = [(link.count + common).to_bytes(COUNT_SIZE, "big") for link in links]
-        self.fields = [
-            link.head + count + link.head[RUN_AT:] + count for link, count in zip(links, counts, strict=True)
-        ]
+        self.fields = b"".join(
+            [link.head + count + link.head[RUN_AT:] + count for link, count in zip(links, counts, strict=True)]
+        )
         self.encrypts: list[Callable[[bytes, bytes, bytes], bytes]] = [
             ciphers.find(link.session).encrypt for link in links
         ]
@@ -67,12 +67,14 @@ class Column:
 
         Each packet is one call, which seals it: a loop around that took 0.15 µs more.
         """
-        encrypts, fields, packets = self.encrypts[first:end], self.fields[first:end], len(bodies)
+        encrypts, packets = self.encrypts[first:end], len(bodies)
+        fields = self.fields[first * _FIELD_SIZE : end * _FIELD_SIZE]
         ones, places, layout = _counting(end - first, packets)
         if packets > 1:
             encrypts = [encrypt for encrypt in encrypts for _ in bodies]
-            fields = [field * packets for field in fields]
-        counted = int.from_bytes(b"".join(fields), "big") + ones * (common - self.at) + places
+            starts = range(0, len(fields), _FIELD_SIZE)
+            fields = b"".join([fields[start : start + _FIELD_SIZE] * packets for start in starts])
+        counted = int.from_bytes(fields, "big") + ones * (common - self.at) + places
         pieces = list(layout.unpack(counted.to_bytes(layout.size, "big")))
         heads = pieces[::2]
         pieces[1::2] = map(call, encrypts, pieces[1::2], cycle(bodies), heads)
