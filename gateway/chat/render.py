@@ -16,7 +16,7 @@ from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase, phrase, unpack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason
-from tsudoi.protocol.sealed.lines import member_number, serialize_said, with_cause
+from tsudoi.protocol.sealed.lines import SaidArray, member_number, serialize_said, with_cause
 from tsudoi.protocol.web import replies
 
 _SAID, _WEB, _SEALED = int(EntryKind.SAID), DownForm.WEB, DownForm.SEALED
@@ -89,18 +89,28 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
 def messages(entries: Sequence[Entry], room: str, style: DownStyle) -> list[bytes]:
     """Return the datagrams, lines or pushes for entries of the kind SAID: faster than `payload`."""
     if style.form is _SEALED:
-        # Not cut: a body of version 2 may have more bytes than a datagram.
-        return serialize_said(
-            [
-                (entry.offset, entry.sender, entry.text, member_number(entry.member), entry.code)
-                if entry.code
-                else (entry.offset, entry.sender, entry.text)
-                for entry in entries
-            ]
-        )
+        return _sealed_messages(entries)
     if style.form is _WEB:
         return [web_publication(entry, room, 0) or b"" for entry in entries]
     return [downlink_encoder.encode_message(style, room, entry.offset, entry.sender, entry.text) for entry in entries]
+
+
+def _sealed_messages(entries: Sequence[Entry]) -> list[bytes]:
+    """Return consecutive messages as lines of version 2, in short those that follow on the same sender's.
+
+    They are not cut: a body may have more bytes than a datagram.
+    """
+    arrays: list[SaidArray] = []
+    member, sender, number = -1, "", 0
+    for entry in entries:
+        if entry.member == member and entry.code == number and entry.sender == sender:
+            arrays.append((entry.text,))
+        elif entry.code:
+            arrays.append((entry.offset, entry.sender, entry.text, member_number(entry.member), entry.code))
+        else:
+            arrays.append((entry.offset, entry.sender, entry.text))
+        member, sender, number = entry.member, entry.sender, entry.code and entry.code + 1
+    return serialize_said(arrays)
 
 
 def web_publication(entry: Entry, room: str, options: int, member: int = 0) -> bytes | None:

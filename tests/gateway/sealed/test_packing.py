@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.chat.render import messages
 from gateway.sealed.packing import even, merge, pack
 from gateway.sealed.suite_choice import choose_suite
+from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client import notices
 from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.client.downlink_decoder import Said
 from tsudoi.protocol.client.downlink_decoder import parse_down_untrusted as parse_datagram_untrusted
-from tsudoi.protocol.sealed.lines import SaidArray, SaidLine, offset_of, parse_down_untrusted, serialize_said
+from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.sealed.lines import SaidLine, offset_of, parse_down_untrusted, serialize_said
 from tsudoi.protocol.sealed.parts import MAX_BODY, MAX_WHOLE
 
 LINES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3_000)), max_size=40)
@@ -44,31 +47,50 @@ def test_bodies_follow_on_each_other_and_have_all_lines(sizes: list[tuple[int, i
 
 NAMES = st.sampled_from(["alice", 'a","b', "b\\", "集い"])
 TEXTS = st.sampled_from(["", "hello", '"', '","', '",7,1]', '"]', "x" * 300, "\\", "[1]"])
-SENDERS = st.tuples(NAMES, st.sampled_from([0, 7, 2**53 - 1]), st.sampled_from([1, 9, 99]))
+SENDERS = st.tuples(NAMES, st.sampled_from([0, 7, 2**53 - 1]), st.sampled_from([0, 9, 99]))
 
 
-@given(st.lists(st.tuples(SENDERS, st.lists(st.tuples(st.integers(1, 2), TEXTS), min_size=1)), max_size=8))
-def test_messages_of_one_sender_are_shorter_and_the_same_when_they_are_read(
-    runs: list[tuple[tuple[str, int, int], list[tuple[int, str]]]],
+def said(offset: int, name: str, text: str, member: int, number: int) -> Entry:
+    return Entry(offset, EntryKind.SAID, member, name, text, number, 0)
+
+
+def rendered(entries: list[Entry]) -> list[tuple[int, bytes]]:
+    return [(entry.offset, line) for entry, line in zip(entries, messages(entries, "den", TSUDOI_2.down), strict=True)]
+
+
+@given(st.lists(st.tuples(SENDERS, st.lists(TEXTS, min_size=1)), max_size=8))
+def test_messages_of_one_sender_in_short_are_the_same_when_they_are_read(
+    runs: list[tuple[tuple[str, int, int], list[str]]],
 ) -> None:
-    said: list[SaidArray] = []
-    offset = 41
+    entries: list[Entry] = []
     for (name, member, number), texts in runs:
-        for at, (step, text) in enumerate(texts):
-            offset += step
-            said.append((offset, name, text, member, number + at) if member else (offset, name, text))
-    bodies = pack(41, offset, [(each[0], line) for each, line in zip(said, serialize_said(said), strict=True)])
-    read = [line for body in bodies for line in parse_down_untrusted(body) if isinstance(line[0], SaidLine)]
-    assert [(*json.loads(raw), 0, 0)[:5] for _, raw in read] == [(*each, 0, 0)[:5] for each in said]
-    assert [line for line, _ in read] == [SaidLine(n, name, *(*rest, 0, 0)[:2]) for n, name, _, *rest in said]
+        for at, text in enumerate(texts):
+            entries.append(said(42 + len(entries), name, text, member, number and number + at))
+    read = [line for body in pack(41, 41 + len(entries), rendered(entries)) for line in parse_down_untrusted(body)]
+    assert [
+        (line, parse_datagram_untrusted(TSUDOI_2, "den", raw)) for line, raw in read if isinstance(line, SaidLine)
+    ] == [
+        (
+            SaidLine(each.offset, each.sender, each.code and each.member, each.code),
+            Said(each.sender, each.text, each.offset),
+        )
+        for each in entries
+    ]
 
 
 def test_what_follows_on_the_same_sender_is_its_text_alone() -> None:
-    lines = serialize_said([(42, "a", "x", 7, 1), (43, "a", "y", 7, 2), (44, "b", "z", 8, 1), (46, "b", "z", 8, 2)])
-    (body,) = pack(41, 46, zip((42, 43, 44, 46), lines, strict=True))
-    assert body == b'[41,46]\n[42,"a","x",7,1]\n["y"]\n[44,"b","z",8,1]\n[46,"b","z",8,2]'
-    first, second = pack(0, 2, enumerate(serialize_said([(1, "a", "x" * 900), (2, "a", "y" * 900)]), 1))
-    assert (first[:10], second[:14]) == (b'[0,1]\n[1,"', b'[1,2]\n[2,"a","')
+    entries = [said(42, "a", "x", 7, 1), said(43, "a", "y", 7, 2), said(44, "a", "z", 7, 4), said(45, "b", "z", 8, 5)]
+    (body,) = pack(41, 45, rendered(entries))
+    assert body == b'[41,45]\n[42,"a","x",7,1]\n["y"]\n[44,"a","z",7,4]\n[45,"b","z",8,5]'
+
+
+def test_the_first_message_of_a_body_is_whole() -> None:
+    entries = [said(number, "a", "x" * 500, 7, number) for number in range(1, 6)]
+    assert [line[:10] for body in pack(0, 5, rendered(entries)) for line in body.split(b"\n")] == [
+        *(b"[0,2]", b'[1,"a","xx', b'["xxxxxxxx'),
+        *(b"[2,4]", b'[3,"a","xx', b'["xxxxxxxx'),
+        *(b"[4,5]", b'[5,"a","xx'),
+    ]
 
 
 @given(st.integers(1, 2**53), st.text(max_size=50))

@@ -21,8 +21,9 @@ MAX_NUMBER = 2**53 - 1
 """The largest number that JavaScript has exactly."""
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 Range: TypeAlias = tuple[Number, Number]
-SaidArray: TypeAlias = tuple[int, str, str] | tuple[int, str, str, int, int]
-"""A message: offset, name and text; and of a numbered one the sender's `member_number` and its number."""
+SaidArray: TypeAlias = tuple[int, str, str] | tuple[int, str, str, int, int] | tuple[str]
+"""A message: offset, name and text; and of a numbered one the sender's `member_number` and its number. Or the text of
+the next one of the same sender."""
 State: TypeAlias = Literal["complete", "gap", "reset"]
 
 
@@ -201,48 +202,21 @@ def serialize_said(said: Sequence[SaidArray]) -> list[bytes]:
     return _encoder.encode_lines(said).splitlines()
 
 
-class Shortening:
-    """Gives a message the short form that follows on one of the same sender; PROTOCOL.md, "Bodies".
+def is_short(line: bytes) -> bool:
+    """Return whether a line is a message in short."""
+    return line.startswith(b'["')
 
-    Lines are looked at as bytes, as `serialize_said` returns them.
-    """
 
-    __slots__ = ("_line", "_member", "_name", "_number", "_offset")
-
-    def __init__(self) -> None:
-        """Begin before the first entry."""
-        self._offset, self._line = 0, b""
-        """Those of the last entry."""
-        self._name, self._member, self._number = b"", b"", 0
-        """Its sender's name, with both commas around it; `member`; and number, if it has one. Without a name, `_line`
-        was not looked at yet: most bodies have one entry."""
-
-    def next(self, offset: int, line: bytes) -> bytes:
-        """Return the next entry's line, in the short form if that can follow on the last one."""
-        is_next = offset == self._offset + 1 and line.startswith(b"[")
-        self._offset = offset
-        if is_next and (self._name or self._reads_sender()):
-            self._number += bool(self._number)
-            head = b"[%d%b" % (offset, self._name)
-            tail = b'",%b,%d]' % (self._member, self._number) if self._number else b'"]'
-            if line.startswith(head) and line.endswith(tail):
-                return b'[%b"]' % line[len(head) : -len(tail)]
-        self._line, self._name = line, b""
-        return line
-
-    def _reads_sender(self) -> bool:
-        """Read the last entry's sender; return False if it is no message."""
-        line = self._line
-        if not line.startswith(b"["):
-            return False
-        # Within a string a quotation mark has a backslash before it.
-        self._name = line[line.index(b",") : line.index(b'","') + 2]
-        if line.endswith(b'"]'):
-            self._member, self._number = b"", 0
-        else:
-            _, self._member, number = line[:-1].rsplit(b",", 2)
-            self._number = int(number)
-        return True
+def lengthen(line: bytes, behind: int, whole: bytes) -> bytes:
+    """Return the long form of a message in short, which stands so many lines behind one that is `whole`."""
+    offset, rest = whole[1:].split(b",", 1)
+    # Within a string a quotation mark has a backslash before it.
+    name, rest = rest.split(b'","', 1)
+    sender = b""
+    if not rest.endswith(b'"]'):
+        _, member, number = rest[:-1].rsplit(b",", 2)
+        sender = b",%b,%d" % (member, int(number) + behind)
+    return b'[%d,%b",%b%b]' % (int(offset) + behind, name, line[1:-1], sender)
 
 
 def with_cause(notice: bytes, member: int, number: int) -> bytes:
