@@ -102,8 +102,8 @@ _SEALED_LARGE = (
     "A packet has up to 10 lines and takes 5 µs: 38 % are the kernel's (the receivers' part included), 28 % those of"
     " AES-GCM by `cryptography`, of which the cipher itself has a quarter, the rest the interpreter's and `malloc`'s"
     " (perf, 2026-11-30). To seal into the buffer that is sent saved 0.15 to 0.3 µs. To go lower: a call that seals"
-    " many. Machines differ: the target was set where `classic`, one by one, sent 0.38 M datagrams a second, a fifth of it."
-    " What bare `sendmmsg` can send here stands beside it."
+    " many. Machines differ: the target was set where `classic`, one by one, sent 0.38 M datagrams a second, a fifth"
+    " of it. What bare `sendmmsg` can send here stands beside it."
 )
 _SEALED_LINES = (
     "Of 20 µs for a line, a third goes into the packets down, a fifth is its way up (opening, limits, publishing), a"
