@@ -33,7 +33,7 @@ _FIELD_SIZE = Struct(_FIELD).size
 _ONE = 1 | 1 << 8 * (RUN_SIZE + COUNT_SIZE)
 
 
-@lru_cache(256)
+@lru_cache(64)
 def _counting(members: int, packets: int) -> tuple[int, int, Struct]:
     """Return how the fields of so many members' packets are counted.
 

@@ -1,4 +1,4 @@
-"""Parse and serialize the lines of bodies: JSON objects and, down, two kinds of arrays; PROTOCOL.md, "Bodies".
+"""Parse and serialize the lines of bodies: JSON objects and, down, arrays; PROTOCOL.md, "Bodies".
 
 Each direction has one structure with the fields of all its objects, so that a line is decoded once. A missing field is
 None; the field that is present tells the kind of line.
