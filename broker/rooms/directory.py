@@ -172,7 +172,10 @@ class Directory(Index):
         """
         room, successor, closes = member.room, None, False
         if room.closed_ms:
-            self._drop_member(member)
+            # A gateway publishes again that its host leaves, when it has reconciled. One of version 2 stays as long as
+            # the room, since its client comes back if it lacks entries before the end.
+            if member.dialect != TSUDOI_2.name:
+                self._drop_member(member)
             return
         if member.is_host and room.persistent:
             room.host = NO_HOST

@@ -319,6 +319,19 @@ def test_a_member_of_a_closed_room_that_was_away_hears_it_to_its_end() -> None:
     assert said_to(guest) == 5
 
 
+def test_a_host_that_left_behind_a_restart_of_the_broker_hears_its_room_to_the_end() -> None:
+    people, host, guest = two_who_chat()
+    miss_what_comes(people, host, 5, guest)
+    people.loses = lambda address, data: address == host.address
+    people.world.restart_broker()
+    people.say(host, "/leave")
+    people.run(1.0)  # The gateway reconciles, and publishes again that the host leaves.
+    people.loses = nothing
+    people.run_until(lambda: bool(ends(host)), 5.0)
+    assert (ends(host)[0].reason, ends(host)[0].is_whole) == ("closed", True)
+    assert (len(host.losses()), said_to(host)) == (1, 5)
+
+
 def test_the_directory_forgets_a_closed_room_with_its_members_of_version_2() -> None:
     people, host, _ = two_who_chat()
     directory = people.world.broker.core.directory
