@@ -5,6 +5,7 @@ from itertools import islice
 from typing import TypeVar
 
 from tsudoi.protocol import backbone
+from tsudoi.protocol.errors import RoomNotFound
 
 from ..store.interface import FOREVER, RestrictionKind
 from .directory import Directory
@@ -34,9 +35,14 @@ def list_rooms(directory: Directory, limit: int) -> backbone.Rooms:
 
 
 def who(directory: Directory, question: backbone.Who, wall_ms: int) -> backbone.Present:
-    """Return a page of a room's members: name, whether it is the host, milliseconds since it last sent a message."""
-    room = directory.rooms.get(question.room)
-    members = room.members if room is not None else {}
+    """Return a page of a room's members: name, whether it is the host, milliseconds since it last sent a message.
+
+    Raises:
+        RoomNotFound: the room has closed, or is not known. An empty page would say that it is open and has no members.
+    """
+    if (room := directory.rooms.get(question.room)) is None:
+        raise RoomNotFound
+    members = room.members
     page = _page(members.values(), question.skip, question.limit)
     return backbone.Present(len(members), [(m.name, m.is_host, max(wall_ms - m.spoke_ms, 0)) for m in page])
 

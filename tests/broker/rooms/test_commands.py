@@ -178,7 +178,6 @@ def test_questions_are_answered_in_pages(room: Room) -> None:
     present = room.ask(A, Who(room.alice.room, 0, 20))
     assert present == Present(2, [("alice", True, 10_000), ("bob", False, 3_000)])
     assert room.ask(A, Who(room.alice.room, 1, 1)) == Present(2, [("bob", False, 3_000)])
-    assert room.ask(A, Who(99, 0, 20)) == Present(0, [])
     other = room.create("部屋", token=4).room
     assert room.alice.room < other
     assert room.ask(A, Browse(0, 20)) == Browsed(2, [("den", 2, False), ("部屋", 1, False)], [room.alice.room, other])
@@ -655,6 +654,12 @@ def test_a_closed_rooms_log_ends_with_its_end(room: Room) -> None:
 def test_a_page_that_is_nowhere_is_empty(room: Room, question: Callable[[int], Question]) -> None:
     answer = room.ask(A, question(room.alice.room))
     assert answer == Present(2, []) or answer == Browsed(1, [])
+
+
+def test_a_room_that_has_closed_is_not_shown_without_members(room: Room) -> None:
+    room.does(room.alice, "/close")
+    for room_id in (room.alice.room, 99):
+        assert room.ask(B, Who(room_id, 0, 20)) == backbone.Refused(Status.ROOM_NOT_FOUND, "")
 
 
 def test_a_repeated_command_is_done_once(room: Room) -> None:
