@@ -29,10 +29,12 @@ class _Key:
 # Textual takes Alt-1 for what Option-1 writes on a Mac, `¡`, which comes as that character. Alt-Enter begins a line.
 # A key that is not in this table is written, as `^a`, when the next one comes at once, as over a slow line.
 _keys: Any = ANSI_SEQUENCES_KEYS
-_keys.pop("\x1b0", None)
 for _name in "123456789adu":
     _keys[f"\x1b{_name}"] = (_Key(f"alt+{_name}"),)
-_keys["\x1b\r"] = _keys["\x1b\n"] = (_Key("alt+enter"),)
+# All others do nothing: Textual takes Alt-< for `<`. What a terminal reports begins with the letters and marks left out.
+for _name in map(chr, range(ord("!"), ord("~") + 1)):
+    if _name not in "bf[]^_NOPX\\123456789adu":
+        _keys[f"\x1b{_name}"] = (_Key("alt+unused"),)
 
 
 class PatientDriver(LinuxDriver):

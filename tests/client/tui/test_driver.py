@@ -296,3 +296,10 @@ def test_what_is_typed_before_the_screen_is_there_is_said(served: Served, tmp_pa
 def test_alt_is_known_also_when_text_follows_at_once(key: str) -> None:
     events = XTermParser().feed(f"\x1b{key}い")
     assert [event.key for event in events if isinstance(event, Key)] == [f"alt+{key}", "い"]
+
+
+@pytest.mark.parametrize("key", ["<", ">", ".", "-", "0", "x", "Z", "@"])
+def test_alt_and_another_key_writes_nothing_also_when_text_follows_at_once(key: str) -> None:
+    events = XTermParser().feed(f"\x1b{key}い")
+    written = [event.character for event in events if isinstance(event, Key) and event.is_printable]
+    assert written == ["い"]
