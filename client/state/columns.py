@@ -8,6 +8,7 @@ side by side: a family as its members, a flag as its letters.
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from unicodedata import category
 
 from rich.cells import cell_len, get_character_cell_size
 
@@ -21,6 +22,8 @@ _PARTS = re.compile("[\u200d\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff]")
 _TAGS = re.compile("[\U000e0000-\U000e007f]")
 _INVISIBLE = re.compile("[\u2066-\u2069\u202a-\u202e\u200e\u200f\u061c\u00ad\u115f\u1160\u3164\uffa0]")
 """Controls of direction, the soft hyphen, and the fillers of Hangul: blanks of no column, one, or two."""
+_AGREED = re.compile("[ -~\u00a0-\u02ff\u2010-\u203f\u2500-\u257f\u3000-\u30ff\u4e00-\u9fff\uff01-\uffdc]*").fullmatch
+"""Matches a text of characters about whose width terminals agree: Latin, punctuation, lines, Japanese, Chinese."""
 
 
 @lru_cache(2048)
@@ -34,8 +37,19 @@ def plain(text: str) -> str:
 
 
 def width(text: str) -> int:
-    """Return the columns that a `plain` text takes."""
-    return cell_len(text)
+    """Return the columns that a `plain` text takes: where terminals disagree, the most."""
+    return cell_len(text) if is_agreed(text) else sum(map(_columns, text))
+
+
+def is_agreed(text: str) -> bool:
+    """Return whether all terminals agree about the width of a `plain` text."""
+    return _AGREED(text) is not None
+
+
+@lru_cache(4096)
+def _columns(char: str) -> int:
+    """Return the columns of a character; a vowel sign of हिन्दी that stands beside its letter has one in most terminals."""
+    return 1 if category(char) == "Mc" else get_character_cell_size(char)
 
 
 def fit(text: str, columns: int, right: bool = False) -> str:
@@ -52,7 +66,7 @@ def cut(text: str, columns: int) -> str:
     """Return the beginning of a text, at most this wide."""
     taken = 0
     for at, char in enumerate(text):
-        taken += get_character_cell_size(char)
+        taken += _columns(char)
         if taken > columns:
             return text[:at]
     return text
@@ -87,7 +101,7 @@ def _overflow(text: str, start: int, columns: int) -> int:
     """Return the place of the first character that does not fit; at least one character is taken."""
     taken = 0
     for at in range(start, len(text)):
-        taken += get_character_cell_size(text[at])
+        taken += _columns(text[at])
         if taken > columns and at > start:
             return at
     return len(text)
@@ -97,7 +111,7 @@ def _may_break(text: str, at: int) -> bool:
     before, after = text[at - 1], text[at]
     if before in _SPACES or before == "-":
         return True
-    is_wide = get_character_cell_size(before) == 2 or get_character_cell_size(after) == 2
+    is_wide = _columns(before) == 2 or _columns(after) == 2
     return is_wide and after not in _NOT_FIRST and before not in _NOT_LAST
 
 

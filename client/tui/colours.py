@@ -1,11 +1,11 @@
 """Styles by the names that `client/state/view.py` gives them."""
 
-from rich.segment import Segment
+from rich.segment import ControlType, Segment
 from rich.style import Style
 from textual.strip import Strip
 
 from .. import palette
-from ..state.columns import Line, span_width
+from ..state.columns import Line, is_agreed, span_width
 
 _QUIET, _LOUD, _MORE = (f"color({number})" for number in (palette.QUIET, palette.LOUD, palette.MORE))
 
@@ -52,3 +52,19 @@ def strip(line: Line, columns: int) -> Strip:
     """
     segments = [Segment(text, STYLES[style]) for text, style in line]
     return Strip(segments, span_width(line)).adjust_cell_length(columns, STYLES["text"])
+
+
+def hold_columns(strip: Strip, x: int) -> Strip:
+    """Return a strip behind which the cursor is where it belongs, also if the terminal has other widths than we think.
+
+    `x`: the screen's column at which the strip begins. What stood there before is erased, as the terminal may write
+    fewer columns. Textual joins the strips of a row without telling the terminal where each begins.
+    """
+    if is_agreed(strip.text):
+        return strip
+    erase, move = f"\x1b[{strip.cell_length}X", f"\x1b[{x + strip.cell_length + 1}G"
+    return Strip([_control(erase), *strip, _control(move)], strip.cell_length)
+
+
+def _control(sequence: str) -> Segment:
+    return Segment(sequence, STYLES["text"], ((ControlType.CURSOR_MOVE_TO_COLUMN, 0),))

@@ -6,7 +6,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from ..state.columns import Line
-from .colours import strip
+from .colours import hold_columns, strip
 
 
 class Rows(Widget):
@@ -31,7 +31,8 @@ class Rows(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        return strip(self._rows[y] if y < len(self._rows) else (), self.size.width)
+        line = strip(self._rows[y] if y < len(self._rows) else (), self.size.width)
+        return hold_columns(line, self.content_region.x)
 
     def on_click(self, event: Click) -> None:
         self.post_message(self.Chosen(self, event.y, event.x))

@@ -15,7 +15,7 @@ from ..state.columns import Line
 from ..state.columns import width as cells
 from ..state.model import MAX_ITEMS, Item, Room
 from ..state.view import copied, item_lines, timeline
-from .colours import STYLES, strip
+from .colours import STYLES, hold_columns, strip
 
 WHEEL = 3
 """Lines that a step of the mouse's wheel moves."""
@@ -203,7 +203,7 @@ class Timeline(Widget, can_focus=False):
             first, last = cells(text[:start]), cells(text[:end])
             marked = line.crop(first, last).apply_style(STYLES["shown"])
             line = Strip.join([line.crop(0, first), marked, line.crop(last)])
-        return line.apply_offsets(0, at)
+        return hold_columns(line.apply_offsets(0, at), self.content_region.x)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         spans = ((line, selection.get_span(at)) for at, line in enumerate(self._lines))

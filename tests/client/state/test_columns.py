@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from client.state.columns import cut, fit, plain, width, wrap
 
-TEXTS = st.text(st.sampled_from("ab -.\u3000、。「」あ漢字アー👨\u200d👩❤\ufe0f🇯🇵👍🏽e\u0301\u200b"), max_size=60)
+TEXTS = st.text(st.sampled_from("ab -.\u3000、。「」あ漢字アー👨\u200d👩❤\ufe0f🇯🇵👍🏽e\u0301\u200bहि☰"), max_size=60)
 
 
 @given(TEXTS, st.integers(2, 30))
@@ -26,6 +26,10 @@ def test_a_fitted_text_has_exactly_its_width(text: str, columns: int, right: boo
 @given(TEXTS)
 def test_the_width_of_a_plain_text_is_the_sum_of_its_characters(text: str) -> None:
     assert width(plain(text)) == sum(width(char) for char in plain(text))
+
+
+def test_a_vowel_sign_beside_its_letter_has_a_column_as_in_most_terminals() -> None:
+    assert width("हिन्दी") == 5
 
 
 @pytest.mark.parametrize(

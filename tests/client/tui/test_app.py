@@ -1,6 +1,7 @@
 """client/tui/app.py: what the user does, and what then stands on the screen and goes to the server."""
 
 import asyncio
+import re
 import sys
 import time
 from typing import Any
@@ -527,6 +528,17 @@ def test_the_screen_is_drawn_also_where_timers_begin_late(monkeypatch: pytest.Mo
             async with asyncio.timeout(10):
                 while f"line {number}" not in stage.screen:
                     await stage.pilot.pause(0.01)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("text", ["हिन्दी", "☰ menu", "🫠" * 40])
+def test_the_border_beside_a_text_of_disputed_width_is_put_in_its_column(text: str) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(people("alice", "bob"), Message("bob", text, 3))
+        update: Any = stage.app.screen._compositor.render_update(full=True)
+        row = next(row for row in update.render_segments(stage.app.console).splitlines() if text[:20] in row)
+        assert re.search(r"\x1b\[63G(\x1b\[[0-9;]*m)*│", row)
 
     play(scene)
 
