@@ -48,7 +48,7 @@ def is_agreed(text: str) -> bool:
 
 @lru_cache(4096)
 def _columns(char: str) -> int:
-    """Return the columns of a character; a vowel sign of हिन्दी that stands beside its letter has one in most terminals."""
+    """Return the columns of a character: also one of a vowel sign beside its letter, as most terminals have it."""
     return 1 if category(char) == "Mc" else get_character_cell_size(char)
 
 

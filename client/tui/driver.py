@@ -31,7 +31,7 @@ class _Key:
 _keys: Any = ANSI_SEQUENCES_KEYS
 for _name in "123456789adu":
     _keys[f"\x1b{_name}"] = (_Key(f"alt+{_name}"),)
-# All others do nothing: Textual takes Alt-< for `<`. What a terminal reports begins with the letters and marks left out.
+# All others do nothing: Textual takes Alt-< for `<`. With what is left out here begins what a terminal reports.
 for _name in map(chr, range(ord("!"), ord("~") + 1)):
     if _name not in "bf[]^_NOPX\\123456789adu":
         _keys[f"\x1b{_name}"] = (_Key("alt+unused"),)
