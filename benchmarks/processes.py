@@ -80,9 +80,10 @@ class Process(process.Process):
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         # Killed at once: its data is thrown away.
-        for pid in self.family():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        if self.running:  # else another program may have its number
+            for pid in self.family():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
         self.close()
 
     def family(self) -> list[int]:

@@ -178,8 +178,11 @@ class Process:
         """SIGKILL to it and to what it has started in its session."""
         self.ready = ""
         if self._popen is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._popen.pid, signal.SIGKILL)
+            # Once it and all that it has started have ended, another program may have its number, and then leads a
+            # group of that number. While some of what it has started runs, the kernel gives the number to none.
+            if self.running or not _exists(self._popen.pid):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._popen.pid, signal.SIGKILL)
             self._popen.wait()
             for pipe in (self._popen.stdin, self._popen.stdout):
                 if pipe is not None:
@@ -210,6 +213,14 @@ class Process:
         error = ProcessError(f"{self.name} {problem}")
         error.add_note(self.stderr.text)
         return error
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as exc:
+        return isinstance(exc, PermissionError)
+    return True
 
 
 def tree_root() -> Path | None:

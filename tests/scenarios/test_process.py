@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from scenarios.process import Process, ProcessError
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 60.0
 READY = """
@@ -58,6 +60,26 @@ def test_it_is_started_again_after_a_kill_and_the_log_goes_on() -> None:
         assert program.ready == f"ready {program.pid}" != f"ready {first}"
         assert program.stderr.wait_for(lambda line: False, 0) is None
     assert program.stderr.text == "running\n" * 2
+
+
+def test_an_end_kills_no_other_program_that_has_its_number_by_now() -> None:
+    with Program() as other:
+        program = Program()
+        program.start()
+        program.stop()
+        program.popen.pid = other.pid  # as when the numbers have come round
+        program.close()
+        assert other.running
+
+
+def test_what_a_program_has_started_ends_with_it() -> None:
+    program = Program("import subprocess; print(subprocess.Popen(['sleep', '1000']).pid, file=sys.stderr, flush=True)")
+    program.start()
+    child = program.stderr.wait_for(str.isdecimal, PATIENCE_S)
+    assert child is not None
+    program.stop()
+    program.close()
+    wait_until(lambda: not Path(f"/proc/{child}").exists())
 
 
 def test_a_frozen_program_stops_well() -> None:
