@@ -318,7 +318,13 @@ def _in_time(who: str, stay: Stay, entries: Sequence[Entry], me: int) -> Iterato
         if asked.outcome not in ("", "done", "refused", "no answer", "cancelled", "over"):
             yield "commands", f"{who}: {asked}"
         if asked.outcome == "no answer" and asked.kind not in LISTS and asked.tag:
-            shown = [entry for entry in entries if entry.offset > asked.since and _shows(asked, entry)]
+            others = [other for other in stay.asked if other is not asked]
+            # What another command may have done as well, such as an earlier /password, proves nothing.
+            shown = [
+                entry
+                for entry in entries
+                if entry.offset > asked.since and _shows(asked, entry) and not any(_shows(o, entry) for o in others)
+            ]
             if any(came_at.get(str(entry.offset), asked.ended_at) < asked.ended_at - LATE_S for entry in shown):
                 yield "commands", f"{who}: {asked}, and its outcome had come: {shown}"
 

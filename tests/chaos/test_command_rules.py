@@ -108,6 +108,12 @@ def test_each_violation_is_found(doctor: Callable[[Stay], object], kinds: list[s
     assert found(stay) == kinds
 
 
+def test_what_another_command_has_done_as_well_proves_nothing() -> None:
+    stay = good()
+    stay.asked.insert(2, Asked("msg", "eve", "<2.3>", 6, "no answer", ended_at=20.0))
+    assert found(stay) == []
+
+
 def test_a_command_that_is_twice_in_the_log_is_found() -> None:
     twice = (
         *LOG[:7],
