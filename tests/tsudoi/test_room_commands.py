@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from broker.rooms import commands
 from gateway.chat.render import farewell
 from tests.support.waiting import until
 from tests.tsudoi.fake_server import FakeServer, fake_server
+from tests.tsudoi.protocol.sealed.model_server import line
 from tests.tsudoi.sealed_server import QUICK, SealedServer, sealed_server
 from tsudoi import ChatClient, CommandRefused, Event, NoAnswer, NotInDialect, NotInRoom, Settings, events
 from tsudoi.command_outcomes import REFUSALS, PendingList
@@ -173,6 +175,33 @@ async def test_who_is_not_in_the_room_any_more_can_give_no_command() -> None:
         for order in (room.who, room.close_room, lambda: room.kick("bob")):
             with pytest.raises(NotInRoom):
                 await order()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "error"),
+    [
+        (say_no("not-host"), "kicked", CommandRefused),
+        (say_no("not-host"), "closed", CommandRefused),
+        (b"", "kicked", NotInRoom),
+        (b"", "closed", None),
+    ],
+)
+async def test_a_room_was_closed_by_a_member_if_its_close_was_not_refused(
+    answer: bytes, reason: str, error: type[Exception] | None
+) -> None:
+    async with sealed_server() as server, await alone(server) as room:
+        server.answers |= {"/close": []}
+        closing = asyncio.create_task(room.close_room())
+        await until(lambda: 1 in room._commands)
+        if answer:
+            await until(lambda: room.waiting == 0)
+        (gateway,) = server.rooms["den"].gateways
+        (serving,) = gateway.serving.values()
+        # In one body: the end comes before the command is looked at again.
+        told = [with_cause(answer, 1, 1)] if answer else []
+        gateway._send_body(serving, b"\n".join((*told, line(ended=reason, text="the end"))))
+        with pytest.raises(error) if error else nullcontext():
+            await closing
 
 
 async def test_a_late_answer_belongs_to_the_command_that_was_given_up() -> None:

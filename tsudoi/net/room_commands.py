@@ -46,6 +46,8 @@ class Commands(ABC):
         """Those that were given by methods and wait, by the numbers of their lines."""
         self._given_up: dict[int, PendingCommand | PendingList] = {}
         """The last ones that wait no more."""
+        self._is_room_closed = False
+        """The membership has ended because its room was closed: all that a `/close` is answered with."""
         self._arrived = asyncio.Event()
 
     @property
@@ -215,7 +217,7 @@ class Commands(ABC):
             return None
         pending = PendingCommand()
         await self._carry_out(line, pending, None)
-        if not (self.closed and isinstance(command, slash_commands.Close)):
+        if pending.over or not (self._is_room_closed and isinstance(command, slash_commands.Close)):
             self._check_answered(line, pending)
         return pending.result
 

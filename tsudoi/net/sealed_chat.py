@@ -357,6 +357,7 @@ class SealedChat(ChatClient):
             return
         if last is not None:
             self._keep(last)
+        self._is_room_closed = isinstance(last, RoomClosed)
         if self._timer is not None:
             self._timer.cancel()
         self._sockets.close()
