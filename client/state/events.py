@@ -136,7 +136,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class AnswerDue:
-    """A while ago, old lines were asked for by this line."""
+    """A while ago, people or old lines were asked for by this line."""
 
     room: str
     line: str

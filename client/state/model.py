@@ -106,8 +106,13 @@ class Listing:
     """Pages of `/who` that are being collected."""
 
     page: int = 0
-    rows: int = 0
-    """Rows of this page that have come."""
+    """The one that was asked for, or came, last."""
+    names: frozenset[str] = frozenset()
+    """Of the rows of this page that have come."""
+    is_whole: bool = False
+    """All rows of this page have come."""
+    tries: int = 0
+    """How often this page was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

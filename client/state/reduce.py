@@ -168,6 +168,8 @@ def _load_older(state: State, name: str, at: datetime) -> Result:
 def _asked(state: State, asked: Asked) -> Result:
     def change(room: Room) -> Room:
         room = replace(room, silent=room.silent - {asked.what} if asked.by_user else room.silent | {asked.what})
+        if asked.what == "who":
+            return roster.ask(room, _page(asked.line))
         if asked.what != "history" or not asked.line:
             return room
         if not asked.by_user and room.awaited is not None and room.awaited.line == asked.line:  # asked again
@@ -177,18 +179,35 @@ def _asked(state: State, asked: Asked) -> Result:
         return replace(room, awaited=Awaited(asked.line, asked.by_user))
 
     state, commands = _change(state, asked.room, change)
-    if asked.what == "history" and asked.line:
+    if asked.line and (asked.what == "history" or (asked.what == "who" and not asked.by_user)):
         commands.append(SendLater(AnswerDue(asked.room, asked.line)))
     return state, commands
 
 
+def _page(line: str) -> int:
+    """Return the page that `/who` asks for."""
+    _, _, page = line.partition(" ")
+    return int(page) if page.isascii() and page.isdecimal() else 1
+
+
+def _is_roster_due(room: Room, line: str) -> bool:
+    listing = room.listing
+    return listing.page == _page(line) and not listing.is_whole and listing.tries < TRIES
+
+
 def _answer_due(state: State, name: str, line: str) -> Result:
-    """Ask for old lines again if a part of them has not come; say so if that was in vain."""
+    """Ask for people or old lines again if a part of them has not come; say so if that was in vain for old lines."""
     room = state.room(name)
-    if room is None or room.ended or room.awaited is None or room.awaited.line != line:
+    if room is None or room.ended:
+        return state, []
+    asks_who = line.startswith("/who")
+    if not (_is_roster_due(room, line) if asks_who else room.awaited is not None and room.awaited.line == line):
         return state, []
     if room.is_banner_bad:  # the question waits too
         return state, [SendLater(AnswerDue(name, line))]
+    if asks_who:
+        return state, [Ask(name, line)]
+    assert room.awaited is not None
     if room.awaited.tries < TRIES:
         awaited = replace(room.awaited, tries=room.awaited.tries + 1)
         return _change(state, name, lambda room: replace(room, awaited=awaited))[0], [Ask(name, line)]

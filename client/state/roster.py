@@ -54,24 +54,32 @@ def by_last_word(room: Room) -> list[str]:
     return list(dict.fromkeys([*(name for name in spoke if name in known), *known]))
 
 
+def ask(room: Room, page: int) -> Room:
+    """Note that a page of `/who` is asked for: what came of it before does not count."""
+    before = room.listing
+    tries = before.tries if before.page == page and not before.is_whole else 0
+    return replace(room, listing=Listing(page, tries=tries + 1))
+
+
 def take_page(room: Room, listed: tsudoi.Listed) -> tuple[Room, int]:
     """Take a part of a page of `/who`; return the page to ask for next, 0 for none.
 
     The first part of the first page begins a new roster.
     """
-    rows = [Person(row.name, row.is_host) for row in listed.rows if isinstance(row, tsudoi.Person)]
+    rows = {row.name: Person(row.name, row.is_host) for row in listed.rows if isinstance(row, tsudoi.Person)}
     listing = room.listing
-    begins = listed.page == 1 and (listing.page != 1 or listing.rows >= _expected(listed))
-    known = {} if begins else {person.name: person for person in room.people}
-    known |= {person.name: person for person in rows}
-    got = len(rows) if begins or listing.page != listed.page else listing.rows + len(rows)
+    if listing.page != listed.page or listing.is_whole:
+        listing = Listing(listed.page)
+    begins = listed.page == 1 and not listing.names
+    known = rows if begins else {person.name: person for person in room.people} | rows
+    names = listing.names | rows.keys()
+    is_whole = len(names) >= _expected(listed)
     room = replace(
         room,
         people=_sorted(known.values()),
         count=listed.count or max(len(known), room.count),
-        listing=Listing(listed.page, got),
+        listing=replace(listing, names=names, is_whole=is_whole),
     )
-    is_whole = got >= _expected(listed)
     return room, listed.page + 1 if is_whole and listed.page < min(listed.pages, MAX_PAGES) else 0
 
 

@@ -153,8 +153,8 @@ def _listed(room: Room, event: tsudoi.Listed, at: datetime, language: Language) 
         room, page = roster.take_page(room, event)
         if page and not shows:
             commands.append(Ask(room.name, f"/who {page}"))
-        if not page and not shows and room.listing.rows >= len(event.rows):
-            room = replace(room, silent=room.silent - {"who"} if _is_last(event) else room.silent)
+        if room.listing.is_whole and not page:
+            room = replace(room, silent=room.silent - {"who"})
     elif event.what == "history":
         awaited = room.awaited
         room = _take_part(_add_past(room, event.rows, at), event)
@@ -194,10 +194,6 @@ def _add_past(room: Room, rows: tuple[tsudoi.events.Row, ...], at: datetime) -> 
         if isinstance(row, tsudoi.Past)
     ]
     return replace(room, items=timeline.add_past(room.items, past))
-
-
-def _is_last(event: tsudoi.Listed) -> bool:
-    return event.page >= min(event.pages, roster.MAX_PAGES)
 
 
 def _take_server(state: State, room: Room, received: Received) -> tuple[Room, list[Command]]:

@@ -87,6 +87,30 @@ def test_further_pages_are_asked_for_when_a_page_is_whole() -> None:
     assert [person.name for person in den(state).people] == ["alice"]
 
 
+def test_people_of_whom_a_part_is_lost_are_asked_for_again_and_only_the_last_answer_counts() -> None:
+    names = [f"m{number:02}" for number in range(18)]
+    asked = Asked("den", "who", by_user=False, line="/who 1")
+    state, _ = after(entered(), asked, heard(who(1, 1, 18, names[:10])))
+    state, commands = after(AnswerDue("den", "/who 1"), state=state)
+    assert commands == [Ask("den", "/who 1")]
+    rest = [*names[:4], "new"]
+    state, commands = after(
+        asked, heard(who(1, 1, 5, rest[:3])), heard(who(1, 1, 5, rest[1:])), AnswerDue("den", "/who 1"), state=state
+    )
+    assert [person.name for person in den(state).people] == rest
+    assert not [command for command in commands if isinstance(command, Ask)]
+
+
+def test_people_are_asked_for_a_few_times_only() -> None:
+    state, _ = after(entered(), Asked("den", "who", by_user=False, line="/who 1"))
+    for _ in range(TRIES - 1):
+        state, commands = after(AnswerDue("den", "/who 1"), state=state)
+        assert commands == [Ask("den", "/who 1")]
+        state, _ = after(Asked("den", "who", by_user=False, line="/who 1"), state=state)
+    _, commands = after(AnswerDue("den", "/who 1"), state=state)
+    assert commands == []
+
+
 def test_the_roster_follows_joins_leaves_and_names() -> None:
     state, _ = after(
         entered(),
