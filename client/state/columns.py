@@ -87,13 +87,13 @@ def wrapped(text: str, columns: int) -> Iterator[str]:
     start = 0
     while start < len(text):
         end = _overflow(text, start, columns)
-        if end < len(text) and text[end] not in _SPACES:
+        if end < len(text) and text[end] not in SPACES:
             end = next((at for at in range(end, start, -1) if _may_break(text, at)), end)
             while end - 1 > start and get_character_cell_size(text[end]) == 0:
                 end -= 1
-        yield text[start:end].rstrip(_SPACES) if end < len(text) else text[start:end]
+        yield text[start:end].rstrip(SPACES) if end < len(text) else text[start:end]
         start = end
-        while start < len(text) and text[start] in _SPACES and end < len(text):
+        while start < len(text) and text[start] in SPACES and end < len(text):
             start += 1
 
 
@@ -109,13 +109,13 @@ def _overflow(text: str, start: int, columns: int) -> int:
 
 def _may_break(text: str, at: int) -> bool:
     before, after = text[at - 1], text[at]
-    if before in _SPACES or before == "-":
+    if before in SPACES or before == "-":
         return True
     is_wide = _columns(before) == 2 or _columns(after) == 2
     return is_wide and after not in _NOT_FIRST and before not in _NOT_LAST
 
 
-_SPACES = " \u3000"
+SPACES = " \u3000"
 _NOT_FIRST = frozenset(
     "、。，．・：；？！‼⁇⁈⁉…‥）」』】〕〉》］｝〙〗｠”’々〻ー゠〜～ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ゛゜ゝゞヽヾ"
     "､｡･｣ｰﾞﾟｧｨｩｪｫｯｬｭｮ%％‰℃,.:;?!)]}"

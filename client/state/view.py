@@ -9,7 +9,7 @@ from unicodedata import category
 from tsudoi.protocol.client.words import Language
 
 from .. import palette, words
-from .columns import Line, Span, cut, fit, plain, span_width, width, wrap, wrapped
+from .columns import SPACES, Line, Span, cut, fit, plain, span_width, width, wrap, wrapped
 from .model import MAX_ITEMS, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 
 _COMPACT = 56
@@ -165,7 +165,7 @@ def _hanging(head: Line, bar: bool, text: str, style: str, columns: int, mark: s
             first = _first_line(paragraph, max(columns - span_width(head), 0))
             lines.append((*head, (first, style)))
             start = ((" " * blank, _how_goes_on(paragraph, len(first))), *edge)
-            rest = paragraph[len(first) :].lstrip(" ")
+            rest = paragraph[len(first) :].lstrip(SPACES)
             if rest:
                 lines.extend(_wrapped(rest, room, start, style))
         else:
@@ -187,15 +187,15 @@ def _wrapped(text: str, columns: int, start: Line, style: str) -> Iterator[Line]
         yield (blank, *edge, (part, style))
         at += len(part)
         blank = (blank[0], _how_goes_on(text, at))
-        at += len(text[at:]) - len(text[at:].lstrip(" "))
+        at += len(text[at:]) - len(text[at:].lstrip(SPACES))
 
 
 def _how_goes_on(text: str, at: int) -> str:
-    """Return the style of what hangs below a line that ends here: it tells whether a space was left out."""
-    return "spaced" if text[at : at + 1] == " " else "joined"
+    """Return the style of what hangs below a line that ends here: it tells which space was left out."""
+    return {" ": "spaced", "\u3000": "wide-spaced"}.get(text[at : at + 1], "joined")
 
 
-_JOINTS = {"joined": "", "spaced": " ", "newline": "\n"}
+_JOINTS = {"joined": "", "spaced": " ", "wide-spaced": "\u3000", "newline": "\n"}
 
 
 def copied(marked: Iterable[tuple[Line, int, int]]) -> str:

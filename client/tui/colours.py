@@ -16,6 +16,7 @@ STYLES: dict[str, Style] = {
     "bar": Style(color=_QUIET),
     "joined": Style(),
     "spaced": Style(),
+    "wide-spaced": Style(),
     "newline": Style(),
     "hang": Style(color=_QUIET),
     "rule": Style(color=_QUIET),
