@@ -137,12 +137,20 @@ class Member:
 
     @classmethod
     def join(cls, stack: Stack, gateway: str, room: str, user: str) -> Member:
-        with socket.create_connection(("127.0.0.1", stack.tcp[gateway]), ANSWER_S) as tcp:
-            tcp.sendall(header(0, JOIN, 0, len(user)) + user.encode())
-            rooms = tcp.recv(4096).decode()
-            assert f"'{room}'" in rooms
-            tcp.sendall(room.encode())
-            return cls(room, user, token_of(tcp), stack.udp[gateway])
+        """Join as soon as this gateway lists the room: one that was made at another may be missing for a moment."""
+        joined: list[Member] = []
+
+        def joins() -> bool:
+            with socket.create_connection(("127.0.0.1", stack.tcp[gateway]), ANSWER_S) as tcp:
+                tcp.sendall(header(0, JOIN, 0, len(user)) + user.encode())
+                if f"'{room}'" not in tcp.recv(4096).decode():
+                    return False
+                tcp.sendall(room.encode())
+                joined.append(cls(room, user, token_of(tcp), stack.udp[gateway]))
+                return True
+
+        until(joins, f"{gateway} lists {room}")
+        return joined[0]
 
     def say(self, text: str) -> None:
         self._send(f"{self.user}: {text}")
