@@ -17,7 +17,7 @@ import pytest
 
 from tests.support import forked
 from tests.support.services import ROOT
-from tests.support.waiting import wait_until
+from tests.support.waiting import has_ended, wait_until
 
 PATIENCE_S = 60.0
 GATEWAY = ("gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", "{}")
@@ -102,7 +102,7 @@ def test_a_service_ends_in_good_order_with_its_terminal(arguments: Sequence[str]
     family = children(window.pid)
     window.close()
     assert window.status() == 0
-    assert [child for child in family if Path(f"/proc/{child}").exists()] == []
+    assert all(has_ended(child) for child in family)
 
 
 def test_what_is_sent_by_kill_stops_a_service_with_a_terminal_too(tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from scenarios.process import Process, ProcessError
-from tests.support.waiting import wait_until
+from tests.support.waiting import has_ended, wait_until
 
 PATIENCE_S = 60.0
 READY = """
@@ -79,7 +78,7 @@ def test_what_a_program_has_started_ends_with_it() -> None:
     assert child is not None
     program.stop()
     program.close()
-    wait_until(lambda: not Path(f"/proc/{child}").exists())
+    wait_until(lambda: has_ended(int(child)))
 
 
 def test_a_frozen_program_stops_well() -> None:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support import forked
+from tests.support.waiting import has_ended, wait_until
 from tests.test_documents import ROOT
 
 PATIENCE_S = 60.0
@@ -74,7 +74,4 @@ def test_what_python_itself_reads_is_left_to_a_new_one(tmp_path: Path) -> None:
 def test_it_ends_with_the_tests_that_started_it() -> None:
     ended = subprocess.run([sys.executable, "-c", ABANDONED], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 1, ended.stderr
-    deadline = time.monotonic() + PATIENCE_S
-    while Path("/proc", ended.stdout.strip()).exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: has_ended(int(ended.stdout)))

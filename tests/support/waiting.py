@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 PATIENCE_S = 60.0
 LOOK_S = 0.005
@@ -21,3 +22,12 @@ def wait_until(holds: Callable[[], object], what: str = "waited in vain", patien
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(LOOK_S)
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether a process has ended, even if its parent never asks: the first one of a container may not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
