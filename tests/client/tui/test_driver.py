@@ -26,7 +26,7 @@ from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialects import TSUDOI
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE_S = 8.0
+PATIENCE_S = 60.0
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
