@@ -50,6 +50,15 @@ def test_senders_hear_themselves_only_where_their_dialect_wants_it(gateway: Scri
     assert heard == [1, int(DIALECTS[name].echo), 1]
 
 
+def test_beside_one_that_hears_itself_one_with_the_same_form_of_datagrams_does_not(gateway: ScriptedGateway) -> None:
+    assert DIALECTS["classic"].down == DIALECTS["tcrp"].down
+    gateway.enter(1, "classic", address=ALICE)
+    gateway.enter(2, "tcrp", offset=1, address=BOB)
+    gateway.news(said(2, 1, "a"), said(3, 2, "b"))
+    assert texts(gateway, ALICE) == ["a", "b"]
+    assert texts(gateway, BOB) == ["a"]
+
+
 def test_each_dialect_hears_in_its_own_form(gateway: ScriptedGateway) -> None:
     for number, dialect in enumerate(("classic", "tcrp-named", "tcrp-200", "tcrp-202", "tcrp-bare-ack", "tsudoi"), 1):
         gateway.enter(number, dialect, address=address_of(number))
