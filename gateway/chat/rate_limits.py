@@ -53,14 +53,14 @@ class RateLimits(Component):
             self.counters.rate_limited += 1
         if member.rate_key and allowed:
             allowed = self._of_address(member, allowed, now)
-        if allowed:
-            rate, wanted = settings.room_rate, allowed
-            share = room.share
+        if wanted := allowed:
+            rate, share = settings.room_rate, room.share
+            burst = 2.0 * rate
             if share is None:
-                share = room.share = FairShare(2.0 * rate, now)
-            allowed = share.take(now, rate, 2.0 * rate, wanted)
+                share = room.share = FairShare(burst, now)
+            allowed = share.take(now, rate, burst, wanted)
             if allowed < wanted:
-                allowed += share.take_shares(member.id, now, rate, 2.0 * rate, wanted - allowed)
+                allowed += share.take_shares(member.id, now, rate, burst, wanted - allowed)
                 self.counters.room_limited += allowed < wanted
         if allowed < count:
             self._refuse(member, sender, now)

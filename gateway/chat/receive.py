@@ -39,6 +39,8 @@ from .outbound import Component
 from .rate_limits import TOO_FAST, RateLimits, warning_is_due
 from .unknown_tokens import UnknownTokens
 
+_WORDS = frozenset[str]().union(*(dialect.leave_words | dialect.register_words for dialect in DIALECTS.values()))
+"""Texts that are no message in some dialect: most texts are in none, which is one look."""
 LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word in dialect.leave_words)
 """Of all dialects, as bytes: a member can leave even while its datagrams are ignored."""
 _SAID = int(EntryKind.SAID)
@@ -108,16 +110,16 @@ class Receiver(Component):
 
         `data`: the whole datagram, for the log, if its sizes are not right.
         """
-        counters, room, sender = self.counters, member.room, member.sender
+        room, sender = member.room, member.sender
         if member.leaving:
-            counters.unknown_tokens += 1
+            self.counters.unknown_tokens += 1
             return
         if sender is not None and sender.muted_until > now and raw not in LEAVE_WORDS:
-            counters.rate_limited += 1
+            self.counters.rate_limited += 1
             self.flooding.ignored(member, source, now)
             return
         if room_name != room.raw_name and not _is_name_of(room, room_name):
-            counters.wrong_rooms += 1
+            self.counters.wrong_rooms += 1
             self.out.log_datagram(source, Drop.OTHER_ROOM, now, data or _datagram(member, room_name, raw))
             self.flooding.ignored(member, source, now)
             return
@@ -150,10 +152,12 @@ class Receiver(Component):
         if self.settings.auth != "off":
             # Clients may write a signed token where others write their names.
             text = without_token(text)
-        text = bound_lines(without_own_name(text, sender.own_names))
-        if not text or text in dialect.register_words:
+        text = without_own_name(text, sender.own_names)
+        if "\n" in text:
+            text = bound_lines(text)
+        if not text or (text in _WORDS and text in dialect.register_words):
             self.flooding.ignored(member, source, now)  # as above
-        elif text in dialect.leave_words or (
+        elif (text in _WORDS and text in dialect.leave_words) or (
             self.limits.allowed_messages(member, sender, 1, now)
             and (not is_long or self._allows_long(member, text, was_cut, now))
         ):
@@ -180,7 +184,7 @@ class Receiver(Component):
                 self.counters.window_full += 1
                 self.limits.warn(member, sender, TOO_FAST, now)
             return
-        if text in member.dialect.leave_words:
+        if text in _WORDS and text in member.dialect.leave_words:
             self.leaving.leave(member, LeaveReason.LEFT, now)
             return
         if text[0] in SLASHES:
