@@ -1,6 +1,7 @@
 """Hold the turns that a store has as one row each until they are folded into the rooms' logs, and encode such a row."""
 
 from collections import defaultdict
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -23,6 +24,7 @@ class _Turn(msgspec.Struct, array_like=True):
 
 
 _turn = msgspec.msgpack.Decoder(_Turn)
+_news_of = attrgetter("news")
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -67,8 +69,8 @@ class UnfoldedTurns:
         return max(self._count / FOLD_AT[0], self._bytes / FOLD_AT[1])
 
     def add(self, batch: Batch) -> None:
+        self._bytes += sum(map(len, map(_news_of, batch.chunks)))
         for chunk in batch.chunks:
-            self._bytes += len(chunk.news)
             self.chunks[chunk.room].append(chunk)
         self._count += len(batch.chunks)
         self.accepted.update(batch.accepted)
