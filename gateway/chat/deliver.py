@@ -90,7 +90,11 @@ class Deliver(Component):
                 return
             if len(entries) > AT_ONCE and now - room.spoke_at > PAUSE_S:
                 entries = self.gaps.pace(room, news, now)
-            self._advance(room, entries, now)
+            if first > position and not room.waiting and _TALK.issuperset(map(_kind_of, entries)):
+                self._deliver_messages(room, entries, now)  # as usual
+                self.reports.note(room)
+            else:
+                self._advance(room, entries, now)
             if room.position < last and self.members.rooms.get(room.id) is room:
                 self.gaps.repair(room, now)
                 return
@@ -110,10 +114,6 @@ class Deliver(Component):
     def _advance(self, room: Room, entries: list[Entry], now: float) -> None:
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
         position = room.position
-        if not room.waiting and entries and entries[0].offset > position and _TALK.issuperset(map(_kind_of, entries)):
-            self._deliver_messages(room, entries, now)  # as usual
-            self.reports.note(room)
-            return
         said: list[Entry] = []
         # Where a member becomes live; elsewhere messages go together also while members catch up.
         cursors: Collection[int] = {member.cursor for member in room.waiting.values()} if room.waiting else ()
