@@ -234,32 +234,36 @@ class SqliteStore:
                 self._fold()
         if logs.turns.is_full:
             logs.begin_fold()
-        drops = bool(batch.purged or batch.forgotten)
-        kept = batch.without_dropped() if drops else batch
-        appends = bool(kept.chunks or kept.accepted or kept.delivered or kept.said)
-        row, changes_members = 0, len(batch.members) > len(batch.said)
+        drops = batch.purged or batch.forgotten
+        changes_members = len(batch.members) > len(batch.said)
         if drops or logs.folding or batch.rooms or changes_members or batch.restrictions or batch.posts:
-            with self._transaction():
-                if drops:
-                    # So that the tables have everything of the rooms and gateways.
-                    logs.fold()
-                else:
-                    logs.fold_part(kept)
-                self._write_rows(kept)
-                self._drop(batch.purged, batch.forgotten)
-                if appends:
-                    row = logs.append(kept)
-            if drops:
-                logs.folded()
-                self._holds_erased |= bool(batch.purged)
-            else:
-                logs.confirm_part()
-        elif appends:
-            row = logs.append(kept)  # one statement is a transaction
-        if appends:
-            logs.added(kept, row)
+            self._commit_rows(batch)
+        elif batch.chunks or batch.accepted or batch.delivered or batch.said:
+            logs.added(batch, logs.append(batch))  # one statement is a transaction
         self._checkpoints.note(self._db.total_changes, logs.written)
         self.is_long_commit_due = logs.is_behind or self._checkpoints.is_restart_due
+
+    def _commit_rows(self, batch: Batch) -> None:
+        """Commit a batch that changes more than logs and positions, with a part of what is being folded."""
+        logs, drops = self._logs, bool(batch.purged or batch.forgotten)
+        kept, row = batch.without_dropped() if drops else batch, 0
+        with self._transaction():
+            if drops:
+                # So that the tables have everything of the rooms and gateways.
+                logs.fold()
+            else:
+                logs.fold_part(kept)
+            self._write_rows(kept)
+            self._drop(batch.purged, batch.forgotten)
+            if kept.chunks or kept.accepted or kept.delivered or kept.said:
+                row = logs.append(kept)
+        if drops:
+            logs.folded()
+            self._holds_erased |= bool(batch.purged)
+        else:
+            logs.confirm_part()
+        if row:
+            logs.added(kept, row)
 
     def _fold(self) -> None:
         if self._logs.has_turns:

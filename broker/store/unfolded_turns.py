@@ -69,11 +69,12 @@ class UnfoldedTurns:
         return max(self._count / FOLD_AT[0], self._bytes / FOLD_AT[1])
 
     def add(self, batch: Batch) -> None:
-        self._bytes += sum(map(len, map(_news_of, batch.chunks)))
-        for chunk in batch.chunks:
+        chunks = batch.chunks
+        self._bytes += sum(map(len, map(_news_of, chunks)))
+        for chunk in chunks:
             self.chunks[chunk.room].append(chunk)
-        self._count += len(batch.chunks)
-        self.accepted.update(batch.accepted)
-        self.delivered.update(batch.delivered)
-        self.said.update(batch.said)
+        self._count += len(chunks)
+        self.accepted |= batch.accepted
+        self.delivered |= batch.delivered
+        self.said |= batch.said
         self.is_full = self._count >= FOLD_AT[0] or self._bytes >= FOLD_AT[1]
