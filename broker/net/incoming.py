@@ -57,8 +57,9 @@ class Incoming:
         self._moment = moment
         self._sockets.receive(self.queue.has_room, self._take)
         if self._lone is not None:
-            lone, self._lone = self._lone, None
-            self._handle_lone(*lone)
+            (peer, lone), self._lone = self._lone, None
+            if parts := self._handle(peer, lone):
+                self._handle_parts(peer, lone, parts)
         elif self.queue.accounts:
             self.queue.serve(moment.now + TURN_S, time.monotonic, self._handle)
         for topic in self._sockets.subscribed():
@@ -83,9 +84,8 @@ class Incoming:
     def _enqueue(self, peer: str, frame: _Frame) -> None:
         self.queue.add(frame[2], peer, frame, len(frame[0]))
 
-    def _handle_lone(self, peer: str, frame: _Frame) -> None:
-        parts = self._handle(peer, frame)
-        if parts and len(parts) > FEW_PARTS:
+    def _handle_parts(self, peer: str, frame: _Frame, parts: Sequence[tuple[_Frame, int]]) -> None:
+        if len(parts) > FEW_PARTS:
             self._enqueue(peer, frame)
             return
         for part, _ in parts:

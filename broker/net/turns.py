@@ -280,6 +280,8 @@ class Turns:
             self._sockets.publish(topic, body)
         answers: dict[str, list[bytes]] = {}
         for core, turn in work:
+            for job in turn.passwords:
+                self._hash(core, job)
             for peer, answer in turn.replies:
                 frame = backbone.encode(answer)
                 answers.setdefault(peer, []).append(frame if is_alone else backbone.for_shard(core.shard, frame))
@@ -294,9 +296,6 @@ class Turns:
         if self.admin is not None and self.operators_wait:
             self.admin.answer()
             self.operators_wait = is_readable(self.admin.socket)
-        for core, turn in work:
-            for job in turn.passwords:
-                self._hash(core, job)
         for on_ended in ending:
             on_ended()
 

@@ -42,6 +42,6 @@ def own_topic(instance: str) -> bytes:
 
 def topic_room(topic: bytes) -> int | None:
     """Return the room's number in a topic, None if it is not a room's topic."""
-    if len(topic) == TOPIC_SIZE and topic[:1] == b"r":
+    if topic[:1] == b"r" and len(topic) == TOPIC_SIZE:
         return int.from_bytes(topic[1:], "big")
     return None
