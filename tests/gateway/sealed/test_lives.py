@@ -295,6 +295,26 @@ def test_who_lacked_the_answer_to_its_resume_is_told_the_same_gap_and_what_follo
     assert node.gateway.counters.sealed_resumes == resumes + 1
 
 
+def test_a_gateway_whose_first_answers_are_lost_is_asked_again_soon_beside_one_that_is_gone() -> None:
+    people = start(1)
+    alice, bob = people.gather("alice", "bob")
+    people.run(1.0)
+    lost: list[bytes] = []
+
+    def is_one_of_two_retries(address: bytes, data: bytes) -> bool:
+        is_lost = address == alice.address and data[1] == Kind.RETRY and len(lost) < 2
+        lost.extend([data] * is_lost)
+        return is_lost
+
+    people.loses = is_one_of_two_retries
+    people.world.kill(people.world.nodes[0])
+    people.say(alice, "hello")
+    people.run_until(lambda: not alice.client.waiting, patience_s=5.5)
+    assert len(lost) == 2
+    people.run_until(lambda: bob.client.position == alice.client.position)
+    check(people.world, people, [alice, bob])
+
+
 @pytest.mark.parametrize(("delay_s", "nodes"), [(1.2, 1), (4.5, 3)])
 def test_a_client_on_a_slow_network_does_not_resume_each_time_that_it_asks_something(
     delay_s: float, nodes: int
