@@ -1,6 +1,8 @@
 """Pack a room's entries into bodies, each with the range of offsets that it covers; PROTOCOL.md, "Bodies"."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from tsudoi.protocol.sealed.lines import is_short, lengthen, serialize_range
 from tsudoi.protocol.sealed.parts import MAX_WHOLE
@@ -15,31 +17,26 @@ def pack(after: int, to: int, lines: Sequence[Numbered]) -> list[bytes]:
     A body has as many lines as fit one packet; a longer line has a body of its own. A message in short follows on one
     of these lines.
     """
+    if not lines:
+        return [serialize_range(after, to)]
+    found = [b"\n" + line for _, line in lines]
+    ends = list(accumulate(map(len, found)))
+    most = MAX_WHOLE - len(serialize_range(to, to))
     bodies: list[bytes] = []
-    kept: list[bytes] = []
-    range_size = len(serialize_range(to, to))
-    size, begun, last = range_size, after, after
-    for at, (offset, line) in enumerate(lines):
-        if kept and size + 1 + len(line) > MAX_WHOLE:
-            bodies.append(_body(begun, last, kept))
-            kept, size, begun = [], range_size, last
-        if not kept and is_short(line):
-            line = _whole(lines, at)
-        kept.append(line)
-        size += 1 + len(line)
-        last = offset
-    bodies.append(_body(begun, to, kept))
+    start, count = 0, len(found)
+    while start < count:
+        first = _whole(lines, start)
+        end = max(start + 1, bisect_right(ends, ends[start] + most - 1 - len(first)))
+        last = to if end == count else lines[end - 1][0]
+        bodies.append(b"".join((serialize_range(after, last), b"\n", first, *found[start + 1 : end])))
+        start, after = end, last
     return bodies
 
 
 def _whole(lines: Sequence[Numbered], at: int) -> bytes:
-    """Return the long form of a message in short, as the first line of a body is."""
-    whole = next(index for index in range(at - 1, -1, -1) if not is_short(lines[index][1]))
-    return lengthen(lines[at][1], at - whole, lines[whole][1])
-
-
-def _body(after: int, to: int, lines: Sequence[bytes]) -> bytes:
-    return b"\n".join((serialize_range(after, to), *lines))
+    """Return a line as the first one of a body, which a message in short can not be."""
+    whole = next(index for index in range(at, -1, -1) if not is_short(lines[index][1]))
+    return lines[at][1] if whole == at else lengthen(lines[at][1], at - whole, lines[whole][1])
 
 
 def merge(common: Sequence[Numbered], own: Sequence[Numbered]) -> list[Numbered]:
