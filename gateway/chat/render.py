@@ -105,11 +105,13 @@ def _sealed_messages(entries: Sequence[Entry]) -> list[bytes]:
     for entry in entries:
         if entry.member == member and entry.code == number and entry.sender == sender:
             arrays.append((entry.text,))
-        elif entry.code:
-            arrays.append((entry.offset, entry.sender, entry.text, member_number(entry.member), entry.code))
         else:
-            arrays.append((entry.offset, entry.sender, entry.text))
-        member, sender, number = entry.member, entry.sender, entry.code and entry.code + 1
+            member, sender, number = entry.member, entry.sender, entry.code
+            if number:
+                arrays.append((entry.offset, sender, entry.text, member_number(member), number))
+            else:
+                arrays.append((entry.offset, sender, entry.text))
+        number = number and number + 1
     return serialize_said(arrays)
 
 

@@ -99,15 +99,12 @@ class Speak(Component):
 
     def allowed(self, member: Member, texts: Sequence[str], now: float) -> tuple[int, LineRefusal | None]:
         """Count lines; return how many of them are said, from the first on, and why the next one is refused."""
-        sender, refusal, count = member.sender_state(), None, 0
-        for text in texts:
-            if 4 * len(text) > SURELY_WHOLE or not text.strip():
-                refusal = _fault(member, text)
-                if refusal is not None:
-                    break
-            count += 1
-        if not count:
-            return 0, refusal
+        sender, refusal, count = member.sender_state(), None, len(texts)
+        if 4 * max(map(len, texts)) > SURELY_WHOLE or not all(map(str.strip, texts)):
+            faults = enumerate(_fault(member, text) for text in texts)
+            count, refusal = next((found for found in faults if found[1] is not None), (count, None))
+            if not count:
+                return 0, refusal
         if sender.muted_until > now:
             self.counters.rate_limited += 1
             return 0, TOO_FAST

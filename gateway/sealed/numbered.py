@@ -10,23 +10,14 @@ from collections import deque
 from collections.abc import Sequence
 from enum import Enum, auto
 
-import msgspec
-
 from tsudoi.protocol.backbone import MAX_LINES
+from tsudoi.protocol.sealed.lines import UpLine
 
 WINDOW = MAX_LINES
 """Lines of a client that are on their way at once."""
 HELD = 32_768
 """Characters of lines of one client that wait for lines before them; the client repeats what is dropped. Texts that are
 too long to be said are found out only when their turn comes: 32 of these would be half a megabyte a member."""
-
-
-class Line(msgspec.Struct, frozen=True, gc=False):
-    """A line as its client sent it."""
-
-    number: int
-    after: int
-    text: str
 
 
 class LineAction(Enum):
@@ -44,8 +35,13 @@ class LineAction(Enum):
     """It waits for lines before it; or it is being published or asked about; or it does not fit."""
 
 
+def before(line: UpLine) -> int:
+    """Return the number of the line that a line names as the one before it."""
+    return line.number - 1 if line.after is None else line.after
+
+
 class NumberedLines:
-    """The lines of one member at this gateway."""
+    """The lines of one member at this gateway: those with `say` and a `number`."""
 
     __slots__ = ("_published", "_waiting", "asking", "held", "kept", "last", "refused")
 
@@ -58,45 +54,48 @@ class NumberedLines:
         items with theirs (`Publisher`)."""
         self._waiting = 0
         """How many lines these are, with those of them that are kept."""
-        self.held: dict[int, Line] = {}
+        self.held: dict[int, UpLine] = {}
         """Lines that came too early, by the number of the line that they follow on; `next` gives them out."""
         self.refused: dict[int, str] = {}
         """Numbers of lines that are refused for good → why."""
         self.asking = 0
         """The number of the line that the broker is asked about; 0: none."""
 
-    def judge(self, line: Line) -> LineAction:
+    def judge(self, line: UpLine) -> LineAction:
         """Decide on a line of the client, and hold it if it came too early."""
+        after = before(line)
         if line.number in self.refused:
             return LineAction.REFUSED
-        if line.number <= self.kept or line.after < self.kept:
+        if line.number <= self.kept or after < self.kept:
             return LineAction.KEPT
         if line.number > self.last:
-            if line.after == self.last and not self.asking and self._waiting < WINDOW:
+            if after == self.last and not self.asking and self._waiting < WINDOW:
                 return LineAction.TAKE
-            if line.after >= self.last:
+            if after >= self.last:
                 self.hold(line)
         elif self._published and max(self._published[0][0], self.kept + 1) == line.number and not self.asking:
             return LineAction.ASK
         return LineAction.WAIT
 
-    def together(self, lines: Sequence[Line]) -> int:
-        """Return how many lines can be taken together, of which the first can."""
-        number, most = lines[0].number, min(len(lines), WINDOW - self._waiting)
-        for count in range(1, most):
-            line = lines[count]
-            if line.after != number or line.number != number + 1 or line.number in self.refused:
-                return count
+    def together(self, lines: Sequence[UpLine]) -> Sequence[UpLine]:
+        """Return those lines, from the first on, that can be taken together; the first can be taken."""
+        number, refused = lines[0].number, self.refused
+        lines = lines[: WINDOW - self._waiting]
+        for count, line in enumerate(lines[1:], 1):
+            after = number
             number += 1
-        return most
+            if line.number != number or (line.after is not None and line.after != after) or number in refused:
+                return lines[:count]
+        return lines
 
-    def hold(self, line: Line) -> None:
+    def hold(self, line: UpLine) -> None:
         """Hold a line that can not be taken yet."""
-        others = [len(each.text) for after, each in self.held.items() if after != line.after]
-        if len(others) < WINDOW and sum(others) + len(line.text) <= HELD:
-            self.held[line.after] = line
+        place = before(line)
+        others = [len(each.say or "") for after, each in self.held.items() if after != place]
+        if len(others) < WINDOW and sum(others) + len(line.say or "") <= HELD:
+            self.held[place] = line
 
-    def next(self) -> Line | None:
+    def next(self) -> UpLine | None:
         """Return the held line whose turn has come, and hold it no more."""
         if self.asking or self._waiting >= WINDOW:
             return None

@@ -5,7 +5,6 @@ be opened is counted, and never answered.
 """
 
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import MalformedMessage
@@ -101,15 +100,12 @@ class SealedReceiver(Component):
         if not member.leaving:
             member.seen = now
             run = link.head
-            had_effect = False
-            for says, some in groupby(found, _says):
-                if says:
-                    had_effect |= self.saying.say(link, run, some, now)
-                else:
-                    for line in some:
-                        had_effect |= self._take(member, link, run, count, line, source, now)
+            says = [line for line in found if line.say is not None and line.number]
+            had_effect = bool(says) and self.saying.say(link, run, says, now)
+            for line in found if len(says) < len(found) else ():
+                had_effect |= line.say is None and self._take(member, link, run, count, line, source, now)
             wasted = not had_effect if body is not None else _given_up(link)
-            if wasted or (found and found[-1].say is not None):
+            if wasted or says:
                 self.sender.keys.decrypts.find(link.session)  # more may come
             for _ in range(wasted):
                 self.flooding.ignored(member, source, now)
@@ -174,10 +170,6 @@ class SealedReceiver(Component):
         for link in self._parts_before - self._with_parts:
             link.parts = None
         self._parts_before, self._with_parts = self._with_parts, set()
-
-
-def _says(line: UpLine) -> bool:
-    return line.say is not None
 
 
 def _given_up(link: SealedLink) -> int:

@@ -4,10 +4,11 @@ A message is published as an item, and is kept when it comes back in the room's 
 repeated although the broker has accepted it, are questions (`Say`), because the answer says more.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Item, Posted, Say
+from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.sealed.lines import DownLine, UpLine, serialize
 from tsudoi.protocol.web.codes import Error
@@ -18,7 +19,7 @@ from ..chat.members import Member, Room
 from ..chat.outbound import Component
 from ..chat.speak import COMMAND_TOO_FAST, LineRefusal, OnOutcome, Speak, text_of
 from .link import SealedLink
-from .numbered import Line, LineAction, NumberedLines
+from .numbered import LineAction, NumberedLines, before
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +30,7 @@ class Saying(Component):
     commands: Commands
     leaving: Leaving
 
-    def say(self, link: SealedLink, run: bytes, said: Iterable[UpLine], now: float) -> bool:
+    def say(self, link: SealedLink, run: bytes, lines: Sequence[UpLine], now: float) -> bool:
         """Publish, hold or answer numbered lines (`say`) of a client; `now` is monotonic seconds.
 
         `run` is the link's `head` when their packet came.
@@ -38,19 +39,14 @@ class Saying(Component):
             Whether anything goes to the broker for them, or a line has ended the run.
         """
         member = link.member
-        lines = [
-            Line(up.number, up.number - 1 if up.after is None else up.after, up.say)
-            for up in said
-            if up.say is not None and up.number is not None
-        ]
         numbered = _numbered(member)
-        before = numbered.last, numbered.asking
+        former = numbered.last, numbered.asking
         at = 0
         while at < len(lines) and not member.leaving and link.head == run:
             line = lines[at]
             match numbered.judge(line):
                 case LineAction.TAKE:
-                    at += self._take(link, numbered, lines[at : at + numbered.together(lines[at:])], now)
+                    at += self._take(link, numbered, numbered.together(lines[at:]), now)
                     if numbered.held and numbered.last == lines[at - 1].number:
                         self._go_on(link, numbered, now)
                     continue
@@ -63,7 +59,7 @@ class Saying(Component):
                 case LineAction.WAIT:
                     pass
             at += 1
-        return (numbered.last, numbered.asking) != before or member.leaving or link.head != run
+        return (numbered.last, numbered.asking) != former or member.leaving or link.head != run
 
     def note_kept(self, room: Room, numbers: dict[int, int], now: float) -> None:
         """Note that numbered lines have come back in their room's order: of each member the last one, by its id."""
@@ -82,14 +78,16 @@ class Saying(Component):
             if numbered.last != line.number:
                 return
 
-    def _take(self, link: SealedLink, numbered: NumberedLines, lines: Sequence[Line], now: float) -> int:
+    def _take(self, link: SealedLink, numbered: NumberedLines, lines: Sequence[UpLine], now: float) -> int:
         """Take lines whose turn has come, as many as can be published together; return how many are done with."""
         member, first = link.member, lines[0]
         texts, text = list[str](), ""
         for line in lines:
-            is_command, text = as_command(member, text_of(line.text))
-            if is_command:
-                break
+            text = text_of(line.say or "")
+            if text.startswith(SLASHES):
+                is_command, text = as_command(member, text)
+                if is_command:
+                    break
             texts.append(text)
         if not texts:
             self._take_command(link, numbered, first, text, now)
@@ -97,7 +95,7 @@ class Saying(Component):
         count, refusal = self.speak.allowed(member, texts, now)
         if count:
             room, more = member.room, tuple(texts[1:count])
-            item = Item(EntryKind.SAID, room.id, member.id, texts[0], first.number, first.after, more)
+            item = Item(EntryKind.SAID, room.id, member.id, texts[0], first.number, before(first), more)
             if not self.routes.publish(room.shard, item):
                 self.counters.window_full += 1
                 return 1  # the others are held
@@ -109,7 +107,7 @@ class Saying(Component):
             count += 1
         return count
 
-    def _take_command(self, link: SealedLink, numbered: NumberedLines, line: Line, text: str, now: float) -> None:
+    def _take_command(self, link: SealedLink, numbered: NumberedLines, line: UpLine, text: str, now: float) -> None:
         if not numbered.are_all_kept:
             numbered.hold(line)
         elif (refusal := self.speak.refusal(link.member, text, now)) is None:
@@ -117,13 +115,13 @@ class Saying(Component):
         elif refusal.code is not Error.INTERNAL:
             self._refuse(link, numbered, line.number, refusal.why, again=refusal.code.is_temporary)
 
-    def _carry_out(self, link: SealedLink, numbered: NumberedLines, line: Line, text: str, now: float) -> None:
+    def _carry_out(self, link: SealedLink, numbered: NumberedLines, line: UpLine, text: str, now: float) -> None:
         member = link.member
         if text in member.dialect.leave_words:
             self.leaving.leave(member, LeaveReason.LEFT, now)
             return
         if password := self.commands.new_password(text):
-            locking = Say(member.room.id, member.id, "", True, line.number, line.after)
+            locking = Say(member.room.id, member.id, "", True, line.number, before(line))
             if not self.speak.lock(member, password, locking, now, self._on_outcome(link, numbered, line.number, now)):
                 numbered.asking = 0
                 self._refuse(link, numbered, line.number, COMMAND_TOO_FAST.why, again=True)
@@ -137,14 +135,14 @@ class Saying(Component):
             self._refuse(link, numbered, line.number, refusal.why, again=True)
             return
         if not member.leaving:
-            self._ask(link, numbered, Say(member.room.id, member.id, text, True, line.number, line.after), now)
+            self._ask(link, numbered, Say(member.room.id, member.id, text, True, line.number, before(line)), now)
 
-    def _ask_again(self, link: SealedLink, numbered: NumberedLines, line: Line, now: float) -> None:
+    def _ask_again(self, link: SealedLink, numbered: NumberedLines, line: UpLine, now: float) -> None:
         """Ask about a line that was published, if the broker has decided on it by now."""
         member = link.member
         if self.routes.settled(member.room.shard) >= numbered.item_of(line.number):
-            _, text = as_command(member, text_of(line.text))
-            self._ask(link, numbered, Say(member.room.id, member.id, text, False, line.number, line.after), now)
+            _, text = as_command(member, text_of(line.say or ""))
+            self._ask(link, numbered, Say(member.room.id, member.id, text, False, line.number, before(line)), now)
 
     def _ask(self, link: SealedLink, numbered: NumberedLines, say: Say, now: float) -> None:
         self.speak.ask(link.member.room.shard, say, now, self._on_outcome(link, numbered, say.number, now))

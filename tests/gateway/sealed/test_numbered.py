@@ -2,11 +2,12 @@
 
 import random
 
-from gateway.sealed.numbered import HELD, WINDOW, Line, LineAction, NumberedLines
+from gateway.sealed.numbered import HELD, WINDOW, LineAction, NumberedLines
+from tsudoi.protocol.sealed.lines import UpLine
 
 
-def line(number: int, after: int | None = None) -> Line:
-    return Line(number, number - 1 if after is None else after, f"line {number}")
+def line(number: int, after: int | None = None, text: str = "") -> UpLine:
+    return UpLine(say=text or f"line {number}", number=number, after=after)
 
 
 def publish(lines: NumberedLines, *numbers: int) -> None:
@@ -26,11 +27,11 @@ def test_a_line_is_taken_behind_the_one_it_names() -> None:
 def test_a_client_can_not_let_this_gateway_hold_many_long_lines() -> None:
     lines = NumberedLines(0)
     for number in range(2, 2 + WINDOW):
-        assert lines.judge(Line(number, number - 1, "x" * 16_000)) is LineAction.WAIT
+        assert lines.judge(line(number, text="x" * 16_000)) is LineAction.WAIT
     for number in range(2, 2 + WINDOW):  # in the place of shorter ones
         lines.hold(line(number))
-        lines.hold(Line(number, number - 1, "x" * 16_000))
-    assert 16_000 < sum(len(each.text) for each in lines.held.values()) <= HELD
+        lines.hold(line(number, text="x" * 16_000))
+    assert 16_000 < sum(len(each.say or "") for each in lines.held.values()) <= HELD
     assert len(lines.held) == WINDOW
 
 
@@ -60,12 +61,12 @@ def test_only_the_first_line_that_is_not_kept_is_asked_about() -> None:
 def test_lines_that_follow_each_other_are_taken_together() -> None:
     lines = NumberedLines(0)
     lines.refuse(4, "no", for_good=True)
-    assert lines.together([line(1), line(2), line(3), line(4), line(5)]) == 3
-    assert lines.together([line(1), line(2), line(7, 2), line(8)]) == 2
-    assert lines.together([line(1)]) == 1
-    assert lines.together([line(number) for number in range(1001, 2000)]) == WINDOW
+    assert len(lines.together([line(1), line(2), line(3), line(4), line(5)])) == 3
+    assert len(lines.together([line(1), line(2), line(7, 2), line(8)])) == 2
+    assert len(lines.together([line(1)])) == 1
+    assert len(lines.together([line(number) for number in range(1001, 2000)])) == WINDOW
     lines.published(1, 3, 1)
-    assert lines.together([line(number) for number in range(1001, 2000)]) == WINDOW - 3
+    assert len(lines.together([line(number) for number in range(1001, 2000)])) == WINDOW - 3
 
 
 def test_of_lines_that_were_published_together_some_may_be_kept_before_others() -> None:
@@ -118,7 +119,7 @@ def test_any_order_and_repetition_gives_each_line_once_and_in_order() -> None:
         sent = [line(number) for number in range(1, 30)] * 4
         dice.shuffle(sent)
         for each in [*sent, *(line(number) for number in range(1, 30))]:
-            taken: Line | None = each if lines.judge(each) is LineAction.TAKE else None
+            taken: UpLine | None = each if lines.judge(each) is LineAction.TAKE else None
             while taken is not None:
                 said.append(taken.number)
                 lines.published(taken.number, taken.number, 0)

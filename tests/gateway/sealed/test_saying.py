@@ -6,6 +6,7 @@ import pytest
 from gateway.sealed.group import MAX_COLLECTED
 from gateway.settings import Settings
 from tests.gateway.sealed.people import Network, People, Person
+from tests.gateway.sealed.test_attacks import sealed
 from tests.gateway.sealed.test_lives import BAD, check, start
 from tests.support.fakes import Node, Weather, World, hash_of
 from tsudoi.protocol.codes import EntryKind
@@ -55,6 +56,18 @@ def test_an_empty_text_between_others_is_refused_alone() -> None:
     check(people.world, people, [alice])
     assert alice.refused() == {3}
     assert alice.kept() == {1, 2, 4, 5}
+
+
+def test_what_is_said_without_a_number_is_ignored_and_a_number_without_a_text_too() -> None:
+    people, node, alice = alone()
+    sent, now = len(node.gateway.outbound.sent), people.world.now
+    (packet,) = sealed(alice, b'{"say":"x"}\n{"number":1}')
+    node.gateway.core.handle_datagrams(0, [packet], now)
+    assert len(node.gateway.outbound.sent) == sent
+    (packet,) = sealed(alice, b'{"ping":1}\n{"say":"first","number":1}\n{"say":"second","number":2}\n{"say":"x"}')
+    node.gateway.core.handle_datagrams(0, [packet], now)
+    assert len(node.gateway.outbound.sent) == sent + 1
+    assert node.gateway.counters.accepted_messages == 2
 
 
 def test_a_command_between_others_keeps_its_place() -> None:

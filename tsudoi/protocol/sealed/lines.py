@@ -43,8 +43,8 @@ class UpLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
     resume: Resume | None = None
     say: str | None = None
-    number: Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)] | None = None
-    """Of `say`."""
+    number: Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)] = 0
+    """Of `say`; 0: it has none."""
     after: Number | None = None
     """Of `say`: the number of the line before it that is not refused; None: `number` - 1."""
     want: Range | None = None
@@ -145,7 +145,7 @@ def parse_up_untrusted(body: bytes) -> list[UpLine]:
     if len(raw) > MAX_LINES:
         raise MalformedMessage(f"{len(raw)} lines; a body has at most {MAX_LINES}")
     try:
-        return [_up.decode(line) for line in raw]
+        return list(map(_up.decode, raw))
     except PARSE_ERRORS as exc:
         raise _malformed(exc) from exc
 

@@ -226,7 +226,7 @@ class Gateway:
 
     def _take(self, serving: Serving, up: UpLine) -> None:
         if up.say is not None:
-            assert up.number is not None
+            assert up.number
             if up.number in serving.refused:
                 self._send_body(serving, serving.refused[up.number])
             elif up.number <= serving.taken:
@@ -260,7 +260,7 @@ class Gateway:
 
     def _say(self, serving: Serving, up: UpLine, after: int) -> None:
         broker, session = self._broker, serving.member.grant.session
-        assert up.number is not None
+        assert up.number
         assert up.say is not None
         if session not in broker.members:
             return
