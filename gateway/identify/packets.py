@@ -25,7 +25,8 @@ def open_packet(keys: SessionKeys, data: bytes, *, up: bool) -> bytes | None:
         packet = parse_untrusted(data)
         if packet.kind not in (Kind.BODY, Kind.PART) or keys.suite_of(packet.session) is None:
             return None
-        cipher = (keys.decrypts if up else keys.encrypts).borrow(packet.session)
+        ciphers = keys.borrow(packet.session)
+        cipher = ciphers.up if up else ciphers.down
         return open_untrusted(cipher.decrypt, packet.nonce, packet.rest, packet.header)
     except MalformedMessage:
         return None

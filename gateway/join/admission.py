@@ -200,8 +200,7 @@ class Admission:
         self._rules.core.link_session(member, session)
         keys = self._rules.core.sealed_sender.keys
         about: dict[str, Any] = {"session": session.hex(), "suite": keys.suite_of(session)}
-        secret = {"up": keys.key(session, up=True), "down": keys.key(session, up=False)}
-        for name, key in (secret | {"check": keys.check_key(session)}).items():
+        for name, key in {**keys.keys(session)._asdict(), "check": keys.check_key(session)}.items():
             if key:
                 about[name] = key.hex()
         position = {"epoch": granted.epoch, "offset": granted.offset}

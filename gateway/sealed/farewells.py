@@ -48,6 +48,6 @@ class Farewells:
             if each.ticks in AT_TICKS:
                 each.count += 1
                 header = each.head + each.count.to_bytes(COUNT_SIZE, "big")
-                cipher = each.link.sender.keys.encrypts.borrow(each.link.session)
+                cipher = each.link.sender.keys.borrow(each.link.session).down
                 yield each.listener, each.address, header + cipher.encrypt(header[RUN_AT:], each.body, header)
         self._waiting = [each for each in self._waiting if each.ticks < AT_TICKS[-1]]

@@ -14,9 +14,8 @@ that was read on the network does not give access.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Final, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from tsudoi.protocol.names import TOKEN_SIZE, hash_token
 from tsudoi.protocol.sealed.packets import HEADER_SIZE, MARK, PART, SESSION_SIZE
@@ -27,15 +26,15 @@ from tsudoi.protocol.sealed.suites import (
     KEY_SIZES,
     PLAIN,
     Cipher,
-    cipher,
+    maker,
 )
 
 SECRET_SIZE: Final = 32
 """Bytes of a secret."""
 TICK_S: Final = 5.0
-"""Time between two calls of `SessionKeys.tick`: a cipher lives for once to twice as long after its last use."""
+"""Time between two calls of `SessionKeys.tick`: ciphers live for once to twice as long after their last use."""
 MOST_KEPT: Final = 8_192
-"""Ciphers of a direction that are kept beside as many older ones: 32 MB in all."""
+"""Sessions whose ciphers are kept beside those of as many older ones: 64 MB in all, 2 KB for each cipher."""
 PLACE, ROUTING = 1, 2
 """Where these bytes stand in a session."""
 _MARK_SIZE = 4
@@ -47,34 +46,11 @@ _SUITES: Final = {1: AES_128_GCM, 2: CHACHA20_POLY1305, PLAIN_NUMBER: PLAIN}
 _NUMBERS = {suite: number for number, suite in _SUITES.items()}
 
 
-class Cache(Generic[_T]):
-    """A cache of the ciphers of sessions in use: one takes 20 µs to make, and 2 KB of memory."""
+class Both(NamedTuple, Generic[_T]):
+    """What there is for each direction."""
 
-    __slots__ = ("_make", "_old", "young")
-
-    def __init__(self, make: Callable[[bytes], _T]) -> None:
-        self._make = make
-        self.young: dict[bytes, _T] = {}
-        """What was used since the last tick, by session."""
-        self._old: dict[bytes, _T] = {}
-
-    def find(self, session: bytes) -> _T:
-        """Return the cipher of a session, made now if need be, and keep it until it was not used for two ticks."""
-        found = self.young.get(session)
-        if found is None:
-            if len(self.young) >= MOST_KEPT:
-                self.tick()
-            found = self.young[session] = self._old.pop(session, None) or self._make(session)
-        return found
-
-    def borrow(self, session: bytes) -> _T:
-        """Return the cipher of a session, and do not keep one that is made now: a ping costs no memory."""
-        return self.young.get(session) or self._old.get(session) or self._make(session)
-
-    def tick(self) -> None:
-        """Forget the ciphers that were not used since the last but one call."""
-        if self.young or self._old:
-            self._old, self.young = self.young, {}
+    up: _T
+    down: _T
 
 
 class SessionKeys:
@@ -83,10 +59,11 @@ class SessionKeys:
     def __init__(self, all_secrets: Sequence[bytes]) -> None:
         """Begin with the service's secrets: new sessions are of the first, those of the others still hold."""
         self._secrets = list(all_secrets)
-        self.encrypts: Cache[Cipher] = Cache(partial(self._cipher, up=False))
-        self.decrypts: Cache[Cipher] = Cache(partial(self._cipher, up=True))
-        self._last_keys: tuple[bytes, bytes] = b"", b""
-        """A session, and its keys of both directions: a ping needs both."""
+        self.young: dict[bytes, Both[Cipher]] = {}
+        """The ciphers of sessions in use: what was used since the last tick."""
+        self._old: dict[bytes, Both[Cipher]] = {}
+        self._last: tuple[bytes, Both[Cipher]] | None = None
+        """The session whose ciphers were made last, and these: a ping needs both, and they are not kept."""
 
     def new(self, suite: str, place: int, routing: int) -> bytes:
         """Return a new session of a suite; `place` and `routing` have a byte each."""
@@ -106,14 +83,25 @@ class SessionKeys:
         """Return the key of checks; empty in the suite `plain`."""
         return b"" if _SUITES[session[0]] == PLAIN else self._derive(session, b"tsudoi 2 check", CHECK_KEY_SIZE)
 
-    def key(self, session: bytes, *, up: bool) -> bytes:
-        """Return the key of a direction; empty in the suite `plain`."""
+    def keys(self, session: bytes) -> Both[bytes]:
+        """Return the keys of a session; empty in the suite `plain`."""
         size = KEY_SIZES[_SUITES[session[0]]]
-        of, both = self._last_keys
-        if size and of != session:
-            both = self._derive(session, b"tsudoi 2 keys", 2 * MAX_KEY_SIZE)
-            self._last_keys = session, both
-        return both[:size] if up else both[MAX_KEY_SIZE : MAX_KEY_SIZE + size]
+        both = self._derive(session, b"tsudoi 2 keys", 2 * MAX_KEY_SIZE) if size else b""
+        return Both(both[:size], both[MAX_KEY_SIZE : MAX_KEY_SIZE + size])
+
+    def find(self, session: bytes) -> Both[Cipher]:
+        """Return the ciphers of a session, made now if need be, and keep them until not used for two ticks."""
+        found = self.young.get(session)
+        if found is None:
+            if len(self.young) >= MOST_KEPT:
+                self.tick()
+            found = self.young[session] = self.borrow(session)
+            self._old.pop(session, None)
+        return found
+
+    def borrow(self, session: bytes) -> Both[Cipher]:
+        """Return the ciphers of a session, and do not keep what is made now: a ping costs no memory."""
+        return self.young.get(session) or self._old.get(session) or self._make(session)
 
     def cover(self, session: bytes) -> bytes:
         """Return a session as the directory keeps it: covered, so that a reader of the store can not use it.
@@ -133,12 +121,14 @@ class SessionKeys:
         return None
 
     def tick(self) -> None:
-        """Let ciphers go that are not in use. Call it every `TICK_S`."""
-        self.encrypts.tick()
-        self.decrypts.tick()
+        """Forget the ciphers that were not used since the last but one call. Call it every `TICK_S`."""
+        self._old, self.young = self.young, {}
 
-    def _cipher(self, session: bytes, *, up: bool) -> Cipher:
-        return cipher(_SUITES[session[0]], self.key(session, up=up))
+    def _make(self, session: bytes) -> Both[Cipher]:
+        if self._last is None or self._last[0] != session:
+            make, keys = maker(_SUITES[session[0]]), self.keys(session)
+            self._last = session, Both(make(keys.up), make(keys.down))
+        return self._last[1]
 
     def _secret_of(self, session: bytes) -> bytes | None:
         head, mark = session[:-_MARK_SIZE], session[-_MARK_SIZE:]

@@ -109,13 +109,13 @@ class SealedLink:
     def seal(self, body: bytes) -> bytes:
         """Return the packet of a body of up to `MAX_WHOLE` bytes."""
         header = self.head + self._next_count(1).to_bytes(COUNT_SIZE, "big")
-        return header + self.sender.keys.encrypts.borrow(self.session).encrypt(header[RUN_AT:], body, header)
+        return header + self.sender.keys.borrow(self.session).down.encrypt(header[RUN_AT:], body, header)
 
     def seal_all(self, body: bytes) -> list[bytes]:
         """Return the packets of a body of any size."""
         if len(body) <= MAX_WHOLE:
             return [self.seal(body)]
-        encrypt, packets = self.sender.keys.encrypts.borrow(self.session).encrypt, []
+        encrypt, packets = self.sender.keys.borrow(self.session).down.encrypt, []
         head = bytes((0, Kind.PART)) + self.head[2:]
         parts = divide(body)
         for count, part in enumerate(parts, self._next_count(len(parts))):

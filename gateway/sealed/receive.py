@@ -87,14 +87,14 @@ class SealedReceiver(Component):
             self.counters.sealed_dropped["malformed"] += 1
             return
         try:
-            cipher = self.sender.keys.decrypts.borrow(link.session)
+            cipher = self.sender.keys.borrow(link.session).up
             opened = open_untrusted(cipher.decrypt, header[RUN_AT:], data[HEADER_SIZE:], header)
             link.window.add(count)
             body = opened if kind == BODY else self._add_part(link, count, opened)
             found = lines.parse_up_untrusted(body) if body else []
         except MalformedMessage:
             self.counters.sealed_dropped["forged"] += 1
-            self.sender.keys.decrypts.find(link.session)  # more may come
+            self.sender.keys.find(link.session)  # more may come
             return
         self.counters.sealed_opened += 1
         if not member.leaving:
@@ -106,7 +106,7 @@ class SealedReceiver(Component):
                 had_effect |= line.say is None and self._take(member, link, run, count, line, source, now)
             wasted = not had_effect if body is not None else _given_up(link)
             if wasted or says:
-                self.sender.keys.decrypts.find(link.session)  # more may come
+                self.sender.keys.find(link.session)  # more may come
             for _ in range(wasted):
                 self.flooding.ignored(member, source, now)
 

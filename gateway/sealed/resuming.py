@@ -130,7 +130,7 @@ class Resuming(Component):
         if not self._elsewhere.may_open(session, connection, now):
             return "limited"
         try:
-            cipher = keys.decrypts.borrow(session)
+            cipher = keys.borrow(session).up
             body = open_untrusted(cipher.decrypt, header[RUN_AT:], data[HEADER_SIZE:], header)
             found = lines.parse_up_untrusted(body) if kind == BODY else []
         except MalformedMessage:

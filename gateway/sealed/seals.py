@@ -51,7 +51,7 @@ class Column:
     __slots__ = ("at", "encrypts", "fields")
 
     def __init__(self, links: "Sequence[SealedLink]", common: int) -> None:
-        ciphers = links[0].sender.keys.encrypts
+        keys = links[0].sender.keys
         self.at = common
         """The common count that stands in `fields`."""
         counts = [(link.count + common).to_bytes(COUNT_SIZE, "big") for link in links]
@@ -59,7 +59,7 @@ class Column:
             [link.head + count + link.head[RUN_AT:] + count for link, count in zip(links, counts, strict=True)]
         )
         self.encrypts: list[Callable[[bytes, bytes, bytes], bytes]] = [
-            ciphers.find(link.session).encrypt for link in links
+            keys.find(link.session).down.encrypt for link in links
         ]
 
     def seal(self, common: int, bodies: Sequence[bytes], first: int, end: int) -> list[bytes]:

@@ -14,7 +14,7 @@ BODY = b'{"ping":1}'
 
 def packet(keys: SessionKeys, session: bytes, suite: str, *, up: bool) -> bytes:
     header = serialize_header(Kind.BODY, session, bytes(6), 1)
-    return header + cipher(suite, keys.key(session, up=up)).encrypt(header[18:], BODY, header)
+    return header + cipher(suite, keys.keys(session)[not up]).encrypt(header[18:], BODY, header)
 
 
 @pytest.mark.parametrize("suite", [AES_128_GCM, CHACHA20_POLY1305, PLAIN])

@@ -25,7 +25,7 @@ KEYS = SessionKeys([bytes(32)])
 def packet(line: bytes, suite: str = AES_128_GCM) -> bytes:
     session = KEYS.new(suite, 0, 0)
     header = serialize_header(Kind.BODY, session, NO_RUN, 1)
-    return header + cipher(suite, KEYS.key(session, up=True)).encrypt(header[18:], line, header)
+    return header + cipher(suite, KEYS.keys(session).up).encrypt(header[18:], line, header)
 
 
 def test_no_other_line_is_as_short_as_a_ping() -> None:

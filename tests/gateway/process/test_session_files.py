@@ -27,7 +27,7 @@ def test_both_files_are_made_once_and_used_again(tmp_path: Path) -> None:
     assert [stat.S_IMODE(path.stat().st_mode) for path in files] == [0o600, 0o600]
     again = opened(config)
     session = made.keys.new(AES_128_GCM, 1, 2)
-    assert again.keys.key(session, up=True) == made.keys.key(session, up=True)
+    assert again.keys.keys(session).up == made.keys.keys(session).up
     assert again.fingerprint == made.fingerprint
     assert len(made.fingerprint) == 64
     assert isinstance(made.shown and made.shown.context, ssl.SSLContext)

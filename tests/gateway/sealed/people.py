@@ -128,7 +128,7 @@ class People:
         self.world.flush(node)
         self.world.run_until(lambda: bool(found))
         granted = found[0]
-        up, down, check = keys.key(session, up=True), keys.key(session, up=False), keys.check_key(session)
+        up, down, check = keys.keys(session).up, keys.keys(session).down, keys.check_key(session)
         about = (granted.user, member_number(granted.member), granted.epoch, granted.offset)
         grant = Grant(session, suite, up, down, check, *about)
         nodes = self.world.nodes

@@ -27,7 +27,7 @@ def lines_to(gateway: ScriptedGateway, session: bytes, address: bytes) -> list[A
 
 def bodies_to(gateway: ScriptedGateway, session: bytes, address: bytes) -> list[list[Any]]:
     """Return the lines of each body that went to a client, in their order."""
-    opens = cipher(AES_128_GCM, gateway.keys.key(session, up=False))
+    opens = cipher(AES_128_GCM, gateway.keys.keys(session).down)
     packets = [each for each in gateway.outbound.to(address) if parse_untrusted(each).kind == Kind.BODY]
     assert len({each[:HEADER_SIZE] for each in packets}) == len(packets), "a nonce was used twice"
     bodies = [opens.decrypt(each[RUN_AT:HEADER_SIZE], each[HEADER_SIZE:], each[:HEADER_SIZE]) for each in packets]

@@ -5,7 +5,7 @@ import pytest
 from gateway.sealed.cookies import VALID_S, Cookies
 from gateway.sealed.keys import MOST_KEPT, SessionKeys, derive
 from tsudoi.protocol.names import hash_token
-from tsudoi.protocol.sealed.suites import AES_128_GCM, KEY_SIZES, PLAIN, SEALED
+from tsudoi.protocol.sealed.suites import AES_128_GCM, KEY_SIZES, PLAIN, SEALED, cipher
 
 ONE, OTHER = bytes(32), b"x" * 32
 
@@ -23,19 +23,20 @@ def test_all_that_is_derived_of_a_session_differs() -> None:
         for suite in SEALED:
             session = keys.new(suite, 0, 0)
             token = bytes.fromhex(keys.token(session))
-            derived = (keys.key(session, up=True), keys.key(session, up=False), keys.check_key(session), token)
+            derived = (keys.keys(session).up, keys.keys(session).down, keys.check_key(session), token)
             found |= {each[:16] for each in derived}
     assert len(found) == 2 * len(SEALED) * 4
 
 
-def test_the_keys_of_one_session_are_never_taken_for_those_of_another() -> None:
-    """The last keys are remembered."""
+def test_the_ciphers_of_one_session_are_never_taken_for_those_of_another() -> None:
+    """The last ones are remembered."""
     keys = SessionKeys([ONE])
     sessions = [keys.new(AES_128_GCM, 0, 0) for _ in range(3)]
-    asked = [(session, up) for session in (*sessions, *reversed(sessions)) for up in (True, False)]
-    assert [keys.key(session, up=up) for session, up in asked] == [
-        SessionKeys([ONE]).key(session, up=up) for session, up in asked
-    ]
+    for session in (*sessions, *reversed(sessions), sessions[0]):
+        for found, key in zip(keys.borrow(session), keys.keys(session), strict=True):
+            assert found.encrypt(bytes(12), b"text", b"header") == cipher(AES_128_GCM, key).encrypt(
+                bytes(12), b"text", b"header"
+            )
 
 
 @pytest.mark.parametrize("suite", KEY_SIZES)
@@ -45,13 +46,12 @@ def test_any_gateway_of_the_service_derives_the_same(suite: str) -> None:
     assert len(session) == 16
     assert session[1:3] == bytes((7, 9))
     assert here.suite_of(session) == there.suite_of(session) == suite
-    for up in (True, False):
-        assert len(here.key(session, up=up)) == KEY_SIZES[suite]
-        assert here.key(session, up=up) == there.key(session, up=up)
+    assert [len(key) for key in here.keys(session)] == [KEY_SIZES[suite]] * 2
+    assert here.keys(session) == there.keys(session)
     assert here.token(session) == there.token(session)
     assert here.check_key(session) == there.check_key(session)
     if suite != PLAIN:
-        assert len({here.key(session, up=True), here.key(session, up=False)}) == 2
+        assert len({here.keys(session).up, here.keys(session).down}) == 2
 
 
 def test_another_service_does_not_know_a_session() -> None:
@@ -84,24 +84,29 @@ def test_new_sessions_are_of_the_first_secret() -> None:
     assert SessionKeys([OTHER]).suite_of(session) == AES_128_GCM
 
 
-def test_a_cipher_is_kept_while_it_is_used_and_borrowing_keeps_none() -> None:
+def test_ciphers_are_kept_while_they_are_used_and_borrowing_keeps_none() -> None:
     keys = SessionKeys([ONE])
-    session = keys.new(AES_128_GCM, 0, 0)
-    assert keys.encrypts.borrow(session) is not keys.encrypts.borrow(session)
-    kept = keys.encrypts.find(session)
+    session, other = (keys.new(AES_128_GCM, 0, 0) for _ in range(2))
+    made = keys.borrow(session)
+    assert keys.borrow(session) is made  # the last ones: a ping is answered
+    assert keys.borrow(other) is not made
+    assert keys.borrow(session) is not made
+    assert not keys.young
+    kept = keys.find(session)
+    keys.find(other)
     keys.tick()
-    assert keys.encrypts.borrow(session) is kept
-    assert keys.encrypts.find(session) is kept
+    assert keys.borrow(session) is kept
+    assert keys.find(session) is kept
     keys.tick()
     keys.tick()
-    assert keys.encrypts.find(session) is not kept
+    assert keys.find(session) is not kept
 
 
 def test_no_more_ciphers_are_kept_than_allowed() -> None:
     keys = SessionKeys([ONE])
     for _ in range(3 * MOST_KEPT):
-        keys.encrypts.find(keys.new(PLAIN, 0, 0))
-    assert len(keys.encrypts.young) <= MOST_KEPT
+        keys.find(keys.new(PLAIN, 0, 0))
+    assert len(keys.young) <= MOST_KEPT
 
 
 def test_a_cookie_holds_for_its_session_its_address_and_a_while() -> None:

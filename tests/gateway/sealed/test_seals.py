@@ -89,7 +89,7 @@ class Stage:
         links = {link.address: link for link in (*self.seals.links, *self.absent)}
         for address, packets in self.out.sent.items():
             session = links[address].session
-            key = cipher(self.suite, self.sender.keys.key(session, up=False)) if KEY_SIZES[self.suite] else None
+            key = cipher(self.suite, self.sender.keys.keys(session).down) if KEY_SIZES[self.suite] else None
             opened, highest = b"", dict[bytes, int]()
             for raw in packets:
                 packet = parse_untrusted(raw)

@@ -36,6 +36,9 @@ class Cipher(Protocol):
 class _Plain:
     """The suite without secrets."""
 
+    def __init__(self, key: bytes) -> None:
+        """Take the key, which is empty."""
+
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         return data
 
@@ -47,11 +50,14 @@ def cipher(suite: str, key: bytes) -> Cipher:
     """Return the cipher of a suite of `KEY_SIZES` with a key; raise MalformedMessage for a key of another size."""
     if len(key) != KEY_SIZES[suite]:
         raise MalformedMessage(f"a key of {suite} has {KEY_SIZES[suite]} bytes, not {len(key)}")
-    return _Plain() if suite == PLAIN else _sealed(suite)(key)
+    return maker(suite)(key)
 
 
 @cache
-def _sealed(suite: str) -> Callable[[bytes], Cipher]:
+def maker(suite: str) -> Callable[[bytes], Cipher]:
+    """Return what makes the ciphers of a suite, each of a key of the right size."""
+    if suite == PLAIN:
+        return _Plain
     # A statement `import` for each cipher would cost as much as to derive its key.
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
