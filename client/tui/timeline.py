@@ -1,5 +1,6 @@
 """The lines of the shown room, which scroll; new ones come at the bottom, older ones are loaded at the top."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ from .colours import STYLES, hold_columns, strip
 
 WHEEL = 3
 """Lines that a step of the mouse's wheel moves."""
+AT_ONCE = 200
+"""Items that are wrapped before something else is done: a room may have thousands, and a resize wraps all of them."""
+MORE_S = 0.02
+"""After which as many older ones are wrapped, again and again: meanwhile the screen is drawn and keys are heard."""
 _OTHERS = MAX_ITEMS
 """Items whose lines are kept although they are not in the shown room: that it is shown again costs no wrapping."""
 
@@ -53,6 +58,9 @@ class Timeline(Widget, can_focus=False):
         super().__init__(id="timeline")
         self._lines: list[Line] = []
         self._items: list[_Placed] = []
+        self._from = 0
+        """The room's first item that is laid out: those before it are, a little later."""
+        self._is_more_due = False
         self._cache: dict[int, tuple[Item, tuple[Line, ...]]] = {}
         """An item's identity → the item and its lines."""
         self._cached_for: tuple[int, Language] | None = None
@@ -88,13 +96,18 @@ class Timeline(Widget, can_focus=False):
     def _last_top(self) -> int:
         return max(len(self._lines) - self.size.height, 0)
 
-    def show(self, room: Room | None, language: Language) -> None:
-        """Show a room. Where the user has scrolled up, the same lines stay in place."""
+    @property
+    def is_whole(self) -> bool:
+        """Whether all lines of the room are laid out."""
+        return self._from == 0
+
+    def show(self, room: Room | None, language: Language, more: bool = False) -> None:
+        """Show a room. Where the user has scrolled up, the same lines stay in place. `more`: lay out older lines."""
         is_other = room is None or self._room is None or room.name != self._room.name
         self._follows |= is_other
         anchor = None if self._follows else self._first_item()
         self._room, self._language = room, language
-        self._lay_out()
+        self._lay_out(anchor, more)
         if anchor is not None:
             item, within = anchor
             self._top = next((placed.start + within for placed in self._items if placed.item == item), self._top)
@@ -109,21 +122,28 @@ class Timeline(Widget, can_focus=False):
             # With the day or the `new` that stands before it.
             self._move((self._items[at - 1].end if at else 0) - self._top)
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, anchor: tuple[Item, int] | None, more: bool) -> None:
         """Make the lines anew, from the first item on that is not as it was: one new line costs one line."""
         width, room, language = self.size.width, self._room, self._language
         if room is None or width < 1:
-            self._lines, self._items, self._made_of = [], [], None
+            self._lines, self._items, self._from, self._made_of = [], [], 0, None
             return
         if self._cached_for != (width, language):
             self._cached_for = (width, language)
             self._cache.clear()
         made_of = (width, language, room.name, room.is_cut, id(room.first_unread))
-        start = self._unchanged(room.items) if made_of == self._made_of else 0
+        if made_of != self._made_of or more:
+            self._from = max(self._from - AT_ONCE, 0) if more else self._begin(room.items, anchor)
+            start = 0
+        else:
+            start = self._unchanged(room.items[self._from :])
         self._made_of = made_of
+        if self._from and not self._is_more_due:
+            self._is_more_due = True
+            asyncio.get_running_loop().call_later(MORE_S, self.call_later, self._lay_out_more)
         del self._items[start:]
         del self._lines[self._items[-1].end if start else 0 :]
-        for item, lines in timeline(room, width, language, self._lines_of, start):
+        for item, lines in timeline(room, width, language, self._lines_of, self._from + start):
             place = len(self._lines)
             self._lines.extend(lines)
             if item is not None:
@@ -131,6 +151,19 @@ class Timeline(Widget, can_focus=False):
         if len(self._cache) > len(self._items) + _OTHERS:
             kept = {id(placed.item) for placed in self._items}
             self._cache = {number: found for number, found in self._cache.items() if number in kept}
+
+    def _begin(self, items: Sequence[Item], anchor: tuple[Item, int] | None) -> int:
+        """Return the first item to lay out now: what is on the screen, and all below it."""
+        if sum(id(item) not in self._cache for item in items) <= AT_ONCE:
+            return 0
+        seen = len(items) if anchor is None else next((at for at, item in enumerate(items) if item is anchor[0]), 0)
+        return max(seen - max(AT_ONCE, self.size.height), 0)
+
+    def _lay_out_more(self) -> None:
+        self._is_more_due = False
+        if self._from:
+            self.show(self._room, self._language, more=True)
+            self.post_message(self.Moved())
 
     def _unchanged(self, items: Sequence[Item]) -> int:
         """Return how many items from the first on are those that are laid out."""
@@ -184,7 +217,7 @@ class Timeline(Widget, can_focus=False):
         self._top = max(min(self._top + lines, self._last_top), 0)
         self._follows = self._top == self._last_top
         self.refresh()
-        if self._top == 0 and lines < 0:
+        if self._top == 0 and lines < 0 and self.is_whole:
             self.post_message(self.AtTop())
         self.post_message(self.Moved())
 

@@ -95,17 +95,21 @@ class Stage:
         """Wait until what was sent is shown."""
         for _ in range(3):
             await self.pilot.pause()
-        while self.app._is_drawing_soon and self.app.is_running:
+        while self.app.is_running and (self.app._is_drawing_soon or not self._timeline.is_whole):
             await self.pilot.pause(0.005)
         await self.pilot.pause()
         self._check_timeline()
+
+    @property
+    def _timeline(self) -> Timeline:
+        return self.app.screen_stack[0].query_one(Timeline)
 
     def _check_timeline(self) -> None:
         """Check that the lines that are made one by one are those that would be made all at once."""
         room = self.app.state.current
         if room is None or not self.app.is_running:
             return
-        shown = self.app.screen_stack[0].query_one(Timeline)
+        shown = self._timeline
         columns, language = shown.size.width, self.app.state.language
         made = view.timeline(room, columns, language, lambda item: view.item_lines(item, columns, language))
         assert shown._lines == [line for _, lines in made for line in lines]

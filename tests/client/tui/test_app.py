@@ -168,6 +168,43 @@ def test_a_long_room_that_is_shown_again_is_not_wrapped_again(monkeypatch: pytes
     play(scene)
 
 
+@pytest.mark.parametrize("pages", [0, 3, 60])
+def test_a_resized_long_room_is_shown_before_all_of_it_is_wrapped(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
+    wrapped = []
+
+    def item_lines(item: Any, *more: Any) -> Any:
+        wrapped.append(item)
+        return view.item_lines(item, *more)
+
+    monkeypatch.setattr(tui_timeline, "item_lines", item_lines)
+
+    async def scene(stage: Stage) -> None:
+        await stage.hear(*(Message("bob", f"line {number} is rather long " * 4, number) for number in range(1_500)))
+        timeline = stage.app.query_one(Timeline)
+        for _ in range(pages):
+            timeline.page(-1)
+        await stage.settle()
+        first = timeline._first_item()
+        wrapped.clear()
+        monkeypatch.setattr(tui_timeline, "MORE_S", 3_600.0)
+        await stage.pilot.resize_terminal(60, 20)
+        await stage.pilot.pause()
+        assert not timeline.is_whole
+        assert len(wrapped) <= 2 * tui_timeline.AT_ONCE + 20 * pages
+        if not pages:
+            assert "line 1499" in stage.screen
+        monkeypatch.undo()
+        timeline._lay_out_more()
+        await stage.settle()
+        if pages:
+            assert first is not None
+            assert timeline._first_item()[0] is first[0]  # type: ignore[index]
+        else:
+            assert timeline.lines_below == 0
+
+    play(scene)
+
+
 def test_a_host_is_asked_before_the_room_closes_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(stage: Stage) -> None:
         await stage.hear(people("alice", "bob", host="alice"))
@@ -616,9 +653,9 @@ def test_lines_are_never_broken_for_a_width_that_the_timeline_has_only_on_the_wa
     widths: list[int] = []
     lay_out = Timeline._lay_out
 
-    def note(timeline: Timeline) -> None:
+    def note(timeline: Timeline, *how: Any) -> None:
         widths.append(timeline.size.width)
-        lay_out(timeline)
+        lay_out(timeline, *how)
 
     async def scene(stage: Stage) -> None:
         monkeypatch.setattr(Timeline, "_lay_out", note)
