@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.segment import Segment
 from textual.events import MouseScrollDown, MouseScrollUp
 from textual.message import Message
 from textual.selection import Selection
@@ -234,7 +235,7 @@ class Timeline(Widget, can_focus=False):
             text = line.text
             end = len(text) if end == -1 else end
             first, last = cells(text[:start]), cells(text[:end])
-            marked = line.crop(first, last).apply_style(STYLES["shown"])
+            marked = Strip([Segment(line.crop(first, last).text, STYLES["shown"])], last - first)
             line = Strip.join([line.crop(0, first), marked, line.crop(last)])
         return hold_columns(line.apply_offsets(0, at), self.content_region.x)
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from textual.events import AppBlur, Paste
+from textual.geometry import Offset
 from textual.screen import Screen
+from textual.selection import Selection
 from textual.timer import Timer
 
 import tsudoi
@@ -576,6 +578,21 @@ def test_the_border_beside_a_text_of_disputed_width_is_put_in_its_column(text: s
         update: Any = stage.app.screen._compositor.render_update(full=True)
         row = next(row for row in update.render_segments(stage.app.console).splitlines() if text[:20] in row)
         assert re.search(r"\x1b\[63G(\x1b\[[0-9;]*m)*│", row)
+
+    play(scene)
+
+
+def test_what_is_marked_has_one_colour() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(people("alice", "bob"), Message("bob", "this is marked", 3), Message("bob", "last", 4))
+        timeline = stage.app.query_one(Timeline)
+        at = timeline._items[-2].start
+        stage.app.screen.selections = {timeline: Selection(Offset(0, at), Offset(23, at))}
+        await stage.settle()
+        row = timeline.render_line(timeline.size.height - 2)
+        marked = [segment for segment in row if segment.style is not None and segment.style.reverse]
+        assert [segment.text for segment in marked] == [row.text[:23]]
+        assert row.cell_length == timeline.size.width
 
     play(scene)
 
