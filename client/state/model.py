@@ -109,6 +109,8 @@ class Listing:
     """The one that was asked for, or came, last."""
     names: frozenset[str] = frozenset()
     """Of the rows of this page that have come."""
+    count: int = 0
+    """The number of members when they were listed: with another one, it is another answer."""
     is_whole: bool = False
     """All rows of this page have come."""
     tries: int = 0

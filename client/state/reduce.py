@@ -191,8 +191,10 @@ def _page(line: str) -> int:
 
 
 def _is_roster_due(room: Room, line: str) -> bool:
+    """Return whether a page of `/who` is to be asked for again; not for long if the server seems not to know `/who`."""
     listing = room.listing
-    return listing.page == _page(line) and not listing.is_whole and listing.tries < TRIES
+    most = 4 * TRIES if listing.count else TRIES
+    return listing.page == _page(line) and not listing.is_whole and listing.tries < most
 
 
 def _answer_due(state: State, name: str, line: str) -> Result:

@@ -55,21 +55,24 @@ def by_last_word(room: Room) -> list[str]:
 
 
 def ask(room: Room, page: int) -> Room:
-    """Note that a page of `/who` is asked for: what came of it before does not count."""
+    """Note that a page of `/who` is asked for: again, if a part of it is missing."""
     before = room.listing
-    tries = before.tries if before.page == page and not before.is_whole else 0
-    return replace(room, listing=Listing(page, tries=tries + 1))
+    listing = before if before.page == page and not before.is_whole else Listing(page)
+    return replace(room, listing=replace(listing, tries=listing.tries + 1))
 
 
 def take_page(room: Room, listed: tsudoi.Listed) -> tuple[Room, int]:
     """Take a part of a page of `/who`; return the page to ask for next, 0 for none.
 
-    The first part of the first page begins a new roster.
+    The first part of the first page begins a new roster. Of two answers with the same number of members, parts are put
+    together: where many are lost, no answer may come whole.
     """
     rows = {row.name: Person(row.name, row.is_host) for row in listed.rows if isinstance(row, tsudoi.Person)}
     listing = room.listing
     if listing.page != listed.page or listing.is_whole:
         listing = Listing(listed.page)
+    if listing.count != listed.count:
+        listing = replace(listing, names=frozenset(), count=listed.count)
     begins = listed.page == 1 and not listing.names
     known = rows if begins else {person.name: person for person in room.people} | rows
     names = listing.names | rows.keys()

@@ -87,7 +87,7 @@ def test_further_pages_are_asked_for_when_a_page_is_whole() -> None:
     assert [person.name for person in den(state).people] == ["alice"]
 
 
-def test_people_of_whom_a_part_is_lost_are_asked_for_again_and_only_the_last_answer_counts() -> None:
+def test_people_of_whom_a_part_is_lost_are_asked_for_again_and_one_answer_makes_the_list() -> None:
     names = [f"m{number:02}" for number in range(18)]
     asked = Asked("den", "who", by_user=False, line="/who 1")
     state, _ = after(entered(), asked, heard(who(1, 1, 18, names[:10])))
@@ -99,6 +99,16 @@ def test_people_of_whom_a_part_is_lost_are_asked_for_again_and_only_the_last_ans
     )
     assert [person.name for person in den(state).people] == rest
     assert not [command for command in commands if isinstance(command, Ask)]
+
+
+def test_parts_of_two_answers_that_miss_others_make_one_list() -> None:
+    names = [f"m{number:02}" for number in range(18)]
+    asked = Asked("den", "who", by_user=False, line="/who 1")
+    state, _ = after(entered(), asked, heard(who(1, 1, 18, names[:10])), AnswerDue("den", "/who 1"))
+    state, _ = after(asked, heard(who(1, 1, 18, names[10:])), state=state)
+    state, commands = after(AnswerDue("den", "/who 1"), state=state)
+    assert [person.name for person in den(state).people] == names
+    assert commands == []
 
 
 def test_people_are_asked_for_a_few_times_only() -> None:
