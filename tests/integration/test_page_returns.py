@@ -100,6 +100,7 @@ async def test_a_killed_gateway_loses_and_doubles_nothing(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # one of them talks for more than a minute; on a busy machine for two
 @pytest.mark.parametrize(
     ("kept", "minutes"),
     [(10_000, 0), (100, 0), (10_000, 1)],
