@@ -63,6 +63,7 @@ def test_lines_that_follow_each_other_are_taken_together() -> None:
     lines.refuse(4, "no", for_good=True)
     assert len(lines.together([line(1), line(2), line(3), line(4), line(5)])) == 3
     assert len(lines.together([line(1), line(2), line(7, 2), line(8)])) == 2
+    assert len(lines.together([line(1), line(2, 1), line(3, 1), line(4)])) == 2
     assert len(lines.together([line(1)])) == 1
     assert len(lines.together([line(number) for number in range(1001, 2000)])) == WINDOW
     lines.published(1, 3, 1)

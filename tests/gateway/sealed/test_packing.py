@@ -16,7 +16,7 @@ from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.client.downlink_decoder import Said
 from tsudoi.protocol.client.downlink_decoder import parse_down_untrusted as parse_datagram_untrusted
 from tsudoi.protocol.codes import EntryKind
-from tsudoi.protocol.sealed.lines import SaidLine, offset_of, parse_down_untrusted, serialize_said
+from tsudoi.protocol.sealed.lines import SaidLine, offset_of, parse_down_untrusted, serialize_range, serialize_said
 from tsudoi.protocol.sealed.parts import MAX_BODY, MAX_WHOLE
 
 LINES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3_000)), max_size=40)
@@ -43,6 +43,16 @@ def test_bodies_follow_on_each_other_and_have_all_lines(sizes: list[tuple[int, i
         offset + more,
         [Said("", "x" * size, n) for (_, size), (n, _) in zip(sizes, lines, strict=True)],
     )
+
+
+@pytest.mark.parametrize(("too_many", "bodies"), [(0, 1), (1, 2)])
+def test_a_body_is_filled_to_its_last_byte(too_many: int, bodies: int) -> None:
+    first, empty = serialize_said([(1, "", "x")])[0], serialize_said([(2, "", "")])[0]
+    left = MAX_WHOLE - len(serialize_range(0, 2)) - 2 - len(first) - len(empty)
+    second = serialize_said([(2, "", "x" * (left + too_many))])[0]
+    found = pack(0, 2, [(1, first), (2, second)])
+    assert len(found) == bodies
+    assert too_many or len(found[0]) == MAX_WHOLE
 
 
 NAMES = st.sampled_from(["alice", 'a","b', "b\\", "集い"])
