@@ -15,6 +15,9 @@ from tsudoi.protocol.codes import EntryKind
 REPEATED_S = 0.5
 """Messages that a gateway delivered in this time before it was killed, frozen or cut off may come once more from its
 successor. The documented time is 0.25 s; the rest is for a busy machine."""
+REPORTED_AGAIN_S = 1.2
+"""A gateway reports anew when it has reconciled: after the broker's return it connects within 0.5 s, its canary goes with
+the next tick of 0.25 s, and it asks with the one after that."""
 LEASE_S = 1.8
 """A gateway whose reports alone do not reach the broker goes on delivering for this time, by its lease."""
 CALM_S = 2.0
@@ -216,7 +219,7 @@ class Allowances:
     def _unreported_since(self, at: float) -> float:
         """Return since when the broker may have kept no report: since its outage, or row of outages, before then."""
         for outage in sorted(self._history.outages, key=lambda outage: outage.start, reverse=True):
-            if outage.target == "broker" and outage.start <= at <= outage.end + REPEATED_S:
+            if outage.target == "broker" and outage.start <= at <= outage.end + REPORTED_AGAIN_S:
                 at = outage.start
         return at
 

@@ -377,11 +377,14 @@ def test_what_waits_for_the_broker_may_come_after_the_rooms_end() -> None:
     assert check(history).violations == []
 
 
-def test_what_was_told_before_the_broker_was_lost_may_be_told_again_after_a_gateway_died_meanwhile() -> None:
-    """The gateway could not report any more how far it had come."""
+@pytest.mark.parametrize("back_s", [4, 1.2])
+def test_what_was_told_before_the_broker_was_lost_may_be_told_again_after_a_gateway_died_meanwhile(
+    back_s: float,
+) -> None:
+    """The gateway could not report any more how far it had come; or not yet, after the broker was back."""
     history = a_history()
     last = received_by(history, 11)[-1].at
-    history.outages.append(Outage("kill", "broker", last + 0.1, last + 4))
+    history.outages.append(Outage("kill", "broker", last + 0.1, last + back_s))
     history.outages.append(Outage("kill", "gateway 1", last + 2, last + 3))
     repeat(history, 11, -2, 2, last + 5, 0)
     verdict = check(history)
