@@ -39,8 +39,6 @@ from .outbound import Component
 from .rate_limits import TOO_FAST, RateLimits, warning_is_due
 from .unknown_tokens import UnknownTokens
 
-_WORDS = frozenset[str]().union(*(dialect.leave_words | dialect.register_words for dialect in DIALECTS.values()))
-"""Texts that are no message in some dialect: most texts are in none, which is one look."""
 LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word in dialect.leave_words)
 """Of all dialects, as bytes: a member can leave even while its datagrams are ignored."""
 _SAID = int(EntryKind.SAID)
@@ -155,9 +153,9 @@ class Receiver(Component):
         text = without_own_name(text, sender.own_names)
         if "\n" in text:
             text = bound_lines(text)
-        if not text or (text in _WORDS and text in dialect.register_words):
+        if not text or text in dialect.register_words:
             self.flooding.ignored(member, source, now)  # as above
-        elif (text in _WORDS and text in dialect.leave_words) or (
+        elif text in dialect.leave_words or (
             self.limits.allowed_messages(member, sender, 1, now)
             and (not is_long or self._allows_long(member, text, was_cut, now))
         ):
@@ -184,7 +182,7 @@ class Receiver(Component):
                 self.counters.window_full += 1
                 self.limits.warn(member, sender, TOO_FAST, now)
             return
-        if text in _WORDS and text in member.dialect.leave_words:
+        if text in member.dialect.leave_words:
             self.leaving.leave(member, LeaveReason.LEFT, now)
             return
         if text[0] in SLASHES:
