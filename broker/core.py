@@ -4,8 +4,6 @@ A core is the owner of one shard, and knows no other; a store on one machine has
 `handle_untrusted` decides on each message; `take_turn` returns what must be stored, then published, then answered.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from tsudoi.protocol import backbone
@@ -284,15 +282,12 @@ class Core:
         directory, kind, wall_ms = self.directory, item.kind, moment.wall_ms
         if kind in _FROM_CLIENTS:
             # A former gateway may still publish messages that the client had sent there.
-            if (member.gateway != peer and not member.may_come_from(peer)) or member.room.closed_ms:
+            if not member.may_come_from(peer) or member.room.closed_ms:
                 return False
             if kind == _SAID:
-                number = 0
-                texts: Sequence[str] = (item.text,)
-                if item.code:
-                    number, texts = stream_lines.new_lines(member, item)
-                    if not texts:
-                        return False
+                number, texts = stream_lines.new_lines(member, item) if item.code else (0, (item.text,))
+                if not texts:
+                    return False
                 if member.muted_until_ms <= wall_ms:
                     directory.say(member, map(received_text, texts), wall_ms, number)
                 elif not number:

@@ -5,7 +5,6 @@ few gateways share, if that makes fewer frames than one for each room.
 """
 
 from collections import defaultdict
-from operator import itemgetter
 
 from tsudoi.protocol import backbone
 
@@ -16,8 +15,6 @@ FEW_GATEWAYS = 4
 BUNDLE_SIZE = 2**20
 """Bytes of news in a bundle after which the next one is begun."""
 
-
-_body_of = itemgetter(1)
 
 RoomNews = tuple[Room, bytes]
 """(room, its new entries as a serialized `News`)"""
@@ -36,8 +33,7 @@ def route(news: list[RoomNews], regrouped: set[int]) -> tuple[list[RoomNews], di
     for room, body in news:
         count = len(room.gateways)
         if count == 1 and room.id not in regrouped:
-            (gateway,) = room.gateways
-            own[gateway].append((room.id, body))
+            own[next(iter(room.gateways))].append((room.id, body))
         elif 1 < count <= FEW_GATEWAYS and room.id not in regrouped:
             shared.append((room, body))
         else:
@@ -52,8 +48,6 @@ def route(news: list[RoomNews], regrouped: set[int]) -> tuple[list[RoomNews], di
 
 def bundles(instance: str, accepted: int, canaries: list[int], news: Bundled) -> list[bytes]:
     """Return a turn's news for one gateway, in few frames; the last one has accepted and canaries."""
-    if sum(map(len, map(_body_of, news))) <= BUNDLE_SIZE:
-        return [backbone.encode_bundle(instance, accepted, canaries, news)]
     found: list[bytes] = []
     start = size = 0
     for at, (_, body) in enumerate(news):

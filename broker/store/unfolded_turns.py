@@ -1,7 +1,6 @@
 """Hold the turns that a store has as one row each until they are folded into the rooms' logs, and encode such a row."""
 
 from collections import defaultdict
-from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -24,7 +23,6 @@ class _Turn(msgspec.Struct, array_like=True):
 
 
 _turn = msgspec.msgpack.Decoder(_Turn)
-_news_of = attrgetter("news")
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -69,12 +67,11 @@ class UnfoldedTurns:
         return max(self._count / FOLD_AT[0], self._bytes / FOLD_AT[1])
 
     def add(self, batch: Batch) -> None:
-        chunks = batch.chunks
-        self._bytes += sum(map(len, map(_news_of, chunks)))
-        for chunk in chunks:
+        for chunk in batch.chunks:
+            self._bytes += len(chunk.news)
             self.chunks[chunk.room].append(chunk)
-        self._count += len(chunks)
-        self.accepted |= batch.accepted
-        self.delivered |= batch.delivered
-        self.said |= batch.said
+        self._count += len(batch.chunks)
+        self.accepted.update(batch.accepted)
+        self.delivered.update(batch.delivered)
+        self.said.update(batch.said)
         self.is_full = self._count >= FOLD_AT[0] or self._bytes >= FOLD_AT[1]

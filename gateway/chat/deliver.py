@@ -3,9 +3,8 @@
 All live members share the room's position, so an entry goes to all of them together and advances it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from operator import attrgetter
 
 from tsudoi.protocol.backbone import Answer, Entry, News, Positions, RoomPositions
 from tsudoi.protocol.codes import EntryKind
@@ -16,8 +15,7 @@ from .closed_rooms import ClosedRooms
 from .delivery_reports import DeliveryReports
 from .fencing import Fencing
 from .gaps import Gaps
-from .groups import HEARS_ITSELF
-from .members import Room, slots_in
+from .members import Member, Room, slots_in
 from .outbound import Component
 from .replay_limiter import AT_ONCE
 from .room_events import RoomEvents
@@ -25,8 +23,6 @@ from .unknown_members import UnknownMembers
 
 _SAID = int(EntryKind.SAID)
 """A plain int: it is compared for each entry."""
-_TALK = frozenset({_SAID})
-_kind_of, _number_of = attrgetter("kind"), attrgetter("code")
 PAUSE_S = 0.25
 """Many entries that come together after so long a silence of their room were said during a pause of the broker. What
 comes without a pause is delivered at once, however fast a room talks: its clients receive while it comes."""
@@ -66,23 +62,29 @@ class Deliver(Component):
     def _handle_news(self, room: Room, news: News, is_fenced: bool, now: float) -> None:
         if room.is_ended:
             return
-        if news.epoch != room.epoch:
-            self._handle_other_epoch(room, news, now)
+        if news.epoch == 0:
+            # It is closed, and this gateway has missed the closing: read the end of its log.
+            room.known_last = max(room.known_last, news.last, room.position + 1)
+            if not room.repairing:
+                self.gaps.repair(room, now)
             return
-        entries, last, position = news.entries, news.last, room.position
         is_first, room.confirmed = not room.confirmed, True
-        if last > room.known_last:
-            room.known_last = last
+        if news.epoch != room.epoch:
+            self.gaps.doubt(room, now)
+            return
+        if news.last > room.known_last:
+            room.known_last = news.last
         if room.repairing:
             return
         if is_fenced:
             self.members.unsettled[room.id] = room
             return
-        first = entries[0].offset if entries else last + 1
+        entries, position = news.entries, room.position
+        first = entries[0].offset if entries else news.last + 1
         if first <= position and _is_another_log(room, entries):
             self.gaps.doubt(room, now)
             return
-        if last > position:
+        if news.last > position:
             if first > position + 1:
                 # Before a room's first news its subscription was not live: that gap is not counted.
                 self.counters.gaps += not is_first
@@ -90,31 +92,17 @@ class Deliver(Component):
                 return
             if len(entries) > AT_ONCE and now - room.spoke_at > PAUSE_S:
                 entries = self.gaps.pace(room, news, now)
-            if first > position and not room.waiting and _TALK.issuperset(map(_kind_of, entries)):
-                self._deliver_messages(room, entries, now)  # as usual
-                self.reports.note(room)
-            else:
-                self._advance(room, entries, now)
-            if room.position < last and self.members.rooms.get(room.id) is room:
+            self._advance(room, entries, now)
+            if room.position < news.last and self.members.rooms.get(room.id) is room:
                 self.gaps.repair(room, now)
                 return
         if room.waiting:
             self.catch_up.go_on(room, now)
 
-    def _handle_other_epoch(self, room: Room, news: News, now: float) -> None:
-        if news.epoch != 0:
-            room.confirmed = True
-            self.gaps.doubt(room, now)
-            return
-        # It is closed, and this gateway has missed the closing: read the end of its log.
-        room.known_last = max(room.known_last, news.last, room.position + 1)
-        if not room.repairing:
-            self.gaps.repair(room, now)
-
     def _advance(self, room: Room, entries: list[Entry], now: float) -> None:
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
-        position = room.position
         said: list[Entry] = []
+        position = room.position
         # Where a member becomes live; elsewhere messages go together also while members catch up.
         cursors: Collection[int] = {member.cursor for member in room.waiting.values()} if room.waiting else ()
         for entry in entries:
@@ -149,18 +137,21 @@ class Deliver(Component):
         last = said[-1]
         room.position = room.last_not_joined = last.offset
         room.at_ms, room.spoke_at = last.at_ms, now
-        if any(map(_number_of, said)):
-            self.on_numbered(room, {entry.member: entry.code for entry in said if entry.code}, now)
+        senders: list[Member | None] = []
+        numbers: dict[int, int] = {}
+        for entry in said:
+            senders.append(room.members.get(entry.member))
+            if entry.code:
+                numbers[entry.member] = entry.code
+        if numbers:
+            self.on_numbered(room, numbers, now)
         payloads: list[bytes] = []
         encoded = None
-        for (listener, style, options), recipients in room.groups.items():
+        for (listener, style, _), recipients in room.groups.items():
             if style is not encoded:
                 payloads = render.messages(said, room.name, style)
                 encoded = style
-            skips: Sequence[int] = ()
-            if not options & HEARS_ITSELF:
-                skips = slots_in(recipients, [room.members.get(entry.member) for entry in said])
-            self.out.fan_out(listener, recipients, payloads, skips)
+            self.out.fan_out(listener, recipients, payloads, slots_in(recipients, senders))
 
     def check_positions(self, shard: int, now: float) -> None:
         """Ask for the positions of all rooms of a shard, and report all: news or reports may have been lost."""

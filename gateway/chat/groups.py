@@ -12,8 +12,6 @@ from .outbound import Component
 
 RENDERED_OPTIONS = MemberOptions.NOTICES | MemberOptions.JAPANESE
 """The options that change what a member is sent for the same entry."""
-HEARS_ITSELF = 1 << 20
-"""A bit beyond those of `MemberOptions`: the dialect's members are sent their own messages (`Dialect.echo`), too."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,8 +29,6 @@ class Groups(Component):
         if not member.is_reachable:
             return
         options = member.options & RENDERED_OPTIONS
-        if member.dialect.echo:
-            options |= HEARS_ITSELF
         if member.stream is not None:
             options |= member.stream.group_mark
         key = (member.listener, member.dialect.down, options)

@@ -222,7 +222,7 @@ class Room:
     waiting: dict[int, Member] = field(default_factory=dict)
     """Members with an address that are not live yet."""
     groups: dict[tuple[int, DownStyle, int], Recipients] = field(default_factory=dict)
-    """Live members by listener, form of datagram, and options with further bits (`groups`)."""
+    """Live members by listener, form of datagram, and options (`groups`)."""
 
     @classmethod
     def from_grant(cls, granted: Granted, shards: int = 1) -> "Room":
@@ -238,8 +238,11 @@ class Room:
 
 
 def slots_in(recipients: Recipients, senders: Iterable[Member | None]) -> list[int]:
-    """Return the slot of each member, -1 if it is not among the recipients."""
-    return [sender.slot if sender is not None and sender.recipients is recipients else -1 for sender in senders]
+    """Return the slot of each member that does not hear its own messages, -1 if it is not among the recipients."""
+    return [
+        sender.slot if sender is not None and sender.recipients is recipients and not sender.dialect.echo else -1
+        for sender in senders
+    ]
 
 
 class Members:

@@ -38,7 +38,7 @@ class Outbound(Protocol):
     def fan_out(self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
         """Send datagrams from a UDP listener to a group, in order, each except to one slot of `skips` (-1: to all).
 
-        Without `skips` all go to all. Several datagrams are of consecutive messages, up to the room's position.
+        Several datagrams are of consecutive messages, up to the room's position.
         """
 
     def new_own_recipients(self) -> Recipients:

@@ -12,7 +12,6 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.web.codes import Ending
 
 from . import audience, render
-from .groups import HEARS_ITSELF
 from .leave import Leaving
 from .members import DISPLACED, Member, Room, slots_in
 from .outbound import Component
@@ -83,7 +82,7 @@ class RoomEvents(Component):
             for (listener, style, options), recipients in room.groups.items():
                 if options & MemberOptions.NOTICES:
                     payload = render.people(style, room.name, options, joined, left)
-                    self.out.fan_out(listener, recipients, (payload,), ())
+                    self.out.fan_out(listener, recipients, (payload,), (-1,))
 
     def _fan_out(self, room: Room, entry: Entry, sender: Member | None = None, noticing: bool = False) -> None:
         """Send an entry to all live members except the sender, or only to those with notices."""
@@ -93,8 +92,7 @@ class RoomEvents(Component):
             payload = render.payload(entry, room.name, style, options)
             if payload is None:
                 continue
-            skips = () if sender is None or options & HEARS_ITSELF else slots_in(recipients, (sender,))
-            self.out.fan_out(listener, recipients, (payload,), skips)
+            self.out.fan_out(listener, recipients, (payload,), slots_in(recipients, (sender,)))
 
     def _send_to_concerned(self, room: Room, entry: Entry, ids: Iterable[int], *, but_noticing: bool) -> None:
         """Send an entry to these live members; `but_noticing`: except to those with notices, which already have it."""

@@ -135,7 +135,7 @@ class WatchedOutbound(GatewayOutbound):
 
     def fan_out(self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
         slots = () if isinstance(recipients, Collecting) else range(len(recipients))
-        for payload, skip in zip(payloads, skips or (-1,) * len(payloads), strict=True):
+        for payload, skip in zip(payloads, skips, strict=True):
             if addresses := [recipients.address_in(slot) for slot in slots if slot != skip]:
                 self.show_down(addresses, payload)
         super().fan_out(listener, recipients, payloads, skips)

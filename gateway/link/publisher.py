@@ -111,13 +111,9 @@ class Publisher:
         items, frames = self._items, self._frames
         count = min(number - self.accepted, len(items))
         if count > 0:
-            if count == len(items):  # as usual
-                items.clear()
-                self._further = 0
-            else:
-                self._further -= further_lines(islice(items, count))
-                for _ in range(count):
-                    items.popleft()
+            self._further -= further_lines(islice(items, count))
+            for _ in range(count):
+                items.popleft()
             self.settled += count
             self.accepted += count
             self._moved_at = now

@@ -17,9 +17,8 @@ HEADER_START = struct.Struct("=QI4xQQQQ")
 
 # The one payload that all prepared headers point at.
 _payload = memoryview(bytearray(65_536))
-_iovec = memoryview(bytearray(16)).cast("Q")
-_iovec[0] = ctypes.addressof(ctypes.c_char.from_buffer(_payload))
-_IOVEC_ADDRESS = ctypes.addressof(ctypes.c_char.from_buffer(_iovec))
+_iovec = (ctypes.c_uint64 * 2)(ctypes.addressof(ctypes.c_char.from_buffer(_payload)), 0)
+_IOVEC_ADDRESS = ctypes.addressof(_iovec)
 
 
 def load(payload: bytes) -> None:

@@ -190,18 +190,20 @@ class DatagramIo:
             return [] if sent == count else self._send_slots(recipients, max(sent, 0), count, (len(payload),), payload)
         sizes = (len(payload),)
         if left := self._send_slots(recipients, 0, skip, sizes, payload):
-            return left + all_of((payload,), (), recipients, range(skip + 1, count))
+            return left + all_of((payload,), (-1,), recipients, range(skip + 1, count))
         return self._send_slots(recipients, skip + 1, count, sizes, payload)
 
     def send_many(self, payloads: Sequence[bytes], skips: Sequence[int], recipients: PreparedRecipients) -> Leftover:
-        """Send payloads as `send` does, each except to the slot at the same place in `skips`; without, to all."""
+        """Send several payloads as `send` does, each except to the slot at the same place in `skips`."""
+        if len(payloads) == 1:  # as usual without load
+            return self.send(payloads[0], recipients, skips[0])
         left: Leftover = []
         start, slots = 0, range(recipients.count)
         for end in segments.burst_ends([len(payload) for payload in payloads], self.largest_segment):
             if left:
                 left += all_of(payloads[start:end], skips[start:end], recipients, slots)
             elif end - start == 1:
-                left = self.send(payloads[start], recipients, skips[start] if skips else -1)
+                left = self.send(payloads[start], recipients, skips[start])
             else:
                 left = self._send_burst(payloads[start:end], skips[start:end], recipients)
             start = end
@@ -253,7 +255,7 @@ class DatagramIo:
         left: Leftover = []
         for part, start, end in parts:
             if left:
-                left += all_of(part, (), recipients, range(start, end))
+                left += all_of(part, [-1] * len(part), recipients, range(start, end))
             elif part and start < end:
                 left = self._send_part(part, recipients, start, end)
         return left
@@ -349,7 +351,7 @@ def all_of(payloads: Sequence[bytes], skips: Sequence[int], recipients: Recipien
     """Return all datagrams of payloads that were not sent, in each recipient's order."""
     return [
         (payload, recipients.address_in(slot))
-        for payload, skip in zip(payloads, skips or (-1,) * len(payloads), strict=True)
+        for payload, skip in zip(payloads, skips, strict=True)
         for slot in slots
         if slot != skip
     ]

@@ -19,7 +19,6 @@ from . import bpf
 from .bound import Bound
 from .options import Listener
 from .ping_lane import PingLane, open_beside
-from .prepared_recipients import PreparedRecipients
 from .segments import burst_ends
 from .sendmmsg import BATCH, DatagramIo, all_of
 
@@ -171,20 +170,12 @@ class UDPServer:
             self._lane.close()
         self._sock.close()
 
-    def fan_out(self, recipients: PreparedRecipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
-        """Send payloads to a group, in order, each except to the member in the slot at the same place in `skips`.
-
-        Without `skips` all go to all.
-        """
+    def fan_out(self, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
+        """Send payloads to a group, in order, each except to the member in the slot at the same place in `skips`."""
         if self._outbox:
             # The outbox goes first, so that each member gets its datagrams in order.
             self._queue(all_of(payloads, skips, recipients, range(len(recipients))))
-            return
-        if len(payloads) == 1:  # as usual without load
-            left = self._io.send(payloads[0], recipients, skips[0] if skips else -1)
-        else:
-            left = self._io.send_many(payloads, skips, recipients)
-        if left:
+        elif left := self._io.send_many(payloads, skips, recipients):  # type: ignore[arg-type]
             self._queue(left)
 
     def send_filled(self, recipients: Recipients, slots: range, sizes: Sequence[int], fill: Fill) -> None:

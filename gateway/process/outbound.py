@@ -1,7 +1,6 @@
 """Carry out what the chat core decides: send datagrams by the listeners, write log lines."""
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
 from tsudoi.ops import logs
 
@@ -42,13 +41,11 @@ class GatewayOutbound:
         return any(server.waiting for server in self._udp)
 
     def fan_out(self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
-        if isinstance(recipients, PreparedRecipients):
-            size = recipients.count
-            self._udp[listener].fan_out(recipients, payloads, skips)
+        self._counters.deliveries += len(payloads) * (len(recipients) - 1) + skips.count(-1)
+        if isinstance(recipients, Collecting):
+            recipients.collect(payloads)
         else:
-            size = len(recipients)
-            cast(Collecting, recipients).collect(payloads)
-        self._counters.deliveries += len(payloads) * size - (len(skips) - skips.count(-1) if skips else 0)
+            self._udp[listener].fan_out(recipients, payloads, skips)
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         self._counters.deliveries += 1

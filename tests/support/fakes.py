@@ -134,7 +134,7 @@ class FakeOutbound:
         if isinstance(recipients, Collecting):
             recipients.collect(payloads)
             return
-        for payload, skip in zip(payloads, skips or (-1,) * len(payloads), strict=True):
+        for payload, skip in zip(payloads, skips, strict=True):
             for slot in range(len(recipients)):
                 if slot != skip:
                     self.send(listener, recipients.address_in(slot), payload)

@@ -208,7 +208,7 @@ async def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(
     server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     group = a_group(receivers)
     kernel.room = 2
-    server.fan_out(group, [b"1"], ())
+    server.fan_out(group, [b"1"], [-1])
     # There is room again, but what waits goes first.
     kernel.room = 10**9
     server.fan_out(group, [b"2"], [0])
@@ -245,8 +245,8 @@ async def test_what_waits_is_bounded_and_the_newest_is_dropped(
     server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing)
     group = a_group(receivers)
     kernel.room = 0
-    server.fan_out(group, [b"1"], ())
-    server.fan_out(group, [b"2"], ())
+    server.fan_out(group, [b"1"], [-1])
+    server.fan_out(group, [b"2"], [-1])
     server.send_to(name_of(receivers[0]), b"3")
     assert server.dropped == 3
     kernel.room = 10**9

@@ -1,7 +1,5 @@
 """Encode and parse frames: MessagePack arrays (msgpack.org) whose first item is the frame's tag."""
 
-from operator import itemgetter
-
 import msgspec
 
 from tsudoi.protocol.errors import MalformedMessage
@@ -16,7 +14,6 @@ _downward: msgspec.msgpack.Decoder[Downward] = msgspec.msgpack.Decoder(Downward)
 _news = msgspec.msgpack.Decoder(News)
 _bundle = msgspec.msgpack.Decoder(Bundle)
 encode = msgspec.msgpack.Encoder().encode
-_room_of, _body_of = itemgetter(0), itemgetter(1)
 
 
 def parse_upward_untrusted(frame: bytes) -> Upward:
@@ -35,8 +32,7 @@ def parse_downward_untrusted(frame: bytes) -> Downward:
 
 def encode_bundle(broker: str, accepted: int, canaries: list[int], news: list[tuple[int, bytes]]) -> bytes:
     """Return an encoded Bundle; `news` are (room, encoded News)."""
-    bodies = map(msgspec.Raw, map(_body_of, news))
-    return encode((broker, accepted, canaries, list(zip(map(_room_of, news), bodies, strict=True))))
+    return encode((broker, accepted, canaries, [(room, msgspec.Raw(body)) for room, body in news]))
 
 
 def parse_bundle_untrusted(body: bytes) -> Bundle:

@@ -41,12 +41,12 @@ def parse_untrusted(data: bytes) -> Datagram:
     Raises:
         MalformedMessage: the sizes are missing, or larger than the datagram.
     """
-    try:
-        token_at = 2 + data[0]
-        text_at = token_at + data[1]
-    except IndexError:
-        raise MalformedMessage("shorter than its two sizes") from None
-    if text_at > len(data):
+    size = len(data)
+    if size < MIN_UP:
+        raise MalformedMessage("shorter than its two sizes")
+    token_at = 2 + data[0]
+    text_at = token_at + data[1]
+    if text_at > size:
         raise MalformedMessage("sizes disagree")
     return data[2:token_at], data[token_at:text_at], data[text_at:MAX_READ]
 

@@ -55,10 +55,6 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
     Members' further lines are marked, except in NATIVE, whose clients mark them. The server's lists have many lines.
     """
     form = style.form
-    if form is _RAW and not style.ends_at and "\n" not in text:  # the usual one
-        raw = f"{sender}{style.separator}{text}".encode()
-        if len(raw) <= size:
-            return raw
     if "\n" in text and sender != SERVER_NAME and form is not DownForm.NATIVE:
         text = mark_further_lines(text)
     if form is _RAW:
