@@ -25,12 +25,8 @@ def without_own_name(text: str, names: tuple[str, ...]) -> str:
     """Return `text` without one of the sender's `own_names`, in any normal form of Unicode, and its separator."""
     if text.startswith(names):
         for name in names:
-            if text.startswith(name):
-                at = len(name)
-                if text.startswith(": ", at):
-                    return text[at + 2 :]  # as most clients write it, without the patterns
-                if (rest := _after_separator(text, at)) is not None:
-                    return rest
+            if text.startswith(name) and (rest := _after_separator(text, len(name))) is not None:
+                return rest
     colon = text.find(":", 0, _LONGEST_NAME + 2)
     # A name may contain colons, so the first one need not be the separator. Sorting thousands of combining marks takes
     # milliseconds; no name has so many.
@@ -47,6 +43,8 @@ def without_own_name(text: str, names: tuple[str, ...]) -> str:
 
 def _after_separator(text: str, at: int) -> str | None:
     """Return what follows a separator that begins at `at`, or None if there is none, or a smiley."""
+    if text.startswith(": ", at):
+        return text[at + 2 :]  # as most clients write it, without the patterns
     found = _SEPARATOR.match(text, at)
     if found is None or _SMILEY.match(text, at + (text[at] == " ")):
         return None
