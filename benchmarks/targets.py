@@ -39,7 +39,7 @@ _TOGETHER_25 = (
     " 16 ms the ratios at 20,000 deliveries/s were 1.96 in a room of 100 and 1.45 in a room of 10."
 )
 _LONE = (
-    "The message passes 145 Python functions and comprehensions (4,400 bytecodes), 15 system calls and one"
+    "The message passes 120 Python functions (3,700 bytecodes besides the store's), 15 system calls and one"
     " transaction, in one round of the event loop; two thirds of the time are the interpreter's, a fifth the commit's."
     " A bytecode takes 0.1 µs, as nearly each misses the caches, which have gone cold: the same message costs less than"
     " half when the next one follows at once. A quarter of the functions and 23 of 38 system calls less saved 2 to 3 %;"
@@ -47,8 +47,9 @@ _LONE = (
     " a transaction."
 )
 _MANY_SENDS = (
-    "At the highest rate half of the time is the interpreter's, two fifths the kernel's (perf): 1,200 bytecodes a"
-    " message, 8 µs on warm caches, and more in a turn of 1,000 members, whose state does not stay in them. The"
+    "At the highest rate half of the time is the interpreter's, two fifths the kernel's (perf): 1,240 bytecodes a"
+    " message, 8 µs on warm caches, and more in a turn of 1,000 members, whose state does not stay in them; an eighth"
+    " of the bytecodes less took nothing off the CPU time, in turns (`benchmarks.compare`, nine rounds). The"
     " relay, which is all kernel, takes 14 µs for all. Members of small rooms seldom have two messages in one turn,"
     " so there is little to send in segments; one system call for many rooms would save 1.5 µs, and to put their"
     " headers together takes 1.2. To read 2,048 datagrams a turn, not 1,024, saved 2 to 7 %, but holds up all else"
