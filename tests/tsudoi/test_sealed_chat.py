@@ -344,7 +344,10 @@ async def test_a_message_that_has_not_come_before_a_whole_end_was_not_said(
 
 
 @pytest.mark.parametrize("reason", ["kicked", "left"])
-async def test_a_message_that_is_told_as_kept_stays_so_when_its_entry_does_not_come(reason: str) -> None:
+async def test_a_message_that_is_told_as_kept_stays_so_when_its_entry_does_not_come(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tsudoi.protocol.sealed.client_uplink.ENTRY_S", 1.0)
     async with sealed_server() as server, await create(server) as alice:
         server.answers["hello"] = []
         message = alice.post("hello")
