@@ -148,15 +148,20 @@ def test_the_lines_of_messages_that_are_gone_are_not_held(monkeypatch: pytest.Mo
     play(scene)
 
 
-def test_a_long_room_that_is_shown_again_is_not_wrapped_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrapped = []
+@pytest.fixture
+def wrapped(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The items that the timeline has wrapped, in order."""
+    items: list[Any] = []
 
     def item_lines(item: Any, *more: Any) -> Any:
-        wrapped.append(item)
+        items.append(item)
         return view.item_lines(item, *more)
 
     monkeypatch.setattr(tui_timeline, "item_lines", item_lines)
+    return items
 
+
+def test_a_long_room_that_is_shown_again_is_not_wrapped_again(wrapped: list[Any]) -> None:
     async def scene(stage: Stage) -> None:
         await stage.hear(*(Message("bob", f"line {number}", number) for number in range(1_500)))
         await stage.type("/create garden")
@@ -171,15 +176,9 @@ def test_a_long_room_that_is_shown_again_is_not_wrapped_again(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("pages", [0, 3, 60])
-def test_a_resized_long_room_is_shown_before_all_of_it_is_wrapped(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
-    wrapped = []
-
-    def item_lines(item: Any, *more: Any) -> Any:
-        wrapped.append(item)
-        return view.item_lines(item, *more)
-
-    monkeypatch.setattr(tui_timeline, "item_lines", item_lines)
-
+def test_a_resized_long_room_is_shown_before_all_of_it_is_wrapped(
+    wrapped: list[Any], monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
     async def scene(stage: Stage) -> None:
         await stage.hear(*(Message("bob", f"line {number} is rather long " * 4, number) for number in range(1_500)))
         timeline = stage.app.query_one(Timeline)
