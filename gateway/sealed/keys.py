@@ -113,11 +113,15 @@ class SessionKeys:
         return _covered(secret, session, hash_token(self.token(session).encode()))
 
     def uncover_untrusted(self, covered: bytes, token_hash: bytes) -> bytes | None:
-        """Return the session that was covered, of the member with this hash of a token; None if there is none."""
+        """Return the session that was covered, of the member with this hash of a token; None if there is none.
+
+        The pad does not bind: a client knows its own, so with a gateway's key it could keep another member's session
+        as its own, and take that member's packets. The token binds: a member has one session, ever.
+        """
         for secret in self._secrets if len(covered) == SESSION_SIZE else ():
             session = _covered(secret, covered, token_hash)
-            if hmac.compare_digest(_mark(secret, session[:-_MARK_SIZE]), session[-_MARK_SIZE:]):
-                return session if self.suite_of(session) is not None else None
+            if self.suite_of(session) is not None and hash_token(self.token(session).encode()) == token_hash:
+                return session
         return None
 
     def tick(self) -> None:

@@ -289,8 +289,8 @@ class Resuming(Component):
         link.send_bodies([resumed(link, count, missed.offset, state, missed.lost)])
 
     def link(self, member: Member, session: bytes) -> SealedLink:
-        """Return the link of a member; make it if there is none."""
-        if member.sealed is None or member.sealed.session != session:
+        """Return the link of a member; make it if there is none. A member's token is derived from its one session."""
+        if member.sealed is None:
             member.sealed = SealedLink(self.sender, session, member)
             self.members.by_session[session] = member
         return member.sealed

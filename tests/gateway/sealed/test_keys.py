@@ -76,6 +76,8 @@ def test_a_session_that_was_covered_is_uncovered_by_gateways_of_the_service_alon
         assert keys.uncover_untrusted(covered, hash_token(b"another")) is None
         assert keys.uncover_untrusted(covered[:-1], token_hash) is None
         assert keys.uncover_untrusted(b"", token_hash) is None
+        another = bytes(a ^ b ^ c for a, b, c in zip(covered, session, other, strict=True))
+        assert keys.uncover_untrusted(another, token_hash) is None
 
 
 def test_new_sessions_are_of_the_first_secret() -> None:

@@ -148,6 +148,17 @@ def test_a_session_that_comes_back_ends_its_run_and_is_recalled_there_and_where_
     ]
 
 
+def test_no_member_takes_the_session_of_another() -> None:
+    """A client knows its own pad; with a gateway's key it could have any session kept as its own."""
+    gateway = ScriptedGateway()
+    mallory, victim = gateway.keys.new(AES_128_GCM, 0, 0), served(gateway, 2)
+    covered = bytes(a ^ b ^ c for a, b, c in zip(gateway.keys.cover(mallory), mallory, victim, strict=True))
+    adopt(gateway, 1, mallory, f"192.0.2.77 4000 0 ={covered.hex()}")
+    assert gateway.members.by_session[victim].id == 2
+    repeat(gateway, 1.0)
+    assert gateway.outbound.sent == []
+
+
 @pytest.mark.parametrize("newer", [False, True])
 def test_a_run_that_began_while_the_adopt_was_on_its_way_goes_on(newer: bool) -> None:
     """The directory has granted it by the newest `resume` that it knows; a newer one has gone to another gateway."""
