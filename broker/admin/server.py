@@ -11,7 +11,7 @@ from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.errors import SettingError
 
 from ..net import socket_files
-from ..net.zap import ORDERS, ZapHandler, close_protected
+from ..net.zap import ORDERS, ZapHandler
 from ..turn import Moment
 from .service import AdminService
 
@@ -53,10 +53,10 @@ class AdminServer:
         try:
             socket_files.bind(self.socket, endpoint)
         except SettingError:
-            close_protected(self.socket)
+            self.socket.close(0)
             raise
         except (zmq.ZMQError, UnicodeEncodeError) as exc:
-            close_protected(self.socket)
+            self.socket.close(0)
             why = zmq.strerror(exc.errno or 0) if isinstance(exc, zmq.ZMQError) else "this path is not UTF-8"
             raise SettingError(f"can not listen for operators on {endpoint}: {why}") from exc
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)

@@ -76,7 +76,7 @@ def rows(server: Server) -> list[Row]:
         number("repeated_items", "Items that had been accepted before"),
         number("refused_items", "Items for members that are not the sender's"),
         counter(f"{PREFIX}refused_frames", "Frames refused, by reason", refused, "reason"),
-        counter(f"{PREFIX}denied_connections", "Handshakes with a key not let in, or none", lambda: server.denied),
+        counter(f"{PREFIX}denied_connections", "Handshakes with a key not let in", lambda: server.denied),
         counter(f"{PREFIX}undeliverable_answers", "Answers to gateways that are gone or too slow", answers),
         counter(f"{PREFIX}member_moves", "Members that went to another gateway, or expired without one", moves, "way"),
         counter(f"{PREFIX}moves_refused", "Members that could not go to another gateway, by reason", kept, "reason"),

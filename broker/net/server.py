@@ -28,7 +28,7 @@ from .clock import Clock
 from .gateway_log import log_changes
 from .timers import Timers
 from .turns import Turns
-from .zap import ZapHandler, close_protected
+from .zap import ZapHandler
 from .zeromq import GatewaySockets, is_readable
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Server:
 
     @property
     def denied(self) -> int:
-        """Connections that were denied: their key is not on the list, or they have none."""
+        """Connections that were denied: their key is not on the list."""
         return self._zap.denied if self._zap else 0
 
     @property
@@ -174,7 +174,7 @@ class Server:
         self.sockets.close(linger_ms=500)
         if self.admin is not None:
             self._loop.remove_reader(self.admin.socket)
-            close_protected(self.admin.socket, linger_ms=500)
+            self.admin.socket.close(500)
         if self._zap is not None:
             self._loop.remove_reader(self._zap.socket)
             self._zap.close()

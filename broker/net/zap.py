@@ -6,8 +6,6 @@ gateway whose key is added while it runs is admitted. To 300 libzmq says nothing
 broker that stands still.
 """
 
-import contextlib
-import itertools
 import time
 from typing import Any
 
@@ -31,8 +29,6 @@ OK, DENIED = b"200", b"400"
 REQUEST_PARTS = 7
 """Version, request id, domain, address, identity, mechanism, and for CURVE one credential: the public key."""
 REQUESTS_AT_ONCE = 64
-HANDSHAKE_FAILED_PROTOCOL = 0x2000
-"""ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, which pyzmq does not always have."""
 TELL_AGAIN_S = 600.0
 """A key that connects, or is denied, again and again is logged once in this time: libzmq tries every 2 s."""
 LINES, LINES_A_SECOND = 10.0, 0.1
@@ -48,17 +44,6 @@ def present(socket: "zmq.Socket[Any]", public: str, secret: str, broker: str) ->
     socket.curve_serverkey = broker.encode()
 
 
-def close_protected(socket: "zmq.Socket[Any]", linger_ms: int = 0) -> None:
-    """Close a socket that may be protected.
-
-    First its reports of failed handshakes are turned off. Otherwise libzmq's I/O thread, which closes the socket later,
-    would wait for ever for a reader of the reports, and no longer bind or connect anything
-    (github.com/zeromq/libzmq/issues/3575).
-    """
-    socket.monitor(None, 0)
-    socket.close(linger_ms)
-
-
 class ZapHandler:
     """Answers libzmq's question whether a client's key may connect, from the allow list as it is now."""
 
@@ -71,31 +56,20 @@ class ZapHandler:
         self.admitted: set[str] = set()
         """Public keys that have been let in since the sockets were bound."""
         self.denied = 0
-        """Handshakes with a key that is not let in there, or with none, or for another broker."""
-        self._monitors: dict[bytes, zmq.Socket[bytes]] = {}
-        """Domain → socket with libzmq's events of handshakes that end before it asks us."""
-        self._context = context
-        self._count = itertools.count()
+        """Handshakes with a key that is not let in there. About a client without a key, or with one for another broker,
+        libzmq does not ask us; a gateway notices that itself (`gateway/link/connect_monitor.py`)."""
         # Denied keys must not use up the log lines about admitted ones.
         self._admitted_log = LogThrottle[tuple[str, str]](LOGGED, TELL_AGAIN_S)
         self._denied_log = LogThrottle[tuple[str, str]](LOGGED, TELL_AGAIN_S)
 
     def protect(self, socket: "zmq.Socket[bytes]", domain: bytes) -> None:
-        """Let a socket that will be bound admit only whom this handler admits; `close_protected` closes it."""
+        """Let a socket that will be bound admit only whom this handler admits."""
         own = self.allow_list.own
         socket.curve_server = True
         socket.curve_publickey = own.public.encode()
         socket.curve_secretkey = own.secret.encode()
         socket.setsockopt(zmq.ZAP_DOMAIN, domain)
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
-        if domain in self._monitors:
-            self._monitors[domain].close(0)
-        place = f"inproc://{domain.decode()}-{next(self._count)}"
-        socket.monitor(place, HANDSHAKE_FAILED_PROTOCOL)
-        monitor = self._monitors[domain] = self._context.socket(zmq.PAIR)
-        # Without a bound: libzmq's I/O thread would wait for room.
-        monitor.setsockopt(zmq.RCVHWM, 0)
-        monitor.connect(place)
 
     def answer(self) -> bool:
         """Answer a bounded number of questions; return whether more may wait."""
@@ -109,12 +83,7 @@ class ZapHandler:
         return True
 
     def refresh(self) -> set[str]:
-        """Read the keys again and return the revoked ones; log changes, and clients without a key.
-
-        Call it several times a second.
-        """
-        for domain in self._monitors:
-            self._count_keyless(domain)
+        """Read the keys again and return the revoked ones; log changes. Call it several times a second."""
         changes = self.allow_list.refresh()
         for owner in changes.removed.values():
             logger.warning("a key was removed", owner=owner)
@@ -136,24 +105,8 @@ class ZapHandler:
         return {owner.name for owner in self.allow_list.owners.values() if owner.role is Role.GATEWAY}
 
     def close(self) -> None:
-        """Close the sockets; the ports must be closed already."""
+        """Close the socket; the ports must be closed already."""
         self.socket.close(0)
-        for monitor in self._monitors.values():
-            monitor.close(0)
-
-    def _count_keyless(self, domain: bytes) -> None:
-        """Count and log clients that libzmq denied without asking; it does not report their addresses.
-
-        A client that closes the connection first is not counted: both sides see that only one has keys.
-        """
-        found, at = 0, domain.decode()
-        with contextlib.suppress(zmq.Again):
-            while True:
-                self._monitors[domain].recv_multipart(NOBLOCK)
-                found += 1
-        self.denied += found
-        if found and self._denied_log.touch((at, ""), time.monotonic(), LINES_A_SECOND, LINES):
-            logger.warning("a client without a key, or with a key for another broker, was denied", at=at)
 
     def _decide(self, request: list[bytes]) -> list[bytes]:
         request_id = request[1] if len(request) > 1 else b""

@@ -16,7 +16,7 @@ from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import SettingError
 
 from . import socket_files
-from .zap import COMMANDS, NEWS, ZapHandler, close_protected
+from .zap import COMMANDS, NEWS, ZapHandler
 
 logger = logs.get("broker.zeromq")
 
@@ -312,7 +312,7 @@ class GatewaySockets:
         for socket in (self._router, self._xpub):
             if not socket.closed:
                 self._loop.remove_reader(socket)
-                close_protected(socket, linger_ms)
+                socket.close(linger_ms)
         self.has_gateways = False
 
     def _bind(self, bind: str) -> "tuple[str, zmq.Socket[bytes], zmq.Socket[bytes]]":
@@ -333,7 +333,7 @@ class GatewaySockets:
                 socket_files.bind(xpub, backbone.publish_endpoint(endpoint))
             except (zmq.ZMQError, SettingError) as exc:
                 for socket in made:
-                    close_protected(socket)
+                    socket.close(0)
                 if isinstance(exc, SettingError):
                     raise
                 if not any_port or exc.errno != zmq.EADDRINUSE:

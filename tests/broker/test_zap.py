@@ -5,9 +5,8 @@ import contextlib
 import errno
 import io
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,6 @@ from broker.keys.allow_list import AllowList
 from broker.net import incoming, zeromq
 from broker.net.ping import ping
 from broker.net.server import Server
-from broker.net.zap import present
 from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
@@ -335,58 +333,6 @@ async def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: P
         await until(lambda: "a key was added" in log.getvalue())
         key_folder.remove(here.folder, WEST)
         await until(lambda: "a key was removed" in log.getvalue())
-
-
-@pytest.mark.parametrize("has_key", [False, True])
-async def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
-    tmp_path: Path, log: io.StringIO, has_key: bool
-) -> None:
-    async with guarded(tmp_path) as here:
-        east = here.key(EAST)
-        key = replace(east, broker=key_folder.make_pair()[0]) if has_key else None
-
-        async def knock_until(holds: Callable[[], bool]) -> None:
-            async with asyncio.timeout(PATIENCE_S):
-                while not holds():
-                    here.peer("east/1", key)  # who has none gives up at once, and is not seen each time
-                    await asyncio.sleep(0.1)
-
-        for at in ("commands", "news"):
-            words = f"was denied [broker.zap] at={at}"
-            await knock_until(lambda words=words: words in log.getvalue())  # type: ignore[misc]
-        # The sockets are closed and bound again, and watched as before.
-        await here.peer("east/2", east).greet()
-        key_folder.remove(here.folder, EAST)
-        await until(lambda: "a key was removed" in log.getvalue())
-        denied = here.server.denied
-        assert denied >= 2
-        await knock_until(lambda: here.server.denied > denied)
-        assert log.getvalue().count("a client without a key, or with a key for another broker") == 2
-
-
-async def test_sockets_are_bound_again_while_clients_are_denied(tmp_path: Path) -> None:
-    async with guarded(tmp_path) as here:
-        wrong = replace(here.key(EAST), broker=key_folder.make_pair()[0])
-
-        async def is_denied_again() -> None:
-            denied = here.server.denied
-            await until(lambda: here.server.denied > denied)
-
-        with zmq.Context() as strangers:
-            for number in range(3):
-                with contextlib.ExitStack() as stack:
-                    for _ in range(10):
-                        stranger = stack.enter_context(strangers.socket(zmq.DEALER))
-                        stranger.reconnect_ivl = 1
-                        present(stranger, wrong.public, wrong.secret, wrong.broker)
-                        stranger.connect(here.server.endpoint)
-                    await is_denied_again()
-                    await here.peer(f"east/{number}", here.key(EAST)).greet()
-                    key_folder.remove(here.folder, EAST)
-                    await until(lambda: "east" not in here.server._zap.names())  # type: ignore[union-attr]
-                    await until(lambda: here.server.sockets.is_open)
-                    await is_denied_again()
-                (here.folder.parent / f"{EAST}.key").unlink()
 
 
 async def test_socket_files_are_for_our_own_user(tmp_path: Path) -> None:
