@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tsudoi.ops.keyfiles import MAX_FILE_SIZE, Role, SecretKey, parse_secret
-from tsudoi.ops.small_file import read_small
+from tsudoi.ops.keyfiles import Role, SecretKey, parse_secret
 from tsudoi.protocol.backbone import is_loopback, is_tcp
 from tsudoi.protocol.errors import SettingError
 
@@ -33,7 +32,7 @@ def choose_key(brokers: Sequence[str], path: Path | None, name: str, insecure: b
             return None
         raise SettingError(f"{distant[0]} is another machine: give --key FILE, or --insecure if the way there is safe")
     try:
-        key = parse_secret(read_small(path, MAX_FILE_SIZE).decode("ascii", "replace"), path.stat().st_mode, str(path))
+        key = parse_secret(path.read_bytes().decode("ascii", "replace"), path.stat().st_mode, str(path))
     except OSError as exc:
         raise SettingError(f"can not read the key {path}: {exc.strerror}") from exc
     if key.owner.role is not Role.GATEWAY:

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from tsudoi import Server
 from tsudoi.ops.command_line import OneLineCommand, run_until_signal, to_server
-from tsudoi.ops.small_file import read_small
 from tsudoi.ops.threaded_stream import ThreadedStream
 from tsudoi.protocol.client.dialects import DIALECTS
 
@@ -97,7 +96,7 @@ def _read(paths: tuple[Path, ...]) -> list[Story]:
             raise click.UsageError(f"there is no scenario (*.yaml) in {path}")
         found += inside
     try:
-        return [read(read_small(path).decode(), str(path)) for path in found]
+        return [read(path.read_bytes().decode(), str(path)) for path in found]
     except OSError as exc:
         raise click.UsageError(f"can not read {exc.filename}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:

@@ -12,7 +12,6 @@ from pathlib import Path
 import zmq  # noqa: TID251 - for its keys alone
 
 from tsudoi.ops.keyfiles import (
-    MAX_FILE_SIZE,
     Owner,
     Role,
     SecretKey,
@@ -22,7 +21,6 @@ from tsudoi.ops.keyfiles import (
     serialize_secret,
 )
 from tsudoi.ops.new_file import new_file
-from tsudoi.ops.small_file import read_small
 from tsudoi.protocol.backbone import is_loopback
 from tsudoi.protocol.errors import SettingError
 
@@ -205,7 +203,7 @@ def _publish(key: str, path: Path) -> None:
 
 
 def _text(path: Path) -> str:
-    return read_small(path, MAX_FILE_SIZE).decode("ascii", "replace")
+    return path.read_bytes().decode("ascii", "replace")
 
 
 def _write(path: Path, text: str, mode: int) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import jwt
 
-from tsudoi.ops.small_file import read_small
 from tsudoi.protocol.errors import MalformedMessage, SettingError, WrongPassword
 
 from .key_forms import Key, parse_public_keys, parse_shared_secret
@@ -62,7 +61,7 @@ def load_keys(public: Path | None, secret: Path | None) -> TokenKeys:
 
 def _load(path: Path, parse: Callable[[bytes], tuple[Key, ...]]) -> tuple[Key, ...]:
     try:
-        raw, mode = read_small(path), path.stat().st_mode
+        raw, mode = path.read_bytes(), path.stat().st_mode
     except OSError as exc:
         raise SettingError(f"can not read the key file {path}: {exc.strerror}") from exc
     if mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -7,7 +7,6 @@ import stat
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from tsudoi.ops.small_file import read_small, require_small
 from tsudoi.protocol.errors import SettingError
 
 from .options import TlsFiles
@@ -77,8 +76,7 @@ def load(files: TlsFiles) -> tuple[ssl.SSLContext, bytes]:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     try:
-        pem = read_small(certificate)
-        require_small(key)
+        pem = certificate.read_bytes()
         if key.stat().st_mode & (stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH):
             raise SettingError(f"others may read or write the TLS key {key}: chmod 600 {key}")
         context.load_cert_chain(certificate, key, has_passphrase)

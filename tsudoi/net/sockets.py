@@ -12,7 +12,6 @@ from typing import Any
 
 from tsudoi.errors import ClientError, NoAnswer, ProtocolViolation, ServerNotTrusted, ServerUnreachable
 from tsudoi.ops.net.fragmenting import let_routers_fragment
-from tsudoi.ops.small_file import require_small
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.sealed_entry import EnterSealed
 from tsudoi.server_address import Server
@@ -168,8 +167,6 @@ async def _open_address(
 def tls_context(authorities: Path | None) -> ssl.SSLContext:
     """Return a context that demands TLS 1.2, the server's name, and an authority of this file or the system's."""
     try:
-        if authorities is not None:
-            require_small(authorities)
         return ssl.create_default_context(cafile=authorities)
     except ssl.SSLError as exc:
         raise ClientError(f"there are no certificates (PEM) in {authorities}") from exc

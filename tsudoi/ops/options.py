@@ -14,7 +14,6 @@ from click.core import ParameterSource
 from ..protocol.errors import InvalidName, SettingError
 from . import configfile
 from .settings import MANY, Setting, each_setting
-from .small_file import read_small, require_small
 
 GROUP = {"show_default": True}
 """Context settings of a program's group of commands. Without click's `auto_envvar_prefix`, which would also read
@@ -170,7 +169,7 @@ def check_config_option() -> Callable[[Command], Command]:
 def _from_file(context: click.Context, path: Path, program: str) -> dict[str, Any]:
     """Return the parameters that a file sets, each checked as a flag is; raise SettingError."""
     try:
-        text = read_small(path).decode("utf-8-sig")  # editors on Windows write a byte order mark
+        text = path.read_bytes().decode("utf-8-sig")  # editors on Windows write a byte order mark
     except OSError as exc:
         raise SettingError(f"can not read {path}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
@@ -209,7 +208,6 @@ def _check(context: click.Context, option: click.Option, entry: configfile.FileS
         value = option.type_cast_value(context, listed)
         # A file is there to be read; a folder may be made later.
         if isinstance(option.type, click.Path) and not option.type.dir_okay:
-            require_small(value)
             value.open("rb").close()
     except click.BadParameter as exc:
         raise entry.error(exc.message.rstrip(".")) from exc
