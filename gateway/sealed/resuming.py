@@ -242,8 +242,8 @@ class Resuming(Component):
         if member is None:
             member = self.streams.resume(granted, token, now)
         if member is None or member.leaving:
+            # The end is on its way here, and the next `resume` is served up to it. *Gone* would hide what came before.
             del self._pending[session]
-            self._gone(session, pending)
             return
         self.counters.sealed_resumes += 1
         link = self.link(member, session)

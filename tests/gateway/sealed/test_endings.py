@@ -332,6 +332,20 @@ def test_a_host_that_left_behind_a_restart_of_the_broker_hears_its_room_to_the_e
     assert (len(host.losses()), said_to(host)) == (1, 5)
 
 
+def test_a_host_that_moves_while_the_end_of_its_room_is_on_its_way_hears_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    people, host, guest = two_who_chat()
+    miss_what_comes(people, host, 5, guest)
+    with monkeypatch.context() as late:
+        late.setattr(people.world, "_news", lambda node, frames: None)
+        people.say(host, "/leave")
+        people.run(0.2)
+        people.move(host)
+        people.run(0.5)
+    people.run_until(lambda: bool(ends(host)), 5.0)
+    assert (ends(host)[0].reason, ends(host)[0].is_whole) == ("closed", True)
+    assert (len(host.losses()), said_to(host)) == (1, 5)
+
+
 def test_the_directory_forgets_a_closed_room_with_its_members_of_version_2() -> None:
     people, host, _ = two_who_chat()
     directory = people.world.broker.core.directory
