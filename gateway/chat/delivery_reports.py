@@ -29,6 +29,16 @@ class DeliveryReports(Component):
         """Add a room to the next report: it has deliveries, or its last report may be lost."""
         self._moved[room.id] = room
 
+    def report_all(self, shard: int) -> None:
+        """Report all rooms of a shard now: the last reports may be lost with its broker.
+
+        Not only when this gateway has reconciled, up to a second later: until then its end would repeat to its members
+        what they were sent right before the broker's end.
+        """
+        for room in self.members.by_shard[shard].values():
+            self.note(room)
+        self.report()
+
     def wait_s(self, now: float) -> float | None:
         """Return for how long the next report must wait; not above 0 if it is due, None if there is none."""
         if not self._moved:

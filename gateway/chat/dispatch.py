@@ -4,7 +4,7 @@
 """
 
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Adopt, Cluster, Granted, Item, Release, Reply
+from tsudoi.protocol.backbone import Adopt, Cluster, Granted, Item, Release, Reply, Welcome
 from tsudoi.protocol.errors import MalformedMessage
 
 from ..counters import Counters
@@ -171,6 +171,8 @@ class ChatCore:
         try:
             for shard, message in self.routes.receive_untrusted(endpoint, frame, now):
                 match message:
+                    case Welcome():
+                        self.reports.report_all(shard)
                     case Release():
                         self._handover.release(shard, message, now)
                     case Adopt(adoptions):

@@ -15,9 +15,9 @@ from tsudoi.protocol.codes import EntryKind
 REPEATED_S = 0.5
 """Messages that a gateway delivered in this time before it was killed, frozen or cut off may come once more from its
 successor. The documented time is 0.25 s; the rest is for a busy machine."""
-REPORTED_AGAIN_S = 1.2
-"""A gateway reports anew when it has reconciled: after the broker's return it connects within 0.5 s, its canary goes
-with the next tick of 0.25 s, and it asks with the one after that."""
+REPORTED_AGAIN_S = 0.8
+"""A gateway reports anew when the broker that is back knows it: it connects within 0.5 s, and its next frame, a canary
+or Hello at the latest 0.25 s later, is answered."""
 LEASE_S = 1.8
 """A gateway whose reports alone do not reach the broker goes on delivering for this time, by its lease."""
 CALM_S = 2.0

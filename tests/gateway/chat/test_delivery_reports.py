@@ -7,10 +7,14 @@ from tests.gateway.chat.scripting import ALICE
 from tests.support.fakes import ScriptedGateway, Weather, World, said
 from tsudoi.protocol.backbone import Delivered
 
+WAY_S = 0.2
+"""The longest that a frame is under way."""
 
+
+@pytest.mark.parametrize("later_s", [WAY_S, 5.0])
 @pytest.mark.parametrize("seed", range(8))
-def test_a_report_that_got_lost_with_the_broker_is_made_again(seed: int) -> None:
-    world = World(seed, Weather(delay_s=0.2))
+def test_a_report_that_got_lost_with_the_broker_is_made_again_as_soon_as_it_is_back(seed: int, later_s: float) -> None:
+    world = World(seed, Weather(delay_s=WAY_S))
     first, second = world.start_gateway("g"), world.start_gateway("g")
     speaker, listener = world.enter_now(first, "den"), world.enter_now(first, "den")
     world.run(1.0)
@@ -18,8 +22,9 @@ def test_a_report_that_got_lost_with_the_broker_is_made_again(seed: int) -> None
         speaker.send(first, f"line {line}")
     world.run_until(lambda: len(listener.offsets()) == 5 and not first.gateway.core.reports._moved)
     world.restart_broker()
-    # The room falls silent, and much later its gateway is killed: nothing of that may be told again.
-    world.run(5.0)
+    # The room falls silent, and then its gateway is killed: nothing of that may be told again.
+    world.run_until(lambda: first.gateway.link._broker == "broker-2")
+    world.run(later_s)
     world.kill(first)
     world.run(5.0)
     speaker.send(second, "last")
