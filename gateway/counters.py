@@ -71,7 +71,6 @@ class Counters:
     # The broker.
     malformed_frames: int = exported("Broken frames from the broker")
     requests_timed_out: int = exported("Questions the broker did not answer")
-    requests_not_cleared_up: int = exported("Creates and joins whose answers were lost, too many at a time")
     # Webhooks.
     webhook_answers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, WEBHOOK_STATUSES), 0))
     """HTTP status → requests answered with it."""

@@ -7,7 +7,6 @@ from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Question, Upward
 
 from ..counters import Counters
-from .abandoned_joins import AbandonedJoins
 from .canary import Canary
 from .publisher import Publisher
 from .requests import OnAnswer, Requests
@@ -26,8 +25,7 @@ class Link:
         self.publisher = Publisher(capacity)
         self.publish = self.publisher.add
         self.canary = Canary()
-        self._abandoned = AbandonedJoins(counters, self._send, self.publish)
-        self.requests = Requests(timeout_s, counters, self._abandoned, self._send)
+        self.requests = Requests(timeout_s, counters, self.publish, self._send)
         self._broker = ""
         self.is_welcomed = False
         """The last greeting was answered: a broker that was restarted meanwhile does not know this gateway."""
@@ -89,8 +87,6 @@ class Link:
         if self.is_welcomed:
             self._send(backbone.Canary(self.canary.send(now)))
         self.requests.tick(now)
-        if self.is_alive(now):
-            self._abandoned.tick(now)
 
     def postpone(self, seconds: float) -> None:
         """Wait longer for the broker: this process has stood still, and its frames may have come meanwhile."""

@@ -1,25 +1,31 @@
-"""Ask the broker questions: again when no answer comes, until `Settings.request_timeout_s`."""
+"""Ask the broker questions: again when no answer comes, until `Settings.request_timeout_s`.
+
+A create or join that was given up may still make a member. No client has its token, so this gateway makes it leave.
+"""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Question, Request, Resume, Say
+from tsudoi.protocol.backbone import Answer, Create, Granted, Item, Join, Question, Request, Resume, Say
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 from ..counters import Counters
-from .abandoned_joins import AbandonedJoins
 
 OnAnswer = Callable[[Answer | None, float], None]
 """Called once with the answer and the time; None: no answer came in time, or the broker is away."""
 
 ASK_AGAIN_S = 1.0
 """A question may be lost with a connection; the broker accepts repeated ones, but for lines without a number."""
+FOLLOW_UP_S = 10.0
+"""How long a create or join that was given up may still make a member: its password may wait to be hashed."""
 
 
 @dataclass(slots=True)
 class _Asked:
     body: Question
-    on_answer: OnAnswer
+    on_answer: OnAnswer | None
+    """None: a create or join was given up; `body` asks for the member that it may have made."""
     deadline: float
     again_at: float
     """Infinite: never, as a line that its client has not numbered would be said twice."""
@@ -31,7 +37,7 @@ class Requests:
 
     timeout_s: float
     counters: Counters
-    abandoned: AbandonedJoins
+    publish: Callable[[Item], bool]
     send: Callable[[Request], None]
     _last_id: int = 0
     _asked: dict[int, _Asked] = field(default_factory=dict)
@@ -53,11 +59,14 @@ class Requests:
 
     def handle_reply(self, request_id: int, body: Answer, now: float) -> None:
         """Handle an answer."""
-        asked = self._asked.pop(request_id, None)
-        if asked is not None:
+        asked = self._asked.get(request_id)
+        if asked is None:
+            self.in_doubt |= isinstance(body, Granted)
+        elif asked.on_answer is not None:
+            del self._asked[request_id]
             asked.on_answer(body, now)
-        elif not self.abandoned.handle_reply(request_id, body, now) and isinstance(body, Granted):
-            self.in_doubt = True
+        elif isinstance(body, Granted):
+            self.publish(Item(EntryKind.LEFT, body.room, body.member, "", LeaveReason.LEFT))
 
     def repeat(self, now: float) -> None:
         """Ask all questions again at the next tick: they may be lost with a connection, or with a former broker."""
@@ -69,7 +78,8 @@ class Requests:
         """Give up all questions: the broker that was asked does not own the rooms any more."""
         asked, self._asked = self._asked, {}
         for each in asked.values():
-            each.on_answer(None, now)
+            if each.on_answer is not None:
+                each.on_answer(None, now)
 
     def postpone(self, seconds: float) -> None:
         """Wait longer for all answers; see `Link.postpone`."""
@@ -85,8 +95,11 @@ class Requests:
                     self.send(Request(request_id, asked.body))
                 continue
             del self._asked[request_id]
+            if asked.on_answer is None:
+                continue
             self.counters.requests_timed_out += 1
             self.in_doubt |= isinstance(asked.body, Resume)
             if isinstance(asked.body, Create | Join):
-                self.abandoned.add(request_id, asked.body.token_hash, now)
+                # Frames keep their order, so the broker takes the request itself first.
+                self._asked[request_id] = _Asked(Resume(asked.body.token_hash), None, now + FOLLOW_UP_S, now)
             asked.on_answer(None, now)

@@ -2,10 +2,28 @@
 
 import pytest
 
+from gateway.link.canary import CANARY_S
 from gateway.link.link import ALIVE_S
-from gateway.link.requests import ASK_AGAIN_S
-from tests.gateway.link.here import TIMEOUT_S, Here
-from tsudoi.protocol.backbone import Accepted, ListRooms, Reply, Request, Resume, Rooms, Say, Unknown, Welcome
+from gateway.link.requests import ASK_AGAIN_S, FOLLOW_UP_S
+from tests.gateway.link.here import CREATE, TIMEOUT_S, Here
+from tests.support.fakes import a_grant
+from tsudoi.protocol.backbone import (
+    Accepted,
+    Create,
+    Item,
+    Join,
+    ListRooms,
+    Publish,
+    Refused,
+    Reply,
+    Request,
+    Resume,
+    Rooms,
+    Say,
+    Unknown,
+    Welcome,
+)
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 
 def test_an_answer_finds_its_question(here: Here) -> None:
@@ -79,3 +97,46 @@ def test_a_question_may_be_asked_while_others_are_given_up(here: Here) -> None:
     here.said()
     said = here.wait(TIMEOUT_S, canaries_come_back=True)
     assert [message.body for message in said if isinstance(message, Request)][-1] == ListRooms(2)
+
+
+@pytest.mark.parametrize("body", [CREATE, Join("den", "bob", None, bytes(16), "tcrp", "::1", 1)])
+def test_a_member_that_is_granted_too_late_is_made_to_leave(here: Here, body: Create) -> None:
+    here.ask(body)
+    (request,) = here.said()
+    assert isinstance(request, Request)
+    here.wait(TIMEOUT_S, canaries_come_back=True)
+    assert [answer for answer, _ in here.answers] == [None]
+    here.handle(Reply(request.id, a_grant(7, room=5)))
+    (publish,) = (message for message in here.said() if isinstance(message, Publish))
+    assert publish.items == [Item(EntryKind.LEFT, 5, 7, "", LeaveReason.LEFT)]
+    assert len(here.answers) == 1
+
+
+def test_a_refusal_that_comes_too_late_and_a_late_resume_are_passed_over(here: Here) -> None:
+    for body in (CREATE, Resume(bytes(16))):
+        here.ask(body)
+    one, two = here.said()
+    here.wait(TIMEOUT_S, canaries_come_back=True)
+    assert isinstance(one, Request)
+    assert isinstance(two, Request)
+    here.handle(Reply(one.id, Refused(1, "")), Reply(two.id, a_grant(7)))
+    assert len(here.link.publisher) == 0
+
+
+def test_a_join_that_was_given_up_is_followed_up_while_its_password_may_be_hashed(here: Here) -> None:
+    here.ask(CREATE)
+    (request,) = here.said()
+    assert isinstance(request, Request)
+    here.wait(TIMEOUT_S, canaries_come_back=True)
+    asked_at: list[float] = []
+    began = here.now
+    while here.now < began + 3 * FOLLOW_UP_S:
+        for message in here.wait(CANARY_S, canaries_come_back=True):
+            if isinstance(message, Request):
+                assert message == Request(request.id, Resume(CREATE.token_hash))
+                asked_at.append(here.now - began)
+                here.handle(Reply(message.id, a_grant(7, room=5) if len(asked_at) == 4 else Refused(2, "")))
+    assert FOLLOW_UP_S - 2 * ASK_AGAIN_S < asked_at[-1] < FOLLOW_UP_S
+    assert len(here.link.publisher) == 1
+    assert len(here.link.requests) == 0
+    assert here.counters.requests_timed_out == 1
