@@ -23,7 +23,6 @@ from ..shards.cores import Cores
 from ..store.interface import Store
 from ..store.sharing import TRIMS
 from ..turn import Moment
-from . import socket_files
 from .clock import Clock
 from .gateway_log import log_changes
 from .timers import Timers
@@ -91,7 +90,6 @@ class Server:
         self.turns = Turns(cores, store, limits, self.sockets, self._clock, self.counters, on_failure)
         self._connected: Set[str] = set()
         """The gateways that were connected, as last logged."""
-        self._files = socket_files.SocketFiles()
         self.timers = Timers()
         self.before_tick: Callable[[], None] = lambda: None
         """Of the gateway in this process: its canary and its report are then in the same turn."""
@@ -154,7 +152,6 @@ class Server:
             self._admit()
         self.timers.every(TICK_S, self._tick)
         self.timers.every(TRIM_S / TRIMS if self.store.shards > 1 else TRIM_S, self.turns.note_trim)
-        self.timers.every(socket_files.LOOK_S, self._look_for_files)
         self.turns.pump()
 
     def begin_core(self, core: Core) -> None:
@@ -226,9 +223,3 @@ class Server:
             self.turns.replays.forget(account)
             self.cores.expel(owner.name, account, moment)
         self.turns.pump()
-
-    def _look_for_files(self) -> None:
-        sockets = self.sockets.files() if self.sockets.is_open else []
-        if self.admin is not None:
-            sockets.append((self.admin.socket, self.admin.endpoint))
-        self._files.look(sockets)

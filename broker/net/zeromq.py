@@ -288,10 +288,6 @@ class GatewaySockets:
         self._listen()
         self._loop.call_soon(self._on_readable)
 
-    def files(self) -> "list[tuple[zmq.Socket[bytes], str]]":
-        """Return the sockets and their endpoints, whose files are looked for."""
-        return [(self._router, self.endpoint), (self._xpub, backbone.publish_endpoint(self.endpoint))]
-
     # --- sockets --------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:

@@ -37,8 +37,7 @@ def broker_arguments(endpoint: str, data: Path | None, config: Path | None, log_
 class BrokerProcess(Supervisor):
     """Runs a broker that all workers share, and starts it again if it dies; its store has all accepted items.
 
-    It is started by name and never imported, and listens on a Unix socket (ipc://) in a directory of its own. If that
-    is removed, the broker makes it anew (`broker/net/socket_files.py`).
+    It is started by name and never imported, and listens on a Unix socket (ipc://) in a directory of its own.
     """
 
     def __init__(self, data: Path, config: Path | None = None, log_format: str = "human") -> None:
