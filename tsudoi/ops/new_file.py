@@ -1,18 +1,15 @@
 """Write a file completely or not at all, and never replace one.
 
-A file is filled under a name of its own beside its place, and gets its name when it is on the disk. What a killed
-program left under such a name is removed by the next one.
+A file is filled under a name of its own beside its place, `NAME.….new`, and gets its name when it is on the disk. A
+program that is killed meanwhile leaves that one.
 """
 
 import contextlib
 import errno
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-SUFFIX = ".new"
 
 
 @contextlib.contextmanager
@@ -25,11 +22,11 @@ def new_file(path: Path, mode: int = 0o600) -> Iterator[Path]:
     """
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    _remove_left(path)
     try:
-        descriptor, unfinished = _begin(path)
+        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
     except OSError as exc:
         raise OSError(exc.errno, exc.strerror, str(path)) from exc
+    unfinished = Path(name)
     try:
         try:
             yield unfinished
@@ -45,22 +42,6 @@ def new_file(path: Path, mode: int = 0o600) -> Iterator[Path]:
         os.close(descriptor)
         with contextlib.suppress(OSError):
             unfinished.unlink()
-
-
-def _begin(path: Path) -> tuple[int, Path]:
-    """Make an unfinished file and lock it; before it is locked, another program may take it for one that was left."""
-    while True:
-        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=SUFFIX, dir=path.parent)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)  # the other program removes it
-            continue
-        except OSError:
-            return descriptor, Path(name)  # some network file systems have no locks: then nothing is removed
-        if os.fstat(descriptor).st_nlink:
-            return descriptor, Path(name)
-        os.close(descriptor)
 
 
 def _give_name(unfinished: Path, path: Path) -> None:
@@ -84,22 +65,3 @@ def _give_name(unfinished: Path, path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _remove_left(path: Path) -> None:
-    """Remove the unfinished files of programs that were killed: those that are not locked."""
-    with contextlib.suppress(OSError):
-        for name in os.listdir(path.parent):
-            if name.startswith(f"{path.name}.") and name.endswith(SUFFIX):
-                _remove_if_left(path.with_name(name))
-
-
-def _remove_if_left(unfinished: Path) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(unfinished, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for each in (unfinished, unfinished.with_name(f"{unfinished.name}-journal")):  # the second is SQLite's
-                each.unlink(missing_ok=True)
-        finally:
-            os.close(descriptor)

@@ -1,50 +1,18 @@
 """tsudoi/ops/new_file.py"""
 
 import errno
-import fcntl
 import os
 import stat
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tsudoi.ops.new_file import _remove_left, new_file
+from tsudoi.ops.new_file import new_file
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
     with new_file(path, mode) as unfinished:
         unfinished.write_text(text)
-
-
-@pytest.mark.parametrize("moment", ["before it is locked", "while another looks at it"])
-def test_a_file_that_another_program_takes_for_a_left_one_is_begun_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    make, made, held = tempfile.mkstemp, [], []
-
-    def disturbed(**options: Any) -> tuple[int, str]:
-        descriptor, name = make(**options)
-        made.append(name)
-        if len(made) == 1 and moment == "before it is locked":
-            _remove_left(tmp_path / "a")
-        elif len(made) == 1:
-            held.append(os.open(name, os.O_RDONLY))
-            fcntl.flock(held[0], fcntl.LOCK_EX)
-        return descriptor, name
-
-    monkeypatch.setattr(tempfile, "mkstemp", disturbed)
-    before = os.umask(0o022)
-    try:
-        write(tmp_path / "a", "secret")
-    finally:
-        os.umask(before)
-        for each in held:
-            os.close(each)
-    assert len(made) == 2
-    assert (tmp_path / "a").read_text() == "secret"
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
 
 
 @pytest.fixture(params=["hard links", "no hard links"])
@@ -92,21 +60,6 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_written(tmp_path: Pa
     with pytest.raises(FileExistsError):
         write(path, "mine")
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
-
-
-def test_only_what_nobody_writes_any_more_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "a.killed.new").write_text("half")
-    (tmp_path / "a.new").mkdir()
-    with new_file(tmp_path / "a") as first:
-        assert not (tmp_path / "a.killed.new").exists()
-        first.write_text("first")
-        write(tmp_path / "b", "another")
-        with new_file(tmp_path / "a") as second:
-            assert first.exists(), "it is locked"
-            second.write_text("second")
-        (tmp_path / "a").unlink()
-    assert (tmp_path / "a").read_text() == "first"
-    assert {each.name for each in tmp_path.iterdir()} == {"a", "a.new", "b"}
 
 
 def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
