@@ -3,14 +3,16 @@
 10,000 members at rest ping 444 times a second. To wake up for each costs more than to answer it, since the code and
 data that it needs have left the processor's caches (benchmarks, "each with a ping in 22.5 s"). So a second socket
 shares the listener's address (SO_REUSEPORT), and a program in the kernel gives it the packets that are too short to be
-anything but a ping. After this socket was emptied, it is not read for `REST_S`. Other packets do not wait, and a ping
-after a longer pause does not either.
+anything but a ping. After this socket was emptied, it is not read before the next whole `REST_S`, when the process
+wakes up in any case. Other packets do not wait, and a ping after a longer pause does not either.
 """
 
 import asyncio
 import contextlib
 import socket
+from time import monotonic
 
+from tsudoi.ops.rhythm import until_next
 from tsudoi.protocol.sealed.packets import HEADER_SIZE, MARK, SESSION_AT
 from tsudoi.protocol.sealed.suites import TAG_SIZE
 
@@ -21,8 +23,8 @@ from .sendmmsg import BATCH, DatagramIo, OnBatch
 SHORTER = HEADER_SIZE + TAG_SIZE + len('{"leave":true}')
 """Bytes from which on a packet may have another line: `leave`, or the shortest `want`; PROTOCOL.md, "Bodies"."""
 REST_S = 0.25
-"""What a `pong` may come later: half of what a client waits before it repeats its ping. With 0.1 s, 44 pings at a time,
-each cost a sixth more."""
+"""What a `pong` may come later, half as much more after a pause: a client waits for twice as long before it repeats its
+ping. With 0.1 s, 44 pings at a time, each cost a sixth more."""
 BATCHES = 16
 """Taken in one turn of the event loop."""
 
@@ -60,7 +62,7 @@ class PingLane:
 
     def _look(self) -> None:
         # First of all: a bug in handling one ping would end the receiving of all others.
-        self._resting = self._loop.call_later(REST_S, self._look)
+        self._resting = self._loop.call_later(until_next(REST_S, monotonic()), self._look)
         if self._receive() % (BATCHES * BATCH) == 0:
             # None came: the next one need not wait. Or more came than a turn takes: a flood must not cost the others
             # their pings.

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from types import SimpleNamespace
 
 import pytest
 
@@ -117,6 +118,20 @@ async def test_pings_wait_for_each_other_and_nothing_else_does(host: str, monkey
         for _ in range(20):
             await asyncio.sleep(0)
         assert len(batches) == count
+    server.close()
+
+
+async def test_pings_are_read_when_the_process_wakes_up_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, waits = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing), list[float]()
+    lane = server._lane
+    assert lane is not None
+    monkeypatch.setattr(lane, "_loop", SimpleNamespace(call_later=lambda wait_s, _: waits.append(wait_s)))
+    monkeypatch.setattr(lane, "_receive", lambda: 1)
+    for now in (100.125, 100.2499, 100.2501, 100.24):
+        monkeypatch.setattr(ping_lane, "monotonic", lambda now=now: now)
+        lane._look()
+    assert waits == pytest.approx([0.375, 0.2501, 0.2499, 0.26])
+    monkeypatch.undo()
     server.close()
 
 
