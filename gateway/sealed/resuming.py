@@ -5,6 +5,7 @@ the directory is asked for the member, also if it is served here: it knows the b
 """
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import msgspec
 
@@ -102,7 +103,7 @@ class Resuming(Component):
     """Session → its runs that have begun in the present window; an idle member takes no place."""
     _window_ends: float = 0.0
     _runs: dict[bytes, _Run] = field(default_factory=dict)
-    """Session → its run, if that has begun lately, and not with a *reset*."""
+    """Session → its run, if that has begun lately, and not with a *reset*; the oldest first."""
 
     def handle_untrusted(self, data: bytes, link: SealedLink | None, listener: int, source: bytes, now: float) -> None:
         """Handle a packet that is not of a run that is served at its source; its session's link, if there is one."""
@@ -227,7 +228,9 @@ class Resuming(Component):
     def tick(self, now: float) -> None:
         """Forget what is counted of clients, once it counts no more. Call it every `keys.TICK_S`."""
         self._elsewhere.tick(now)
-        self._runs = {session: run for session, run in self._runs.items() if now < run.begun_at + REPEATED_S}
+        over = list(takewhile(lambda session: self._runs[session].begun_at + REPEATED_S <= now, self._runs))
+        for session in over:
+            del self._runs[session]
         if now >= self._window_ends:
             self._begin_window(now)
 
