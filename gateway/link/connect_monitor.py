@@ -50,8 +50,6 @@ class ConnectMonitor:
         """
         self.connect_error = ""
         """The reason why it is not connected; empty if none is known."""
-        self.is_connected = False
-        """The end of a connection shows only when libzmq tries the next one."""
         self._watched = watched
         self._endpoint = endpoint
         self._has_key = has_key
@@ -97,14 +95,13 @@ class ConnectMonitor:
     def _note(self, event: int, value: int) -> None:
         if event == SUCCEEDED:
             self.connect_error, was_admitted = "", self._was_admitted
-            self.is_connected = self._was_admitted = True
+            self._was_admitted = True
             self._is_mismatch = self._is_denied = False
             if was_admitted:
                 self._on_reconnected()
         elif event == CONNECTED:
             self._was_connected = True
         elif event == RETRIED:
-            self.is_connected = False
             if not self._was_connected:
                 self._is_mismatch = self._is_denied = False
                 self.connect_error = f"nobody listens at {self._endpoint}{self._doubt}"
