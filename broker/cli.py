@@ -9,7 +9,7 @@ import click
 import uvloop
 from click.core import ParameterSource
 
-from tsudoi.ops import hangup, logs
+from tsudoi.ops import logs
 from tsudoi.ops.command_line import OneLineGroup
 from tsudoi.ops.net.descriptors import require_descriptors
 from tsudoi.ops.net.unix_socket import is_served
@@ -47,7 +47,6 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
     """
     context.obj = build(Config, context.params)
     if context.invoked_subcommand is not None:
-        hangup.release()
         return
     try:
         config = configure(context)

@@ -9,7 +9,7 @@ import click
 import uvloop
 from click.core import ParameterSource
 
-from tsudoi.ops import hangup, logs
+from tsudoi.ops import logs
 from tsudoi.ops.command_line import OneLineGroup
 from tsudoi.ops.host_port import HostPort, parse_host_port, with_both_families
 from tsudoi.ops.net.descriptors import require_descriptors
@@ -65,7 +65,6 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
     stops it.
     """
     if context.invoked_subcommand is not None:
-        hangup.release()
         return
     try:
         config = configure(context)

@@ -5,10 +5,7 @@ import signal
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback until a program handles that
 
-from .ops import hangup
-
-hangup.hold()
-from .cli import main  # noqa: E402
+from .cli import main
 
 if __name__ == "__main__":
     main()

@@ -65,8 +65,8 @@ def usage() -> str:
 def start(name: str, arguments: list[str]) -> None:
     """Run a program's command line with these arguments."""
     program = PROGRAMS[name]
-    if program.package not in SERVICES:
-        hangup.release()
+    if program.package in SERVICES and not program.command:
+        hangup.hold()
     prog_name = "tsudoi" if program.command else f"tsudoi {name}"
     # A reload reads the command line again, and workers are started with it.
     sys.argv = [prog_name, *program.command, *arguments]

@@ -201,9 +201,8 @@ def test_signals_during_the_imports_do_not_end_a_service_and_its_settings_are_re
 
 
 @pytest.mark.usefixtures("slow_import")
-@pytest.mark.parametrize("arguments", [("broker", "admin", "rooms"), ("tsudoi", "rooms"), ("gateway", "ping")])
-def test_a_signal_during_the_imports_ends_what_is_no_service(arguments: Sequence[str]) -> None:
-    with begin(*arguments) as program:
+def test_a_signal_during_the_imports_ends_what_is_no_service() -> None:
+    with begin("tsudoi", "rooms") as program:
         program.send_signal(signal.SIGHUP)
         assert program.communicate("\n", timeout=PATIENCE_S) == ("", "")  # it may have ended already
     assert program.returncode == -signal.SIGHUP

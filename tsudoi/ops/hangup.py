@@ -26,15 +26,6 @@ def hold() -> None:
                 signal.signal(number, _keep)
 
 
-def release() -> None:
-    """Undo `hold` in a program that is no service; a signal that came since then ends it now."""
-    for number in (signal.SIGHUP, signal.SIGUSR1) if sys.platform != "win32" else ():
-        if signal.getsignal(number) is _keep:
-            signal.signal(number, signal.SIG_DFL)
-            if number in _held:
-                signal.raise_signal(number)
-
-
 def _keep(number: int, frame: object) -> None:
     _held.add(number)
 
