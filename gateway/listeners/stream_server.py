@@ -20,7 +20,7 @@ from .tls_transport import TlsTransport
 
 BACKLOG = 1_024
 REFUSED_AGAIN_S = 60.0
-"""Least time between two lines about connections refused at a limit: an attacker that reaches it would fill the log."""
+"""Least time between two lines about connections refused or ended at a limit: whoever reaches it would fill the log."""
 
 logger = logs.get("gateway.connections")
 

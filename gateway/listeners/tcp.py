@@ -6,6 +6,7 @@ from dataclasses import replace
 from time import monotonic
 
 from tsudoi.ops import logs
+from tsudoi.ops.log_throttle import LogThrottle
 from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.ops.rate_key import rate_key
 
@@ -18,7 +19,7 @@ from .deadlines import Deadlines, Waiting
 from .handshake_log import HandshakeLog
 from .options import Listener
 from .packet_connection import PacketConnections
-from .stream_server import StreamServer, bind_tcp
+from .stream_server import REFUSED_AGAIN_S, StreamServer, bind_tcp
 from .tls import Certificate
 from .webhook import CONNECTIONS as WEBHOOKS
 
@@ -33,8 +34,6 @@ SPARE_DESCRIPTORS = 64
 """Descriptors besides those of clients' connections: sockets to the broker, logs, health checks."""
 HELD = 64 * 2**20
 """Bytes of unanswered requests and of answers that clients have not taken, of all connections together."""
-HELD_LOW = HELD // 2
-"""When no more than this is held again, the next excess is logged."""
 
 logger = logs.get("gateway.tcp")
 
@@ -80,8 +79,7 @@ class TCPServer(StreamServer[Connection]):
         """Connection → bytes held for it, if there are any."""
         self.held = 0
         """Bytes held for all connections."""
-        self._held_too_much = False
-        """`HELD` was exceeded, and `HELD_LOW` not reached since."""
+        self._held_log = LogThrottle[None](1, REFUSED_AGAIN_S)
         self._has_descriptors = True
 
     def reload(self) -> None:
@@ -111,13 +109,10 @@ class TCPServer(StreamServer[Connection]):
             deadlines.close()
 
     def look(self) -> None:
-        """Log once when descriptors or memory for clients run out, and once when they are available again.
+        """Log once when descriptors for clients run out, and once when they are available again.
 
         Call it often: without a free descriptor, libuv accepts and closes new connections silently.
         """
-        if self._held_too_much and self.held <= HELD_LOW:
-            self._held_too_much = False
-            logger.warning("there is room again for what TCP clients send and are sent", held=self.held)
         if self._listening is None:
             return
         try:
@@ -200,8 +195,7 @@ class TCPServer(StreamServer[Connection]):
 
     def _cut_off(self, connection: Connection) -> None:
         self._counters.buffers_full += 1
-        if not self._held_too_much:
-            self._held_too_much = True
+        if self._held_log.touch(None, monotonic(), 1.0, 1.0):
             logger.error(
                 "too many bytes are held for TCP clients: the one with the most is cut off",
                 held=self.held,
