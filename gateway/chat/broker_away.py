@@ -46,8 +46,9 @@ class BrokerAway(Component):
         if not self.fencing.is_fenced(shard, now):
             self._heard.add(shard)
             return False
-        # It is back when entries are delivered again, and not when it was heard.
-        return shard in self._heard and (shard in self._away or not self.routes.is_alive(shard, now))
+        # It is back when entries are delivered again, and not when it was heard. A shard that moves to another broker
+        # has no owner for some tenths of a second: nobody is told.
+        return shard in self._heard and (shard in self._away or not self.routes.links[shard].is_heard(now))
 
     def _notify(self, member: Member, is_away: bool) -> None:
         if member.stream is None:

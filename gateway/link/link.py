@@ -144,5 +144,9 @@ class Link:
         return self.is_welcomed and broker == self._broker
 
     def is_alive(self, now: float) -> bool:
-        """Return whether the broker knows this gateway, and has sent something in the last 1.5 s (`ALIVE_S`)."""
-        return self.is_welcomed and now - self._heard_at < ALIVE_S
+        """Return whether the broker knows this gateway, and has sent something lately."""
+        return self.is_welcomed and self.is_heard(now)
+
+    def is_heard(self, now: float) -> bool:
+        """Return whether a broker, this one or the shard's last, has sent something in the last 1.5 s (`ALIVE_S`)."""
+        return now - self._heard_at < ALIVE_S

@@ -186,6 +186,16 @@ def test_a_shard_whose_broker_is_away_fences_its_rooms_only(gateway: Gateway) ->
     assert gateway.counters.fenced == 1
 
 
+def test_a_shard_is_away_when_it_is_without_a_broker_for_longer_than_it_takes_to_move(gateway: Gateway) -> None:
+    room = gateway.members.rooms[SECOND]
+    gateway.owners = [A, B]
+    gateway.move(1, None)
+    gateway.wait(1.0)
+    assert not gateway.core.broker_away.is_away(room)
+    gateway.wait(1.0)
+    assert gateway.core.broker_away.is_away(room)
+
+
 def test_rooms_of_a_shard_that_moves_go_on_when_the_new_owner_has_said_whose_they_are(gateway: Gateway) -> None:
     gateway.owners = [A, B]
     gateway.move(1, None)
