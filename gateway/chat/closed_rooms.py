@@ -29,11 +29,12 @@ class ClosedRooms(Component):
 
     def end(self, room: Room, entry: Entry) -> None:
         """Handle the entry that closes a room; members that are behind get it when they have caught up."""
-        room.position = room.known_last = room.last_not_joined = entry.offset
         room.is_ended = room.confirmed = True
         for member in list(room.members.values()):
             if member.id not in room.waiting:
                 self.end_for(member, entry)
+        # Not before: a client that was sent the closing's own offset would resume behind it, where nothing comes.
+        room.position = room.known_last = room.last_not_joined = entry.offset
         if room.members:
             self.members.unsettled[room.id] = room
 

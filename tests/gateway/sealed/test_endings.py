@@ -47,13 +47,13 @@ def test_the_end_comes_behind_what_its_turn_has_before_it(end: object) -> None:
     assert (last.ended is not None, last.last) == (True, 41)
 
 
-def test_the_end_covers_entries_that_the_member_does_not_get() -> None:
+def test_the_end_covers_entries_that_the_member_does_not_get_but_not_the_end_itself() -> None:
     gateway = ScriptedGateway()
     session = served(gateway, 1)
     gateway.news(said(2, 9, "hello"), entry(3, EntryKind.ANSWERED, 9), entry(4, EntryKind.CLOSED, 9))
     gateway.core.sealed_sender.flush()
     *before, last = lines_to(gateway, session, address_of(1))
-    assert max(line.to for line in before if isinstance(line, Covered)) >= last.last == 3
+    assert max(line.to for line in before if isinstance(line, Covered)) == last.last == 3
 
 
 def test_the_end_is_told_three_times() -> None:
@@ -317,6 +317,34 @@ def test_a_member_of_a_closed_room_that_was_away_hears_it_to_its_end() -> None:
     assert ends(guest)[0].reason == "closed"
     assert len(guest.losses()) == 1
     assert said_to(guest) == 5
+
+
+def test_a_member_that_heard_all_of_a_closed_room_but_its_end_is_told_when_it_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    people = start(6)
+    host, guest, other = people.gather("host", "guest", "other")
+    people.run(1.0)
+    came: list[bytes] = []
+
+    def is_behind_the_first(address: bytes, data: bytes) -> bool:
+        if address == guest.address:
+            came.append(data)
+        return address == guest.address and len(came) > 1
+
+    with monkeypatch.context() as late:
+        late.setattr(people.world, "_news", lambda node, frames: None)
+        people.say(other, "line 0")
+        people.say(host, "/leave")
+        people.run(0.2)
+    people.loses = is_behind_the_first
+    people.run(2.0)  # The gateway gets both from the log, in one turn.
+    assert (said_to(guest), guest.losses()) == (1, [])
+    people.loses = nothing
+    people.move(guest)
+    people.run_until(lambda: bool(ends(guest)), 3.0)
+    assert (ends(guest)[0].reason, ends(guest)[0].is_whole) == ("closed", True)
+    assert (len(guest.losses()), said_to(guest)) == (1, 1)
 
 
 def test_a_host_that_left_behind_a_restart_of_the_broker_hears_its_room_to_the_end() -> None:
