@@ -188,7 +188,7 @@ class Checker:
             place = next((place for place in places if place >= next_due), places[-1])
             if not _is_down(stand_in, due[place], received.raw):
                 self._blame_received("altered", membership, received, f"log: {due[place].sender!r} {due[place].text!r}")
-            next_due = self._step(membership, received, place, next_due, first)
+            next_due = self._step(membership, received, place, places, next_due, first)
         if next_due < len(due) and self._allowances.must_receive_the_end(membership):
             rest, at = due[next_due:], due[next_due].at_ms / 1000
             line = shown(rest[0].text.encode())
@@ -196,9 +196,19 @@ class Checker:
             self._blame("lost", what, at, self._evidence.around(membership, at))
 
     def _step(
-        self, membership: Membership, received: Received, place: int, next_due: int, first: dict[int, Received]
+        self,
+        membership: Membership,
+        received: Received,
+        place: int,
+        places: list[int],
+        next_due: int,
+        first: dict[int, Received],
     ) -> int:
-        """Check a line's place against the place that is due next; return what is due after it."""
+        """Check a line's place against the place that is due next; return what is due after it.
+
+        Args:
+            places: those of all entries that look like it.
+        """
         before = first.setdefault(place, received)
         if place > next_due:
             missed = [due.text for due in membership.due[next_due:place]]
@@ -211,7 +221,9 @@ class Checker:
             self._verdict.repeats += 1
             if self._allowances.was_in_hand(before, received, membership.due[place]):
                 return max(next_due, place + 1)  # what follows goes on from where the other gateway has come to
-            if not self._allowances.may_repeat(before, received):
+            # What is told again after the first copy of a line is both: the second one repeats the first as well.
+            copies = [first[each] for each in places if each in first and first[each] is not received]
+            if not any(self._allowances.may_repeat(copy, received) for copy in copies):
                 why = f"it came {received.at - before.at:.3f} s before, from gateway {before.gateway}"
                 self._blame_received("doubled", membership, received, f"{why}, and no fault of that explains it")
                 return max(next_due, place + 1)

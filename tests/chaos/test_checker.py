@@ -243,6 +243,27 @@ def test_a_line_that_is_in_the_log_twice_and_is_told_again_is_the_second_one() -
     assert (verdict.violations, verdict.repeats) == ([], 1)
 
 
+def test_a_gateway_that_is_killed_between_two_copies_of_a_line_has_both_told_again() -> None:
+    history = a_history()
+    history.relayed = True
+    room = history.log[1]
+    again = structs.replace(room.entries[9], offset=len(room.entries) + 1, at_ms=int(START * 1000) + 2_500)
+    third = structs.replace(again, offset=len(room.entries) + 2)
+    history.log[1] = replace(room, entries=(*room.entries, again, third))
+    next(sent for sent in history.sent if sent.text == again.text).copies = 3
+    members = [member for member in history.members.values() if member.room == "den" and member.name != again.sender]
+    hearer = next(member for member in members if member.home == 0 and member.dialect != "tsudoi")
+    for member in members:
+        at, gateway = (START + 5, 1) if member is hearer else (START + 2.501, member.home)
+        history.received.append(Received(START + 2.5, member.id, member.home, down(member, again)))
+        history.received.append(Received(at, member.id, gateway, down(member, again)))
+    history.received.append(Received(START + 5.001, hearer.id, 1, down(hearer, again)))
+    assert count_kinds(check(history)) == {"doubled": 1}
+    history.outages.append(Outage("kill", "gateway 0", START + 2.55))
+    verdict = check(history)
+    assert (verdict.violations, verdict.repeats) == ([], 1)
+
+
 @pytest.mark.parametrize(
     ("killed", "from_gateway", "before_s"),
     [("gateway 0", 0, 0.1), ("gateway 1", 0, 1.5), ("gateway 1", 0, -2.5), ("broker", 0, 0.1)],
