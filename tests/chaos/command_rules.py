@@ -323,7 +323,10 @@ def _in_time(who: str, stay: Stay, entries: Sequence[Entry], me: int) -> Iterato
             shown = [
                 entry
                 for entry in entries
-                if entry.offset > asked.since and _shows(asked, entry) and not any(_shows(o, entry) for o in others)
+                if entry.offset > asked.since
+                and _is_outcome(entry, me)
+                and _shows(asked, entry)
+                and not any(_shows(o, entry) for o in others)
             ]
             if any(came_at.get(str(entry.offset), asked.ended_at) < asked.ended_at - LATE_S for entry in shown):
                 yield "commands", f"{who}: {asked}, and its outcome had come: {shown}"

@@ -114,6 +114,12 @@ def test_what_another_command_has_done_as_well_proves_nothing() -> None:
     assert found(stay) == []
 
 
+def test_what_another_member_has_done_as_well_proves_nothing() -> None:
+    stay = good()
+    stay.asked.append(Asked("nick", "n3.1", "n3.1", 11, "no answer", ended_at=20.0))
+    assert found(stay) == []
+
+
 def test_a_command_that_is_twice_in_the_log_is_found() -> None:
     twice = (
         *LOG[:7],
