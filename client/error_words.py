@@ -132,6 +132,8 @@ def explain_text(chat: ChatClient, line: str, exc: tsudoi.InvalidText, language:
         return f"{line} は方言 {chat.dialect.name} のコマンドです。"
     command = command_in(as_taken(line, own_names(chat.name)))
     limit = chat.limit_of(line)
+    if command is not None and not chat.has_commands:
+        return "ここではコマンドを使えません。そのまま発言するには先頭に / をもう 1 つ付けてください。"
     if isinstance(command, Reply):
         return f"/r の返事は {limit} バイトまでです。/msg 名前 文 ならもっと長く書けます。"
     if command is not None and not isinstance(command, Whisper | Act) and "\n" in line.strip():

@@ -26,6 +26,10 @@ OPEN = Words(
     "{room} を開きました。{name} さんがホストです。あなたが退室するとルームは閉じます。",
 )
 INSIDE = Words("You are in {room}, {name}.", "{name} さん、{room} に入りました。")
+NO_COMMANDS = Words(
+    "There are no commands here: the client can not ask who is here, nor for older lines.",
+    "ここではコマンドを使えないため、メンバーと以前の発言は取得できません。",
+)
 NAME_TAKEN = Words(
     " Another member is called {wished}, so you are {name}. /nick NAME changes it.",
     "{wished} という名前の人がすでにいるため、{name} になりました。/nick 名前 で変えられます。",

@@ -25,7 +25,7 @@ from tsudoi.protocol.client.notices import said_limit
 from tsudoi.protocol.client.own_name import own_names
 from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, HandshakeRefused, JoinListReader, RoomsReader
 from tsudoi.protocol.client.sanitize import clean, clean_line
-from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper, escaped
+from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper, escaped, escaped_text
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import MAX_NAME_SIZE
@@ -150,6 +150,8 @@ class Membership:
         self._token = token
         self.reserved = dialect.register_words | dialect.leave_words
         """Texts that a server of this dialect does not deliver: they are commands."""
+        self.has_commands = True
+        """Where there are no commands, they are refused here: a whisper would be said aloud."""
         self._before = ""
         """The server's words in the last datagram, if they were a notice: perhaps the reason for a removal."""
 
@@ -192,8 +194,9 @@ class Membership:
         The pieces of a whisper are whispers to the same member, those of an action actions, and all others messages.
 
         Raises:
-            InvalidText: the line is a command that has more lines, or is too long and can not be split.
+            InvalidText: the line is a command that has more lines, or is too long and can not be split; or as `check`.
         """
+        self.check(line)
         taken = self.as_taken(line)
         check_one_line(taken)
         command = command_in(taken)
@@ -210,10 +213,19 @@ class Membership:
                 raise InvalidText(f"an answer by /r has at most {limit} bytes; /msg NAME TEXT may have more")
         raise InvalidText(f"the command has {self.size_of(line)} bytes and must have at most {limit}")
 
+    def check(self, line: str) -> None:
+        """Raise InvalidText for a command where there are none."""
+        if not self.has_commands and command_in(self.as_taken(line)) is not None:
+            raise InvalidText("there are no commands here; put a second slash in front to say it as a text")
+
     def as_text(self, line: str) -> str:
         """Return the line that says `line` to the room, also one that a server would take for a command."""
         taken = self.as_taken(line)
         return escaped(taken) if taken.startswith(SLASHES) else line
+
+    def as_sent(self, line: str) -> str:
+        """Return a line that passed `check` as it goes to the server: without a second slash that this would keep."""
+        return line if self.has_commands else escaped_text(self.as_taken(line)) or line
 
     def as_taken(self, line: str) -> str:
         """Return a line as a server takes it."""
@@ -262,8 +274,9 @@ class Membership:
 class SealedMembership(Membership):
     """A member in version 2: its texts and those that it hears; it has no datagrams of its own."""
 
-    def __init__(self, dialect: Dialect, room: str, user: str) -> None:
+    def __init__(self, dialect: Dialect, room: str, user: str, has_commands: bool) -> None:
         super().__init__(dialect, room, user, "")
+        self.has_commands = has_commands
 
     @property
     def text_limit(self) -> int:

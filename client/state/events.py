@@ -21,11 +21,13 @@ class Entered:
     is_host: bool = False
     has_receipts: bool = False
     answers_with_values: bool = True
-    """The dialect is `tsudoi`: the client may ask for members and history by itself."""
+    """The dialect is `tsudoi`: the client may ask for members and history by itself, if there are commands."""
     position: tuple[int, int] | None = None
     """The number of the room's history, and the offset up to which the user is there; None: not known."""
     wished: str = ""
     """The name that the user asked for; empty: a signed token had it."""
+    has_commands: bool = True
+    """A line that begins with a slash is a command."""
 
 
 @dataclass(frozen=True, slots=True)

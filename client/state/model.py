@@ -162,6 +162,8 @@ class Room:
     """A sentence about the server; empty: all is well."""
     is_banner_bad: bool = False
     end: End = End.NONE
+    may_ask: bool = True
+    """The client may ask for members and old lines: there are commands, and they are answered with values."""
     has_receipts: bool = False
     """The server tells which lines are kept, and they wait while it is away."""
     draft: str = ""

@@ -105,15 +105,18 @@ def _entered(state: State, event: Entered) -> Result:
         event.me,
         items=_items_before(old, event) if old else Items(),
         epoch=event.position and event.position[0],
+        may_ask=event.answers_with_values and event.has_commands,
         has_receipts=event.has_receipts,
         draft=old.draft if old else "",
     )
     room = append(room, note)
+    if not event.has_commands:
+        room = append(room, Note(words.NO_COMMANDS.text(state.language), event.at))
     if event.is_host:
         room = roster.make_host(replace(room, count=1), event.me)
     rooms = tuple(room if each.name == event.room else each for each in state.rooms)
     state = replace(state, rooms=rooms if old else (*rooms, room), shown=event.room)
-    if not event.answers_with_values:
+    if not room.may_ask:
         return state, []
     commands: list[Command] = [Ask(event.room, "/who 1")]
     if not event.is_host:
@@ -154,7 +157,13 @@ def _read(room: Room) -> Room:
 
 def _load_older(state: State, name: str, at: datetime) -> Result:
     room = state.room(name)
-    if room is None or room.ended or room.has_all or (before := timeline.oldest(room.items)) is None:
+    if (
+        room is None
+        or room.ended
+        or not room.may_ask
+        or room.has_all
+        or (before := timeline.oldest(room.items)) is None
+    ):
         return state, []
     # Lines before those that are there would be asked for while a part of these is missing, and leave a hole.
     if room.awaited is not None or (room.asked_older_at is not None and at < room.asked_older_at + ASK_AGAIN):
@@ -166,6 +175,10 @@ def _load_older(state: State, name: str, at: datetime) -> Result:
 
 
 def _asked(state: State, asked: Asked) -> Result:
+    room = state.room(asked.room)
+    if room is None or not room.may_ask:  # the user reads the answer as it comes
+        return state, []
+
     def change(room: Room) -> Room:
         room = replace(room, silent=room.silent - {asked.what} if asked.by_user else room.silent | {asked.what})
         if asked.what == "who":

@@ -99,12 +99,16 @@ def _take(state: State, room: Room, received: Received) -> tuple[Room, list[Comm
             room = replace(room, awaited=None)
     tone = Tone.LOUD if isinstance(event, tsudoi.Announced) else Tone.QUIET
     text = notice(event, language)
-    commands: list[Command] = [Ask(room.name, "/who 1")] if isinstance(event, tsudoi.PeopleChanged) else []
+    commands = _ask_for_people(room) if isinstance(event, tsudoi.PeopleChanged) else []
     if not text or roster.passes_unnoticed(room, event):
         return room, commands
     if isinstance(event, tsudoi.Notice) and _ends_with(room, text):
         return room, commands  # a session that resumes is told again that the server can not reach its room
     return append(room, Note(text, at, getattr(event, "offset", None), tone)), commands
+
+
+def _ask_for_people(room: Room) -> list[Command]:
+    return [Ask(room.name, "/who 1")] if room.may_ask else []
 
 
 def _kind_of_end(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked) -> End:
@@ -201,7 +205,7 @@ def _take_server(state: State, room: Room, received: Received) -> tuple[Room, li
     if isinstance(received.event, tsudoi.Rejoined):
         note = Note(notice(received.event, language), received.at, tone=Tone.LOUD)
         room = replace(append(room, note), me=received.me, epoch=None, banner="", is_banner_bad=False, away_since=None)
-        return room, [Ask(room.name, "/who 1")]
+        return room, _ask_for_people(room)
     if isinstance(received.event, tsudoi.ServerAway) and received.event.distrusted:
         room = append(room, Note(notice(received.event, language), received.at, tone=Tone.LOUD))
     if not isinstance(received.event, tsudoi.ServerBack):

@@ -86,6 +86,7 @@ class Sessions:
                 chat.dialect.down.form in WITH_VALUES,
                 chat.position,
                 wished,
+                has_commands=chat.has_commands,
             )
         )
         self._start(opened, self._receive(opened))

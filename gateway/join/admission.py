@@ -12,6 +12,7 @@ import msgspec
 
 from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused, Replay, place_of
 from tsudoi.protocol.client.dialects import TSUDOI_2
+from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import LeaveReason, Operation, Status
 from tsudoi.protocol.errors import PeerError
 from tsudoi.protocol.names import RoomName, hash_token
@@ -203,6 +204,8 @@ class Admission:
         for name, key in {**keys.keys(session)._asdict(), "check": keys.check_key(session)}.items():
             if key:
                 about[name] = key.hex()
+        if not granted.options & MemberOptions.COMMANDS:
+            about["commands"] = False
         position = {"epoch": granted.epoch, "offset": granted.offset}
         return {**about, "name": granted.user, "member": member_number(granted.member), **position}
 

@@ -25,6 +25,7 @@ class FakeChat:
     """Stands for `ChatClient`, without receipts."""
 
     has_receipts = False
+    has_commands = True
 
     def __init__(self, room: str = "den", name: str = "alice") -> None:
         self.room = room
@@ -52,6 +53,8 @@ class FakeChat:
             self.inbox.put_nowait(event)
 
     def pieces(self, line: str) -> list[str]:
+        if line.startswith("/") and not self.has_commands:
+            raise tsudoi.InvalidText("there are no commands here")
         return [line]
 
     def limit_of(self, line: str) -> int:
@@ -65,6 +68,12 @@ class FakeChat:
     async def leave(self) -> None:
         self.left = self.closed = True
         self.inbox.put_nowait(None)
+
+
+class FakeChatWithoutCommands(FakeChat):
+    """Stands for a `ChatClient` at a listener that has none."""
+
+    has_commands = False
 
 
 class FakeChatWithReceipts(FakeChat):

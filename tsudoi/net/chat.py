@@ -95,6 +95,14 @@ class ChatClient(Commands):
         return False
 
     @property
+    def has_commands(self) -> bool:
+        """Whether a line that begins with a slash is a command here. Only in `tsudoi-2` this is known; else it is True.
+
+        Where there are none, such a line raises InvalidText: a whisper would be said to the room.
+        """
+        return self._membership.has_commands
+
+    @property
     def position(self) -> tuple[int, int] | None:
         """The room's (epoch, offset) up to which this client has received all, in `tsudoi-2`; None in other dialects.
 
@@ -126,7 +134,7 @@ class ChatClient(Commands):
 
         Raises:
             InvalidText: a command with line feeds, or one that is too long and can not be split, such as `/r`; half a
-                character.
+                character; a command where there are none (`has_commands`).
         """
         try:
             return self._membership.pieces(line)
@@ -194,6 +202,7 @@ class ChatClient(Commands):
             raise errors.InvalidText(_HALF) from exc
         if size > limit:
             raise errors.InvalidText(f"the text has {size} bytes and must have at most {limit}")
+        self._membership.check(text)
         if text in self._membership.reserved:
             raise errors.InvalidText(f"{text!r} is a command in the dialect {self.dialect.name}")
 

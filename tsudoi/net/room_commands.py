@@ -28,8 +28,8 @@ class Commands(ABC):
 
     In version 2, the default, a command returns when the server has carried it out, with a value if it asks for one:
     what comes of it names its line (PROTOCOL.md, "Bodies"). In all other dialects it is only sent, and its answer is an
-    event. A listener may have commands switched off (`--no-commands`): then they go to the room as messages. The rights
-    and limits: PROTOCOL.md, "Commands".
+    event. A listener may have commands switched off (`--no-commands`): then InvalidText is raised in version 2, and in
+    other dialects they go to the room as messages. The rights and limits: PROTOCOL.md, "Commands".
 
     Raises, each of the commands:
         CommandRefused: the server did not carry it out; `code` has the reason (PROTOCOL.md, "Phrases").

@@ -51,7 +51,9 @@ class SealedChat(ChatClient):
     ) -> None:
         """Use `tsudoi.create` or `tsudoi.join` instead."""
         grant, addresses, self._first_seen = entered
-        super().__init__(dialect, SealedMembership(dialect, room, grant.name), room, server, settings)
+        super().__init__(
+            dialect, SealedMembership(dialect, room, grant.name, grant.has_commands), room, server, settings
+        )
         self._core = SealedClient(grant, self._loop.time(), SystemRandom(), len(addresses), has_tcp=True)
         self._sockets = RoamingSockets(addresses, self._received, self._moved, self._woken)
         self._tcp = TcpWays(addresses, server, self._received, self._lost)
@@ -197,7 +199,7 @@ class SealedChat(ChatClient):
     def _post(self, text: str) -> Line:
         self._check_inside()
         is_command = command_in(self._membership.as_taken(text)) is not None
-        number = self._core.say(text, self._loop.time(), is_command=is_command)
+        number = self._core.say(self._membership.as_sent(text), self._loop.time(), is_command=is_command)
         line = self._lines[number] = Line(text, number)
         self._pump()
         return line
@@ -311,6 +313,7 @@ class SealedChat(ChatClient):
         self._give_up_lines("the server did not know you any more")
         self._lines.clear()
         self._forget_commands()
+        self._membership.has_commands = grant.has_commands
         self._rename(grant.name)
         self._notify_of_first_contact(first_seen)
         self._keep(events.Rejoined(self.name))

@@ -20,7 +20,7 @@ from client.state import view
 from client.tui import questions
 from client.tui import timeline as tui_timeline
 from client.tui.timeline import Timeline
-from tests.client.fake_chat import FakeChat, FakeChatWithReceipts
+from tests.client.fake_chat import FakeChat, FakeChatWithoutCommands, FakeChatWithReceipts
 from tests.client.playing import Stage, play
 from tsudoi import (
     Joined,
@@ -48,6 +48,19 @@ def test_a_line_is_said_and_shown_once() -> None:
         assert stage.screen.count("hello den ~") == 1
 
     play(scene)
+
+
+def test_where_there_are_no_commands_none_is_sent_and_the_user_reads_why() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(Message("bob", "one", 5), tsudoi.PeopleChanged(1, 0, ""))
+        assert "There are no commands here" in stage.screen
+        await stage.press("pageup")
+        await stage.type("/history 5")
+        assert "Not said: there are no commands here" in stage.screen
+        await stage.type("hello")
+        assert stage.den.said == ["hello"]
+
+    play(scene, chat=FakeChatWithoutCommands)
 
 
 def test_a_line_with_a_receipt_is_marked_until_it_is_kept_and_then_takes_its_place() -> None:

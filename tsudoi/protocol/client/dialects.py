@@ -11,8 +11,9 @@ from tsudoi.protocol.codes import State, Status
 from tsudoi.protocol.names import TOKEN_SIZE
 
 _RESPONSE = State.RESPONSE
-SESSION_KEYS = ("session", "suite", "up", "down", "check", "name", "member", "epoch", "offset", "history")
-"""What the handshake of version 2 tells: `up`, `down`, `check` in sealed suites only, `history` where there is any."""
+SESSION_KEYS = ("session", "suite", "up", "down", "check", "name", "member", "epoch", "offset", "history", "commands")
+"""What the handshake of version 2 tells: `up`, `down`, `check` in sealed suites only, `history` where there is any,
+`commands` where there are none."""
 
 CLASSIC = Dialect(
     name="classic",

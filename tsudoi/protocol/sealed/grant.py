@@ -35,6 +35,7 @@ class _Payload(msgspec.Struct, frozen=True):
     down: str = ""
     check: str = ""
     history: list[EarlierLine] = []
+    commands: bool = True
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -52,6 +53,8 @@ class Grant(msgspec.Struct, frozen=True):
     offset: int
     history: tuple[EarlierLine, ...] = ()
     """The room's last messages from before the join, oldest first, where the server gives newcomers some."""
+    has_commands: bool = True
+    """A text that begins with a slash is a command; else a message."""
 
     def __repr__(self) -> str:
         """Show no secret."""
@@ -75,4 +78,5 @@ def parse_grant_untrusted(payload: bytes) -> Grant:
     if (len(session), len(up), len(down), len(check)) != (SESSION_SIZE, size, size, check_size):
         raise MalformedMessage("a session or a key of another size than its suite's")
     history = tuple(line for line in found.history if line.offset <= found.offset)
-    return Grant(session, found.suite, up, down, check, found.name, found.member, found.epoch, found.offset, history)
+    about = found.name, found.member, found.epoch, found.offset, history, found.commands
+    return Grant(session, found.suite, up, down, check, *about)
