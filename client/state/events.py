@@ -137,8 +137,16 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """The server has taken a command; in a dialect without receipts: it was sent."""
+
+    room: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerDue:
-    """A while ago, people or old lines were asked for by this line."""
+    """A while ago, the server has taken this line, which asks for people or old lines."""
 
     room: str
     line: str
@@ -174,6 +182,7 @@ Event: TypeAlias = (
     | FocusChanged
     | BannerSeen
     | Asked
+    | Taken
     | AnswerDue
     | ScrolledToTop
     | PanelToggled

@@ -29,6 +29,7 @@ from .events import (
     SendLater,
     Settled,
     Shown,
+    Taken,
 )
 from .items import Items
 from .model import MAX_ITEMS, Awaited, End, Mark, Note, Room, Speech, State, Tone
@@ -80,6 +81,10 @@ def reduce(state: State, event: Event) -> Result:
             return _change(state, name, lambda room: room if room.is_banner_bad else replace(room, banner=""))
         case Asked():
             return _asked(state, event)
+        case Taken(name, line):
+            room = state.room(name)
+            is_due = room is not None and (_awaits_people if line.startswith("/who") else _awaits_lines)(room, line)
+            return state, [SendLater(AnswerDue(name, line))] if is_due else []
         case AnswerDue(name, line):
             return _answer_due(state, name, line)
         case ScrolledToTop(name, at):
@@ -191,10 +196,7 @@ def _asked(state: State, asked: Asked) -> Result:
             return room if is_same else replace(room, awaited=replace(room.awaited, offsets=frozenset()))
         return replace(room, awaited=Awaited(asked.line, asked.by_user))
 
-    state, commands = _change(state, asked.room, change)
-    if asked.line and (asked.what == "history" or (asked.what == "who" and not asked.by_user)):
-        commands.append(SendLater(AnswerDue(asked.room, asked.line)))
-    return state, commands
+    return _change(state, asked.room, change)
 
 
 def _page(line: str) -> int:
@@ -203,11 +205,16 @@ def _page(line: str) -> int:
     return int(page) if page.isascii() and page.isdecimal() else 1
 
 
-def _is_roster_due(room: Room, line: str) -> bool:
+def _awaits_lines(room: Room, line: str) -> bool:
+    return room.awaited is not None and room.awaited.line == line
+
+
+def _awaits_people(room: Room, line: str) -> bool:
     """Return whether a page of `/who` is to be asked for again; not for long if the server seems not to know `/who`."""
     listing = room.listing
     most = 4 * TRIES if listing.count else TRIES
-    return listing.page == _page(line) and not listing.is_whole and listing.tries < most
+    is_own = "who" in room.silent
+    return is_own and listing.page == _page(line) and not listing.is_whole and listing.tries < most
 
 
 def _answer_due(state: State, name: str, line: str) -> Result:
@@ -216,9 +223,9 @@ def _answer_due(state: State, name: str, line: str) -> Result:
     if room is None or room.ended:
         return state, []
     asks_who = line.startswith("/who")
-    if not (_is_roster_due(room, line) if asks_who else room.awaited is not None and room.awaited.line == line):
+    if not (_awaits_people if asks_who else _awaits_lines)(room, line):
         return state, []
-    if room.is_banner_bad:  # the question waits too
+    if room.is_banner_bad:  # the next question would wait too
         return state, [SendLater(AnswerDue(name, line))]
     if asks_who:
         return state, [Ask(name, line)]

@@ -14,7 +14,7 @@ from tsudoi.protocol.client.words import Language
 
 from .. import words
 from ..error_words import explain, explain_text
-from ..state.events import Ended, Entered, Event, Notified, Posted, Received, Settled
+from ..state.events import Ended, Entered, Event, Notified, Posted, Received, Settled, Taken
 from ..state.model import Mark, SpeechKind, Tone
 from ..state.typed import Spoken, spoken
 
@@ -163,6 +163,8 @@ class Sessions:
             self._start(opened, self._watch(opened, line, number, said is not None))
             return
         await chat.say(piece)
+        if said is None:
+            self._dispatch(Taken(chat.room, piece))
         # A whisper is told to its sender, too.
         if said is not None and said.kind is not SpeechKind.WHISPERED and not chat.dialect.echo:
             self._dispatch(self._posted(chat, number, said, has_receipt=False))
@@ -189,3 +191,5 @@ class Sessions:
             self.unsettled.pop(number, None)
         if is_shown:
             self._dispatch(Settled(room, number, mark, self._now(), offset, why))
+        else:
+            self._dispatch(Taken(room, line.text))

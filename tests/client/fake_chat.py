@@ -84,10 +84,10 @@ class FakeChatWithReceipts(FakeChat):
     def __init__(self, room: str = "den", name: str = "alice") -> None:
         super().__init__(room, name)
         self.lines: list[Line] = []
+        self.commands: list[Line] = []
 
     def post(self, text: str) -> Line:
         self.said.append(text)
         line = Line(text)
-        if not text.startswith("/") or text.startswith("/me "):
-            self.lines.append(line)
+        (self.lines if not text.startswith("/") or text.startswith("/me ") else self.commands).append(line)
         return line

@@ -27,6 +27,7 @@ from client.state.events import (
     SendLater,
     Settled,
     Shown,
+    Taken,
 )
 from client.state.model import Mark, Note, Room, Speech, SpeechKind, State
 from client.state.reduce import TRIES, reduce
@@ -262,7 +263,6 @@ def part(*offsets: int, of: int) -> Received:
 def test_old_lines_of_which_a_part_does_not_come_are_asked_for_again() -> None:
     due = AnswerDue("den", "/history 20")
     state, commands = after(entered(), asked(), part(1, 2, of=4))
-    assert commands[-1] == SendLater(AnswerDue("den", "/history 20"))
     state, commands = after(due, state=state)
     assert commands == [Ask("den", "/history 20")]
     # All parts of one answer must come: what the first one brought may be older than what the second one lost.
@@ -317,6 +317,15 @@ def test_an_answer_that_is_lost_whole_is_asked_for_again_a_few_times_and_then_it
     assert commands == []
     assert "/history 20 asks for them again" in den(state).items[-1].text
     assert after(due, state=state)[1] == []
+
+
+def test_an_answer_is_late_only_when_the_server_has_the_question() -> None:
+    state, commands = after(entered(), asked(), Asked("den", "who", by_user=False, line="/who 1"))
+    assert not [command for command in commands if isinstance(command, SendLater)]
+    for line in ("/history 20", "/who 1"):
+        assert after(Taken("den", line), state=state)[1] == [SendLater(AnswerDue("den", line))]
+    for line in ("/history 5", "/who 2", "/topic"):
+        assert after(Taken("den", line), state=state)[1] == []
 
 
 def test_while_the_server_is_away_old_lines_are_not_asked_for_again() -> None:

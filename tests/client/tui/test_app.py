@@ -497,6 +497,21 @@ def test_old_lines_of_which_a_part_is_lost_are_asked_for_again_until_all_are_the
     play(scene)
 
 
+def test_a_question_that_waits_for_the_server_is_not_asked_again_until_it_has_it() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.app.answer_s = 0.01
+        await stage.type("/history 4")
+        for _ in range(20):
+            await stage.pilot.pause(0.01)
+        assert stage.den.said.count("/history 4") == 1
+        stage.den.commands[-1].outcome.set_result(None)
+        async with asyncio.timeout(10):
+            while stage.den.said.count("/history 4") < 2:
+                await stage.pilot.pause(0.01)
+
+    play(scene, chat=FakeChatWithReceipts)
+
+
 def test_a_room_that_closes_stays_to_be_read() -> None:
     async def scene(stage: Stage) -> None:
         await stage.hear(Message("bob", "bye", 3), RoomClosed("ホストのbobがルームを退出しました．"), None)
