@@ -200,6 +200,8 @@ LEAVING_KEYS = Words("Ctrl-C: yes   Esc: no", "Ctrl-C: はい   Esc: いいえ")
 PASSWORD_KEYS = Words("Enter: enter the room   Esc: not now", "Enter: 入室   Esc: やめる")
 
 # --- keys, and the client's own commands ---
+ROWS_ABOVE = Words("{count} rows above", "上に {count} 行")
+ROWS_BELOW = Words("{count} below", "下に {count} 行")
 KEY_COMPLETE = Words("complete", "補完")
 KEY_OLDER = Words("older", "前へ")
 KEY_NEXT_ROOM = Words("next room", "次のルーム")

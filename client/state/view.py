@@ -365,8 +365,11 @@ def people_rows(room: Room | None, columns: int, rows: int, language: Language) 
     return lines
 
 
-def keys(columns: int, language: Language, rooms: int) -> Line:
-    """Return the line with the keys; in a narrow screen the first ones."""
+def keys(columns: int, language: Language, rooms: int, above: int = 0, below: int = 0) -> Line:
+    """Return the line with the keys; in a narrow screen the first ones.
+
+    Before them stands how many rows of what the user types are `above` and `below` those that the composer shows.
+    """
     known = [
         ("F1", words.KEY_HELP),
         ("Tab", words.KEY_COMPLETE),
@@ -376,7 +379,8 @@ def keys(columns: int, language: Language, rooms: int) -> Line:
         ("F2", words.KEY_ROOMS),
         ("^C", words.KEY_CLEAR),
     ]
-    line: list[Span] = []
+    hidden = ((words.ROWS_ABOVE, above), (words.ROWS_BELOW, below))
+    line: list[Span] = [(f" {what.text(language, count=count)} ", "hint") for what, count in hidden if count]
     for key, does in known:
         cell: Line = ((f" {key} ", "key"), (f"{does.text(language)} ", "quiet"))
         if span_width((*line, *cell)) > columns:

@@ -226,7 +226,7 @@ class ChatApp(App[None]):
         height = rows("people").size.height or self.size.height
         rows("people").show(view.people_rows(room, view.PEOPLE_COLUMNS - 1, height, self._language))
         self._draw_banner(rows("banner"), room, columns, panels.composer)
-        rows("keys").show([view.keys(columns, self._language, len(state.rooms))])
+        self._draw_keys()
         screen.query_one(Timeline).show(room, self._language)
         self._draw_hint()
         composer = screen.query_one(Composer)
@@ -243,6 +243,11 @@ class ChatApp(App[None]):
         if lines:
             banner.styles.height = len(lines)
             banner.show(lines)
+
+    def _draw_keys(self) -> None:
+        above, below = self.screen_stack[0].query_one(Composer).hidden
+        line = view.keys(self.size.width, self._language, len(self.state.rooms), above, below)
+        self.screen_stack[0].query_one("#keys", Rows).show([line])
 
     def _draw_hint(self) -> None:
         timeline = self.screen_stack[0].query_one(Timeline)
@@ -288,6 +293,9 @@ class ChatApp(App[None]):
         if event.text_area.text:
             self._stay()
         self._fit_composer(event.text_area)
+
+    def on_composer_scrolled(self) -> None:
+        self._draw_keys()
 
     def _fit_composer(self, composer: TextArea) -> None:
         most = view.layout(self.state, *self.size).composer

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.events import Key
+from textual.message import Message
 from textual.widgets import TextArea
 
 from ..state.completion import Completion
@@ -28,6 +29,9 @@ _CUTS = frozenset({"ctrl+w", "ctrl+backspace", "alt+backspace", "alt+d", "alt+de
 
 class Composer(TextArea):
     """Edits the line to say."""
+
+    class Scrolled(Message):
+        """Other rows of the text are visible."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding(key, action, show=False) for key, action in _BINDINGS]
 
@@ -79,6 +83,16 @@ class Composer(TextArea):
     def on_resize(self) -> None:
         """Tell that the text may have other rows now: Textual wraps it anew without a message."""
         self.post_message(self.Changed(self))
+
+    @property
+    def hidden(self) -> tuple[int, int]:
+        """How many rows of the text are above those that are visible, and how many below."""
+        above = round(self.scroll_offset.y)
+        return above, max(self.wrapped_document.height - above - self.size.height, 0)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.post_message(self.Scrolled())
 
     @property
     def _row(self) -> int:

@@ -4,8 +4,10 @@ import pytest
 from textual.events import Key
 from textual.widgets import TextArea
 
+from client import words
 from tests.client.playing import Stage, play
 from tsudoi import RoomClosed
+from tsudoi.protocol.client.words import Language
 
 
 def text(stage: Stage) -> str:
@@ -201,3 +203,23 @@ def test_a_hint_that_is_too_long_is_cut_at_the_end_and_not_at_a_space() -> None:
         assert "/create den anew, /leav…" in stage.screen
 
     play(scene, (24, 20))
+
+
+@pytest.mark.parametrize(("columns", "language"), [(40, "en"), (80, "ja")])
+def test_rows_that_the_composer_does_not_show_are_counted(columns: int, language: Language) -> None:
+    above, below = (words.ROWS_ABOVE, words.ROWS_BELOW)
+
+    async def scene(stage: Stage) -> None:
+        composer = stage.app.query_one("#composer", TextArea)
+        composer.insert("\n".join(f"line {number}" for number in range(9)))
+        await stage.settle()
+        assert f" {above.text(language, count=3)} " in stage.screen.splitlines()[-1]
+        await stage.press(*["up"] * 6)
+        last = stage.screen.splitlines()[-1]
+        assert f" {above.text(language, count=2)}  {below.text(language, count=1)} " in last
+        await stage.press(*["up"] * 2)
+        assert f" {below.text(language, count=3)} " in stage.screen.splitlines()[-1]
+        await stage.press("ctrl+c")
+        assert below.text(language, count=3) not in stage.screen
+
+    play(scene, size=(columns, 20), language=language)
