@@ -348,16 +348,15 @@ async def test_replays_wait_their_turn_too(where: str, monkeypatch: pytest.Monke
         await greedy.greet()
         await modest.greet()
         host = await greedy.ask(a_create())
-        # One that is asked for again while it waits is answered once.
+        # One that is asked for again while it waits is answered once; behind its answer, again.
         ids = [*range(1, 201), *range(1, 201)]
         asked = [backbone.encode(Request(number, backbone.Replay(host.room, host.epoch, 0, 100))) for number in ids]
         for frame in backbone.pack_frames(asked):
             await greedy.say_parts(frame)
         heard = [await greedy.hear()]
         assert isinstance(await modest.ask(a_create("other", token=2)), Granted)
-        while len(heard) < 200:
+        while {reply.id for reply in heard if isinstance(reply, Reply)} != set(ids):
             heard.append(await greedy.hear())
-        assert {reply.id for reply in heard if isinstance(reply, Reply)} == set(ids)
         assert store.most < 10  # one a turn, and a loop has a few turns
 
 

