@@ -325,6 +325,17 @@ def test_an_answer_is_late_only_when_the_server_has_the_question() -> None:
         assert after(Taken("den", line), state=state)[1] == []
 
 
+@pytest.mark.parametrize(("with_values", "has_commands"), [(False, True), (True, False)])
+def test_where_lists_do_not_come_the_client_asks_for_none(with_values: bool, has_commands: bool) -> None:
+    enters = Entered(*("den", "alice", AT), answers_with_values=with_values, has_commands=has_commands)
+    state, commands = after(enters)
+    line = "/history 5"
+    by_user = Asked("den", "history", by_user=True, line=line)
+    state, more = after(by_user, Taken("den", line), AnswerDue("den", line), at_top(), state=state)
+    assert commands + more == []
+    assert not after(heard(tsudoi.PeopleChanged(9, 0, "?")), heard(tsudoi.Rejoined("alice")), state=state)[1]
+
+
 def test_while_the_server_is_away_old_lines_are_not_asked_for_again() -> None:
     due = AnswerDue("den", "/history 20")
     state, _ = after(entered(), asked(), heard(tsudoi.ServerAway("?")))
