@@ -141,7 +141,10 @@ ORDERS: list[tuple[str, Order, bytes]] = [
 
 
 async def alone(server: SealedServer, settings: Settings = QUICK) -> ChatClient:
-    return await tsudoi.create("den", name="alice", server=server.address, settings=settings)
+    room = await tsudoi.create("den", name="alice", server=server.address, settings=settings)
+    (gateway,) = server.rooms["den"].gateways
+    await until(lambda: bool(gateway.serving))
+    return room
 
 
 @pytest.mark.parametrize(("line", "order", "answer"), ORDERS, ids=[line for line, _, _ in ORDERS])
@@ -196,7 +199,6 @@ async def test_a_room_was_closed_by_a_member_if_its_close_was_not_refused(
         if answer:
             await until(lambda: room.waiting == 0)
         (gateway,) = server.rooms["den"].gateways
-        await until(lambda: bool(gateway.serving))
         (serving,) = gateway.serving.values()
         # In one body: the end comes before the command is looked at again.
         told = [with_cause(answer, 1, 1)] if answer else []
