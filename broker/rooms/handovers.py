@@ -152,14 +152,15 @@ class Handovers:
         The member has received its room up to the offset `received`; 0 if the gateway did not serve it.
         """
         handover = self._under_way.get(member.id)
-        if (handover is None or handover.name != name) and name.startswith(self._run):
+        if handover is not None and handover.name != name and name.startswith(self._run):
             return  # the answer to an earlier handover
         received = min(received, member.room.last) or member.received()
         self._counters.handed_over += 1
         if handover is not None:
             self._hand_over(member.id, received, now)
         else:
-            # An earlier run of the broker asked for it, on behalf of a gateway that may not ask again.
+            # The handover has ended without this answer, or an earlier run of the broker began it. The owner does not
+            # serve the member any more, and the gateway that asked may not ask again.
             self._give_back(member, received)
 
     def kept(self, member: Member, name: str) -> None:

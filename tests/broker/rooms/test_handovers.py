@@ -3,8 +3,21 @@
 import pytest
 from msgspec import structs
 
-from tests.broker.scripted import A, B, Broker, a_join, a_token, left, released, said
-from tsudoi.protocol.backbone import VERSION, Granted, Hello, Item, Refused, Release, Reply, Request, Resume
+from tests.broker.scripted import A, B, Broker, a_join, a_token, addressed, left, released, said
+from tsudoi.protocol.backbone import (
+    VERSION,
+    Adopt,
+    Bye,
+    Delivered,
+    Granted,
+    Hello,
+    Item,
+    Refused,
+    Release,
+    Reply,
+    Request,
+    Resume,
+)
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
 
@@ -45,6 +58,23 @@ def test_a_repeated_answer_to_an_earlier_handover_ends_no_other(broker: Broker) 
     assert broker.core.directory.members[member.member].gateway == A
     give_up(broker, A)
     assert broker.core.directory.members[member.member].gateway == B
+
+
+def test_a_session_that_is_released_too_late_goes_back_to_its_owner_at_its_position() -> None:
+    """The owner stood still until the gateway that had asked was gone. It serves other members of the room."""
+    broker = Broker(None, A, B)
+    member, other = broker.create(peer=A), broker.join(peer=B)
+    broker.say(B, Request(5, resume(0)))
+    (release,) = [message for message in broker.told(A) if isinstance(message, Release)]
+    broker.publish(B, *(said(other, number) for number in range(5)))
+    broker.say(B, Bye())
+    broker.wait(10.0)
+    assert isinstance(broker.ask(A, structs.replace(resume(0), token_hash=a_token(2))), Granted)
+    broker.publish(A, addressed(member, 1), released(release, 1))
+    broker.say(A, Delivered([(member.room, member.epoch, 7)]))
+    (adopt,) = [message for message in broker.told(A) if isinstance(message, Adopt)]
+    assert [(each.granted.member, each.granted.offset) for each in adopt.members] == [(member.member, 1)]
+    assert broker.core.directory.members[member.member].received() == 1
 
 
 @pytest.mark.parametrize(("count", "order"), [(9, [B]), (0, [A, B])], ids=["version 2", "another"])
