@@ -11,7 +11,7 @@ from tests.support.legacy.wire import Address, Listener
 from tsudoi.net.sealed_chat import SealedChat
 
 ENTER_S = 30.0
-BACKLOG = 20
+BACKLOG = 8
 """With so many lines that are not kept a member whispers no more. A whisper waits for the line before it, and the next
 line for the whisper: on a busy machine a fast speaker would come ever further behind."""
 PATIENT = tsudoi.Settings(connect_timeout_s=ENTER_S, answer_timeout_s=ENTER_S)
