@@ -26,3 +26,9 @@ class PatientBroker(_PatchedBroker):
     """Keeps connections open on which nothing comes for a minute, and not for 1.5 s."""
 
     patch = "from broker.net import zeromq; zeromq.HEARTBEAT_TIMEOUT_MS = 60_000"
+
+
+class MissedBroker(_PatchedBroker):
+    """Is missed for 15 s when it stands still, and not for 3 s, before others take its rooms."""
+
+    patch = "from broker.store import sharing; sharing.LEASE_S = 15.0"
