@@ -37,8 +37,8 @@ tests slow properties coverage: export PYTHONDONTWRITEBYTECODE :=
 tests: $(VENV)/dev.stamp ## pytest; ARGS='-k names -x' passes flags on
 	$(python) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-slow: $(VENV)/dev.stamp ## pytest, the slow tests only
-	$(python) -m pytest -m slow $(ARGS)
+slow: $(VENV)/dev.stamp ## pytest, the slow tests only, without those of `make attack`
+	$(python) -m pytest -n $(WORKERS) --dist worksteal -m slow --ignore tests/attacks $(ARGS)
 
 properties: $(VENV)/dev.stamp ## the property tests, with thirty times as many examples, new ones at every run
 	$(python) -m pytest -n $(WORKERS) -m 'hypothesis and not slow' --timeout 1800 --hypothesis-profile thorough $(ARGS)
