@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 import tsudoi
 from scenarios.ports import steady_port
@@ -16,6 +16,7 @@ from tests.support import postgres
 from tests.support.browser import PATIENCE_MS, Tab, chromium
 from tests.support.patched_brokers import MissedBroker
 from tests.support.services import Gateway, at, hear, operators_page
+from tests.support.waiting import until
 from tsudoi import Kicked, RoomClosed
 
 AXE = Path(AXE_FILE_PATH).read_text(encoding="utf-8")
@@ -195,11 +196,26 @@ async def test_without_the_token_the_page_asks_for_it(tmp_path: Path) -> None:
         assert url.endswith("/")  # a log of what it prints has no token
         async with chromium() as browser:
             page, _ = await opened(browser, url)
+            guessed: list[Route] = []
+
+            async def hold_all_but_the_first_guess(route: Route) -> None:
+                if "a guess" in route.request.headers["authorization"]:
+                    guessed.append(route)
+                if route not in guessed[1:]:
+                    await route.continue_()
+
+            await page.route("**/ask", hold_all_but_the_first_guess)
             await page.fill("#token", "a guess")
             await page.press("#token", "Enter")
             await expect(page.locator(".alert")).to_contain_text("not the right one")
+            await until(lambda: len(guessed) > 1)
             await page.fill("#token", token.read_text().strip())
             await page.press("#token", "Enter")
+            await expect(page.locator(".summary")).to_have_text("Everything works")
+            async with page.expect_response(lambda response: response.status == 401):
+                await guessed[1].continue_()  # it is refused late
+            async with page.expect_request("**/ask"):
+                pass  # a page that was locked again would ask no more
             await expect(page.locator(".summary")).to_have_text("Everything works")
             await page.reload()
             await expect(page.locator(".summary")).to_have_text("Everything works")

@@ -152,11 +152,13 @@ function draw() {
 
 /** Ask, and dispatch what `toAction` makes of the answer; return whether one came. */
 async function ask(question, fields, toAction) {
+  const { token } = api;
   try {
     const { answer, missing } = await api.ask(question, fields);
     dispatch({ ...toAction(answer, missing), now: Date.now() });
     return true;
   } catch (error) {
+    if (token !== api.token) return false; // another one was typed meanwhile
     if (error instanceof Refused && error.status === 401) lockUp(words.wrongToken);
     else if (!(error instanceof Refused || error instanceof NoAnswer)) throw error;
     // Only the watch tells whether the broker answers; a list comes with the next turn.
