@@ -119,6 +119,13 @@ class FocusChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class BannerSeen:
+    """A good banner has been there for long enough."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A list was asked for: by the user, whose answer is shown, or by the client itself."""
 
@@ -173,6 +180,7 @@ Event: TypeAlias = (
     | Shown
     | LookedAway
     | FocusChanged
+    | BannerSeen
     | Asked
     | Taken
     | AnswerDue
@@ -205,7 +213,7 @@ class Notify:
 class SendLater:
     """Send an event after a while."""
 
-    event: AnswerDue
+    event: BannerSeen | AnswerDue
 
 
 Command: TypeAlias = Ask | Notify | SendLater

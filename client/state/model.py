@@ -158,7 +158,9 @@ class Room:
     is_cut: bool = False
     """The user asked for older lines when that was found; it is told above the oldest one."""
     away_since: datetime | None = None
-    """Since when the server does not answer; None: it does."""
+    banner: str = ""
+    """A sentence about the server; empty: all is well."""
+    is_banner_bad: bool = False
     end: End = End.NONE
     may_ask: bool = True
     """The client may ask for members and old lines: there are commands, and they are answered with values."""

@@ -13,6 +13,7 @@ from .events import (
     AnswerDue,
     Ask,
     Asked,
+    BannerSeen,
     Closed,
     Command,
     Ended,
@@ -76,6 +77,8 @@ def reduce(state: State, event: Event) -> Result:
         case FocusChanged(has_focus):
             state = replace(state, has_focus=has_focus)
             return _change(state, state.shown, _read) if has_focus else (state, [])
+        case BannerSeen(name):
+            return _change(state, name, lambda room: room if room.is_banner_bad else replace(room, banner=""))
         case Asked():
             return _asked(state, event)
         case Taken(name, line):
@@ -222,7 +225,7 @@ def _answer_due(state: State, name: str, line: str) -> Result:
     asks_who = line.startswith("/who")
     if not (_awaits_people if asks_who else _awaits_lines)(room, line):
         return state, []
-    if room.away_since is not None:  # the next question would wait too
+    if room.is_banner_bad:  # the next question would wait too
         return state, [SendLater(AnswerDue(name, line))]
     if asks_who:
         return state, [Ask(name, line)]

@@ -10,7 +10,7 @@ from tsudoi.protocol.client.words import Language
 from .. import words
 from . import roster, timeline
 from .event_words import ending, notice
-from .events import Ask, Command, Notify, Received
+from .events import Ask, BannerSeen, Command, Notify, Received, SendLater
 from .mentions import mentions
 from .model import End, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
 from .typed import OWN_COMMANDS
@@ -31,7 +31,8 @@ def end_membership(room: Room, why: str, at: datetime, language: Language, how: 
         return room
     room = append(room, Note(why, at, tone=Tone.LOUD))
     room = append(room, Note(_WAYS_ON[how].text(language, room=room.name), at))
-    return replace(room, end=how, people=(), count=0, away_since=None)
+    room = replace(room, end=how, people=(), count=0)
+    return replace(room, banner="", is_banner_bad=False, away_since=None)
 
 
 def take_sdk_event(state: State, received: Received) -> tuple[State, list[Command]]:
@@ -54,7 +55,9 @@ def take_sdk_event(state: State, received: Received) -> tuple[State, list[Comman
 
 def _answers_again(room: Room) -> Room:
     """Take the banner off when the server is heard; one with receipts says itself that it is back."""
-    return room if room.has_receipts else replace(room, away_since=None)
+    if room.away_since is None or not room.is_banner_bad or room.has_receipts:
+        return room
+    return replace(room, banner="", is_banner_bad=False, away_since=None)
 
 
 def _take(state: State, room: Room, received: Received) -> tuple[Room, list[Command]]:
@@ -201,14 +204,19 @@ def _take_server(state: State, room: Room, received: Received) -> tuple[Room, li
     language = state.language
     if isinstance(received.event, tsudoi.Rejoined):
         note = Note(notice(received.event, language), received.at, tone=Tone.LOUD)
-        room = replace(append(room, note), me=received.me, epoch=None, away_since=None)
+        room = replace(append(room, note), me=received.me, epoch=None, banner="", is_banner_bad=False, away_since=None)
         return room, _ask_for_people(room)
     if isinstance(received.event, tsudoi.ServerAway) and received.event.distrusted:
         room = append(room, Note(notice(received.event, language), received.at, tone=Tone.LOUD))
     if not isinstance(received.event, tsudoi.ServerBack):
-        return replace(room, away_since=room.away_since or received.at), []
-    tone = Tone.QUIET if received.event.missed == 0 else Tone.LOUD
-    return replace(append(room, Note(notice(received.event, language), received.at, tone=tone)), away_since=None), []
+        since = room.away_since or received.at
+        text = (words.AWAY if room.has_receipts else words.AWAY_LOSSY).text(language, time=since.strftime("%H:%M"))
+        return replace(room, banner=text, is_banner_bad=True, away_since=since), []
+    text = notice(received.event, language)
+    if received.event.missed != 0:  # the banner goes, and what is lost stays lost
+        room = append(room, Note(text, received.at, tone=Tone.LOUD))
+    room = replace(room, banner=text, is_banner_bad=False, away_since=None)
+    return room, [SendLater(BannerSeen(room.name))]
 
 
 def _ends_with(room: Room, text: str) -> bool:

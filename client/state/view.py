@@ -239,18 +239,13 @@ def day_words(day: date, language: Language) -> str:
 # --- around it ---
 
 
-def banner(room: Room, columns: int, rows: int, language: Language) -> list[Line]:
-    """Return the lines that tell since when the server does not answer, at most as many as `rows`; none if it does.
-
-    That it answers again is a line of the room.
-    """
-    if room.away_since is None:
-        return []
-    said = words.AWAY if room.has_receipts else words.AWAY_LOSSY
-    lines = wrap(said.text(language, time=room.away_since.strftime("%H:%M")), max(columns - 2, 4))
+def banner(room: Room, columns: int, rows: int) -> list[Line]:
+    """Return the banner's lines, at most as many as `rows`."""
+    style = "bad" if room.is_banner_bad else "good"
+    lines = wrap(plain(room.banner), max(columns - 2, 4))
     if len(lines) > rows:
         lines = [*lines[: rows - 1], cut(lines[rows - 1], max(columns - 3, 1)) + "…"]
-    return [((fit(f" {line}", columns), "bad"),) for line in lines]
+    return [((fit(f" {line}", columns), style),) for line in lines]
 
 
 def title(room: Room | None, columns: int, language: Language) -> Line:
@@ -285,7 +280,7 @@ def _counts(room: Room) -> Line:
         counts.append((f" @{room.mentions}", "mentions"))
     if room.unread > room.mentions:
         counts.append((f" +{min(room.unread, 999)}", "unread"))
-    if room.away_since is not None:
+    if room.is_banner_bad:
         counts.append((" !", "loud"))
     if room.ended:
         counts.append((" x", "quiet"))

@@ -29,6 +29,7 @@ from ..state.event_words import leaving_question
 from ..state.events import (
     Ask,
     Asked,
+    BannerSeen,
     Closed,
     Command,
     Event,
@@ -54,6 +55,8 @@ from .timeline import Timeline
 
 FRAME_S = 0.03
 """At least so much time is between two drawings: a busy room is not drawn once a line."""
+BANNER_S = 8.0
+"""How long a good banner stands."""
 ANSWER_S = 2.0
 """After which the answer to a question for old lines is looked for."""
 TERMINAL_CHECK_S = 1.0
@@ -184,7 +187,8 @@ class ChatApp(App[None]):
                 if self._driver is not None and not self.is_headless:
                     self._driver.write(sequence(title, text, is_away))
             case SendLater(event):
-                self._after(self.answer_s, lambda: self.dispatch(event))
+                wait_s = BANNER_S if isinstance(event, BannerSeen) else self.answer_s
+                self._after(wait_s, lambda: self.dispatch(event))
 
     def _after(self, wait_s: float, do: Callable[[], None]) -> None:
         """Call back after a time.
@@ -238,9 +242,10 @@ class ChatApp(App[None]):
             composer.placeholder = Content(fit(hint, columns).rstrip())
 
     def _draw_banner(self, banner: Rows, room: Room | None, columns: int, height: int) -> None:
-        lines = view.banner(room, columns, height, self._language) if room is not None else []
-        banner.display = bool(lines)
-        if lines:
+        text = room.banner if room else ""
+        banner.display = bool(text)
+        if room is not None and text:
+            lines = view.banner(room, columns, height)
             banner.styles.height = len(lines)
             banner.show(lines)
 

@@ -41,6 +41,7 @@ STYLES: dict[str, Style] = {
     "host": Style(color=_LOUD, bold=True),
     "key": Style(bold=True, reverse=True),
     "bad": Style(color="yellow", bgcolor="black", reverse=True),
+    "good": Style(color="green", bgcolor="black", reverse=True),
     "hint": Style(color=_MORE, bold=True),
 }
 

@@ -11,6 +11,7 @@ from client.state.events import (
     AnswerDue,
     Ask,
     Asked,
+    BannerSeen,
     Closed,
     Command,
     Ended,
@@ -184,17 +185,21 @@ def test_lines_that_come_without_focus_are_unread_and_read_when_the_user_is_back
 
 def test_a_server_that_is_away_is_told_until_it_is_heard() -> None:
     state, _ = after(entered(), heard(tsudoi.ServerAway("?")))
-    assert den(state).away_since == AT
+    assert "since 12:30" in den(state).banner
+    assert den(state).is_banner_bad
     state, _ = after(heard(Message("bob", "hi", 5)), state=state)
-    assert den(state).away_since is None
+    assert den(state).banner == ""
 
 
-def test_that_the_server_answers_again_is_told_once() -> None:
-    state, _ = after(entered(), heard(tsudoi.ServerAway("?")))
-    for missed in (0, 3, None):
+def test_a_banner_that_is_good_goes_and_a_bad_one_stays() -> None:
+    state, _ = after(entered(), heard(tsudoi.ServerAway("?")), BannerSeen("den"))
+    assert den(state).banner
+    for missed in (0, 3, None):  # what is lost stands in the timeline
         back, commands = after(heard(tsudoi.ServerBack(missed)), state=state)
-        assert (commands, den(back).away_since) == ([], None)
-        assert len(den(back).items) == len(den(state).items) + 1
+        assert commands == [SendLater(BannerSeen("den"))]
+        assert den(back).banner
+        assert den(after(BannerSeen("den"), state=back)[0]).banner == ""
+        assert len(den(back).items) - len(den(state).items) == (missed != 0)
 
 
 def test_the_servers_help_leaves_out_what_this_client_does_itself() -> None:

@@ -169,9 +169,9 @@ def test_beside_a_panel_in_a_narrow_screen_names_can_still_be_told_apart() -> No
 
 
 def test_a_banner_has_no_more_rows_than_it_may() -> None:
-    room = Room("den", "alice", away_since=AT)
-    for rows in (1, 2):
-        lines = [text(line) for line in view.banner(room, 20, rows, "ja")]
+    room = Room("den", "alice", banner="サーバーにつながりません。" * 5, is_banner_bad=True)
+    for rows in (1, 2, 6):
+        lines = [text(line) for line in view.banner(room, 20, rows)]
         assert len(lines) == rows
         assert lines[-1].rstrip().endswith("…")
-        assert all(span_width(line) == 20 for line in view.banner(room, 20, rows, "ja"))
+        assert all(span_width(line) == 20 for line in view.banner(room, 20, rows))
