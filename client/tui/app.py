@@ -208,6 +208,8 @@ class ChatApp(App[None]):
     def _draw(self) -> None:
         self._is_drawing_soon = False
         self._drawn_at = asyncio.get_running_loop().time()
+        if not self.is_running:
+            return  # it ends, and its widgets go one by one
         if len(self.screen_stack) == 0 or not self.screen_stack[0].is_mounted:
             self._draw_soon()  # at the start; in a quiet room nothing else comes that would draw
             return
