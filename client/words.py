@@ -161,6 +161,10 @@ MORE_PEOPLE = Words("and {count} more", "ほか {count} 人")
 NEW = Words("new", "ここから新着")
 NEWER_BELOW = Words("{count} newer lines below: Alt-End", "この下に {count} 行: Alt-End")
 NEW_ABOVE = Words("{count} new lines above: Alt-U", "この上に新着 {count} 行: Alt-U")
+SEARCH = Words("Find in {lines} lines", "{lines} 行を検索")
+SEARCH_HINT = Words("a text or a name", "発言か名前")
+FOUND = Words("Find: {place} of {count} in {lines} lines", "検索: {count} 件中 {place} 件目（{lines} 行中）")
+NOT_FOUND = Words("Find: not in {lines} lines", "検索: {lines} 行にはありません")
 BEGINNING = Words("This is the beginning of what the server keeps.", "サーバーに保存されている発言はここからです。")
 CUT = Words("Older lines are not loaded.", "これより前の発言は読み込みません。")
 WRITE = Words("Message {room}", "{room} への発言")
@@ -204,6 +208,10 @@ ROWS_ABOVE = Words("{count} rows above", "上に {count} 行")
 ROWS_BELOW = Words("{count} below", "下に {count} 行")
 KEY_COMPLETE = Words("complete", "補完")
 KEY_OLDER = Words("older", "前へ")
+KEY_LOAD_OLDER = Words("load older", "前を読込")
+KEY_NEWER = Words("newer", "次へ")
+KEY_END = Words("end", "終了")
+KEY_FIND = Words("find", "検索")
 KEY_NEXT_ROOM = Words("next room", "次のルーム")
 KEY_UNREAD = Words("unread", "未読へ")
 KEY_HELP = Words("help", "ヘルプ")
@@ -225,6 +233,13 @@ HELP: tuple[tuple[str, Words], ...] = (
     (
         "Ctrl-N, Ctrl-P, Alt-1 … Alt-9",
         Words("next room, previous room, room 1 to 9", "次のルーム、前のルーム、1〜9 番のルーム"),
+    ),
+    (
+        "Ctrl-R",
+        Words(
+            "find a text or a name; Enter, Down: older, newer; Esc ends",
+            "発言や名前を検索。Enter で前へ、Down で次へ、Esc で終了",
+        ),
     ),
     ("Alt-A", Words("the next room with something new, mentions first", "新着のあるルームへ。あなた宛てが先")),
     ("Alt-U", Words("where the new lines begin", "新着の先頭へ")),

@@ -161,6 +161,16 @@ class ScrolledToTop:
 
 
 @dataclass(frozen=True, slots=True)
+class Searched:
+    """The user looks for a text in the shown room, or goes on to an older line (-1) or a newer one (1) that has it."""
+
+    text: str
+    step: int | None
+    """0: the text is another one; None: the search ends."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PanelToggled:
     """The user shows or hides a panel: `rooms` or `people`."""
 
@@ -185,6 +195,7 @@ Event: TypeAlias = (
     | Taken
     | AnswerDue
     | ScrolledToTop
+    | Searched
     | PanelToggled
 )
 

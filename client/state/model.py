@@ -191,6 +191,22 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for in the lines of the shown room, and what was found."""
+
+    text: str = ""
+    found: Item | None = None
+    place: int = 0
+    """Of the found line among those that have the text; 1: the newest."""
+    count: int = 0
+    """Lines that have the text."""
+    lines: int = 0
+    """Lines that were looked at."""
+    wants_older: bool = False
+    """Older lines were asked for: none of those that are loaded has the text, or no older one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Panels:
     """Which panels the user wants beside the timeline; None: as the width allows."""
 
@@ -214,6 +230,8 @@ class State:
     known_rooms: tuple[str, ...] = field(default=())
     """Names of rooms on the server, as the last list had them; for completion."""
     panels: Panels = Panels()
+    search: Search | None = None
+    """None: the user says lines, and looks for none."""
 
     def room(self, name: str) -> Room | None:
         """Return a room by its name."""

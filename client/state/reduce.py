@@ -26,6 +26,7 @@ from .events import (
     Posted,
     Received,
     ScrolledToTop,
+    Searched,
     SendLater,
     Settled,
     Shown,
@@ -34,6 +35,7 @@ from .events import (
 from .items import Items
 from .model import MAX_ITEMS, Awaited, End, Mark, Note, Room, Speech, State, Tone
 from .sdk_events import append, end_membership, take_sdk_event
+from .search import search
 
 FIRST_HISTORY = 20
 """Lines from before that are shown in a room that was just entered."""
@@ -47,6 +49,12 @@ Result = tuple[State, list[Command]]
 
 def reduce(state: State, event: Event) -> Result:
     """Return the state after an event, and the commands to carry out."""
+    shown = state.shown
+    state, commands = _reduce(state, event)
+    return _go_on_searching(state, shown) if state.search is not None else state, commands
+
+
+def _reduce(state: State, event: Event) -> Result:
     match event:
         case Entered():
             return _entered(state, event)
@@ -89,6 +97,8 @@ def reduce(state: State, event: Event) -> Result:
             return _answer_due(state, name, line)
         case ScrolledToTop(name, at):
             return _load_older(state, name, at)
+        case Searched(text, step, at):
+            return _searched(state, text, step, at)
         case PanelToggled(panel, is_visible):
             panels = replace(state.panels, **{panel: not is_visible}, latest=panel)
             return replace(state, panels=panels), []
@@ -162,13 +172,7 @@ def _read(room: Room) -> Room:
 
 def _load_older(state: State, name: str, at: datetime) -> Result:
     room = state.room(name)
-    if (
-        room is None
-        or room.ended
-        or not room.may_ask
-        or room.has_all
-        or (before := timeline.oldest(room.items)) is None
-    ):
+    if room is None or (before := timeline.may_load_before(room)) is None:
         return state, []
     # Lines before those that are there would be asked for while a part of these is missing, and leave a hole.
     if room.awaited is not None or (room.asked_older_at is not None and at < room.asked_older_at + ASK_AGAIN):
@@ -177,6 +181,26 @@ def _load_older(state: State, name: str, at: datetime) -> Result:
         return _change(state, name, lambda room: replace(room, has_all=True, is_cut=True))
     state, _ = _change(state, name, lambda room: replace(room, asked_older_at=at))
     return state, [Ask(name, f"/history {HISTORY_SIZE} {before}")]
+
+
+def _searched(state: State, text: str, step: int | None, at: datetime) -> Result:
+    if step is None:
+        return replace(state, search=None), []
+    before = state.search
+    if state.current is None or (before is not None and before.text == text and step == 0):
+        return state, []
+    state = replace(state, search=(now := search(state.current.items, before, text, step)))
+    return _load_older(state, state.shown, at) if now.wants_older else (state, [])
+
+
+def _go_on_searching(state: State, shown: str) -> State:
+    """Look again when the older lines have come that were asked for; end where another room is shown."""
+    room, before = state.current, state.search
+    if room is None or state.shown != shown:
+        return replace(state, search=None)
+    if before is None or not before.wants_older or room.awaited is not None or room.asked_older_at is not None:
+        return state
+    return replace(state, search=replace(search(room.items, before, before.text, -1), wants_older=False))
 
 
 def _asked(state: State, asked: Asked) -> Result:

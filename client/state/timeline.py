@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from .items import Items
-from .model import MAX_ITEMS, Item, Mark, Note, Speech, SpeechKind
+from .model import MAX_ITEMS, Item, Mark, Note, Room, Speech, SpeechKind
 
 NEW_LOG = 100
 """A line that would stand this many lines further up is not late: the positions have begun anew."""
@@ -86,6 +86,11 @@ def forget_positions(items: Items) -> Items:
 def oldest(items: Items) -> int | None:
     """Return the lowest position of a line; None if there is none."""
     return next((item.offset for item in items if isinstance(item, Speech) and item.offset is not None), None)
+
+
+def may_load_before(room: Room) -> int | None:
+    """Return the position before which older lines can be loaded; None: none can be asked for."""
+    return None if room.ended or room.has_all or not room.may_ask else oldest(room.items)
 
 
 def _claim(items: Items, line: Speech) -> tuple[Items, Speech]:

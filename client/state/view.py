@@ -6,11 +6,12 @@ from datetime import date
 from itertools import chain
 from unicodedata import category
 
-from tsudoi.protocol.client.words import Language
+from tsudoi.protocol.client.words import Language, Words
 
 from .. import palette, words
 from .columns import SPACES, Line, Span, cut, fit, plain, span_width, width, wrap, wrapped
-from .model import MAX_ITEMS, Item, Mark, Note, Room, Speech, SpeechKind, State, Tone
+from .model import MAX_ITEMS, Item, Mark, Note, Room, Search, Speech, SpeechKind, State, Tone
+from .timeline import may_load_before
 
 _COMPACT = 56
 """Columns of the timeline below which names have no column of their own."""
@@ -360,6 +361,22 @@ def people_rows(room: Room | None, columns: int, rows: int, language: Language) 
     return lines
 
 
+def search_row(search: Search, columns: int, language: Language) -> Line:
+    """Return the line that tells what a search has found, and in how many lines."""
+    what = words.SEARCH
+    if search.text:
+        what = words.FOUND if search.found else words.NOT_FOUND
+    text = what.text(language, place=search.place, count=search.count, lines=search.lines)
+    return ((fit(f" {text}", columns), "shown"),)
+
+
+def search_keys(room: Room, search: Search, columns: int, language: Language) -> Line:
+    """Return the line with the keys of a search."""
+    is_oldest = search.text and search.place == search.count and may_load_before(room) is not None
+    older = words.KEY_LOAD_OLDER if is_oldest else words.KEY_OLDER
+    return _keys((), [("Enter", older), ("Down", words.KEY_NEWER), ("Esc", words.KEY_END)], columns, language)
+
+
 def keys(columns: int, language: Language, rooms: int, above: int = 0, below: int = 0) -> Line:
     """Return the line with the keys; in a narrow screen the first ones.
 
@@ -372,10 +389,16 @@ def keys(columns: int, language: Language, rooms: int, above: int = 0, below: in
         ("PgUp", words.KEY_OLDER),
         ("F3", words.KEY_PEOPLE),
         ("F2", words.KEY_ROOMS),
+        ("^R", words.KEY_FIND),
         ("^C", words.KEY_CLEAR),
     ]
     hidden = ((words.ROWS_ABOVE, above), (words.ROWS_BELOW, below))
-    line: list[Span] = [(f" {what.text(language, count=count)} ", "hint") for what, count in hidden if count]
+    before = tuple((f" {what.text(language, count=count)} ", "hint") for what, count in hidden if count)
+    return _keys(before, known, columns, language)
+
+
+def _keys(before: Line, known: list[tuple[str, Words]], columns: int, language: Language) -> Line:
+    line: list[Span] = [*before]
     for key, does in known:
         cell: Line = ((f" {key} ", "key"), (f"{does.text(language)} ", "quiet"))
         if span_width((*line, *cell)) > columns:

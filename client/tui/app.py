@@ -39,6 +39,7 @@ from ..state.events import (
     Notify,
     PanelToggled,
     ScrolledToTop,
+    Searched,
     SendLater,
     Shown,
 )
@@ -159,7 +160,7 @@ class ChatApp(App[None]):
             yield Rows("people")
         yield Rows("banner")
         earlier = list(self._history.load_history_strings())[::-1]
-        yield Composer(earlier, self._complete, self._submit, self._leave_by_key)
+        yield Composer(earlier, self._complete, self._submit, self._leave_by_key, self._search)
         yield Rows("keys")
 
     def on_mount(self) -> None:
@@ -170,12 +171,14 @@ class ChatApp(App[None]):
 
     def dispatch(self, event: Event) -> None:
         """Take an event into the state; the screen follows soon."""
-        before = self.state.shown
+        before = self.state
         self.state, commands = reduce(self.state, event)
         for command in commands:
             self._carry_out(command)
-        if before != self.state.shown and self.is_running:
-            self._change_draft(before)
+        if before.search is not self.state.search and self.is_running:
+            self._show_search()
+        if before.shown != self.state.shown and self.is_running:
+            self._change_draft(before.shown)
         self._draw_soon()
 
     def _carry_out(self, command: Command) -> None:
@@ -240,7 +243,8 @@ class ChatApp(App[None]):
         if room is not None:
             # Content, because Textual takes markup in a text for its own: a room may be called [/b]. Cut here, because
             # Textual breaks a long one into lines, and shows the first.
-            hint = HINTS[room.end].text(self._language, room=room.name)
+            hints = words.SEARCH_HINT if composer.is_searching else HINTS[room.end]
+            hint = hints.text(self._language, room=room.name)
             composer.placeholder = Content(fit(hint, columns).rstrip())
 
     def _draw_banner(self, banner: Rows, room: Room | None, columns: int, height: int) -> None:
@@ -252,14 +256,22 @@ class ChatApp(App[None]):
             banner.show(lines)
 
     def _draw_keys(self) -> None:
-        above, below = self.screen_stack[0].query_one(Composer).hidden
-        line = view.keys(self.size.width, self._language, len(self.state.rooms), above, below)
+        state, columns = self.state, self.size.width
+        if (room := state.current) is not None and state.search is not None:
+            line = view.search_keys(room, state.search, columns, self._language)
+        else:
+            hidden = self.screen_stack[0].query_one(Composer).hidden
+            line = view.keys(columns, self._language, len(state.rooms), *hidden)
         self.screen_stack[0].query_one("#keys", Rows).show([line])
 
     def _draw_hint(self) -> None:
         timeline = self.screen_stack[0].query_one(Timeline)
-        below, above = timeline.lines_below, timeline.new_above()
         hint = self.screen_stack[0].query_one("#hint", Rows)
+        if (search := self.state.search) is not None:
+            hint.display = True
+            hint.show([view.search_row(search, timeline.size.width, self._language)])
+            return
+        below, above = timeline.lines_below, timeline.new_above()
         hint.display = below + above > 0 and self.size.height >= view.MIN_TITLE
         what = words.NEWER_BELOW if below else words.NEW_ABOVE
         hint.show([((what.text(self._language, count=below or above), "hint"),)])
@@ -299,6 +311,8 @@ class ChatApp(App[None]):
         """Let the composer grow. One that types on does not leave."""
         if event.text_area.text:
             self._stay()
+        if self.screen_stack[0].query_one(Composer).is_searching:
+            self._search(event.text_area.text, 0)
         self._fit_composer(event.text_area)
 
     def on_composer_scrolled(self) -> None:
@@ -369,6 +383,14 @@ class ChatApp(App[None]):
         room = self.state.current
         if room is not None and room.first_unread is not None:
             self.screen_stack[0].query_one(Timeline).reveal(room.first_unread)
+
+    def _search(self, text: str, step: int | None) -> None:
+        self.dispatch(Searched(text, step, self._now()))
+
+    def _show_search(self) -> None:
+        search, screen = self.state.search, self.screen_stack[0]
+        screen.query_one(Composer).turn_search(search is not None)
+        screen.query_one(Timeline).mark(search.found if search else None)
 
     def action_page(self, direction: int) -> None:
         self.screen_stack[0].query_one(Timeline).page(direction)

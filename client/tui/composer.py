@@ -23,6 +23,13 @@ _BINDINGS = (
     ("ctrl+underscore", "undo"),
 )
 """As in shells; Textual has other keys for these actions too."""
+_SEARCH: dict[str, int | None] = {
+    **dict.fromkeys([*_ENTER, "up", "ctrl+r"], -1),
+    "down": 1,
+    **dict.fromkeys([*_NEW_LINE, "tab", "shift+tab"], 0),
+    **dict.fromkeys(["escape", "ctrl+d"]),
+}
+"""The steps of `Searched` by the keys that do other things while a text is looked for."""
 _CUTS = frozenset({"ctrl+w", "ctrl+backspace", "alt+backspace", "alt+d", "alt+delete", "ctrl+u", "ctrl+k"})
 """What these delete, Ctrl-Y inserts."""
 
@@ -41,11 +48,13 @@ class Composer(TextArea):
         complete: Callable[[str, str], Completion | None],
         submit: Callable[[str], None],
         leave: Callable[[bool], object],
+        search: Callable[[str, int | None], None],
     ) -> None:
         """`earlier`: lines typed before, oldest first. `complete` gets the text before and behind the cursor.
 
         `submit` at Enter, and `leave` at Ctrl-D (False: this room) and Ctrl-C (True: all) on an empty line, are called
-        at once: a message might come when another room is shown already.
+        at once: a message might come when another room is shown already. So is `search`, with the text to look for and
+        a step of `Searched`.
         """
         super().__init__(id="composer", soft_wrap=True, compact=True, highlight_cursor_line=False)
         self.cursor_blink = False  # it would write to the terminal twice a second, for nothing
@@ -57,8 +66,25 @@ class Composer(TextArea):
         self._complete = complete
         self._submit = submit
         self._leave = leave
+        self._search = search
+        self._draft: str | None = None
+        """What was typed before a text is looked for; None: none is."""
         self._completion: Completion | None = None
         self._cut = ""
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether what is typed is a text to look for, and not to say."""
+        return self._draft is not None
+
+    def turn_search(self, is_on: bool) -> None:
+        """Take a text to look for, or again one to say."""
+        if is_on and self._draft is None:
+            self._draft = self.text
+            self.put("")
+        elif not is_on and self._draft is not None:
+            draft, self._draft = self._draft, None
+            self.put(draft)
 
     def remember(self, line: str) -> None:
         """Add a line to those that Up brings back."""
@@ -104,7 +130,11 @@ class Composer(TextArea):
         if key not in ("tab", "shift+tab"):
             self._completion = None
         handled = True
-        if key in _ENTER:
+        if self.is_searching and key in _SEARCH:
+            self._search(self.text, _SEARCH[key])
+        elif key == "ctrl+r":
+            self._search("", 0)
+        elif key in _ENTER:
             text = self.text
             self.put("")
             self.remember(text)
@@ -118,6 +148,8 @@ class Composer(TextArea):
                 self.app.copy_to_clipboard(selected)
                 self.screen.clear_selection()
                 self.move_cursor(self.cursor_location)
+            elif self.is_searching:
+                self._search(self.text, None)
             elif self.text:
                 self.put("")
                 self._at = len(self._earlier)

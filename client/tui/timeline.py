@@ -1,6 +1,7 @@
 """The lines of the shown room, which scroll; new ones come at the bottom, older ones are loaded at the top."""
 
 import asyncio
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,6 +76,8 @@ class Timeline(Widget, can_focus=False):
         """The newest line is shown, and stays so."""
         self._wanted: Item | None = None
         """What is to be the first item on the screen when it is laid out."""
+        self._found: Item | None = None
+        """The item that a search has found, which is marked."""
         self._seen: Item | None = None
         """The first new item that was last on the screen."""
 
@@ -121,7 +124,12 @@ class Timeline(Widget, can_focus=False):
         if at is not None and self.size.height:
             self._wanted = None
             # With the day or the `new` that stands before it.
-            self._move((self._items[at - 1].end if at else 0) - self._top)
+            start, end, height = self._items[at - 1].end if at else 0, self._items[at].end, self.size.height
+            if self._items[at].item is self._found:
+                if self._top <= start and end <= self._top + height:
+                    return
+                start -= max(min(height // 3, start + height - end), 0)  # what was said before it is of use, too
+            self._move(start - self._top)
 
     def _lay_out(self, anchor: tuple[Item, int] | None, more: bool) -> None:
         """Make the lines anew, from the first item on that is not as it was: one new line costs one line."""
@@ -188,6 +196,7 @@ class Timeline(Widget, can_focus=False):
         return found
 
     def on_resize(self) -> None:
+        self._wanted = self._wanted or self._found
         self.show(self._room, self._language)
         self.post_message(self.Resized())
 
@@ -210,13 +219,20 @@ class Timeline(Widget, can_focus=False):
         self._wanted = item
         self._reveal_wanted()
 
+    def mark(self, item: Item | None) -> None:
+        """Mark what a search has found, and reveal it; None: nothing. While it is marked, new lines move nothing."""
+        self._found = self._wanted = item
+        self._follows &= item is None
+        self._reveal_wanted()
+        self._move(0)
+
     def end(self) -> None:
         """Scroll to the newest line."""
         self._move(len(self._lines))
 
     def _move(self, lines: int) -> None:
         self._top = max(min(self._top + lines, self._last_top), 0)
-        self._follows = self._top == self._last_top
+        self._follows = self._top == self._last_top and self._found is None
         self.refresh()
         if self._top == 0 and lines < 0 and self.is_whole:
             self.post_message(self.AtTop())
@@ -229,6 +245,8 @@ class Timeline(Widget, can_focus=False):
         if not 0 <= at < len(self._lines):
             return strip((), width)
         line = strip(self._lines[at], width)
+        if self._is_found(at):
+            line = Strip([Segment(line.text, STYLES["shown"])], width)
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(at)) is not None:
             start, end = span
@@ -238,6 +256,11 @@ class Timeline(Widget, can_focus=False):
             marked = Strip([Segment(line.crop(first, last).text, STYLES["shown"])], last - first)
             line = Strip.join([line.crop(0, first), marked, line.crop(last)])
         return hold_columns(line.apply_offsets(0, at), self.content_region.x)
+
+    def _is_found(self, at: int) -> bool:
+        """Return whether a line is marked."""
+        place = bisect(self._items, at, key=lambda placed: placed.start) - 1
+        return place >= 0 and self._items[place].item is self._found and at < self._items[place].end
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         spans = ((line, selection.get_span(at)) for at, line in enumerate(self._lines))

@@ -72,7 +72,16 @@ async def keys(stage: Stage) -> None:
     await stage.press("f1")
 
 
-SCENES = (chat, away, closed, password, leaving, keys)
+async def search(stage: Stage) -> None:
+    """A line that was looked for, among many."""
+    await stage.hear(*(Message("bob", f"line {number}", 5 + number) for number in range(40)))
+    await stage.hear(Message("ハナコ", "お茶は五時からです。" * 9, 50))
+    await stage.hear(*(Message("bob", f"line {number}", 60 + number) for number in range(40)))
+    await stage.press("ctrl+r")
+    await stage.press(*"お茶")
+
+
+SCENES = (chat, away, closed, password, leaving, keys, search)
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
