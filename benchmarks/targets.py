@@ -133,7 +133,8 @@ TARGETS = {
     "sealed idle": Target(
         "≤ 3 % of a core",
         3.0,
-        "A ping costs a hash with a key, two ciphers and two packets, on caches gone cold; 111 are read at a time.",
+        "A ping costs a hash with a key, two ciphers and two packets, on caches gone cold; 111 are read at a time, "
+        "when the process wakes up in any case.",
     ),
     "large highest": Target("≥ 2.2", 2.2, _SEGMENTS, at_least=True),
     "large bare": Target("≤ 0.5", 0.5, _SEGMENTS),

@@ -47,7 +47,7 @@ class BrokerAway(Component):
             self._heard.add(shard)
             return False
         # It is back when entries are delivered again, and not when it was heard. A shard that moves to another broker
-        # has no owner for some tenths of a second: nobody is told.
+        # has no owner for some tenths of a second: no member is told.
         return shard in self._heard and (shard in self._away or not self.routes.links[shard].is_heard(now))
 
     def _notify(self, member: Member, is_away: bool) -> None:
