@@ -53,6 +53,7 @@ def test_a_start_that_fails_has_the_last_line_as_its_reason() -> None:
 def test_it_is_started_again_after_a_kill_and_the_log_goes_on() -> None:
     with Program() as program:
         first = program.pid
+        assert program.stderr.wait_for(lambda line: line == "running", PATIENCE_S)
         program.kill()
         assert (program.running, program.ready) == (False, "")
         program.start()
