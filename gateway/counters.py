@@ -71,6 +71,7 @@ class Counters:
     # The broker.
     malformed_frames: int = exported("Broken frames from the broker")
     requests_timed_out: int = exported("Questions the broker did not answer")
+    requests_not_followed_up: int = exported("Creates and joins without an answer, too many at a time")
     # Webhooks.
     webhook_answers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, WEBHOOK_STATUSES), 0))
     """HTTP status → requests answered with it."""

@@ -87,6 +87,8 @@ class Link:
         if self.is_welcomed:
             self._send(backbone.Canary(self.canary.send(now)))
         self.requests.tick(now)
+        if self.is_alive(now):
+            self.requests.follow_up(now)
 
     def postpone(self, seconds: float) -> None:
         """Wait longer for the broker: this process has stood still, and its frames may have come meanwhile."""

@@ -1,10 +1,12 @@
 """gateway/link/requests.py, in a whole link."""
 
+import math
+
 import pytest
 
 from gateway.link.canary import CANARY_S
 from gateway.link.link import ALIVE_S
-from gateway.link.requests import ASK_AGAIN_S, FOLLOW_UP_S
+from gateway.link.requests import ASK_AGAIN_S, FOLLOW_UP_S, FOLLOW_UPS
 from tests.gateway.link.here import CREATE, TIMEOUT_S, Here
 from tests.support.fakes import a_grant
 from tsudoi.protocol.backbone import (
@@ -24,6 +26,8 @@ from tsudoi.protocol.backbone import (
     Welcome,
 )
 from tsudoi.protocol.codes import EntryKind, LeaveReason
+
+RESUME = Resume(CREATE.token_hash)
 
 
 def test_an_answer_finds_its_question(here: Here) -> None:
@@ -123,7 +127,8 @@ def test_a_refusal_that_comes_too_late_and_a_late_resume_are_passed_over(here: H
     assert len(here.link.publisher) == 0
 
 
-def test_a_join_that_was_given_up_is_followed_up_while_its_password_may_be_hashed(here: Here) -> None:
+@pytest.mark.parametrize("made_at", [3.0, math.inf])
+def test_a_join_that_was_given_up_is_followed_up_while_its_password_may_be_hashed(here: Here, made_at: float) -> None:
     here.ask(CREATE)
     (request,) = here.said()
     assert isinstance(request, Request)
@@ -135,8 +140,31 @@ def test_a_join_that_was_given_up_is_followed_up_while_its_password_may_be_hashe
             if isinstance(message, Request):
                 assert message == Request(request.id, Resume(CREATE.token_hash))
                 asked_at.append(here.now - began)
-                here.handle(Reply(message.id, a_grant(7, room=5) if len(asked_at) == 4 else Refused(2, "")))
-    assert FOLLOW_UP_S - 2 * ASK_AGAIN_S < asked_at[-1] < FOLLOW_UP_S
-    assert len(here.link.publisher) == 1
+                here.handle(Reply(message.id, a_grant(7, room=5) if asked_at[-1] >= made_at else Refused(2, "")))
+    ended = min(made_at, FOLLOW_UP_S)
+    assert ended <= asked_at[-1] < ended + 2 * ASK_AGAIN_S
+    assert len(asked_at) <= 2 + ended / ASK_AGAIN_S
+    assert len(here.link.publisher) == (made_at < math.inf)
     assert len(here.link.requests) == 0
     assert here.counters.requests_timed_out == 1
+
+
+def test_joins_that_were_given_up_are_followed_up_to_a_number(here: Here) -> None:
+    for _ in range(FOLLOW_UPS + 1):
+        here.ask(CREATE)
+    first, second, *_ = [message.id for message in here.said() if isinstance(message, Request)]
+    said = here.wait(TIMEOUT_S, canaries_come_back=True)
+    followed_up = [message.id for message in said if isinstance(message, Request) and message.body == RESUME]
+    assert len(followed_up) == FOLLOW_UPS
+    assert (first in followed_up, second in followed_up) == (False, True)
+    assert here.counters.requests_not_followed_up == 1
+
+
+def test_a_broker_that_was_away_is_asked_what_became_of_a_join(here: Here) -> None:
+    here.ask(CREATE)
+    here.said()
+    here.wait(TIMEOUT_S, canaries_come_back=True)
+    here.wait(ALIVE_S)
+    assert [message for message in here.wait(2 * FOLLOW_UP_S) if isinstance(message, Request)] == []
+    here.handle(Welcome("another", 0, True, 0))
+    assert RESUME in [message.body for message in here.wait(CANARY_S) if isinstance(message, Request)]
