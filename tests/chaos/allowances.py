@@ -95,13 +95,15 @@ class Allowances:
     def was_in_hand(self, before: Received, again: Received, entry: Entry) -> bool:
         """Say whether a gateway was frozen between its look at its lease and the system call that sends a turn.
 
-        Another one has served the member meanwhile. No lease can help there: to look and to send is not one step.
+        Another one has served the member meanwhile, or does so next. No lease can help there: to look and to send is not
+        one step.
         """
         return before.gateway != again.gateway and any(
             outage.kind == "freeze"
-            and outage.target == f"gateway {again.gateway}"
+            and outage.target == f"gateway {received.gateway}"
             and outage.start - TURN_S <= entry.at_ms / 1000 <= outage.start
-            and outage.end <= again.at <= outage.end + WOKEN_S
+            and outage.end <= received.at <= outage.end + WOKEN_S
+            for received in (before, again)
             for outage in self._history.outages
         )
 

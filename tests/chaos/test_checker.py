@@ -302,6 +302,20 @@ def test_what_a_gateway_had_in_hand_when_it_was_frozen_it_may_tell_late(
     assert count_kinds(verdict) == kinds
 
 
+@pytest.mark.parametrize(("after_s", "kinds"), [(0.02, {}), (0.06, {"doubled": 1})], ids=["in hand", "later"])
+def test_what_a_frozen_gateway_had_in_hand_its_successor_may_tell_again(after_s: float, kinds: dict[str, int]) -> None:
+    history = a_history()
+    _, *rest = whole = received_by(history, 11)[6:]
+    history.outages.append(Outage("freeze", "gateway 1", whole[0].at, whole[0].at + 2.0))
+    whole[0].at += 2.0 + after_s
+    history.received.append(replace(whole[0], at=whole[0].at + 0.1, gateway=0))
+    for heard in rest:
+        heard.at, heard.gateway = heard.at + 3.0, 0
+    verdict = check(history)
+    assert verdict.repeats == 1
+    assert count_kinds(verdict) == kinds
+
+
 def test_a_repeat_that_skips_something_is_a_loss() -> None:
     history = a_history()
     whole = received_by(history, 11)
