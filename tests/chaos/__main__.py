@@ -73,7 +73,8 @@ def _table(done: list[Result]) -> Table:
     faults: Counter[str] = Counter()
     for result in done:
         faults.update(result.faults)
-    table.caption = ", ".join(f"{count} × {kind}" for kind, count in faults.most_common())
+        faults["played again"] += result.plays - 1
+    table.caption = ", ".join(f"{count} × {kind}" for kind, count in faults.most_common() if count)
     return table
 
 

@@ -95,8 +95,8 @@ class Allowances:
     def was_in_hand(self, before: Received, again: Received, entry: Entry) -> bool:
         """Say whether a gateway was frozen between its look at its lease and the system call that sends a turn.
 
-        Another one has served the member meanwhile, or does so next. No lease can help there: to look and to send is not
-        one step.
+        Another one has served the member meanwhile, or does so next. No lease can help there: to look and to send is
+        not one step.
         """
         return before.gateway != again.gateway and any(
             outage.kind == "freeze"

@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import tsudoi
 from tests.chaos.command_clients import CommandClient, Stay
 from tests.chaos.command_plan import CommandPlan, Step
 from tests.chaos.servers import COMMANDING, Stage
+from tests.chaos.settling import at_rest
 from tests.support.legacy.wire import Address
 
 
@@ -54,18 +54,21 @@ class CommandRooms:
 
     async def settle(self, patience_s: float) -> list[str]:
         """Let all say something that reaches all; return complaints of what does not within `patience_s`."""
-        deadline = time.time() + patience_s
         for client in self.clients.values():
             client.wake()
-        if busy := await _none_of(self._busy, deadline):
-            return [*self.complaints, *busy]
+        if stuck := await at_rest(self._open, patience_s):
+            waits = [f"member {member} waits for an answer after all faults are over" for member in stuck]
+            return [*self.complaints, *waits]
         marks = {one.plan.id: one.mark() for one in self._inside()}
-        apart = await _none_of(lambda: self._apart(marks), deadline)
+        deadline = time.time() + patience_s
+        apart = self._apart(marks)
+        while apart and time.time() < deadline:
+            await asyncio.sleep(0.02)
+            apart = self._apart(marks)
         return [*self.complaints, *apart]
 
-    def _busy(self) -> list[str]:
-        busy = [one for one in self.clients.values() if one.tasks]
-        return [f"member {one.plan.id} waits for an answer after all faults are over" for one in busy]
+    def _open(self) -> dict[int, int]:
+        return {one.plan.id: len(one.tasks) for one in self.clients.values() if one.tasks}
 
     def _inside(self) -> list[CommandClient]:
         return [client for client in self.clients.values() if client.is_in]
@@ -87,12 +90,3 @@ class CommandRooms:
     def close(self) -> None:
         for client in self.clients.values():
             client.close()
-
-
-async def _none_of(problems: Callable[[], list[str]], deadline: float) -> list[str]:
-    """Wait until there are no problems, and return those that are left at the deadline."""
-    while found := problems():
-        if time.time() >= deadline:
-            break
-        await asyncio.sleep(0.02)
-    return found

@@ -10,6 +10,10 @@ from tsudoi.protocol.backbone import Entry
 
 AROUND = 4
 """Lines of history shown before and after a violation."""
+STANDSTILL_S = 1.0
+"""Where the run's own process stood still for so long, those of the service may have, too, and leases have ended."""
+BY_TIME = frozenset(("doubled", "not accepted", "commands", "complaint"))
+"""Kinds of violations that a machine may cause by standing still: their rules allow for some time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,12 @@ class Membership:
     """The entry that ended the membership."""
     whispers: list[Entry] = field(default_factory=list)
     """Those to it, and its own."""
+
+
+def are_by_standstill(violations: list[Violation], history: History) -> bool:
+    """Say whether the machine stood still, and that may be the cause of all violations."""
+    kinds = {violation.kind for violation in violations}
+    return history.stood_still_s >= STANDSTILL_S and bool(kinds) and kinds <= BY_TIME
 
 
 class Evidence:

@@ -16,7 +16,7 @@ import msgspec
 import uvloop
 
 from scenarios.process import Process
-from tests.chaos.evidence import Verdict
+from tests.chaos.evidence import Verdict, are_by_standstill
 from tests.chaos.plan import Plan
 from tests.chaos.together import Together
 from tests.support import forked
@@ -30,6 +30,9 @@ class Result:
     verdict: Verdict = field(default_factory=Verdict)
     failures: list[str] = field(default_factory=list)
     """Violations, or why there is no verdict."""
+    has_verdict: bool = True
+    """False: the run itself failed, or the machine stood still."""
+    plays: int = 1
     with_seeds: list[int] = field(default_factory=list)
     """All seeds that were played on the same processes."""
 
@@ -64,8 +67,19 @@ def _begin() -> None:
 def run_group(plans: list[Plan], keep: Path | None) -> list[Result]:
     """Play plans on processes and in a directory of their own, and check them.
 
-    Of one that fails `keep` gets the history, and what the processes have logged.
+    Of one that fails `keep` gets the history, and what the processes have logged. One that has no verdict is played
+    once more, by itself: it has failed if it has none then.
     """
+    return [result if result.has_verdict else _again(result.plan, keep) for result in _played(plans, keep)]
+
+
+def _again(plan: Plan, keep: Path | None) -> Result:
+    [result] = _played([plan], keep)
+    result.plays = 2
+    return result
+
+
+def _played(plans: list[Plan], keep: Path | None) -> list[Result]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tsudoi-chaos-") as directory:
         # Members of version 2 keep there what certificate a server showed first.
@@ -79,7 +93,10 @@ def run_group(plans: list[Plan], keep: Path | None) -> list[Result]:
             result.took_s = (time.monotonic() - began) / len(plans)
             result.verdict = run.verdict(number)
             result.failures += [*run.failures[number], *map(str, result.verdict.violations)]
+            stood_still = are_by_standstill(result.verdict.violations, run.histories[number])
+            result.has_verdict = not run.failures[number] and not stood_still
         results[-1].failures += complaints
+        results[-1].has_verdict |= bool(complaints)
         for number, result in enumerate(results):
             if keep is not None and result.failures:
                 _keep(run, number, keep / f"seed-{result.plan.seed}")

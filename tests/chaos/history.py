@@ -125,6 +125,8 @@ class History:
     complaints: list[str] = field(default_factory=list)
     """Problems apart from messages: tracebacks, processes that did not stop, markers that never came."""
     ended_at: float = FOREVER
+    stood_still_s: float = 0.0
+    """The longest time that the run's own loop stood still."""
 
 
 def read_log(path: Path) -> dict[int, RoomLog]:

@@ -19,6 +19,7 @@ from tests.support.udp_relay import UdpRelay
 
 ATTEMPTS = 3
 """How often a client tries to enter before anything happens: on a busy machine a broker may lose its lease then."""
+LOOK_S = 0.1
 HASTY = frozenset({"tcrp-200"})
 """Clients that read each reply with one `recv`: where two come together, as on a busy machine, they start over."""
 
@@ -59,6 +60,7 @@ class Runner:
 
     async def run(self) -> History:
         """Carry the plan out and return the history; the processes have ended then."""
+        watch = asyncio.create_task(self._watch())
         try:
             await self._open()
             await self._act()
@@ -72,10 +74,19 @@ class Runner:
                 task.cancel()
             raise
         finally:
+            watch.cancel()
             await self._close()
         self.history.log = self._servers.read_log()
         take_names(self.history)
         return self.history
+
+    async def _watch(self) -> None:
+        """Note how long this loop stands still: all processes do, on a machine that does."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(LOOK_S)
+            late_s = time.monotonic() - before - LOOK_S
+            self.history.stood_still_s = max(self.history.stood_still_s, late_s)
 
     async def _open(self) -> None:
         await self._servers.start()

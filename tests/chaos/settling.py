@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 
 from tests.chaos.clients import ChaosClient
 from tests.chaos.history import Recording, Uplink
@@ -14,6 +15,27 @@ SETTLE_S = 12.0
 MARK_AGAIN_S = 1.5
 LINGER_S = 0.6
 """After the last marker, for datagrams that must not come."""
+
+
+async def at_rest(open_of: Callable[[], Mapping[int, int]], patience_s: float) -> list[int]:
+    """Wait until nothing is open; return the members of which nothing has been done for `patience_s`.
+
+    As long as each comes on it is waited for: how much members have to say, and how busy the machine is, is no fault.
+
+    Args:
+        open_of: returns member → how much is open, without those of which nothing is.
+    """
+    since: dict[int, tuple[int, float]] = {}
+    while counts := open_of():
+        now = time.time()
+        since = {
+            member: since[member] if since.get(member, (0, 0.0))[0] == count else (count, now)
+            for member, count in counts.items()
+        }
+        if stuck := [member for member, (_, at) in since.items() if now - at >= patience_s]:
+            return stuck
+        await asyncio.sleep(0.02)
+    return []
 
 
 class Settling:
@@ -28,9 +50,16 @@ class Settling:
         self._history = recording.history
 
     async def settle(self, patience_s: float) -> None:
-        """Return when all is received; after `patience_s` complain of what is not."""
+        """Return when all is received; after `patience_s` complain of what is not.
+
+        Before, members say what they had to say, including those that leave: a marker stands behind it.
+        """
         self._nudge()
         await asyncio.sleep(0.1)
+        self._history.complaints += [
+            f"nothing that client {stuck} says is kept after all faults are over"
+            for stuck in await at_rest(self._waiting, patience_s)
+        ]
         deadline = time.time() + patience_s
         missing: list[str] = []
         while time.time() < deadline:
@@ -50,18 +79,18 @@ class Settling:
         await asyncio.sleep(LINGER_S)
 
     def _has_newest(self) -> bool:
-        """Say whether all have what was sent last, too, which the checker expects; a busy machine may take its time.
-
-        Members that leave say their last lines before they do.
-        """
+        """Say whether all have what was sent last, too, which the checker expects; a busy machine may take its time."""
         newest = dict(sorted(self._recording.markers))
         speakers = {client.plan.id: client for client in self._staying() if client.plan.id in newest}
-        return not any(client.waiting for client in self._clients.values()) and all(
+        return not self._waiting() and all(
             client.plan.id in self._recording.markers[speaker, newest[speaker]]
             for client in self._staying()
             for speaker, other in speakers.items()
             if other is not client and other.room == client.room
         )
+
+    def _waiting(self) -> dict[int, int]:
+        return {client.plan.id: client.waiting for client in self._clients.values() if client.waiting}
 
     def _inside(self) -> list[ChaosClient | SealedChaosClient]:
         return [client for client in self._clients.values() if client.is_in and not client.has_left]

@@ -29,8 +29,19 @@ COUNTED = (
 def run_group(plans: list[ClusterPlan], lasts: float, template: Path, keep: Path) -> Iterator[Outcome]:
     """Play seeds on the same machines, in namespaces of their own; yield an outcome for each.
 
-    Of one that fails the logs and the history are in a folder in `keep`.
+    Of one that fails the logs and the history are in a folder in `keep`. One that has no verdict is played once more,
+    by itself: it has failed if it has none then.
     """
+    for plan, outcome in zip(plans, _played(plans, lasts, template, keep), strict=True):
+        if outcome.has_verdict:
+            yield outcome
+            continue
+        for again in _played([plan], lasts, template, keep):
+            again.plays = 2
+            yield again
+
+
+def _played(plans: list[ClusterPlan], lasts: float, template: Path, keep: Path) -> Iterator[Outcome]:
     seeds = [plan.seed for plan in plans]
     with tempfile.TemporaryDirectory(prefix="tsudoi-chaos-", ignore_cleanup_errors=True) as directory:
         parameters = (",".join(map(str, seeds)), str(lasts), str(plans[0].brokers), directory, str(template), str(keep))
@@ -50,7 +61,8 @@ def run_group(plans: list[ClusterPlan], lasts: float, template: Path, keep: Path
     for line in lines:
         yield msgspec.json.decode(line, type=Outcome)
     for seed in seeds[len(lines) :]:
-        yield Outcome(seed, failures=[f"it was not played, or to no end; the runs of {seeds} ended {ended}"])
+        why = f"it was not played, or to no end; the runs of {seeds} ended {ended}"
+        yield Outcome(seed, failures=[why], has_verdict=False)
 
 
 def line_of(outcome: Outcome) -> str:
@@ -118,9 +130,11 @@ def _print(*lines: str) -> None:
 
 def _summary(about: str, outcomes: list[Outcome]) -> str:
     failed = sum(bool(outcome.failures) for outcome in outcomes)
+    again = sum(outcome.plays > 1 for outcome in outcomes)
     counts = [f"{sum(getattr(outcome, name) for outcome in outcomes):,} {name}" for name in COUNTED]
     took = sum(outcome.took_s for outcome in outcomes) / len(outcomes)
-    return f"{about}: {len(outcomes)} runs, {failed} failed, {', '.join(counts)}, {took:.1f} s each"
+    runs = f"{len(outcomes)} runs, {failed} failed, {again} played again"
+    return f"{about}: {runs}, {', '.join(counts)}, {took:.1f} s each"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Prints a line of JSON for each seed. After one that does not end, none of the ot
 """
 
 import asyncio
-import contextlib
 import io
 import sys
 import time
@@ -28,8 +27,8 @@ from tests.chaos.cluster.pauses import longest_pause_s
 from tests.chaos.cluster.plan import ClusterPlan, draw
 from tests.chaos.cluster.posters import unkept
 from tests.chaos.cluster.reading import read_log
-from tests.chaos.evidence import Violation
-from tests.chaos.history import History
+from tests.chaos.evidence import Violation, are_by_standstill
+from tests.chaos.history import History, RoomLog
 from tests.chaos.runner import Runner
 from tests.chaos.together import APART, HeldAddresses, apart, rooms_of
 
@@ -44,6 +43,9 @@ class Outcome:
     profile: str = ""
     plan: str = ""
     failures: list[str] = field(default_factory=list)
+    has_verdict: bool = True
+    """False: the run itself failed, or the machine stood still."""
+    plays: int = 1
     members: int = 0
     sealed: int = 0
     """Members of version 2 among them."""
@@ -74,6 +76,7 @@ class SharedMachines(Machines):
         super().__init__(replace(plans[0], clients=clients), network, database, plans[0].brokers, directory)
         self.plan = plans[0]
         self._has_begun = False
+        self._why_no_log = ""
 
     async def start(self) -> None:
         self.complaints, self.log = [], {}
@@ -87,8 +90,16 @@ class SharedMachines(Machines):
         """End a run."""
         self.complaints += self.terms.complaints
         self.terms.complaints = []
-        with contextlib.suppress(*ERRORS):
+        self._why_no_log = ""
+        try:
             self.log = rooms_of(self.plan, await read_log(self.database.nodes[self.database.primary].url()))
+        except ERRORS as exc:
+            self._why_no_log = repr(exc)
+
+    def read_log(self) -> dict[int, RoomLog]:
+        if self._why_no_log:
+            raise OSError(f"the log can not be read: {self._why_no_log}")
+        return super().read_log()
 
     async def end_all(self) -> None:
         """End all processes."""
@@ -121,12 +132,14 @@ async def _run(plans: list[ClusterPlan], directory: Path, template: Path, keep: 
             await run
         except (AssertionError, OSError, ProcessError) as exc:
             outcome.failures.append(f"the run itself failed: {exc!r} {getattr(exc, '__notes__', '')}")
+            outcome.has_verdict = False
         is_last = number + 1 == len(plans) or not run.done()
         if is_last and run.done():
             await machines.end_all()
             history.complaints += machines.complaints
         history.moves = machines.terms.moves
-        _judge(outcome, history, faults)
+        if outcome.has_verdict:
+            _judge(outcome, history, faults)
         outcome.faults = dict(machines.counts)
         outcome.takeovers = machines.terms.takeovers - before[0]
         outcome.failovers, outcome.looks = database.failovers - before[1], machines.terms.looks - before[2]
@@ -150,6 +163,7 @@ def _judge(outcome: Outcome, history: History, faults: ClusterFaults) -> None:
     verdict.violations += [Violation("not accepted", what) for poster in faults.posters for what in poster.given_up]
     verdict.violations += [Violation("lost", what) for what in unkept(history, posted)]
     outcome.failures += map(str, verdict.violations)
+    outcome.has_verdict = not are_by_standstill(verdict.violations, history)
     outcome.members, outcome.accepted, outcome.received = verdict.members, verdict.accepted, verdict.received
     outcome.commands = verdict.commands
     outcome.sealed = len(history.sealed.keys() & history.members.keys())
