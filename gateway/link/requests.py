@@ -21,7 +21,7 @@ FOLLOW_UP_S = 10.0
 """How long a create or join that was given up may still make a member: its password may wait to be hashed."""
 FOLLOW_UPS = 1_000
 """Such requests that are followed up at a time: a broker that is too slow is asked about each of them every
-`ASK_AGAIN_S`. Beyond that the oldest is not; the member that it may have made goes when it has been idle too long."""
+`ASK_AGAIN_S`. Beyond that the oldest is not; the member that it may have made goes when this gateway has ended."""
 
 
 @dataclass(slots=True)
