@@ -13,6 +13,7 @@ from ..link.routes import Routes, unpack_untrusted
 from ..listeners.bound import Bound
 from ..sealed.draining import Draining
 from ..sealed.keys import SessionKeys
+from ..sealed.pings import Pings
 from ..sealed.receive import SealedReceiver
 from ..sealed.resuming import Resuming
 from ..sealed.saying import Saying
@@ -107,9 +108,8 @@ class ChatCore:
         )
         saying = Saying(*shared, self.speak, commands, leaving)
         wants = Wants(*shared, fencing)
-        self.sealed = SealedReceiver(
-            *(*shared, sender, resuming, saying, wants, leaving, self.flooding, self.broker_away)
-        )
+        pings = Pings(*shared, sender, self.broker_away)
+        self.sealed = SealedReceiver(*(*shared, sender, resuming, saying, wants, leaving, self.flooding, pings))
         self.deliver.on_numbered = saying.note_kept
         sealed = self.sealed.handle_untrusted
         receiver = Receiver(*(*shared, moves, limits, self.flooding, commands, leaving, self.unknown_tokens, sealed))

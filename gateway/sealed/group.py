@@ -212,6 +212,10 @@ class SealedGroup(Collecting):
         """Return the offset behind which a member's next body begins."""
         return self._begun.get(member, self.after)
 
+    def has_sent_all(self, member: int) -> bool:
+        """Return whether a member was sent all that its room has for it, up to the room's position."""
+        return not self._size and self._room.position <= self.after_of(member)
+
     def rest_of(self, member: int, to: int) -> list[bytes]:
         """Return the bodies with a member's own entries since the last common body, up to the offset `to`.
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from tsudoi.protocol.names import TOKEN_SIZE, hash_token
-from tsudoi.protocol.sealed.packets import HEADER_SIZE, MARK, PART, SESSION_SIZE
+from tsudoi.protocol.sealed.packets import BODY, HEADER_SIZE, MARK, PART, SESSION_SIZE
 from tsudoi.protocol.sealed.suites import (
     AES_128_GCM,
     CHACHA20_POLY1305,
@@ -44,6 +44,9 @@ PLAIN_NUMBER: Final = 3
 """The first byte of a session of the suite `plain`."""
 _SUITES: Final = {1: AES_128_GCM, 2: CHACHA20_POLY1305, PLAIN_NUMBER: PLAIN}
 _NUMBERS = {suite: number for number, suite in _SUITES.items()}
+_BEGINNINGS = tuple(bytes((MARK, kind, number)) for kind in (BODY, PART) for number in _SUITES)
+"""Of the packets that clients send, up to the first byte of a session."""
+_NOT_RANDOM = bytes(9)
 
 
 class Both(NamedTuple, Generic[_T]):
@@ -62,8 +65,6 @@ class SessionKeys:
         self.young: dict[bytes, Both[Cipher]] = {}
         """The ciphers of sessions in use: what was used since the last tick."""
         self._old: dict[bytes, Both[Cipher]] = {}
-        self._last: tuple[bytes, Both[Cipher]] | None = None
-        """The session whose ciphers were made last, and these: a ping needs both, and they are not kept."""
 
     def new(self, suite: str, place: int, routing: int) -> bytes:
         """Return a new session of a suite; `place` and `routing` have a byte each."""
@@ -129,10 +130,8 @@ class SessionKeys:
         self._old, self.young = self.young, {}
 
     def _make(self, session: bytes) -> Both[Cipher]:
-        if self._last is None or self._last[0] != session:
-            make, keys = maker(_SUITES[session[0]]), self.keys(session)
-            self._last = session, Both(make(keys.up), make(keys.down))
-        return self._last[1]
+        make, (up, down) = maker(_SUITES[session[0]]), self.keys(session)
+        return Both(make(up), make(down))
 
     def _secret_of(self, session: bytes) -> bytes | None:
         head, mark = session[:-_MARK_SIZE], session[-_MARK_SIZE:]
@@ -153,8 +152,7 @@ def is_meant(data: bytes) -> bool:
 
     Datagrams with sizes of two bytes or with the header of a request, mistakes of beginners, begin with 0 too.
     """
-    is_packet = len(data) >= HEADER_SIZE and data[0] == MARK and 0 < data[1] <= PART
-    return is_packet and data[2] in _SUITES and any(data[5:14])
+    return len(data) >= HEADER_SIZE and data.startswith(_BEGINNINGS) and data[5:14] != _NOT_RANDOM
 
 
 def is_plain(session: bytes) -> bool:

@@ -15,7 +15,7 @@ from tsudoi.protocol.sealed.packets import (
 )
 from tsudoi.protocol.sealed.parts import MAX_WHOLE, Parts, divide
 from tsudoi.protocol.sealed.replay_window import ReplayWindow
-from tsudoi.protocol.sealed.suites import check_of
+from tsudoi.protocol.sealed.suites import Cipher, check_of
 from tsudoi.protocol.web.codes import Ending
 
 from ..chat.kept_address import KeptAddress
@@ -23,7 +23,7 @@ from ..chat.members import Member, Recipients
 from ..chat.replay_limiter import ReplayLimiter
 from .farewells import AT_TICKS
 from .group import SealedGroup
-from .keys import is_plain
+from .keys import Both, is_plain
 from .packing import pack
 from .seals import Seals
 
@@ -106,10 +106,11 @@ class SealedLink:
         self.head = b""
         self.parts = self._loose = None
 
-    def seal(self, body: bytes) -> bytes:
-        """Return the packet of a body of up to `MAX_WHOLE` bytes."""
+    def seal(self, body: bytes, ciphers: Both[Cipher] | None = None) -> bytes:
+        """Return the packet of a body of up to `MAX_WHOLE` bytes; `ciphers` are those of its session."""
+        encrypt = (ciphers or self.sender.keys.borrow(self.session)).down.encrypt
         header = self.head + self._next_count(1).to_bytes(COUNT_SIZE, "big")
-        return header + self.sender.keys.borrow(self.session).down.encrypt(header[RUN_AT:], body, header)
+        return header + encrypt(header[RUN_AT:], body, header)
 
     def seal_all(self, body: bytes) -> list[bytes]:
         """Return the packets of a body of any size."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import lines
-from tsudoi.protocol.sealed.lines import UpLine, serialize_pong
+from tsudoi.protocol.sealed.lines import UpLine
 from tsudoi.protocol.sealed.packets import (
     BODY,
     COUNT_AT,
@@ -23,21 +23,17 @@ from tsudoi.protocol.sealed.packets import (
 from tsudoi.protocol.sealed.parts import Parts
 from tsudoi.protocol.sealed.suites import open_untrusted
 
-from ..chat.broker_away import BrokerAway
 from ..chat.flooding import Flooding
 from ..chat.leave import Leaving
 from ..chat.members import Member
 from ..chat.outbound import Component
-from .group import SealedGroup
 from .keys import TICK_S
 from .link import SealedLink
+from .pings import Pings
 from .resuming import Resuming
 from .saying import Saying
 from .sender import Sender
 from .wants import Wants
-
-ASKS, ASKS_S = 100, 2.0
-"""Lines of a member that are answered (`ping`, `want`) in this time: `want` may come each 0.06 s."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,10 +46,7 @@ class SealedReceiver(Component):
     wants: Wants
     leaving: Leaving
     flooding: Flooding
-    broker_away: BrokerAway
-    _asked: dict[SealedLink, int] = field(default_factory=dict)
-    """How many lines each member has asked in the present `ASKS_S`; a member at rest takes no place."""
-    _asked_until: float = 0.0
+    pings: Pings
     _ticked_at: float = 0.0
     _with_parts: set[SealedLink] = field(default_factory=set)
     _parts_before: set[SealedLink] = field(default_factory=set)
@@ -72,7 +65,8 @@ class SealedReceiver(Component):
             and link.address == source
             and link.listener == listener
         ):
-            self._open_untrusted(member, link, data, source, now)
+            if not self.pings.handle_untrusted(member, link, data, now):
+                self._open_untrusted(member, link, data, source, now)
         else:
             self.resuming.handle_untrusted(data, link, listener, source, now)
 
@@ -127,38 +121,13 @@ class SealedReceiver(Component):
         if line.leave:
             self.leaving.leave(member, LeaveReason.LEFT, now)
             return True
-        if (line.want is None and line.ping is None) or not self._may_ask(link, now):
+        if (line.want is None and line.ping is None) or not self.pings.may_ask(link, now):
             return False
         if line.want is not None:
             self.wants.want(link, *line.want, now)
         elif line.ping is not None:
-            self._pong(member, link, line.ping)
+            self.pings.answer(member, link, line.ping)
         return True
-
-    def _may_ask(self, link: SealedLink, now: float) -> bool:
-        if now >= self._asked_until:
-            self._asked.clear()
-            self._asked_until = now + ASKS_S
-        asked = self._asked[link] = self._asked.get(link, 0) + 1
-        if asked <= ASKS:
-            return True
-        self.counters.questions_limited += 1
-        return False
-
-    def _pong(self, member: Member, link: SealedLink, ping: int) -> None:
-        room, group = member.room, member.recipients
-        last = member.cursor
-        more = b""
-        if isinstance(group, SealedGroup):
-            group.flush()
-            last = room.position
-            if len(rest := group.rest_of(member.id, last)) == 1:
-                (more,) = rest
-        pong = serialize_pong(ping, room.epoch, last, is_away=self.broker_away.is_away(room))
-        if not more:
-            link.send_body(pong)
-        else:
-            link.send_bodies([pong, more] if len(more) > 1_000 else [pong + b"\n" + more])
 
     def tick(self, now: float) -> None:
         """Every `TICK_S` drop ciphers and parts of bodies that are not in use; `now` is monotonic seconds."""

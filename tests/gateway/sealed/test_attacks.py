@@ -154,6 +154,7 @@ def sealed(person: Person, *bodies: bytes) -> list[tuple[bytes, bytes]]:
     "line",
     [
         pytest.param(b'{"ping": 1}', id="pings"),
+        pytest.param(b'{"ping":1}', id="pings as clients write them"),
         pytest.param(b'{"want": [0, 100]}', id="wants"),
         pytest.param(b'{"say": "x", "number": 1}', id="what is kept already"),
         pytest.param(b'{"say": "x", "number": 1000}', id="what waits for lines before it"),

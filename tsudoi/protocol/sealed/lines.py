@@ -4,6 +4,7 @@ Each direction has one structure with the fields of all its objects, so that a l
 None; the field that is present tells the kind of line.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
@@ -137,6 +138,7 @@ _up = msgspec.json.Decoder(UpLine)
 _down = msgspec.json.Decoder(DownLine)
 _down_array = msgspec.json.Decoder(_Array)
 _encoder = msgspec.json.Encoder()
+_ping = re.compile(rb'\{"ping":(0|[1-9][0-9]{0,14})\}').fullmatch
 
 
 def parse_up_untrusted(body: bytes) -> list[UpLine]:
@@ -148,6 +150,12 @@ def parse_up_untrusted(body: bytes) -> list[UpLine]:
         return list(map(_up.decode, raw))
     except PARSE_ERRORS as exc:
         raise _malformed(exc) from exc
+
+
+def ping_of(body: bytes) -> int | None:
+    """Return the number of a ping, if a client's body is that line alone, as most clients write it; else None."""
+    found = _ping(body)
+    return None if found is None else int(found[1])
 
 
 def parse_down_untrusted(body: bytes) -> list[tuple[Down, bytes]]:

@@ -176,6 +176,31 @@ def test_any_body_is_lines_or_malformed(body: bytes) -> None:
             continue
 
 
+@given(st.integers(0, 10**15 - 1))
+def test_a_ping_alone_is_read_at_once(number: int) -> None:
+    body = b'{"ping":%d}' % number
+    assert lines.parse_up_untrusted(body) == [lines.UpLine(ping=lines.ping_of(body))]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'{"ping":}',
+        b'{"ping":-1}',
+        b'{"ping":01}',
+        b'{"ping":1e3}',
+        b'{"ping":1}\n',
+        b'{"ping":1}\n{"ping":2}',
+        b'{"ping":1,"leave":true}',
+        b'{"ping":%d}' % 10**15,
+        '{"ping":１}'.encode(),
+    ],
+)
+def test_another_body_is_not_a_ping_alone(body: bytes) -> None:
+    assert lines.ping_of(body) is None
+
+
 def test_too_many_lines_are_malformed() -> None:
     with pytest.raises(MalformedMessage, match="at most 256"):
         lines.parse_up_untrusted(b"{}\n" * 256 + b"{}")
