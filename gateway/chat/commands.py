@@ -7,7 +7,7 @@ order. A question is answered to the member alone, by this gateway or by the bro
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import inf
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeGuard, TypeVar
 
 from tsudoi.protocol.backbone import (
     Answer,
@@ -53,7 +53,8 @@ from .rate_limits import QUESTION, RateLimits, warning_is_due
 PORTION, PORTIONS = 500, 4
 """Log entries in one question, and most questions: only few of the entries may be messages."""
 
-QUESTIONS = command_answers.LONG | slash_commands.Time | Unknown | Misused
+Asking = command_answers.LONG | slash_commands.Time | Unknown | Misused
+AnsweredHere = Asking | slash_commands.Leave | slash_commands.Lock
 
 _Answer = TypeVar("_Answer", bound=Answer)
 
@@ -75,6 +76,11 @@ def as_command(member: Member, text: str) -> tuple[bool, str]:
     return True, text
 
 
+def is_answered_here(command: Command | Unknown | Misused) -> TypeGuard[AnsweredHere]:
+    """Return whether the gateway does all for a command: it only asks, leaves, or sets a password."""
+    return bool(command.password) if isinstance(command, slash_commands.Lock) else isinstance(command, AnsweredHere)
+
+
 @dataclass(slots=True, eq=False)
 class Commands(Component):
     """Takes members' commands."""
@@ -86,8 +92,9 @@ class Commands(Component):
 
     def take(self, member: Member, line: str, now: float) -> None:
         """Carry out a command."""
-        if self.is_answered_here(line):
-            is_within_limit = self.answer_here(Giver(member), line, now)
+        command = slash_commands.parse_untrusted(line)
+        if is_answered_here(command):
+            is_within_limit = self.answer_here(Giver(member), command, now)
         else:
             self.counters.commands += 1
             if is_within_limit := self.limits.allows_command(member, 1.0, now):
@@ -95,11 +102,11 @@ class Commands(Component):
         if not is_within_limit:
             self._warn(member, now)
 
-    def answer_here(self, giver: Giver, line: str, now: float) -> bool:
+    def answer_here(self, giver: Giver, command: AnsweredHere, now: float) -> bool:
         """Do all for a command for which `is_answered_here`; return False if it is beyond the member's limit."""
         self.counters.commands += 1
         member = giver.member
-        match command := slash_commands.parse_untrusted(line):
+        match command:
             case slash_commands.Leave():
                 self.answer(giver, Phrase.LEFT_ROOM, member.room.name)
                 self.leaving.leave(member, LeaveReason.LEFT, now)
@@ -107,23 +114,9 @@ class Commands(Component):
                 return False
             case slash_commands.Lock(password):
                 self._set_password(giver, password, now)
-            case _ if isinstance(command, QUESTIONS):
+            case _:
                 self._answer_question(giver, command, now)
         return True
-
-    def new_password(self, line: str) -> str:
-        """Return the password that a command sets; empty: it sets none."""
-        match slash_commands.parse_untrusted(line):
-            case slash_commands.Lock(password):
-                return password
-        return ""
-
-    def is_answered_here(self, line: str) -> bool:
-        """Return whether the gateway does all for a command: it only asks, leaves, or sets a password."""
-        match command := slash_commands.parse_untrusted(line):
-            case slash_commands.Lock(password):
-                return bool(password)
-        return isinstance(command, QUESTIONS | slash_commands.Leave)
 
     def _set_password(self, giver: Giver, password: str, now: float) -> None:
         """Have a password hashed, then publish the order. Hold what the member sends meanwhile: it comes after it."""
@@ -158,7 +151,7 @@ class Commands(Component):
             self.counters.told_to_slow_down += 1
             self.answer(Giver(member), Phrase.TOO_FAST)
 
-    def _answer_question(self, giver: Giver, command: Command | Unknown | Misused, now: float) -> None:
+    def _answer_question(self, giver: Giver, command: Asking, now: float) -> None:
         member = giver.member
         room, sender = member.room, member.sender_state()
         if self.settings.check_ip == "strict" and command_answers.is_withheld(member, command):

@@ -16,12 +16,12 @@ from tsudoi.protocol.client.downlink_encoder import SURELY_WHOLE, fits_every_for
 from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.refusals import MUTED
 from tsudoi.protocol.client.sanitize import clean
-from tsudoi.protocol.client.slash_commands import Lock, serialize
+from tsudoi.protocol.client.slash_commands import Lock, parse_untrusted, serialize
 from tsudoi.protocol.codes import LeaveReason, Status
 from tsudoi.protocol.names import MAX_NAME_SIZE, TOKEN_SIZE
 from tsudoi.protocol.web.codes import Error
 
-from .commands import Commands, Giver, as_command
+from .commands import Commands, Giver, as_command, is_answered_here
 from .leave import Leaving
 from .members import Member
 from .outbound import Component
@@ -116,16 +116,15 @@ class Speak(Component):
     def _take(self, member: Member, text: str, number: int, now: float, on_outcome: OnOutcome) -> None:
         is_command, text = as_command(member, text)
         if is_command:
-            if password := self.commands.new_password(text):
+            command = parse_untrusted(text)
+            if isinstance(command, Lock) and command.password:
                 line = Say(member.room.id, member.id, "", True, number)
-                if not self.lock(member, password, line, now, on_outcome):
+                if not self.lock(member, command.password, line, now, on_outcome):
                     on_outcome(COMMAND_TOO_FAST)
                 return
-            if self.commands.is_answered_here(text):
-                if self.commands.answer_here(Giver(member), text, now):
-                    on_outcome(_done(member))
-                else:
-                    on_outcome(COMMAND_TOO_FAST)
+            if is_answered_here(command):
+                is_within_limit = self.commands.answer_here(Giver(member), command, now)
+                on_outcome(_done(member) if is_within_limit else COMMAND_TOO_FAST)
                 return
             if (refusal := self.command_refusal(member, now)) is not None:
                 on_outcome(refusal)

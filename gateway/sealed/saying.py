@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Item, Posted, Say
-from tsudoi.protocol.client.slash_commands import SLASHES
+from tsudoi.protocol.client.slash_commands import SLASHES, Lock, parse_untrusted
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.sealed.lines import DownLine, UpLine, serialize
 from tsudoi.protocol.web.codes import Error
 
-from ..chat.commands import Commands, Giver, as_command
+from ..chat.commands import Commands, Giver, as_command, is_answered_here
 from ..chat.leave import Leaving
 from ..chat.members import Member, Room
 from ..chat.outbound import Component
@@ -120,14 +120,16 @@ class Saying(Component):
         if text in member.dialect.leave_words:
             self.leaving.leave(member, LeaveReason.LEFT, now)
             return
-        if password := self.commands.new_password(text):
+        command = parse_untrusted(text)
+        if isinstance(command, Lock) and command.password:
             locking = Say(member.room.id, member.id, "", True, line.number, before(line))
-            if not self.speak.lock(member, password, locking, now, self._on_outcome(link, numbered, line.number, now)):
+            on_outcome = self._on_outcome(link, numbered, line.number, now)
+            if not self.speak.lock(member, command.password, locking, now, on_outcome):
                 numbered.asking = 0
                 self._refuse(link, numbered, line.number, COMMAND_TOO_FAST.why, again=True)
             return
-        if self.commands.is_answered_here(text):
-            if not self.commands.answer_here(Giver(member, line.number), text, now):
+        if is_answered_here(command):
+            if not self.commands.answer_here(Giver(member, line.number), command, now):
                 self._refuse(link, numbered, line.number, COMMAND_TOO_FAST.why, again=True)
                 return
             text = ""  # only its number is kept
