@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed.lines import ping_of, serialize_pong
-from tsudoi.protocol.sealed.packets import BODY, COUNT_AT, HEADER_SIZE, RUN_AT
+from tsudoi.protocol.sealed.packets import COUNT_AT, HEADER_SIZE, RUN_AT
 from tsudoi.protocol.sealed.suites import open_untrusted
 
 from ..chat.broker_away import BrokerAway
@@ -39,7 +39,7 @@ class Pings(Component):
         """
         header, window, group = data[:HEADER_SIZE], link.window, member.recipients
         count = int.from_bytes(header[COUNT_AT:])
-        if data[1] != BODY or window.has(count) or not isinstance(group, SealedGroup) or member.leaving:
+        if not data.startswith(link.head) or window.has(count) or not isinstance(group, SealedGroup) or member.leaving:
             return False
         ciphers = self.sender.keys.borrow(link.session)
         try:

@@ -25,11 +25,11 @@ class Pinging(Three):
         super().__init__()
         self.count = 100
 
-    def packet(self, number: int, body: bytes) -> bytes:
+    def packet(self, number: int, body: bytes, mark: int = 0) -> bytes:
         self.count += 1
         link = self.gateway.members.by_session[self.sessions[number]].sealed
         assert link is not None
-        header = link.head + self.count.to_bytes(COUNT_SIZE)
+        header = bytes((mark,)) + link.head[1:] + self.count.to_bytes(COUNT_SIZE)
         up = cipher(AES_128_GCM, self.gateway.keys.keys(self.sessions[number]).up)
         return header + up.encrypt(header[RUN_AT:], body, header)
 
@@ -98,6 +98,15 @@ def test_a_member_that_leaves_is_not_answered(three: Pinging, body: bytes) -> No
         three.send(1, [three.packet(1, b'{"leave":true}')])
     answers = three.send(1, [three.packet(1, body)])
     assert not [line for line in answers if isinstance(line, DownLine) and line.pong is not None]
+
+
+@each_form
+def test_a_ping_with_another_mark_is_malformed(three: Pinging, body: bytes) -> None:
+    """Over TCP, as another datagram would be one of version 1."""
+    packet = three.packet(1, body, mark=1)
+    three.gateway.core.sealed.handle_untrusted(0, packet, address_of(1), three.gateway.now)
+    assert three.gateway.counters.sealed_dropped["malformed"] == 1
+    assert three.send(1, []) == []
 
 
 def test_a_ping_in_the_form_of_most_clients_takes_the_short_way(three: Pinging) -> None:
