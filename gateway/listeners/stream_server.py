@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.log_throttle import LogThrottle
+from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol.errors import SettingError
 
 from ..counters import Counters
@@ -40,6 +41,8 @@ class StreamServer(Generic[_Served]):
         self._servers: list[asyncio.Server] = []
         self._turns = HandshakeTurns(self.loop.call_soon)
         self._open: set[_Served] = set()
+        self._by_address: dict[str, set[_Served]] = {}
+        """Rate-limit key → those of its addresses."""
         self._refused_log = LogThrottle[None](1, REFUSED_AGAIN_S)
         self._all_closed = asyncio.Event()
 
@@ -48,9 +51,20 @@ class StreamServer(Generic[_Served]):
         """Return how many are open, TLS handshakes in progress among them."""
         return len(self._open)
 
+    def _count(self, connection: _Served) -> set[_Served]:
+        """Count a new connection; return all of its address."""
+        self._open.add(connection)
+        of_address = self._by_address.setdefault(rate_key(connection.ip), set())
+        of_address.add(connection)
+        return of_address
+
     def leave(self, connection: _Served) -> None:
         """Count the end of a connection."""
         self._open.discard(connection)
+        if (of_address := self._by_address.get(key := rate_key(connection.ip))) is not None:
+            of_address.discard(connection)
+            if not of_address:
+                del self._by_address[key]
         if not self._open:
             self._all_closed.set()
 

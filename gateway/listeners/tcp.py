@@ -74,7 +74,6 @@ class TCPServer(StreamServer[Connection]):
         self._handshake_log = HandshakeLog()
         self._listening: int | None = None
         """The descriptor of a listener."""
-        self._by_address: dict[str, set[Connection]] = {}
         self._held_by: dict[Connection, int] = {}
         """Connection → bytes held for it, if there are any."""
         self.held = 0
@@ -136,8 +135,7 @@ class TCPServer(StreamServer[Connection]):
         verdict = self.rules.quotas.request(ip, monotonic())
         if verdict is Verdict.CLOSE or not self._has_place(ip):
             return Verdict.CLOSE
-        self._open.add(connection)
-        self._by_address.setdefault(rate_key(ip), set()).add(connection)
+        self._count(connection)
         return verdict
 
     def _has_place(self, ip: str) -> bool:
@@ -170,15 +168,6 @@ class TCPServer(StreamServer[Connection]):
         self._counters.connections_evicted += 1
         spare.time_is_up()
         return True
-
-    def leave(self, connection: Connection) -> None:
-        """Count the end of a connection."""
-        address = rate_key(connection.ip)
-        of_address = self._by_address[address]
-        of_address.discard(connection)
-        if not of_address:
-            del self._by_address[address]
-        super().leave(connection)
 
     def log_handshake(self, listener: Listener, ip: str, port: int, account: Account) -> None:
         """Log how a request ended, unless there are too many."""

@@ -231,7 +231,6 @@ class WebServer(HttpServer[WebConnection]):
         """Of connections until the next ping."""
         self.answering = Deadlines(PONG_S)
         """Of connections that are to answer a ping."""
-        self._by_address: dict[str, set[WebConnection]] = {}
 
     async def close(self, grace_s: float) -> None:
         """Stop accepting, tell all clients to come back, and end the connections that remain."""
@@ -250,9 +249,7 @@ class WebServer(HttpServer[WebConnection]):
             if not self._make_room():
                 self.log_refused("--web-connections", connection.ip)
                 return None
-        of_address = self._by_address.setdefault(rate_key(connection.ip), set())
-        of_address.add(connection)
-        self._open.add(connection)
+        of_address = self._count(connection)
         if self.rules.core.rate_keys.of(connection.ip) and len(of_address) > settings.address_connections:
             # Browsers keep the connections open that the page's files came by.
             # Also one that was refused, and still takes its answer: its end makes room for no more than its own place.
@@ -296,12 +293,3 @@ class WebServer(HttpServer[WebConnection]):
     def _spare(self, crowd: list[Session], connection: WebConnection, room: str, now: float) -> Session | None:
         most, key = for_members(self.rules.settings.address_connections), self.rules.core.rate_keys.of(connection.ip)
         return find_spare(crowd, key, room, most, now)
-
-    def leave(self, connection: WebConnection) -> None:
-        """Count the end of a connection."""
-        address = rate_key(connection.ip)
-        if (of_address := self._by_address.get(address)) is not None:
-            of_address.discard(connection)
-            if not of_address:
-                del self._by_address[address]
-        super().leave(connection)

@@ -113,7 +113,7 @@ class WebhookServer(HttpServer[WebhookConnection]):
             if not self._make_room():
                 self.log_refused(f"{CONNECTIONS} webhooks at once", connection.ip)
                 return False
-        self._open.add(connection)
+        self._count(connection)
         return True
 
     def log(self, ip: str, status: int, room: str, why: str) -> None:
