@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from tsudoi.protocol.backbone.admin_frames import AdminRefused, Done, Question
+from tsudoi.protocol.backbone.admin_frames import Done, Question
 from tsudoi.protocol.errors import BackboneError
 
-from .spanning import Brokers
+from .spanning import Brokers, expect
 from .tables import Cells, print_table
 
 _A = TypeVar("_A")
@@ -26,12 +26,7 @@ class Console:
 
     def ask(self, question: Question, kind: type[_A]) -> _A:
         """Return the answer; raise BackboneError if there is none, or another one than a `kind`."""
-        answer = self.brokers.ask(question)
-        if isinstance(answer, AdminRefused):
-            raise BackboneError(answer.why)
-        if not isinstance(answer, kind):
-            raise BackboneError(f"the broker answers with {type(answer).__name__}, not with {kind.__name__}")
-        return answer
+        return expect(self.brokers.ask(question), kind)
 
     def order(self, question: Question, words: str) -> None:
         """Send an order and print the result; `words` may contain {count}."""

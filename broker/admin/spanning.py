@@ -30,6 +30,15 @@ class Incomplete(BackboneError):
     """Some brokers can not be reached, or some shards have none; the text is one line."""
 
 
+def expect(answer: Answer, kind: type[_A]) -> _A:
+    """Return an answer that is a `kind`; raise BackboneError for a refusal, and for any other one."""
+    if isinstance(answer, AdminRefused):
+        raise BackboneError(answer.why)
+    if not isinstance(answer, kind):
+        raise BackboneError(f"the broker answers with {type(answer).__name__}, not with {kind.__name__}")
+    return answer
+
+
 def room_of(question: Question) -> str:
     """Return the name of the one room that a question is about; empty: it is about all."""
     match question:
@@ -80,12 +89,7 @@ class Brokers:
 
     def shards(self) -> Shards:
         """Return the shards as the broker at the endpoint sees them; raise BackboneError."""
-        answer = self._ask(self._endpoint, admin_frames.ListShards())
-        if isinstance(answer, AdminRefused):
-            raise BackboneError(answer.why)
-        if not isinstance(answer, Shards):
-            raise BackboneError(f"the broker answers with {type(answer).__name__}, not with Shards")
-        return answer
+        return expect(self._ask(self._endpoint, admin_frames.ListShards()), Shards)
 
     def all_shards(self) -> Shards:
         """Return the shards with the numbers of rooms and members that each broker has of its own."""
