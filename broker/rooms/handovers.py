@@ -6,7 +6,7 @@ gone, the broker waits until its lease is over, and takes the position that it l
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tsudoi.ops.bounded import put_newest
 from tsudoi.ops.ip_address import same_host
@@ -46,23 +46,23 @@ class Handover:
     """The member was live when the handover began, and is again if it is called off."""
 
 
+@dataclass(slots=True, eq=False)
 class Handovers:
     """The handovers that are under way."""
 
-    def __init__(self, directory: Directory, gateways: Gateways, counters: Counters, answer: Answer, run: str) -> None:
-        """Begin with none; `run` is the id of this run of the broker, which begins the handovers' names."""
-        self._counters = counters
-        self._moves: Buckets[int] = Buckets(WANDERERS)
-        self._directory = directory
-        self._gateways = gateways
-        self._answer = answer
-        self._run = run
-        self._last = 0
-        self._under_way: dict[int, Handover] = {}
-        """By member id."""
-        self._granted: dict[str, dict[int, int]] = {}
-        """Gateway instance → member id → id of the Resume to which it was handed over: the gateway repeats one each
-        second, perhaps while the answer is on its way, and that must not bring back a session that has gone on."""
+    _directory: Directory
+    _gateways: Gateways
+    _counters: Counters
+    _answer: Answer
+    _run: str
+    """The id of this run of the broker, which begins the handovers' names."""
+    _last: int = 0
+    _moves: Buckets[int] = field(default_factory=lambda: Buckets(WANDERERS))
+    _under_way: dict[int, Handover] = field(default_factory=dict)
+    """By member id."""
+    _granted: dict[str, dict[int, int]] = field(default_factory=dict)
+    """Gateway instance → member id → id of the Resume to which it was handed over: the gateway repeats one each
+    second, perhaps while the answer is on its way, and that must not bring back a session that has gone on."""
 
     def __contains__(self, member_id: int) -> bool:
         return member_id in self._under_way

@@ -5,7 +5,7 @@ datagram of the member (`handovers.py`), or expire.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import dataclass
 
 from tsudoi.protocol import backbone
 from tsudoi.protocol.codes import LeaveReason
@@ -13,7 +13,7 @@ from tsudoi.protocol.codes import LeaveReason
 from ..counters import Counters
 from .directory import Directory
 from .gateway_leases import Gateway, Gateways
-from .handovers import Handovers
+from .handovers import Answer, Handovers
 
 FORGET_S = 3600.0
 """A gateway that is gone and serves no member is forgotten after this time."""
@@ -32,22 +32,15 @@ EXPIRED_A_SWEEP = 2_000
 """Members that expire in one sweep: more would hold up the broker for longer than a lease."""
 
 
+@dataclass(slots=True, eq=False)
 class Ownership:
     """Reassigns and expires the sessions of gateways that are gone."""
 
-    def __init__(
-        self,
-        directory: Directory,
-        gateways: Gateways,
-        handovers: Handovers,
-        counters: Counters,
-        answer: Callable[[str, backbone.Downward], None],
-    ) -> None:
-        self._counters = counters
-        self._directory = directory
-        self._gateways = gateways
-        self._handovers = handovers
-        self._answer = answer
+    _directory: Directory
+    _gateways: Gateways
+    _handovers: Handovers
+    _counters: Counters
+    _answer: Answer
 
     def find_successors(self, now: float) -> None:
         """Let living gateways take over the sessions of gone gateways with their name."""

@@ -3,7 +3,7 @@
 A request that needs a slow hash or the store is put into the turn (`turn.py`), and carried out with it.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import backbone, names
@@ -19,7 +19,7 @@ from ..turn import Moment, PasswordJob
 from . import queries, stream_lines, webhooks
 from .bans_and_mutes import EVERYWHERE, minutes_left
 from .directory import Directory, WrongShard
-from .handovers import Handovers
+from .handovers import Answer, Handovers
 from .known_passwords import KnownPasswords
 from .lost_gateways import Ownership
 from .received_text import received_text
@@ -37,30 +37,21 @@ class _Busy(PeerError):
     status = Status.BUSY
 
 
+@dataclass(slots=True, eq=False)
 class Requests:
     """Decides on requests."""
 
-    def __init__(
-        self,
-        directory: Directory,
-        ownership: Ownership,
-        handovers: Handovers,
-        limits: Limits,
-        counters: Counters,
-        answer: Callable[[str, backbone.Downward], None],
-    ) -> None:
-        """Begin; `answer` is called with a gateway's instance and a message for it."""
-        self._directory = directory
-        self._ownership = ownership
-        self._handovers = handovers
-        self._limits = limits
-        self._counters = counters
-        self._answer = answer
-        self._replays: list[tuple[str, int, backbone.Replay]] = []
-        self._passwords: list[PasswordJob] = []
-        self._known = KnownPasswords()
-        self._checks: dict[tuple[str, str], dict[tuple[str, int], backbone.Request]] = {}
-        """(stored hash, password) that is being checked → what waits for it, by gateway instance and request id."""
+    _directory: Directory
+    _ownership: Ownership
+    _handovers: Handovers
+    _limits: Limits
+    _counters: Counters
+    _answer: Answer
+    _replays: list[tuple[str, int, backbone.Replay]] = field(default_factory=list)
+    _passwords: list[PasswordJob] = field(default_factory=list)
+    _known: KnownPasswords = field(default_factory=KnownPasswords)
+    _checks: dict[tuple[str, str], dict[tuple[str, int], backbone.Request]] = field(default_factory=dict)
+    """(stored hash, password) that is being checked → what waits for it, by gateway instance and request id."""
 
     def take(self) -> tuple[list[tuple[str, int, backbone.Replay]], list[PasswordJob]]:
         """Return the replays and the passwords of a turn; see `Turn`."""

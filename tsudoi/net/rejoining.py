@@ -6,6 +6,7 @@ it is open; if it does not answer then either, the room is joined as at the begi
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from tsudoi import errors
@@ -37,28 +38,22 @@ Enter: TypeAlias = Callable[[Prove], Awaitable[HandshakeResult]]
 """Joins the room: connects, awaits the argument, then asks."""
 
 
+@dataclass(slots=True, eq=False)
 class Rejoining:
     """One membership's way back."""
 
-    def __init__(
-        self,
-        enter: Enter,
-        after_s: float,
-        resume: Callable[[], None],
-        tell: Callable[[str], None],
-        go_on: Callable[[HandshakeResult], None],
-        end: Callable[[str], None],
-    ) -> None:
-        """Args:
-        after_s: how long to wait before the first attempt.
-        resume: sends a `resume` in the old session.
-        tell: takes what the user should know, once.
-        go_on: takes the new session.
-        end: takes why the room can not be joined any more.
-        """
-        self._enter, self._after_s, self._resume = enter, after_s, resume
-        self._tell, self._go_on, self._end = tell, go_on, end
-        self._task: asyncio.Task[None] | None = None
+    _enter: Enter
+    _after_s: float
+    """How long to wait before the first attempt."""
+    _resume: Callable[[], None]
+    """Sends a `resume` in the old session."""
+    _tell: Callable[[str], None]
+    """Takes what the user should know, once."""
+    _go_on: Callable[[HandshakeResult], None]
+    """Takes the new session."""
+    _end: Callable[[str], None]
+    """Takes why the room can not be joined any more."""
+    _task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Begin: the server is away."""
