@@ -35,7 +35,7 @@ CLOSED_S = 60.0
 
 _SAID = int(EntryKind.SAID)
 """A plain int: it is compared for each item."""
-_FROM_CLIENTS = frozenset({EntryKind.SAID, EntryKind.COMMANDED, EntryKind.LOCKED})
+_FROM_CLIENTS = frozenset({EntryKind.SAID, EntryKind.COMMANDED})
 """Items that clients have sent."""
 
 
@@ -292,10 +292,8 @@ class Core:
                     directory.say(member, map(received_text, texts), wall_ms, number)
                 elif not number:
                     commands.notify_muted(directory, member, wall_ms)
-            elif kind == EntryKind.COMMANDED:
-                commands.execute(directory, member, received_text(item.text), wall_ms)
             else:
-                return commands.lock(directory, member, item.text, wall_ms)
+                commands.execute(directory, member, received_text(item.text), wall_ms)
             return True
         if member.gateway != peer:
             return False

@@ -40,7 +40,7 @@ _SPEAKS = (slash_commands.Whisper, slash_commands.Reply, slash_commands.Act, sla
 
 
 def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> None:
-    """Carry out a member's command, if it may give it. `/password NEW` has the password's hash; or see `lock`."""
+    """Carry out a member's command, if it may give it. `/password NEW` has the password's hash."""
     command = slash_commands.parse_untrusted(line)
     word, arguments, *_ = *line[1:].split(maxsplit=1), "", ""
     needs_host = isinstance(command, _HOSTS) or (isinstance(command, slash_commands.Topic) and command.text is not None)
@@ -55,17 +55,6 @@ def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> No
 def speaks(line: str) -> bool:
     """Return whether a command is one that a muted member may not give."""
     return isinstance(slash_commands.parse_untrusted(line), _SPEAKS)
-
-
-def lock(directory: Directory, member: Member, password_hash: str, wall_ms: int) -> bool:
-    """Set the password of a member's room, if the member may; return False if the text is no hash of a password."""
-    if not member.may_moderate:
-        directory.answer(member, Phrase.NOT_HOST, "/password", wall_ms)
-    elif is_hash(password_hash):
-        directory.set_password(member.room, password_hash, member, wall_ms)
-    else:
-        return False
-    return True
 
 
 def notify_muted(directory: Directory, member: Member, wall_ms: int) -> None:

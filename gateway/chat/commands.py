@@ -81,6 +81,16 @@ def is_answered_here(command: Command | Unknown | Misused) -> TypeGuard[Answered
     return bool(command.password) if isinstance(command, slash_commands.Lock) else isinstance(command, AnsweredHere)
 
 
+def locking(answer: Answer | None) -> str:
+    """Return the command that sets the password of which the hash was asked for; empty: no answer came.
+
+    If the member may not set it (Done), there is no hash in it, and the broker answers so.
+    """
+    if not isinstance(answer, Hashed | Done):
+        return ""
+    return slash_commands.serialize(slash_commands.Lock(answer.password_hash if isinstance(answer, Hashed) else "-"))
+
+
 @dataclass(slots=True, eq=False)
 class Commands(Component):
     """Takes members' commands."""
@@ -98,7 +108,7 @@ class Commands(Component):
         else:
             self.counters.commands += 1
             if is_within_limit := self.limits.allows_command(member, 1.0, now):
-                self._publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0), Giver(member))
+                self._publish(line, Giver(member))
         if not is_within_limit:
             self._warn(member, now)
 
@@ -119,7 +129,7 @@ class Commands(Component):
         return True
 
     def _set_password(self, giver: Giver, password: str, now: float) -> None:
-        """Have a password hashed, then publish the order. Hold what the member sends meanwhile: it comes after it."""
+        """Have a password hashed, then publish the command. Hold what the member sends meanwhile: it comes after it."""
         member = giver.member
         sender = member.sender_state()
         held: list[str] = []
@@ -129,9 +139,8 @@ class Commands(Component):
             sender.held = None
             if member.leaving:
                 return
-            if isinstance(answer, Hashed | Done):  # Done: it may not, and the item is answered so
-                password_hash = answer.password_hash if isinstance(answer, Hashed) else ""
-                self._publish(Item(EntryKind.LOCKED, member.room.id, member.id, password_hash, 0), giver)
+            if line := locking(answer):
+                self._publish(line, giver)
             else:
                 self.answer(giver, Phrase.BUSY)
             for line in held:
@@ -140,8 +149,9 @@ class Commands(Component):
 
         self.routes.ask(member.room.shard, HashPassword(member.room.id, member.id, password), now, answered)
 
-    def _publish(self, item: Item, giver: Giver) -> None:
-        if not self.routes.publish(giver.member.room.shard, item):
+    def _publish(self, line: str, giver: Giver) -> None:
+        room = giver.member.room
+        if not self.routes.publish(room.shard, Item(EntryKind.COMMANDED, room.id, giver.member.id, line, 0)):
             self.counters.window_full += 1
             self.answer(giver, Phrase.BUSY)
 

@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from tsudoi.protocol.backbone import Answer, Done, Hashed, HashPassword, Posted, Refused, Say
+from tsudoi.protocol.backbone import Answer, HashPassword, Posted, Refused, Say
 from tsudoi.protocol.client.datagram import MAX_UP
 from tsudoi.protocol.client.downlink_encoder import SURELY_WHOLE, fits_every_form
 from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.refusals import MUTED
 from tsudoi.protocol.client.sanitize import clean
-from tsudoi.protocol.client.slash_commands import Lock, parse_untrusted, serialize
+from tsudoi.protocol.client.slash_commands import Lock, parse_untrusted
 from tsudoi.protocol.codes import LeaveReason, Status
 from tsudoi.protocol.names import MAX_NAME_SIZE, TOKEN_SIZE
 from tsudoi.protocol.web.codes import Error
 
-from .commands import Commands, Giver, as_command, is_answered_here
+from .commands import Commands, Giver, as_command, is_answered_here, locking
 from .leave import Leaving
 from .members import Member
 from .outbound import Component
@@ -48,8 +48,6 @@ NOT_IN_ROOM = LineRefusal(Error.PERMISSION_DENIED, "you are not in that room")
 NOT_KNOWN = LineRefusal(Error.INTERNAL, "whether this was said is not known: send it again with the same number")
 NO_ANSWER = LineRefusal(Error.INTERNAL, "the broker does not answer: send it again with the same number")
 """Whether it was said is not known."""
-NO_HASH = "-"
-"""In the place of a password's hash: the member may not set one, and the broker answers so."""
 
 
 def text_of(raw: str) -> str:
@@ -158,9 +156,8 @@ class Speak(Component):
             on_outcome(outcome)
 
         def hashed(answer: Answer | None, now: float) -> None:
-            if isinstance(answer, Hashed | Done):
-                password_hash = answer.password_hash if isinstance(answer, Hashed) else NO_HASH
-                self.ask(shard, replace(line, text=serialize(Lock(password_hash))), now, decided)
+            if text := locking(answer):
+                self.ask(shard, replace(line, text=text), now, decided)
             else:
                 decided(NO_ANSWER)
 

@@ -16,7 +16,7 @@ LINES_A_FRAME, FRAMES_OUTSTANDING = 512, 16
 RESEND_S = 1.0
 """After this time without progress all unaccepted items are sent again."""
 
-TALK = frozenset({EntryKind.SAID, EntryKind.COMMANDED, EntryKind.LOCKED})
+TALK = frozenset({EntryKind.SAID, EntryKind.COMMANDED})
 """Items that are refused when too many wait. The others are few: the number of members here bounds them."""
 
 

@@ -539,7 +539,7 @@ def test_what_an_address_gave_counts_for_that_password_alone(broker: Broker) -> 
     assert isinstance(reply, Reply)
     assert isinstance(reply.body, Hashed)
     new_hash = reply.body.password_hash
-    broker.publish(A, Item(EntryKind.LOCKED, host.room, host.member, new_hash, 0))
+    broker.publish(A, Item(EntryKind.COMMANDED, host.room, host.member, f"/password {new_hash}", 0))
     assert broker.core.directory.by_name["den"].password_hash == new_hash
     for password in ("secret", "moon"):
         assert broker.ask(A, replaced(a_join(password=password), known_only=True)) == Refused(Status.BUSY, "")

@@ -59,7 +59,7 @@ class EntryKind(IntEnum):
     """The member is muted for `code` minutes; 0: until the room closes."""
     UNMUTED = 14
     LOCKED = 15
-    """`code` 1: the room has a new password; 0: it has none any more. From a gateway: `text` is its hash."""
+    """`code` 1: the room has a new password; 0: it has none any more."""
     ANSWERED = 16
     """An answer to the member alone: `code` is a `phrases.Phrase`, `text` its {arg}."""
     ANNOUNCED = 17

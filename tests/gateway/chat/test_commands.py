@@ -679,7 +679,7 @@ def test_a_member_whose_lines_wait_is_released_when_they_are_out() -> None:
     gateway.reply(asked.id, backbone.Hashed("$argon2id$x"))
     gateway.answer(release)
     kinds = [item.kind for item in gateway.published() if item.kind != EntryKind.ADDRESSED]
-    assert kinds == [EntryKind.LOCKED, EntryKind.SAID, EntryKind.RELEASED]
+    assert kinds == [EntryKind.COMMANDED, EntryKind.SAID, EntryKind.RELEASED]
 
 
 def test_lines_that_wait_are_bounded_and_go_on_if_no_hash_comes() -> None:

@@ -25,8 +25,8 @@ class Item(Wire):
     """One event of a member, to be placed in its room's order."""
 
     kind: Number
-    """EntryKind.SAID or COMMANDED, with `text`; LOCKED, with the hash of the room's new password in `text`; LEFT, with
-    the reason in `code` (in a closed room: the member has got its closing words); ADDRESSED, with the address in
+    """EntryKind.SAID or COMMANDED, with `text` (of `/password` with the hash of the new one); LEFT, with the reason in
+    `code` (in a closed room: the member has got its closing words); ADDRESSED, with the address in
     `text`; RELEASED, with the last offset delivered to the member in `code` and the handover in `text`; KEPT, with the
     handover in `text`; CLAIMED, with the address in `text`."""
     room: Number
@@ -174,10 +174,10 @@ class GetTime(Wire, tag=42):
 class HashPassword(Wire, tag=43):
     """Ask for the hash of a password that a member wants its room to have.
 
-    The item LOCKED then sets it, or a Say with the command and the hash. Hashing is slow and runs in another thread, so
-    it changes nothing: what sets the password has its place in the order of the member's commands. If the
-    member may not set the password, the answer is Done. The gateway then sends the same without a hash, and an ANSWERED
-    entry says why: once, also if the question was asked twice.
+    The command with the hash in it then sets it. Hashing is slow and runs in another thread, so it changes nothing:
+    what sets the password has its place in the order of the member's commands. If the member may not set the password,
+    the answer is Done. The gateway then sends the same without a hash, and an ANSWERED entry says why: once, also if
+    the question was asked twice.
     """
 
     room: Number
