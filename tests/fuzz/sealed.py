@@ -3,6 +3,7 @@
 import random
 
 from gateway.sealed.keys import SessionKeys
+from gateway.sealed.pings import Pings
 from gateway.sealed.receive import SealedReceiver
 from gateway.sealed.resuming import Resuming
 from tests.fuzz.pieces import Pieces
@@ -127,6 +128,7 @@ def gateway(data: bytes) -> None:
 
 
 GATEWAY = (
+    Pings.handle_untrusted,
     SealedReceiver.handle_untrusted,
     SealedReceiver._open_untrusted,
     Resuming.handle_untrusted,
