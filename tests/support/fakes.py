@@ -500,6 +500,8 @@ class Node:
         self.is_dead = False
         self.away_until = 0.0
         """Until then its command connection is broken: its frames wait in its socket, frames to it are lost."""
+        self.is_away = False
+        """Whether it has not noticed yet that it has a new one, which its socket's monitor tells it."""
         self.cut_until = 0.0
         """Until then packets to and from the broker vanish: all frames wait, and come afterwards."""
         self.datagrams: list[tuple[bytes, bytes]] = []
@@ -613,6 +615,7 @@ class World:
         node.up.frames.clear()
         node.down.frames.clear()
         node.away_until = self.now + self.dice.uniform(0, 0.5)
+        node.is_away = True
 
     def break_news(self, node: Node) -> None:
         """Lose the news that are under way; subscriptions come again by themselves."""
@@ -679,6 +682,9 @@ class World:
             self.receive(node)
             if node.is_frozen or node.is_dead:
                 continue
+            if node.is_away and now >= node.away_until:
+                node.is_away = False
+                node.gateway.routes.reconnected(BROKER)
             if now >= node.next_repeat:
                 node.next_repeat = now + REPEAT_S
                 node.gateway.repeat(now)

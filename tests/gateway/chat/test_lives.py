@@ -212,6 +212,7 @@ def test_members_come_and_go_while_a_thief_has_their_tokens(seed: int) -> None:
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "answer lost"])
 @examples(4)
 @given(seed=st.integers(0, 2**32))
+@example(seed=147)  # the gateway that was cut off reconciles between the handover's beginning and its end
 def test_a_member_that_comes_back_to_a_gateway_that_was_cut_off_hears_nothing_twice(lost: bool, seed: int) -> None:
     """Its twin has it meanwhile; a question that was held up by the cut then brings it back, whatever its answer."""
     world = World(seed, Weather(delay_s=0.02), SETTINGS)
