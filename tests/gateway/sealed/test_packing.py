@@ -16,13 +16,21 @@ from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.client.downlink_decoder import Said
 from tsudoi.protocol.client.downlink_decoder import parse_down_untrusted as parse_datagram_untrusted
 from tsudoi.protocol.codes import EntryKind
-from tsudoi.protocol.sealed.lines import SaidLine, offset_of, parse_down_untrusted, serialize_range, serialize_said
+from tsudoi.protocol.sealed.lines import (
+    MAX_NUMBER,
+    SaidLine,
+    offset_of,
+    parse_down_untrusted,
+    serialize_range,
+    serialize_said,
+)
 from tsudoi.protocol.sealed.parts import MAX_BODY, MAX_WHOLE
 
-LINES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3_000)), max_size=40)
+MOST = 40
+LINES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3_000)), max_size=MOST)
 
 
-@given(LINES, st.integers(0, 9), st.integers(0, 2**53))
+@given(LINES, st.integers(0, 9), st.integers(0, MAX_NUMBER - 5 * MOST))
 def test_bodies_follow_on_each_other_and_have_all_lines(sizes: list[tuple[int, int]], more: int, after: int) -> None:
     lines, offset = [], after
     for step, size in sizes:
@@ -103,7 +111,7 @@ def test_the_first_message_of_a_body_is_whole() -> None:
     ]
 
 
-@given(st.integers(1, 2**53), st.text(max_size=50))
+@given(st.integers(1, MAX_NUMBER), st.text(max_size=50))
 def test_the_offset_of_a_line_is_read_as_it_is_written(offset: int, text: str) -> None:
     values = {"n": offset, "text": text}
     (said,) = serialize_said([(offset, "alice", text)])
