@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tsudoi.ops.is_there import is_there
 from tsudoi.ops.keyfiles import MAX_FILE_SIZE, Owner, Role, check_name, parse_public
 from tsudoi.protocol.errors import SettingError
 
@@ -118,7 +119,7 @@ def _but(owners: dict[str, Owner], others: dict[str, Owner]) -> dict[str, Owner]
 def _is_there(path: Path) -> bool:
     """Return whether a file is there; True if that can not be seen."""
     try:
-        return path.exists()
+        return is_there(path)
     except OSError:
         return True
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import zmq  # noqa: TID251 - for its keys alone
 
+from tsudoi.ops.is_there import is_there
 from tsudoi.ops.keyfiles import (
     Owner,
     Role,
@@ -71,7 +72,7 @@ def choose(bind: str, folder: Path, given: bool) -> Path | None:
 def exists(path: Path) -> bool:
     """Return whether a file is there; raise SettingError if that can not be seen."""
     try:
-        return path.exists()
+        return is_there(path)
     except OSError as exc:
         raise SettingError(f"can not look for {path}: {exc.strerror}") from exc
 
@@ -98,10 +99,10 @@ def add(folder: Path, owner: Owner, out: Path) -> None:
         public_file = _public_file(folder, owner)
         if not out.parent.is_dir():
             raise SettingError(f"can not write {out}: its folder is not there")
-        if os.path.lexists(out) and not public_file.exists():
+        if os.path.lexists(out) and not is_there(public_file):
             raise SettingError(f"{out} is there already, and may be a key in use: name another --out, or move it away")
         own = _own(folder)
-        if public_file.exists():
+        if is_there(public_file):
             raise SettingError(f"there is a {owner} already; python -m broker keys remove {owner.name} takes it away")
         public_file.parent.mkdir(mode=0o700, exist_ok=True)
         public, secret = make_pair()
@@ -197,7 +198,7 @@ def _public_file(folder: Path, owner: Owner) -> Path:
 
 def _publish(key: str, path: Path) -> None:
     """Write a public key to its file, unless it is there."""
-    if not path.exists() or path.read_text() != key + "\n":
+    if not is_there(path) or path.read_text() != key + "\n":
         path.unlink(missing_ok=True)
         _write(path, key + "\n", 0o644)
 

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tsudoi.ops.is_there import is_there
 from tsudoi.ops.new_file import new_file
 from tsudoi.protocol.errors import SettingError
 
@@ -21,7 +22,7 @@ def back_up(store: Path, target: Path) -> None:
     (sqlite.org/backup.html, sqlite.org/wal.html). The copy is complete when it has its name.
     """
     try:
-        if not store.is_file():
+        if not is_there(store) or not store.is_file():
             raise SettingError(f"there is no store {store}")
         # By its mode: to open and close the file would end this process's locks on it, if it has the store open.
         if not os.access(store, os.R_OK):

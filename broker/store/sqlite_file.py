@@ -10,6 +10,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from tsudoi.ops.is_there import is_there
 from tsudoi.protocol.errors import SettingError
 
 from .interface import StoreInUse
@@ -20,7 +21,7 @@ _MAGIC = b"SQLite format 3\0"
 def check_place(path: Path) -> None:
     """Raise SettingError if no store can be at `path`. Creates nothing."""
     try:
-        if not path.exists():
+        if not is_there(path):
             return
         if not path.is_file():
             raise SettingError(f"can not open the store {path}: it is a folder, or no regular file")

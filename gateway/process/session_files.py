@@ -15,6 +15,7 @@ from pathlib import Path
 from time import time
 
 from tsudoi.ops import logs
+from tsudoi.ops.is_there import is_there
 from tsudoi.ops.new_file import new_file
 from tsudoi.protocol.errors import SettingError
 
@@ -118,7 +119,7 @@ def warn_of_certificate(certificate: Certificate) -> None:
 def _read_or_make(path: Path) -> list[bytes]:
     """Return the secrets in a file; make it with one if there is none."""
     try:
-        if not path.exists():
+        if not is_there(path):
             _make_secret(path)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise SettingError(f"{path} is open to others: chmod 600 {path}")
@@ -149,7 +150,7 @@ def _make_secret(path: Path) -> None:
 def _own_certificate(path: Path) -> Certificate:
     """Return the certificate that this service has made for itself, kept in a file."""
     try:
-        if not path.exists():
+        if not is_there(path):
             with new_file(path) as unfinished:
                 unfinished.write_bytes(_make_certificate())
     except FileExistsError:
