@@ -95,8 +95,9 @@ async def test_a_gateway_with_nobody_to_drain_stops_at_once_and_a_second_signal_
             gateway.popen.send_signal(signal.SIGTERM)
             await asyncio.sleep(1.0)
             await alice.say("still here")
-            with pytest.raises(HTTPError, match="503"):
+            with pytest.raises(HTTPError, match="503") as refused:
                 await asyncio.to_thread(urlopen, f"http://127.0.0.1:{port}/healthz", timeout=5)
+            refused.value.close()
             gateway.popen.send_signal(signal.SIGTERM)
             await until(lambda: gateway.popen.poll() is not None, patience_s=10.0)
             await alice.vanish()
