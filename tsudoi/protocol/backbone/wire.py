@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-VERSION: Final = 8
+VERSION: Final = 9
 """Version of these frames. A broker refuses a gateway of another version, with an error that names both."""
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
