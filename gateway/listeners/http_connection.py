@@ -176,7 +176,7 @@ class HttpServer(StreamServer[_Connection], Generic[_Connection]):
 
     async def close(self, grace_s: float) -> None:
         """Stop accepting, tell all connections to stop, and end those that remain."""
-        self._stop_accepting()
+        await self._stop_accepting()
         for connection in list(self._open):
             connection.stop()
         await self._end_all(grace_s, HttpConnection.give_up)

@@ -100,9 +100,13 @@ class StreamServer(Generic[_Served]):
         for each in (sock, *(sock.dup() for _ in range(copies - 1))):
             self._servers.append(await self.loop.create_server(protocol, sock=each, backlog=BACKLOG))
 
-    def _stop_accepting(self) -> None:
+    async def _stop_accepting(self) -> None:
         for server in self._servers:
             server.close()
+        # A connection that the event loop has accepted in this turn is made in one of the next, three at most: it would
+        # be neither awaited nor ended, and ask a broker to which the sockets are closed.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def _end_all(self, grace_s: float, give_up: Callable[[_Served], object]) -> None:
         """Wait until all connections have ended, and `give_up` those that have not after `grace_s`."""

@@ -100,7 +100,7 @@ class TCPServer(StreamServer[Connection]):
     async def close(self, grace_s: float) -> None:
         """Stop accepting, let pending requests get their answers, then end the remaining connections."""
         self._listening = None
-        self._stop_accepting()
+        await self._stop_accepting()
         if self.packets is not None:
             self.packets.end_all()
         await self._end_all(grace_s, lambda connection: connection.give_up("the gateway stops"))

@@ -199,8 +199,6 @@ class Service:
 
     def settle(self) -> None:
         """Send the broker all pending frames; items wait until `gather_s` after the last ones."""
-        if self._is_stopped:
-            return  # an answer to a join, in the turn of the event loop in which the sockets were closed, led to this
         if self.core.members.paced and self._pace_timer is None:
             self._pace_timer = self._loop.call_later(PACE_S, self._pace)
         routes = self.routes

@@ -500,6 +500,21 @@ async def test_closing_the_listener_ends_who_has_not_asked_and_lets_who_has_fini
             await asyncio.open_connection(listener.host, listener.port)
 
 
+@pytest.mark.parametrize("turns", range(3))
+async def test_a_client_that_is_accepted_while_the_listener_closes_is_not_overlooked(turns: int) -> None:
+    """Its connection is made some turns of the event loop after it was accepted."""
+    async with running() as (gateway, listener, server):
+        with socket.create_connection((listener.host, listener.port)) as client:
+            client.sendall(serialize_request(TSUDOI, CREATE, "den", "alice"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.close(0.6)
+            entered = len(gateway.entered)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert (server.connections, len(gateway.entered)) == (0, entered)
+
+
 async def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
     async with running() as (_, listener, server):
         with pytest.raises(SettingError, match=rf"^can not listen on TCP {listener}: Address already in use$"):

@@ -137,14 +137,6 @@ async def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows
         assert len(both.broker.core.directory.members) == 1
 
 
-async def test_what_an_answer_of_the_last_turn_leads_to_is_not_sent_through_closed_sockets(where: str) -> None:
-    """As when a client has gone before its join is granted: it is to leave again."""
-    async with running(where) as both:
-        await both.stop()
-        both.service.routes.say_bye()
-        both.service.settle()
-
-
 async def test_a_broker_that_is_gone_does_not_hold_the_end_up(tmp_path: Path) -> None:
     both = Both(f"{IPC}{tmp_path}/b")
     await both.start()
