@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from tests.chaos.allowances import ASKS_S
 from tests.chaos.clients import ChaosClient
 from tests.chaos.history import Recording, Uplink
 from tests.chaos.sealed_clients import SealedChaosClient
@@ -124,7 +125,9 @@ class Settling:
         if not calm:
             return True
         since = calm[-1].at
-        for number in {calm[-1].gateway, *(uplink.gateway for uplink in uplinks if uplink.at > since)}:
+        # All gateways that ask for a member of one that is away get it in turn, once it is back or gone: one that was
+        # visited before may be the last.
+        for number in {calm[-1].gateway, *(uplink.gateway for uplink in uplinks if uplink.at > since - ASKS_S)}:
             name = history.names[number]
             died = any(
                 outage.kind in ("kill", "drain") and outage.target == f"gateway {number}" and outage.start >= since

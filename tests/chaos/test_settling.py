@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
-from tests.chaos.history import History, Recording
+import pytest
+
+from tests.chaos.history import History, Outage, Recording, Uplink
 from tests.chaos.settling import Settling, at_rest
 
 
@@ -35,3 +37,14 @@ async def test_a_member_is_waited_for_as_long_as_it_comes_on() -> None:
 async def test_a_member_that_does_not_come_on_is_named_although_another_one_does() -> None:
     counts = iter(range(10_000, 0, -1))
     assert await at_rest(lambda: {1: next(counts), 2: 3}, 0.1) == [2]
+
+
+@pytest.mark.parametrize(("visited", "must_send"), [((2, 0), False), ((2, 1, 0), True)], ids=["one asks", "two ask"])
+def test_a_member_for_which_a_gateway_asked_that_died_speaks_again(visited: tuple[int, ...], must_send: bool) -> None:
+    """Its gateway was cut off, and all that ask get it in turn: the one that died is perhaps the last."""
+    history = History(1, ("", "", ""))
+    history.uplinks = [Uplink(10.0 + 0.1 * at, 1, gateway) for at, gateway in enumerate((*visited, 0))]
+    history.outages = [Outage("stall", "link 2", 9.9, 12.0), Outage("kill", "gateway 1", 10.9, 11.5)]
+    settling = Settling({}, cast(Any, SimpleNamespace(down=[])), Recording(history))
+    client = cast(Any, SimpleNamespace(plan=SimpleNamespace(id=1)))
+    assert settling._must_send(client, []) is must_send
