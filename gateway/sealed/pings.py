@@ -7,9 +7,9 @@ and nothing else is answered in few steps: the usual way (`receive.py`), which a
 from dataclasses import dataclass, field
 
 from tsudoi.protocol.errors import MalformedMessage
-from tsudoi.protocol.sealed.lines import ping_of, serialize_pong
+from tsudoi.protocol.sealed.lines import LONGEST_PING, ping_of, serialize_pong
 from tsudoi.protocol.sealed.packets import COUNT_AT, HEADER_SIZE, RUN_AT
-from tsudoi.protocol.sealed.suites import open_untrusted
+from tsudoi.protocol.sealed.suites import TAG_SIZE, open_untrusted
 
 from ..chat.broker_away import BrokerAway
 from ..chat.members import Member
@@ -18,6 +18,8 @@ from .group import SealedGroup
 from .link import SealedLink
 from .sender import Sender
 
+LONGEST = HEADER_SIZE + TAG_SIZE + LONGEST_PING
+"""Bytes of a packet above which it is no ping: what is opened here and is none is opened twice."""
 ASKS, ASKS_S = 100, 2.0
 """Lines of a member that are answered (`ping`, `want`) in this time: `want` may come each 0.06 s."""
 
@@ -37,6 +39,8 @@ class Pings(Component):
 
         Otherwise change nothing, and return False.
         """
+        if len(data) > LONGEST:
+            return False
         header, window, group = data[:HEADER_SIZE], link.window, member.recipients
         count = int.from_bytes(header[COUNT_AT:])
         if not data.startswith(link.head) or window.has(count) or not isinstance(group, SealedGroup) or member.leaving:

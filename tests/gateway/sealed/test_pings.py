@@ -115,3 +115,12 @@ def test_a_ping_in_the_form_of_most_clients_takes_the_short_way(three: Pinging) 
     pings = three.gateway.core.sealed.pings
     for body, is_short in ((ALONE, True), *((each, False) for each in OTHERWISE)):
         assert pings.handle_untrusted(link.member, link, three.packet(1, body), three.gateway.now) is is_short
+
+
+def test_what_can_not_be_a_ping_alone_is_not_opened_here(three: Pinging, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be opened twice."""
+    link = three.gateway.members.by_session[three.sessions[1]].sealed
+    assert link is not None
+    packet, pings = three.packet(1, b'{"say":"x","number":1}'), three.gateway.core.sealed.pings
+    monkeypatch.setattr(pings.sender, "keys", None)
+    assert not pings.handle_untrusted(link.member, link, packet, three.gateway.now)

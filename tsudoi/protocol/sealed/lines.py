@@ -22,6 +22,8 @@ MAX_NUMBER = 2**53 - 1
 """The largest number that JavaScript has exactly."""
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 Range: TypeAlias = tuple[Number, Number]
+LONGEST_PING = len('{"ping":999999}')
+"""Bytes of a body that has a ping alone, as `ping_of` reads it: less than any line that says something."""
 SaidArray: TypeAlias = tuple[int, str, str] | tuple[int, str, str, int, int] | tuple[str]
 """A message: offset, name and text; and of a numbered one the sender's `member_number` and its number. Or the text of
 the next one of the same sender."""
@@ -138,7 +140,7 @@ _up = msgspec.json.Decoder(UpLine)
 _down = msgspec.json.Decoder(DownLine)
 _down_array = msgspec.json.Decoder(_Array)
 _encoder = msgspec.json.Encoder()
-_ping = re.compile(rb'\{"ping":(0|[1-9][0-9]{0,14})\}').fullmatch
+_ping = re.compile(rb'\{"ping":(0|[1-9][0-9]{0,5})\}').fullmatch
 
 
 def parse_up_untrusted(body: bytes) -> list[UpLine]:
@@ -153,7 +155,7 @@ def parse_up_untrusted(body: bytes) -> list[UpLine]:
 
 
 def ping_of(body: bytes) -> int | None:
-    """Return the number of a ping, if a client's body is that line alone, as most clients write it; else None."""
+    """Return the number of a ping, below a million, if it is alone in a body, as most clients write it; else None."""
     found = _ping(body)
     return None if found is None else int(found[1])
 

@@ -176,9 +176,10 @@ def test_any_body_is_lines_or_malformed(body: bytes) -> None:
             continue
 
 
-@given(st.integers(0, 10**15 - 1))
+@given(st.integers(0, 999_999))
 def test_a_ping_alone_is_read_at_once(number: int) -> None:
     body = b'{"ping":%d}' % number
+    assert len(body) <= lines.LONGEST_PING < len(lines.serialize(lines.UpLine(say="x", number=1)))
     assert lines.parse_up_untrusted(body) == [lines.UpLine(ping=lines.ping_of(body))]
 
 
@@ -193,7 +194,7 @@ def test_a_ping_alone_is_read_at_once(number: int) -> None:
         b'{"ping":1}\n',
         b'{"ping":1}\n{"ping":2}',
         b'{"ping":1,"leave":true}',
-        b'{"ping":%d}' % 10**15,
+        b'{"ping":1000000}',
         '{"ping":１}'.encode(),
     ],
 )
