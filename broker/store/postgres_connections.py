@@ -7,12 +7,12 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import asyncpg
 
 from tsudoi.protocol.errors import SettingError, StoreError
 
+from .place import split_url
 from .postgres_hosts import TAKES_WRITES, connect, why
 from .postgres_schema import MIGRATIONS, SCHEMA
 
@@ -69,7 +69,7 @@ _BY_INDEX = {
 
 def place_of(url: str) -> str:
     """Return a database's hosts and name, for messages."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     return f"{parts.netloc.rpartition('@')[2] or 'this machine'}{parts.path}"
 
 

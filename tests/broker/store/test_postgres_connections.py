@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from broker.store.postgres import PostgresStore
-from broker.store.postgres_connections import Connection, Connections
+from broker.store.postgres_connections import Connection, Connections, place_of
 from tests.support import postgres
 from tsudoi.protocol.errors import SettingError
 
@@ -76,3 +76,9 @@ def test_each_connection_takes_writes_whatever_the_environment_says(monkeypatch:
     monkeypatch.setenv("PGTARGETSESSIONATTRS", "standby")
     with postgres.one() as server:
         PostgresStore(server.url()).close()
+
+
+def test_the_place_in_messages_has_all_hosts_and_no_user() -> None:
+    """Newer Pythons' `urlsplit` refuses the second host here."""
+    assert place_of("postgresql://alice@[::1]:5432,[::2]:5433/chat?sslmode=require") == "[::1]:5432,[::2]:5433/chat"
+    assert place_of("postgresql:///chat") == "this machine/chat"
