@@ -50,8 +50,9 @@ class Pings(Component):
             ping = ping_of(open_untrusted(ciphers.up.decrypt, header[RUN_AT:], data[HEADER_SIZE:], header))
         except MalformedMessage:
             return False
-        if ping is None or not group.has_sent_all(member.id) or not self.may_ask(link, now):
+        if ping is None or not group.has_sent_all(member.id) or self._asked.get(link, 0) >= ASKS:
             return False
+        self.may_ask(link, now)
         window.add(count)
         self.counters.sealed_opened += 1
         member.seen = now

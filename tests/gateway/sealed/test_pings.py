@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.sealed.pings import ASKS
+from gateway.sealed.pings import ASKS, ASKS_S
 from tests.gateway.sealed.test_endings import lines_to
 from tests.gateway.sealed.test_own_entries import Three, whisper
 from tests.support.fakes import address_of, said
@@ -89,7 +89,10 @@ def test_what_waits_for_the_end_of_the_turn_goes_before_the_answer(three: Pingin
 @each_form
 def test_pings_are_answered_up_to_a_number(three: Pinging, body: bytes) -> None:
     assert len(three.send(1, [three.packet(1, body) for _ in range(ASKS + 20)])) == ASKS
+    assert three.gateway.counters.questions_limited == 20
     assert len(three.send(2, [three.packet(2, body)])) == 1
+    three.gateway.now += ASKS_S
+    assert len(three.send(1, [three.packet(1, body) for _ in range(ASKS + 20)])) == ASKS
 
 
 @pytest.mark.parametrize("body", [ALONE, b'{"leave":true}\n{"ping":7}'])
